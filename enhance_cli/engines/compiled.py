@@ -1,0 +1,77 @@
+"""`kernel`: Numba compilation with a cache that survives read-only homes and installs.
+
+Compiling the kernels costs seconds, loading them from the cache milliseconds, so the cache must always find
+a place: the user's cache folder, else a private folder in the temporary directory, else none (and then every
+start compiles). This room decides where; the kernels themselves live with their methods.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def cache_folder() -> Path | None:
+    """The first folder that can be written, of: $ENHANCE_CACHE_DIR, $XDG_CACHE_HOME, ~/.cache, the temporary one.
+
+    A cache holds code that will be run, so a folder in the shared temporary directory is used only when it
+    belongs to this user and nobody else can write it.
+    """
+    candidates = []
+    if named := os.environ.get("ENHANCE_CACHE_DIR"):
+        candidates.append(Path(named))
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        candidates.append(Path(xdg) / "enhance")
+    if home := os.environ.get("HOME"):
+        candidates.append(Path(home) / ".cache" / "enhance")
+    for folder in candidates:
+        if _writable(folder):
+            return folder
+    private = Path(tempfile.gettempdir()) / f"enhance-cache-{os.getuid()}"
+    return private if _writable(private) and _private(private) else None
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _private(folder: Path) -> bool:
+    status = folder.lstat()
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+_folder: Path | None = None
+if "NUMBA_CACHE_DIR" not in os.environ:
+    # Numba reads this variable once, when it is first imported.
+    _folder = cache_folder()
+    if _folder is not None:
+        os.environ["NUMBA_CACHE_DIR"] = str(_folder / "numba")
+
+import numba  # noqa: E402
+
+_caching = bool(os.environ.get("NUMBA_CACHE_DIR"))
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a pixel loop on first call: cached on disk, without the GIL, never its own threads.
+
+    Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
+    a kernel that started its own would compete with both.
+    """
+    return numba.njit(function, cache=_caching, nogil=True, error_model="numpy")
+
+
+def compiled_before() -> bool:
+    """Whether the disk cache already holds kernels, so that the first photograph need not wait."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return bool(folder) and any(Path(str(folder)).rglob("*.nbi"))

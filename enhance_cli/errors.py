@@ -1,0 +1,109 @@
+"""Every failure a user can meet, as one tree; each class owns its exit code and its `kind` in reports.
+
+    EnhanceError                    70  a bug of ours unless a subclass says otherwise
+    ├── UsageError                   2  the command line or the arguments do not make sense
+    ├── WeightsError                 3  weights are missing, damaged or of the wrong shape
+    ├── OutputError                  4  the output folder cannot be written, or the disk is full
+    ├── DeviceError                  5  the named device is not there
+    └── PhotographError              1  one photograph cannot be enhanced; the run goes on
+        ├── MissingSource               it is not there, or is no regular file
+        ├── UnreadableSource            the operating system refuses to read it
+        ├── UnsupportedFormat           no codec here reads it, or none writes the wanted format
+        ├── CorruptPicture              its bytes are truncated or damaged
+        └── PictureTooLarge             its header announces more pixels than allowed
+
+A message is one sentence for a person: which path, what is wrong, what to do. Tracebacks are for `--debug`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    WEIGHTS = 3
+    OUTPUT = 4
+    DEVICE = 5
+    ALL_FAILED = 6
+    BUG = 70
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+class EnhanceError(Exception):
+    """The root; raised itself only where no subclass fits."""
+
+    kind: ClassVar[str] = "error"
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+
+class UsageError(EnhanceError):
+    """The command line or the arguments do not make sense together."""
+
+    kind = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class WeightsError(EnhanceError):
+    """Weights are missing, damaged, of the wrong shape, or not what the card says."""
+
+    kind = "weights"
+    exit_code = ExitCode.WEIGHTS
+
+
+class OutputError(EnhanceError):
+    """The output cannot be written: permissions, a vanished folder, a full disk."""
+
+    kind = "output"
+    exit_code = ExitCode.OUTPUT
+
+
+class DeviceError(EnhanceError):
+    """The device that was named is missing or was lost."""
+
+    kind = "device"
+    exit_code = ExitCode.DEVICE
+
+
+class PhotographError(EnhanceError):
+    """One photograph cannot be enhanced; the others go on."""
+
+    kind = "photograph"
+    exit_code = ExitCode.SOME_FAILED
+
+
+class MissingSource(PhotographError):
+    """There is no regular file at the path."""
+
+    kind = "missing"
+
+
+class UnreadableSource(PhotographError):
+    """The operating system does not let us read it."""
+
+    kind = "unreadable"
+
+
+class UnsupportedFormat(PhotographError):
+    """No codec here reads these bytes, or none can write what was asked for."""
+
+    kind = "unsupported"
+
+
+class CorruptPicture(PhotographError):
+    """The bytes are truncated or damaged."""
+
+    kind = "corrupt"
+
+
+class PictureTooLarge(PhotographError):
+    """The header announces more pixels than `--max-pixels` allows."""
+
+    kind = "too-large"

@@ -1,0 +1,307 @@
+"""The values that every room shares: pictures, controls, plans, jobs and what a method declares of itself.
+
+Importing this module costs nothing: numpy is named for the type checker and imported only where arrays are
+packed, because `enhance --help` reads every method's `Controls` from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+
+from enhance_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+# --- pictures ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JpegCoding:
+    """How a JPEG was coded, so that its successor can be coded alike."""
+
+    quality: int
+    """The IJG quality, 1..100, nearest to the luma quantisation table."""
+
+    subsampling: Literal["444", "422", "420", "440", "411"]
+    """Chroma subsampling in the J:a:b notation without colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a picture carries besides its pixels. Orientation has already been applied to the pixels."""
+
+    source: str = ""
+    """The path as the user gave it; empty for an array."""
+
+    format: str = "png"
+    """The codec that read it: `jpeg`, `png`, `webp`, `tiff` or `bmp`."""
+
+    bit_depth: Literal[8, 16] = 8
+    icc: bytes | None = None
+    exif: bytes | None = None
+    """The TIFF structure, without the `Exif\\0\\0` prefix; its orientation tag reads 1."""
+
+    xmp: bytes | None = None
+    jpeg: JpegCoding | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences the user should read about this picture (profile converted, first frame only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A decoded photograph, display-referred (sRGB-encoded unless `metadata.icc` says otherwise)."""
+
+    pixels: Array
+    """H×W×3 RGB, or H×W luma (a grey picture, or the luma of one with `chroma`); uint8 or uint16."""
+
+    chroma: tuple[Array, Array] | None = None
+    """Cb and Cr as the JPEG stored them (uint8, centred on 128, subsampled), beside a luma `pixels`."""
+
+    alpha: Array | None = None
+    """H×W opacity of the same dtype as `pixels`, never touched by a method."""
+
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def height(self) -> int:
+        """Rows of the picture."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the picture."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded bytes held by this picture."""
+        planes = (self.pixels, *(self.chroma or ()), *(() if self.alpha is None else (self.alpha,)))
+        return sum(int(plane.nbytes) for plane in planes)
+
+    def replace(self, **changes: Any) -> Image:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+# --- controls ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What a user must know of one control; becomes an option, a keyword argument and a report field."""
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    parse: Callable[[Any], Any] | None = None
+    """Turns the text of the command line, or a Python value, into the control's value."""
+
+    metavar: str | None = None
+    report: Callable[[Any], Any] | None = None
+    """Turns the value into what the report says of it; by default the value itself."""
+
+
+def knob(default: Any, help: str, **details: Any) -> Any:
+    """Declare a field of a `Controls` dataclass: `strength: float = knob(1.0, "...", minimum=0)`."""
+    return field(default=default, metadata={"knob": Knob(help, **details)})
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The knobs of one method. Subclasses are frozen dataclasses whose fields come from `knob`.
+
+    Raises:
+        UsageError: a value is out of range or cannot be read; the message names the option.
+    """
+
+    def __post_init__(self) -> None:
+        for name, spec in self.knobs().items():
+            value = getattr(self, name)
+            if spec.parse is not None and value is not None:
+                try:
+                    value = spec.parse(value)
+                except (ValueError, TypeError) as error:
+                    raise UsageError(f"{option_name(name)}: {error}") from error
+                object.__setattr__(self, name, value)
+            _check_range(name, value, spec)
+
+    @classmethod
+    def knobs(cls) -> dict[str, Knob]:
+        """Field name to its `Knob`, in order of declaration."""
+        return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
+
+    def to_json(self) -> dict[str, Any]:
+        """The controls as the report writes them."""
+        shown: dict[str, Any] = {}
+        for name, spec in self.knobs().items():
+            value = getattr(self, name)
+            shown[name] = spec.report(value) if spec.report is not None and value is not None else value
+        return shown
+
+
+def option_name(field_name: str) -> str:
+    """`clip_limit` as the command line spells it: `--clip-limit`."""
+    return "--" + field_name.replace("_", "-")
+
+
+def _check_range(name: str, value: Any, spec: Knob) -> None:
+    if value is None:
+        return
+    if spec.choices and value not in spec.choices:
+        raise UsageError(f"{option_name(name)} is one of {', '.join(spec.choices)}, not {value!r}.")
+    if spec.minimum is None and spec.maximum is None:
+        return
+    number = float(value)
+    low = float("-inf") if spec.minimum is None else spec.minimum
+    high = float("inf") if spec.maximum is None else spec.maximum
+    if not low <= number <= high:  # also refuses NaN
+        raise UsageError(f"{option_name(name)} must lie between {low:g} and {high:g}, not {number:g}.")
+
+
+# --- plans -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `estimate` decided for one picture: small arrays and numbers, enough to `render` every pixel.
+
+    Subclasses are frozen dataclasses of arrays, numbers, strings, tuples and None.
+    """
+
+    method: ClassVar[str] = ""
+
+    def to_bytes(self) -> bytes:
+        """Pack into npz: arrays as they are, everything else as one JSON text."""
+        import numpy as np
+
+        arrays: dict[str, Any] = {}
+        plain: dict[str, Any] = {"method": self.method}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            (arrays if isinstance(value, np.ndarray) else plain)[item.name] = value
+        packed = io.BytesIO()
+        np.savez_compressed(packed, __json__=np.array(json.dumps(plain)), **arrays)
+        return packed.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Unpack what `to_bytes` packed.
+
+        Raises:
+            UsageError: the bytes are no plan, or one of another method.
+        """
+        import zipfile
+
+        import numpy as np
+
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                values = {name: archive[name] for name in archive.files if name != "__json__"}
+                plain = json.loads(str(archive["__json__"]))
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UsageError(f"This is no plan that enhance saved: {error}.") from error
+        if plain.pop("method") != cls.method:
+            raise UsageError(f"This plan was made by another method than {cls.method}.")
+        values.update({k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+        return cls(**values)
+
+
+# --- methods -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What a method declares of itself; pure data, cheap to import."""
+
+    name: str
+    """The id: the command's name. The folder is the same with `_` for `-`."""
+
+    summary: str
+    """One line for `enhance --help`."""
+
+    paper: str
+    controls: type[Controls]
+    enhancer: str
+    """Where its Enhancer lives, as `module:Class`; imported when the method is opened."""
+
+    channels: Literal["luma", "rgb"] = "rgb"
+    """`luma`: it only changes luma, so it accepts H×W windows and leaves `chroma` alone."""
+
+    halo: int = 0
+    """Pixels of context that `render` needs around a window."""
+
+    weights: tuple[str, ...] = ()
+    """Stems of the files in `weights/<name>/` that it may open."""
+
+
+class Window(NamedTuple):
+    """A part of a picture: the pixels and where their first row and column lie in the whole."""
+
+    pixels: Array
+    top: int
+    left: int
+
+
+class Enhancer(Protocol):
+    """One opened method: networks loaded, kernels chosen. Safe to call from several threads."""
+
+    method: Method
+    device: str
+    """What really runs: `cpu`, or `cuda:0 (name of the card)`."""
+
+    weights: Mapping[str, str] | None
+    """`{"id", "sha256"}` of the weights in use, or None where none are."""
+
+    def estimate(self, image: Image, controls: Any) -> Any:
+        """Look at the whole picture and decide: returns the method's Plan."""
+        ...
+
+    def render(self, window: Window, plan: Any, out: Array | None = None) -> Array:
+        """Change the pixels of a window; same shape and dtype as `window.pixels`, into `out` if given."""
+        ...
+
+    def describe(self, plan: Any) -> dict[str, Any]:
+        """The method's own part of the report."""
+        ...
+
+    def notes(self, plan: Any) -> Sequence[str]:
+        """Sentences the user should read about this plan."""
+        ...
+
+
+# --- the stream --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One photograph to do. Paths are as the user gave them; None stands for stdin or stdout."""
+
+    index: int
+    source: Path | None
+    target: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a Job: a value, never a raise."""
+
+    job: Job
+    status: Literal["done", "failed", "skipped"]
+    report: Mapping[str, Any]
+    """The report line, ready for JSON."""
+
+    megapixels: float = 0.0
+    error: Exception | None = None
+    """The failure itself, for `--debug` and exit codes; its sentence is in `report`."""
