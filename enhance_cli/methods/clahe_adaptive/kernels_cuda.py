@@ -1,0 +1,274 @@
+"""The pixel work of clahe-adaptive in torch: luma, histograms, tile curves and their blend.
+
+These functions run on CUDA in production, on CPU tensors in the tests, and in training, where gradients flow
+from the picture through the curves to the clip limits: what is trained is what is run. `kernels_cpu.py` holds
+the same names over numpy arrays. No networks and no files here.
+
+References: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994; OpenCV's
+`createCLAHE`, whose integer results `opencv_tile_curves` reproduces; the differentiable form is that of IA-CLAHE.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
+
+BINS = 256
+
+
+def luma(rgb: Tensor) -> Tensor:
+    """BT.601 luma of H×W×3 uint8 or uint16 RGB, in fixed point: H×W of the same dtype.
+
+    `(4899 R + 9617 G + 1868 B + 8192) >> 14`, the rounding of OpenCV and of JPEG, at either depth. The sum
+    stays below 2**30 for 16 bits, so 32-bit integers hold it.
+    """
+    red, green, blue = rgb.to(torch.int32).unbind(-1)
+    return ((red * 4899 + green * 9617 + blue * 1868 + 8192) >> 14).to(rgb.dtype)
+
+
+def thumbnail(luma: Tensor, size: int) -> Tensor:
+    """Area mean of H×W luma over `size`×`size` bins (see `tiles.bin_edges`): float32 in 0..1."""
+    plane = luma.to(torch.int32).to(torch.float32)[None, None]
+    return functional.adaptive_avg_pool2d(plane, size)[0, 0] / _white(luma)
+
+
+def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
+    """Counts of the 256 grey levels in every tile: int64 rows×columns×256 (METHODS 1.2 steps 1 and 2).
+
+    The picture is padded as OpenCV pads it, and padded pixels count. 16-bit values are binned by the nearest
+    8-bit code, `(v + 128) // 257`.
+    """
+    height, width = luma.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    codes = luma.to(torch.int32)
+    if luma.dtype == torch.uint16:
+        codes = (codes + 128) // 257
+    if tile_height * rows != height:
+        codes = codes[torch.tensor(reflected_indices(height, tile_height * rows), device=luma.device)]
+    if tile_width * columns != width:
+        codes = codes[:, torch.tensor(reflected_indices(width, tile_width * columns), device=luma.device)]
+    row = torch.arange(tile_height * rows, device=luma.device, dtype=torch.int32) // tile_height
+    column = torch.arange(tile_width * columns, device=luma.device, dtype=torch.int32) // tile_width
+    codes = codes + (row[:, None] * columns + column) * BINS
+    return torch.bincount(codes.flatten(), minlength=rows * columns * BINS).view(rows, columns, BINS)
+
+
+def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tensor:
+    """Tone curves of the tiles in real arithmetic, differentiable in the clip limits (METHODS 1.3).
+
+    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = sum max(h - C', 0) is
+    spread over all bins: h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'. So
+    dh'(p)/dC' = 1[h(p) > C'] - n / 256 with n clipped bins, which conserves mass; autograd of `minimum` gives it.
+
+    Args:
+        histograms: rows×columns×256 counts.
+        clip_limits: rows×columns limits c > 0, in multiples of the uniform bin height A / 256.
+        tile_area: pixels of a tile.
+
+    Returns:
+        rows×columns×256 grey levels in 0..255, never falling; float64 where the limits are, else float32.
+    """
+    shares = histograms.to(torch.float64) / tile_area
+    clipped = torch.minimum(shares, clip_limits.to(torch.float64)[..., None] / BINS)
+    excess = (shares - clipped).sum(dim=-1, keepdim=True)
+    curves = 255.0 * torch.cumsum(clipped + excess / BINS, dim=-1)
+    return curves if clip_limits.dtype == torch.float64 else curves.to(torch.float32)
+
+
+def integer_limits(clip_limits: Tensor, tile_area: int) -> Tensor:
+    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (METHODS 1.2 step 3)."""
+    return (clip_limits.to(torch.float64) * tile_area / BINS).to(torch.int32).clamp(min=1)
+
+
+def opencv_tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tensor:
+    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (METHODS 1.2 steps 3 to 5).
+
+    The limit is truncated to whole counts, the residue of the excess goes to the first bins of a comb, and the
+    curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`.
+
+    Returns:
+        rows×columns×256 whole grey levels in 0..255, float32.
+    """
+    limits = integer_limits(clip_limits, tile_area).to(torch.int64)[..., None]
+    counts = torch.minimum(histograms, limits)
+    excess = (histograms - counts).sum(dim=-1, keepdim=True)
+    residue = excess % BINS
+    step = torch.clamp(BINS // residue.clamp(min=1), min=1)
+    bins = torch.arange(BINS, device=histograms.device)
+    extra = (bins % step == 0) & (bins // step < residue)
+    counts = counts + excess // BINS + extra
+    scale = torch.tensor(255.0, dtype=torch.float32, device=histograms.device) / tile_area
+    return torch.round(torch.cumsum(counts, dim=-1).to(torch.float32) * scale).clamp(0, 255)
+
+
+def blend_curves(
+    luma: Tensor, curves: Tensor, height: int, width: int, top: int = 0, left: int = 0
+) -> Tensor:
+    """Map a window of luma through the curves of its four nearest tiles, before any rounding (METHODS 1.2 step 6).
+
+    Args:
+        luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` picture.
+        curves: rows×columns×256 grey levels in 0..255. 16-bit codes are looked up between knots, at v / 257.
+        height: rows of the whole picture.
+        width: columns of the whole picture.
+        top: first row of the window.
+        left: first column of the window.
+
+    Returns:
+        h×w of the dtype of `curves`, in the units of `luma` (0..255 or 0..65535), differentiable in `curves`.
+    """
+    rows, columns, _ = curves.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    upper, lower, down = _neighbours(top, luma.shape[0], tile_height, rows, curves)
+    before, after, right = _neighbours(left, luma.shape[1], tile_width, columns, curves)
+    flat = curves.reshape(-1)
+    corners = [
+        (row[:, None] * columns + column) * BINS for row in (upper, lower) for column in (before, after)
+    ]
+    codes = luma.to(torch.int64)
+    if luma.dtype == torch.uint16:
+        knots = codes // 257
+        beyond = (knots + 1).clamp(max=BINS - 1)
+        share = (codes - knots * 257).to(curves.dtype) / 257
+        looked_up = [torch.lerp(flat[tile + knots], flat[tile + beyond], share) for tile in corners]
+    else:
+        looked_up = [flat[tile + codes] for tile in corners]
+    above = looked_up[0] * (1 - right) + looked_up[1] * right
+    below = looked_up[2] * (1 - right) + looked_up[3] * right
+    blended = above * (1 - down[:, None]) + below * down[:, None]
+    return blended * 257 if luma.dtype == torch.uint16 else blended
+
+
+def render_luma(
+    luma: Tensor,
+    curves: Tensor,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Map a window of luma and round once, half to even: h×w of the dtype of `luma`, into `out` if given.
+
+    Arguments as for `blend_curves`.
+    """
+    after = _rendered(luma, curves, height, width, top, left)
+    return _stored(after, luma, out)
+
+
+def render_rgb(
+    rgb: Tensor,
+    curves: Tensor,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (METHODS 1.1).
+
+    Luma enters R, G and B with weight one, so the sum equals the way through YCbCr without its rounding.
+
+    Args:
+        rgb: h×w×3 uint8 or uint16; the other arguments as for `blend_curves`.
+        curves: rows×columns×256.
+        height: rows of the whole picture.
+        width: columns of the whole picture.
+        top: first row of the window.
+        left: first column of the window.
+        out: h×w×3 of the dtype of `rgb` to write into.
+
+    Returns:
+        h×w×3 of the dtype of `rgb`.
+    """
+    before = luma(rgb)
+    change = _rendered(before, curves, height, width, top, left) - before.to(torch.int32)
+    return _stored((rgb.to(torch.int32) + change[..., None]).clamp(0, _white(rgb)), rgb, out)
+
+
+def render_rgb_scaled(
+    rgb: Tensor,
+    curves: Tensor,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (METHODS 1.6).
+
+    They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
+    luma rises.
+    """
+    before = luma(rgb)
+    after = _rendered(before, curves, height, width, top, left)
+    factor = _chroma_factor(before.to(torch.int32), after)
+    difference = (rgb.to(torch.int32) - before.to(torch.int32)[..., None]).to(torch.float32)
+    colour = after[..., None] + difference * factor[..., None]
+    return _stored(torch.round(colour).clamp(0, _white(rgb)).to(torch.int32), rgb, out)
+
+
+def render_planes_scaled(
+    luma_before: Tensor, luma_after: Tensor, cb: Tensor, cr: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scale subsampled 8-bit chroma planes with the change of luma, as `render_rgb_scaled` does (METHODS 1.6).
+
+    Args:
+        luma_before: H×W uint8.
+        luma_after: H×W uint8, what `render_luma` made of it.
+        cb: h×w uint8 centred on 128, where h = ceil(H / fy) for a whole factor fy, and so for w.
+        cr: as `cb`.
+
+    Returns:
+        The two planes, h×w uint8. The factor is taken at the co-sited luma sample, the top left of its block.
+    """
+    height, width = cb.shape
+    step_y, step_x = -(-luma_before.shape[0] // height), -(-luma_before.shape[1] // width)
+    before = luma_before[::step_y, ::step_x].to(torch.int32)
+    after = luma_after[::step_y, ::step_x].to(torch.int32)
+    factor = _chroma_factor(before, after)
+    planes = [
+        torch.round((plane.to(torch.float32) - 128) * factor + 128).clamp(0, 255).to(torch.uint8)
+        for plane in (cb, cr)
+    ]
+    return planes[0], planes[1]
+
+
+def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, left: int) -> Tensor:
+    """`blend_curves` rounded half to even and clipped: int32."""
+    blended = blend_curves(luma, curves, height, width, top, left)
+    return torch.round(blended).clamp(0, _white(luma)).to(torch.int32)
+
+
+def _neighbours(
+    start: int, length: int, tile: int, tiles: int, like: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For pixels start..start+length: the tiles whose centres lie before and after, and the latter's weight.
+
+    Positions are absolute and each pixel is computed alone, so windows equal the whole bit for bit.
+    """
+    position = torch.arange(start, start + length, device=like.device, dtype=torch.float32)
+    position = position * (1.0 / tile) - 0.5
+    before = torch.floor(position)
+    weight = (position - before).to(like.dtype)
+    before = before.to(torch.int64)
+    return before.clamp(min=0), (before + 1).clamp(max=tiles - 1), weight
+
+
+def _chroma_factor(before: Tensor, after: Tensor) -> Tensor:
+    ratio = after.to(torch.float32) / before.clamp(min=1).to(torch.float32)
+    return torch.sqrt(ratio.clamp(0.5, 2.0))
+
+
+def _white(picture: Tensor) -> int:
+    return 65535 if picture.dtype == torch.uint16 else 255
+
+
+def _stored(values: Tensor, like: Tensor, out: Tensor | None) -> Tensor:
+    if out is None:
+        return values.to(like.dtype)
+    out.copy_(values)
+    return out

@@ -1,0 +1,49 @@
+"""The arithmetic of tiles that both kernel files share: sizes, padding and grids. Standard library only."""
+
+from __future__ import annotations
+
+import math
+
+
+def tile_geometry(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
+    """Height and width of a tile in pixels, after OpenCV's padding (METHODS 1.2 step 1).
+
+    Where both sides divide, nothing is padded. Else *both* sides are padded by `n - side % n`, which adds a
+    whole `n` to a side that did divide: a quirk of `cv2.createCLAHE`, kept for parity.
+
+    Raises:
+        ValueError: a side or a count is below one.
+    """
+    if min(height, width, rows, columns) < 1:
+        raise ValueError(f"cannot lay {rows}x{columns} tiles over {height}x{width} pixels")
+    if height % rows == 0 and width % columns == 0:
+        return height // rows, width // columns
+    return (height + rows - height % rows) // rows, (width + columns - width % columns) // columns
+
+
+def fit_grid(height: int, width: int, rows: int, columns: int, minimum: int = 8) -> tuple[int, int]:
+    """The grid reduced until every tile is at least `minimum` pixels on a side; never below 1x1.
+
+    A tile of fewer than 64 pixels has too few counts for a histogram of 256 bins to mean anything.
+    """
+    return max(1, min(rows, height // minimum)), max(1, min(columns, width // minimum))
+
+
+def reflected_indices(length: int, padded: int) -> list[int]:
+    """Source index of each of `padded` positions along a side of `length`: reflection without the edge pixel.
+
+    This is `BORDER_REFLECT_101`, folded as often as needed (a side may be shorter than its padding).
+    """
+    if length == 1:
+        return [0] * padded
+    period = 2 * (length - 1)
+    return [min(index % period, period - index % period) for index in range(padded)]
+
+
+def bin_edges(length: int, bins: int) -> list[tuple[int, int]]:
+    """Half-open ranges `[floor(i * length / bins), ceil((i + 1) * length / bins))`, one for each bin.
+
+    The bins of adaptive average pooling: they overlap by a pixel where `length` does not divide, and work for
+    `length < bins` too (a pixel is then repeated).
+    """
+    return [(i * length // bins, math.ceil((i + 1) * length / bins)) for i in range(bins)]
