@@ -1,0 +1,85 @@
+"""Between the pixel layouts of this package: planes and RGB, grey and RGB, 16 and 8 bit, arrays and Images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from enhance_cli.errors import UsageError
+from enhance_cli.types import Image, Metadata
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+
+def merge_planes(image: Image) -> Image:
+    """Luma and subsampled chroma to H×W×3 RGB (BT.601 full range, chroma replicated as stored)."""
+    if image.chroma is None:
+        return image
+    import cv2
+
+    height, width = image.height, image.width
+    planes: list[Any] = [image.pixels]
+    for plane in (image.chroma[1], image.chroma[0]):  # OpenCV orders Y, Cr, Cb
+        rows = -(-height // plane.shape[0])
+        columns = -(-width // plane.shape[1])
+        planes.append(plane.repeat(rows, axis=0).repeat(columns, axis=1)[:height, :width])
+    rgb = cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
+    return image.replace(pixels=rgb, chroma=None)
+
+
+def to_rgb(image: Image) -> Image:
+    """Any layout to H×W×3 RGB of the same depth; grey is replicated."""
+    if image.chroma is not None:
+        return merge_planes(image)
+    if image.pixels.ndim == 2:
+        return image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
+    return image
+
+
+def grey_like(rgb: Array) -> Array:
+    """H×W×3 back to H×W for a grey picture: the mean of the channels, rounded, which removes any cast."""
+    return np.rint(rgb.mean(axis=2, dtype=np.float32)).astype(rgb.dtype)
+
+
+def to_eight_bit(image: Image) -> Image:
+    """16-bit samples to 8 bit, rounded to nearest; 8-bit pictures as they are."""
+    if image.pixels.dtype == np.uint8:
+        return image
+
+    def reduced(plane: Array | None) -> Array | None:
+        return None if plane is None else ((plane.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+    return image.replace(pixels=reduced(image.pixels), alpha=reduced(image.alpha))
+
+
+def from_array(array: Any) -> Image:
+    """Take a picture from Python.
+
+    Args:
+        array: H×W, H×W×1, H×W×3 (RGB) or H×W×4 (RGBA); uint8, uint16, or floating point in 0..1, which is
+            worked on at 16 bits.
+
+    Raises:
+        UsageError: another shape or dtype, an empty picture, or floats outside 0..1.
+    """
+    pixels = np.asarray(array)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or pixels.size == 0:
+        raise UsageError(f"A picture is an array of H×W, H×W×3 or H×W×4 values, not {pixels.shape}.")
+    if np.issubdtype(pixels.dtype, np.floating):
+        if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
+            raise UsageError("A floating-point picture holds values from 0 to 1.")
+        pixels = np.rint(pixels * 65535.0).astype(np.uint16)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UsageError(f"A picture holds uint8, uint16 or floating-point values, not {pixels.dtype}.")
+    alpha = None
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels, alpha = pixels[..., :3], np.ascontiguousarray(pixels[..., 3])
+    return Image(
+        np.ascontiguousarray(pixels),
+        alpha=alpha,
+        metadata=Metadata(bit_depth=16 if pixels.dtype == np.uint16 else 8),
+    )
