@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 from enhance_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -173,14 +172,17 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
 # --- plans -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What `estimate` decided for one picture: small arrays and numbers, enough to `render` every pixel.
 
-    Subclasses are frozen dataclasses of arrays, numbers, strings, tuples and None.
+    Subclasses are frozen, keyword-only dataclasses of arrays, numbers, strings, tuples and None.
     """
 
     method: ClassVar[str] = ""
+
+    notes: tuple[str, ...] = ()
+    """Sentences the user should read about this decision."""
 
     def to_bytes(self) -> bytes:
         """Pack into npz: arrays as they are, everything else as one JSON text."""
@@ -255,29 +257,42 @@ class Window(NamedTuple):
 
 
 class Enhancer(Protocol):
-    """One opened method: networks loaded, kernels chosen. Safe to call from several threads."""
+    """One method opened on one engine. Safe to call from several threads."""
 
     method: Method
-    device: str
-    """What really runs: `cpu`, or `cuda:0 (name of the card)`."""
 
-    weights: Mapping[str, str] | None
-    """`{"id", "sha256"}` of the weights in use, or None where none are."""
+    def prepare(self, controls: Any) -> Mapping[str, str] | None:
+        """Load what these controls need, before the first photograph.
+
+        Returns:
+            `{"id", "sha256"}` of the weights that will be used, or None where none are.
+
+        Raises:
+            WeightsError: they are missing or altered.
+        """
+        ...
+
+    def reads_planes(self, controls: Any) -> bool:
+        """Whether `render` takes H×W luma windows under these controls and leaves chroma alone."""
+        ...
 
     def estimate(self, image: Image, controls: Any) -> Any:
         """Look at the whole picture and decide: returns the method's Plan."""
         ...
 
     def render(self, window: Window, plan: Any, out: Array | None = None) -> Array:
-        """Change the pixels of a window; same shape and dtype as `window.pixels`, into `out` if given."""
+        """Change the pixels of a window; same shape and dtype as `window.pixels`, into `out` if given.
+
+        Where `method.halo` is 0, `out` may be `window.pixels` itself.
+        """
         ...
 
     def describe(self, plan: Any) -> dict[str, Any]:
-        """The method's own part of the report."""
+        """The method's own part of the report, `plan`."""
         ...
 
-    def notes(self, plan: Any) -> Sequence[str]:
-        """Sentences the user should read about this plan."""
+    def illustrations(self, image: Image, plan: Any, controls: Any) -> Mapping[str, Array]:
+        """Pictures that the controls ask for beside the output: name to H×W×3 uint8."""
         ...
 
 

@@ -1,0 +1,64 @@
+"""Choosing the device, once: below this room there is no `if cuda`."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from typing import TYPE_CHECKING
+
+from enhance_cli.errors import DeviceError, UsageError
+
+if TYPE_CHECKING:
+    from enhance_cli.engines.cpu import CpuEngine
+    from enhance_cli.engines.cuda import CudaEngine
+
+    Engine = CpuEngine | CudaEngine
+
+
+def open_engine(device: str = "auto", *, threads: int = 1) -> Engine:
+    """Open the engine that a user asked for.
+
+    Args:
+        device: `auto` (CUDA where there is a card that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
+        threads: threads for one photograph on the CPU.
+
+    Raises:
+        UsageError: no such kind of device.
+        DeviceError: a CUDA device was named and is missing.
+    """
+    if device == "auto":
+        if cuda_cards() > 0:
+            try:
+                return _cuda("cuda:0")
+            except DeviceError:
+                pass  # a card, but a torch that cannot use it: `enhance doctor` tells
+        device = "cpu"
+    if device == "cpu":
+        from enhance_cli.engines.cpu import CpuEngine
+
+        return CpuEngine(threads)
+    if re.fullmatch(r"cuda(:\d+)?", device):
+        return _cuda(device)
+    raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not {device!r}.")
+
+
+def _cuda(device: str) -> CudaEngine:
+    try:
+        from enhance_cli.engines.cuda import CudaEngine
+    except ImportError as error:
+        raise DeviceError(
+            f"The device {device} needs torch, which is not installed here; use --device cpu."
+        ) from error
+    return CudaEngine(device)
+
+
+def cuda_cards() -> int:
+    """How many NVIDIA cards the driver sees, asked of the driver itself: importing torch costs a second."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value

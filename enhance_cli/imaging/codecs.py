@@ -110,7 +110,9 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, max_pixels: i
                 raise UnsupportedFormat(f"{name} is a {header.precision}-bit JPEG; only 8-bit ones are read.")
             if len(header.sampling) in (1, 3):
                 return jpeg.decode(data, source=source, planes=planes)
-        picture = codec.decode(data, found.name, source=source, check=lambda h, w: _check_size(h, w, max_pixels, name))
+        picture = codec.decode(
+            data, found.name, source=source, check=lambda h, w: _check_size(h, w, max_pixels, name)
+        )
         return picture  # type: ignore[no-any-return]
     except CorruptPicture as error:
         raise CorruptPicture(f"{name} cannot be decoded: {error}.") from error

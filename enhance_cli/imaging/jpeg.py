@@ -128,7 +128,7 @@ def _subsampling(header: JpegHeader) -> str | None:
 
 
 def _stores_ycbcr(header: JpegHeader) -> bool:
-    """libjpeg's own rule: JFIF says YCbCr, Adobe says which, else component ids 'R','G','B' say RGB."""
+    """Libjpeg's own rule: JFIF says YCbCr, Adobe says which, else component ids 'R','G','B' say RGB."""
     if header.jfif:
         return True
     if header.adobe_transform is not None:

@@ -119,7 +119,9 @@ def _decode_eight(opened: Pillow.Image, notes: list[str]) -> tuple[Array, Array 
     if mode == "CMYK":
         return _rgb_from_cmyk(opened, notes), None
     if mode == "P" or "transparency" in opened.info:
-        has_alpha = "transparency" in opened.info or opened.palette is not None and opened.palette.mode == "RGBA"
+        has_alpha = "transparency" in opened.info or (
+            opened.palette is not None and opened.palette.mode == "RGBA"
+        )
         opened = opened.convert("RGBA" if has_alpha else "RGB")
     elif mode == "1":
         opened = opened.convert("L")
@@ -137,7 +139,10 @@ def _rgb_from_cmyk(opened: Pillow.Image, notes: list[str]) -> Array:
     if profile:
         try:
             converted = ImageCms.profileToProfile(
-                opened, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+                opened,
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                outputMode="RGB",
             )
             notes.append("converted from CMYK to sRGB through its profile")
             return np.asarray(converted)
@@ -211,7 +216,10 @@ def _encode_pillow(image: Image, format_name: str, quality: int | None) -> bytes
         if quality is None and meta.format != "jpeg" and meta.jpeg is None:
             details = {"lossless": True, "quality": 60}
         else:
-            details = {"quality": quality or (meta.jpeg.quality if meta.jpeg else DEFAULT_WEBP_QUALITY), "method": 4}
+            details = {
+                "quality": quality or (meta.jpeg.quality if meta.jpeg else DEFAULT_WEBP_QUALITY),
+                "method": 4,
+            }
     elif format_name == "tiff":
         details = {"compression": "tiff_lzw"}
     if format_name != "bmp":
@@ -255,6 +263,8 @@ def tiff_with_tags(data: bytes, tags: dict[int, tuple[int, bytes | None]]) -> by
         body += padded
     body += b"\0" * (len(body) % 2)
     place = len(body)
-    body += struct.pack(order + "H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + following
+    body += (
+        struct.pack(order + "H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + following
+    )
     struct.pack_into(order + "I", body, 4, place)
     return bytes(body)

@@ -114,7 +114,10 @@ class ClaheAdaptiveControls(Controls):
         report=list,
     )
     strength: float = knob(
-        1.0, "Multiplies the predicted clip limits: below 1 gentler, above 1 stronger.", minimum=0.0, maximum=100.0
+        1.0,
+        "Multiplies the predicted clip limits: below 1 gentler, above 1 stronger.",
+        minimum=0.0,
+        maximum=100.0,
     )
     clip_limit: float | None = knob(
         None,
@@ -135,6 +138,7 @@ class ClaheAdaptiveControls(Controls):
         "Colour: keep the chroma planes as they are, or scale them with the change of luma.",
         choices=("keep", "scale"),
     )
+    heatmap: bool = knob(False, "Also write <name>_heatmap.png: the clip-limit map drawn over the picture.")
 
 
 METHOD = Method(

@@ -1,0 +1,170 @@
+"""IA-CLAHE as estimate and render: histograms and a small network decide, a look-up per pixel does the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from enhance_cli.errors import UsageError
+from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid
+from enhance_cli.methods.clahe_adaptive import limits as limits_room
+from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
+from enhance_cli.types import Image, Method, Plan, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.types import Array
+
+LOWEST_LIMIT, HIGHEST_LIMIT = 0.01, 256.0
+"""Multiples of the uniform bin height. 256 clips nothing; 0 would mean "unlimited" to OpenCV and never occurs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClahePlan(Plan):
+    """Everything that `render` needs, and everything the report says."""
+
+    method: ClassVar[str] = METHOD.name
+
+    height: int
+    width: int
+    tile: tuple[int, int]
+    """Height and width of a tile in pixels, padding included."""
+
+    curves: Array
+    """rows×columns×256 float32: the grey level, 0..255, that each tile gives to each luma code."""
+
+    clip_limits: Array
+    """rows×columns float32, strength included: multiples of the uniform bin height."""
+
+    integer_limits: Array
+    """rows×columns int32: the same in pixels per bin, as OpenCV would clip."""
+
+    global_factor: float | None
+    """The network's factor for the whole picture; None where no network was asked."""
+
+    chroma: str = "keep"
+
+
+class ClaheAdaptive:
+    """`clahe-adaptive` on one engine."""
+
+    method: Method = METHOD
+
+    def __init__(self, engine: Engine) -> None:
+        """Choose the kernels; the network is loaded when controls first need it."""
+        self._engine = engine
+        self._kernels: Any = engine.kernels(METHOD)
+        self._lock = threading.Lock()
+        self._network: Any = None
+
+    def prepare(self, controls: ClaheAdaptiveControls) -> Mapping[str, str] | None:
+        """Load the estimator unless the limits are given."""
+        if controls.clip_limit is not None and controls.clip_map is not None:
+            raise UsageError("--clip-limit and --clip-map exclude each other: give one of them.")
+        if controls.clip_limit is not None or controls.clip_map is not None:
+            return None
+        with self._lock:
+            if self._network is None:
+                self._network = self._engine.network(METHOD, "estimator")
+        return self._network[1].report()  # type: ignore[no-any-return]
+
+    def reads_planes(self, controls: ClaheAdaptiveControls) -> bool:
+        """Kept chroma means that luma alone changes."""
+        return controls.chroma == "keep"
+
+    def estimate(self, image: Image, controls: ClaheAdaptiveControls) -> ClahePlan:
+        """Histograms of all tiles at full resolution, clip limits for them, and a curve for each.
+
+        Raises:
+            UsageError: a clip map has no line for this picture.
+        """
+        kernels, engine = self._kernels, self._engine
+        height, width = image.height, image.width
+        fixed, wanted, notes = None, controls.grid, []
+        if controls.clip_map is not None:
+            try:
+                fixed = np.asarray(controls.clip_map.for_source(image.metadata.source), np.float32)
+            except ValueError as error:
+                raise UsageError(f"--clip-map: {error}") from error
+            wanted = Grid(*fixed.shape)
+        rows, columns = fit_grid(height, width, *wanted)
+        if (rows, columns) != tuple(wanted):
+            notes.append(
+                f"grid reduced from {wanted.rows}x{wanted.columns} to {rows}x{columns}: "
+                f"tiles of a {width}x{height} picture would fall under 8 pixels"
+            )
+        tile_height, tile_width = tile_geometry(height, width, rows, columns)
+        area = tile_height * tile_width
+
+        pixels = engine.upload(image.pixels)
+        luma = pixels if image.pixels.ndim == 2 else kernels.luma(pixels)
+        histograms = kernels.tile_histograms(luma, rows, columns)
+
+        global_factor = None
+        make_curves = kernels.tile_curves
+        if controls.clip_limit is not None:
+            limits = np.full((rows, columns), controls.clip_limit, np.float32)
+            make_curves = kernels.opencv_tile_curves  # classic CLAHE is OpenCV's, to the grey level
+        elif fixed is not None:
+            limits = limits_room.area_pool(fixed, rows, columns)
+        else:
+            self.prepare(controls)
+            run, _ = self._network
+            thumbnail = engine.download(kernels.thumbnail(luma, limits_room.THUMBNAIL_SIZE))
+            counts = engine.download(histograms)
+            outputs = run(**limits_room.network_inputs(counts, thumbnail, area))
+            limits = limits_room.clip_limits(outputs, rows, columns)
+            global_factor = limits_room.global_factor(outputs)
+        limits = np.clip(limits * np.float32(controls.strength), LOWEST_LIMIT, HIGHEST_LIMIT)
+        device_limits = engine.upload(limits)
+        return ClahePlan(
+            height=height,
+            width=width,
+            tile=(tile_height, tile_width),
+            curves=engine.download(make_curves(histograms, device_limits, area)),
+            clip_limits=limits,
+            integer_limits=engine.download(kernels.integer_limits(device_limits, area)),
+            global_factor=global_factor,
+            chroma=controls.chroma,
+            notes=tuple(notes),
+        )
+
+    def render(self, window: Window, plan: ClahePlan, out: Array | None = None) -> Array:
+        """Blend the curves of the nearest tiles at every pixel; bit-equal for any window."""
+        kernels, engine = self._kernels, self._engine
+        if window.pixels.ndim == 2:
+            kernel = kernels.render_luma
+        else:
+            kernel = kernels.render_rgb if plan.chroma == "keep" else kernels.render_rgb_scaled
+        place = (plan.height, plan.width, window.top, window.left)
+        if engine.device == "cpu":
+            return kernel(window.pixels, plan.curves, *place, out=out)  # type: ignore[no-any-return]
+        rendered = engine.download(kernel(engine.upload(window.pixels), engine.upload(plan.curves), *place))
+        if out is None:
+            return rendered
+        out[...] = rendered
+        return out
+
+    def describe(self, plan: ClahePlan) -> dict[str, Any]:
+        """Grid, tile size, and the clip limits as they were applied."""
+        return {
+            "grid": list(plan.clip_limits.shape),
+            "tile": list(plan.tile),
+            "global_factor": None if plan.global_factor is None else round(plan.global_factor, 5),
+            "clip_limits": [[round(float(limit), 5) for limit in row] for row in plan.clip_limits],
+            "integer_limits": plan.integer_limits.tolist(),
+        }
+
+    def illustrations(
+        self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls
+    ) -> Mapping[str, Array]:
+        """The clip-limit map over the picture, with `--heatmap`."""
+        if not controls.heatmap:
+            return {}
+        from enhance_cli.methods.clahe_adaptive.heatmap import draw_clip_limits
+
+        return {"heatmap": draw_clip_limits(image, plan.clip_limits)}
