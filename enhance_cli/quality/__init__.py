@@ -1,0 +1,1 @@
+"""Judging pictures: against a reference, without one, and whole folders of them. Prints nothing."""
