@@ -1,0 +1,272 @@
+"""Judges a folder of outputs against a folder of references, and against the inputs they were made from.
+
+It returns values and prints nothing; a picture that cannot be judged is a row with its reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from enhance_cli.errors import EnhanceError, UsageError
+from enhance_cli.quality import blind
+from enhance_cli.quality import reference as against
+from enhance_cli.quality.pictures import Picture, read_rgb
+from enhance_cli.quality.sets import PICTURE_SUFFIXES
+
+PSNR_CAP = 100.0
+"""dB written for identical pictures, whose PSNR is infinite, and for anything beyond.
+
+JSON has no infinity, and a mean over a folder must stay finite. Two 8-bit pictures that differ in one sample
+of 50 megapixels are 130 dB apart; no judgement is lost above 100.
+"""
+
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "psnr": ("PSNR dB", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "psnr_mean_matched": ("PSNR matched", ".2f"),
+    "ssim_mean_matched": ("SSIM matched", ".3f"),
+    "delta_e_2000": ("delta E 2000", ".2f"),
+    "loe": ("LOE", ".0f"),
+    "entropy": ("entropy", ".2f"),
+    "contrast": ("contrast", ".3f"),
+    "clipped_low": ("clipped low", ".2%"),
+    "clipped_high": ("clipped high", ".2%"),
+}
+"""Every figure, in order: its heading and number format in a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One output and its figures, or why it has none."""
+
+    name: str
+    """The output's path below the folder of outputs, with `/`."""
+
+    output: str
+    reference: str | None
+    input: str | None
+    figures: Mapping[str, float]
+    """Keys of `COLUMNS`; empty where `error` is set, and every value is finite."""
+
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as JSON; figures that were not asked for are absent."""
+        return {
+            "name": self.name,
+            "output": self.output,
+            "reference": self.reference,
+            "input": self.input,
+            "error": self.error,
+            **self.figures,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What became of a folder of outputs."""
+
+    rows: tuple[Row, ...]
+    """One per output that was judged or should have been, in order of names."""
+
+    unmatched: Mapping[str, tuple[str, ...]]
+    """Paths without a partner, under `outputs`, `references` and `inputs`.
+
+    An output without a reference is listed here and has no row; one without an input is listed as well, but
+    judged without the figures that need it.
+    """
+
+    @property
+    def judged(self) -> int:
+        """How many outputs have figures."""
+        return sum(row.error is None for row in self.rows)
+
+    @property
+    def failed(self) -> int:
+        """How many outputs could not be judged."""
+        return len(self.rows) - self.judged
+
+    @property
+    def all_failed(self) -> bool:
+        """There were outputs, and not one of them could be judged (failed, or without a reference)."""
+        return self.judged == 0 and bool(self.rows or self.unmatched["outputs"])
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """The mean of every figure over the rows that have it."""
+        values = {key: [row.figures[key] for row in self.rows if key in row.figures] for key in COLUMNS}
+        return {key: math.fsum(column) / len(column) for key, column in values.items() if column}
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole as JSON: finite numbers, strings and null only.
+
+        A `psnr` of 100 says that the pictures are identical, or nearer than 100 dB (`PSNR_CAP`).
+        """
+        return {
+            "schema": "enhance-evaluation/1",
+            "judged": self.judged,
+            "failed": self.failed,
+            "mean": self.mean,
+            "pictures": [row.to_json() for row in self.rows],
+            "unmatched": {kind: list(paths) for kind, paths in self.unmatched.items()},
+        }
+
+
+def evaluate(
+    outputs: Path,
+    references: Path | None,
+    inputs: Path | None = None,
+    *,
+    read: Callable[[Path], Picture] = read_rgb,
+) -> Evaluation:
+    """Judge outputs against references, or on their own.
+
+    Folders are searched with their subfolders and matched by the path below the folder without its suffix;
+    of several partners that differ in suffix only, the one with the output's suffix is taken. If `references`
+    or `inputs` is a file it is the partner of every output.
+
+    With references the figures are psnr, ssim, psnr_mean_matched, ssim_mean_matched and delta_e_2000; without
+    references, or with inputs, entropy, contrast, clipped_low and clipped_high; with inputs also loe.
+
+    Args:
+        outputs: a folder of pictures, or one picture.
+        references: a folder or a picture of the same sizes; None if there are none.
+        inputs: what the outputs were made from, likewise.
+        read: decodes a file to H×W×3 or H×W, uint8, uint16 or floating point in 0..1.
+
+    Raises:
+        UsageError: one of the paths does not exist. Pictures that cannot be judged do not raise: they are
+            rows with an `error`.
+    """
+    for path in (outputs, references, inputs):
+        if path is not None and not path.exists():
+            raise UsageError(f"There is no file or folder {path}.")
+    found = _pictures(outputs)
+    of_reference = _Partners(references)
+    of_input = _Partners(inputs)
+    rows, without_reference, without_input = [], [], []
+    for key, output in found:
+        reference = of_reference.find(key, output)
+        before = of_input.find(key, output)
+        if inputs is not None and before is None:
+            without_input.append(str(output))
+        if references is not None and reference is None:
+            without_reference.append(str(output))
+            continue
+        rows.append(_judge(_below(outputs, output), output, reference, before, inputs is not None, read))
+    # An output can lack both partners, and is then listed once.
+    lonely = dict.fromkeys([*without_reference, *without_input])
+    unmatched = {
+        "outputs": tuple(lonely),
+        "references": of_reference.unused(),
+        "inputs": of_input.unused(),
+    }
+    return Evaluation(tuple(rows), unmatched)
+
+
+def table_rows(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """The evaluation as text: headings, and a list of cells per picture, the mean last.
+
+    The first column is the name; a failed picture has its reason in the second cell and no further ones.
+    """
+    mean = evaluation.mean
+    keys = [key for key in COLUMNS if key in mean]
+    headings = ["picture", *(COLUMNS[key][0] for key in keys)]
+    cells = [
+        [row.name, row.error] if row.error is not None else [row.name, *_cells(keys, row.figures)]
+        for row in evaluation.rows
+    ]
+    if mean:
+        cells.append([f"mean of {evaluation.judged}", *_cells(keys, mean)])
+    return headings, cells
+
+
+def _cells(keys: Sequence[str], figures: Mapping[str, float]) -> list[str]:
+    return [format(figures[key], COLUMNS[key][1]) if key in figures else "" for key in keys]
+
+
+def _judge(
+    name: str,
+    output: Path,
+    reference: Path | None,
+    before: Path | None,
+    with_inputs: bool,
+    read: Callable[[Path], Picture],
+) -> Row:
+    paths = (name, str(output), reference and str(reference), before and str(before))
+    try:
+        picture = read(output)
+        figures: dict[str, float] = {}
+        if reference is not None:
+            figures |= _reference_figures(picture, read(reference))
+        if reference is None or with_inputs:
+            figures |= _blind_figures(picture, None if before is None else read(before))
+    except (EnhanceError, OSError, ValueError) as error:
+        return Row(*paths, figures={}, error=str(error))
+    return Row(*paths, figures=figures)
+
+
+def _reference_figures(picture: Picture, wanted: Picture) -> dict[str, float]:
+    matched = against.mean_matched(picture, wanted)
+    return {
+        "psnr": min(against.psnr(picture, wanted), PSNR_CAP),
+        "ssim": against.ssim(picture, wanted),
+        "psnr_mean_matched": min(against.psnr(matched, wanted), PSNR_CAP),
+        "ssim_mean_matched": against.ssim(matched, wanted),
+        "delta_e_2000": against.delta_e_2000(picture, wanted),
+    }
+
+
+def _blind_figures(picture: Picture, before: Picture | None) -> dict[str, float]:
+    low, high = blind.clipped(picture)
+    figures = {} if before is None else {"loe": blind.loe(picture, before)}
+    return figures | {
+        "entropy": blind.entropy(picture),
+        "contrast": blind.contrast(picture),
+        "clipped_low": low,
+        "clipped_high": high,
+    }
+
+
+class _Partners:
+    """Finds the reference or input of an output, and remembers which were found."""
+
+    def __init__(self, root: Path | None) -> None:
+        self._everyones = root if root is not None and not root.is_dir() else None
+        self._by_key: dict[str, list[Path]] = {}
+        self._used: set[Path] = set()
+        if root is not None and self._everyones is None:
+            for key, path in _pictures(root):
+                self._by_key.setdefault(key, []).append(path)
+
+    def find(self, key: str, output: Path) -> Path | None:
+        if self._everyones is not None:
+            return self._everyones
+        candidates = self._by_key.get(key)
+        if not candidates:
+            return None
+        same_suffix = (path for path in candidates if path.suffix.lower() == output.suffix.lower())
+        partner = next(same_suffix, candidates[0])
+        self._used.add(partner)
+        return partner
+
+    def unused(self) -> tuple[str, ...]:
+        """Those whose path, but for the suffix, no output has."""
+        keys = {key for key, paths in self._by_key.items() if not self._used.isdisjoint(paths)}
+        return tuple(str(path) for key, paths in self._by_key.items() if key not in keys for path in paths)
+
+
+def _pictures(root: Path) -> list[tuple[str, Path]]:
+    """Pictures below a folder, or the one file, with their keys: the path below the root without suffix."""
+    if not root.is_dir():
+        return [(root.stem, root)]
+    paths = (path for path in root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    return [(str(PurePosixPath(_below(root, path)).with_suffix("")), path) for path in sorted(paths)]
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.name if path == root else path.relative_to(root).as_posix()
