@@ -1,0 +1,99 @@
+"""What the estimator's network is given and what is made of its answer: numpy in, numpy out.
+
+Both engines and training call these two functions, so a network never meets an input that it was not trained on.
+No torch, no onnxruntime: whoever runs the network stands between the two calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+THUMBNAIL = 256
+"""Side of the luma thumbnail that the network looks at [P]."""
+
+FEATURES = 16
+"""Numbers that describe one histogram; see `describe_histograms`."""
+
+LOWEST, HIGHEST = 0.01, 256.0
+"""The range of clip limits: never 0, which OpenCV reads as no limit; from 256 on nothing can be clipped."""
+
+
+def network_inputs(histograms: NDArray[np.integer], thumbnail: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Everything the network sees of one picture.
+
+    Args:
+        histograms: rows×columns×256 counts, from `tile_histograms`.
+        thumbnail: 256×256 luma in 0..1, from `thumbnail`.
+
+    Returns:
+        `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole picture's histogram and
+        the number of tiles; `tiles` 1×FEATURES×rows×columns, the description of every tile. All float32.
+    """
+    rows, columns, _ = histograms.shape
+    whole = describe_histograms(histograms.sum(axis=(0, 1)))
+    fineness = np.float32(np.log2(rows * columns) / 8.0)
+    return {
+        "thumbnail": np.ascontiguousarray(thumbnail, dtype=np.float32)[None, None],
+        "statistics": np.append(whole, fineness).astype(np.float32)[None],
+        "tiles": np.ascontiguousarray(describe_histograms(histograms).transpose(2, 0, 1))[None],
+    }
+
+
+def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: int) -> NDArray[np.float32]:
+    """The clip limit of every tile: rows×columns float32 in 0.01..256, in multiples of the uniform bin height.
+
+    The product of three answers of the network: the picture's factor, the local map averaged over the area of
+    the tile (so any grid can be read from it), and the tile's own factor from its histogram.
+
+    Args:
+        outputs: `global_factor` 1, `local` 1×1×128×128 and `tile_factor` 1×1×rows×columns.
+        rows: rows of tiles.
+        columns: columns of tiles.
+    """
+    pooled = area_pool(outputs["local"][0, 0], rows, columns)
+    limits = outputs["global_factor"].reshape(()) * pooled * outputs["tile_factor"][0, 0]
+    return np.clip(limits, LOWEST, HIGHEST).astype(np.float32)
+
+
+def global_factor(outputs: Mapping[str, NDArray[np.float32]]) -> float:
+    """The network's factor for the whole picture, as the report shows it."""
+    return float(outputs["global_factor"].reshape(()))
+
+
+def area_pool(field: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Mean of an H×W field over rows×columns equal areas, fractions of pixels counted: rows×columns float32."""
+    height, width = field.shape
+    return (coverage(height, rows) @ field @ coverage(width, columns).T).astype(np.float32)
+
+
+def coverage(length: int, bins: int) -> NDArray[np.float32]:
+    """bins×length weights: the share that each pixel of a side has in each of `bins` equal stretches of it."""
+    edges = np.linspace(0.0, length, bins + 1)
+    pixel = np.arange(length)
+    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return (np.clip(overlap, 0.0, 1.0) * bins / length).astype(np.float32)
+
+
+def describe_histograms(histograms: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Describe histograms by FEATURES numbers of order one: (..., 256) counts to (..., FEATURES) float32.
+
+    Where the tones lie (mean, deviation, quantiles), how full the scale is (entropy, share of levels in use) and
+    what a clip limit would do: the shares above .25, 1, 4 and 16 times the uniform bin height are exactly the
+    excess of METHODS 1.3 at those limits, and the height of the largest bin is where clipping ends.
+    """
+    counts = histograms.astype(np.float64)
+    shares = counts / counts.sum(axis=-1, keepdims=True)
+    levels = np.arange(256) / 255.0
+    mean = shares @ levels
+    deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0.0))
+    running = np.cumsum(shares, axis=-1)
+    quantiles = [(running < q).sum(axis=-1).clip(max=255) / 255.0 for q in (0.001, 0.02, 0.25, 0.5, 0.75, 0.98, 0.999)]
+    entropy = -(shares * np.log2(np.maximum(shares, 1e-12))).sum(axis=-1)
+    used = (counts > 0).mean(axis=-1)
+    excess = [np.maximum(shares - limit / 256.0, 0.0).sum(axis=-1) for limit in (0.25, 1.0, 4.0, 16.0)]
+    peak = np.log2(shares.max(axis=-1) * 256.0) / 8.0
+    described = [mean, 3.0 * deviation, *quantiles, entropy / 8.0, used, *excess, peak]
+    return np.stack(described, axis=-1).astype(np.float32)

@@ -1,0 +1,32 @@
+"""What `enhance train` asks for: one frozen value for every method's recipe. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """One training run."""
+
+    data: Path
+    """Folder with the training photographs; the method's recipe says which folders it looks for."""
+
+    out: Path
+    """Folder for log, checkpoint, validation sheet and the exported weights; made when absent."""
+
+    seed: int = 0
+    """Every draw follows from it; the shipped weights use 0."""
+
+    iterations: int | None = None
+    """Steps of the optimizer; None is the recipe's own number."""
+
+    resume: bool = False
+    """Go on from the checkpoint in `out`, if there is one, to the same weights as without the interruption."""
+
+    threads: int = 1
+    """Threads of torch; sums depend on it, so the shipped weights are those of one thread."""
+
+    device: str = "cpu"
+    """Where to train: `cpu` or `cuda[:N]`; the shipped weights were trained on `cpu`."""
