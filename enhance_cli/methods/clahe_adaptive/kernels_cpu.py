@@ -1,0 +1,461 @@
+"""The pixel work of clahe-adaptive on numpy arrays: luma, histograms, tile curves and their blend.
+
+The same functions as `kernels_cuda.py`, equal to one grey level. Two thoughts make them fast: the curves of
+the two neighbouring rows of tiles are blended once per image row, so that a pixel needs one look-up of a value
+and a slope, not four of values; and the look-ups (scalar by nature) are kept apart from the arithmetic (which
+then runs on vectors).
+
+Every pixel's weights are functions of its place in the whole picture, so rendering a window equals the same
+part of rendering the whole, bit for bit: threads may share a picture by bands.
+
+References: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994; OpenCV's
+`createCLAHE`, whose integer results `opencv_tile_curves` reproduces; the real-valued form is IA-CLAHE's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.luma import BINS, count_tiles, flat_rows, luma, luma_row
+from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+
+__all__ = [
+    "integer_limits",
+    "luma",
+    "opencv_tile_curves",
+    "render_luma",
+    "render_planes_scaled",
+    "render_rgb",
+    "render_rgb_scaled",
+    "thumbnail",
+    "tile_curves",
+    "tile_histograms",
+]
+
+Array = NDArray[Any]
+
+_ENTRY = 2 * (BINS + 1)
+"""Floats of one blended curve: value and slope for every knot, the last twice (16 bits look one ahead)."""
+
+_CHUNK = 1024
+"""Pixels looked up before they are computed: 8 KiB of look-ups, which stay in the first cache."""
+
+
+def thumbnail(luma: Array, size: int) -> Array:
+    """Area mean of H×W luma, uint8 or uint16, over `size`×`size` bins: float32 in 0..1.
+
+    Bins are whole pixels, `floor(i * H / size)` to `ceil((i + 1) * H / size)` (see `tiles.bin_edges`); they
+    overlap by a pixel where the side does not divide.
+    """
+    height, width = luma.shape
+    line, stride = flat_rows(luma)
+    out = np.empty((size, size), np.float32)
+    _area_means(line, stride, height, width, float(np.iinfo(luma.dtype).max), out)
+    return out
+
+
+@kernel
+def _area_means(line, stride, height, width, white, out):  # type: ignore[no-untyped-def]
+    size = len(out)
+    sums = np.empty(width, np.uint32)
+    for i in range(size):
+        top = i * height // size
+        bottom = -(-(i + 1) * height // size)
+        sums[:] = 0
+        for y in range(top, bottom):
+            row = line[y * stride : y * stride + width]
+            for x in range(width):
+                sums[x] += row[x]
+        for j in range(size):
+            left = j * width // size
+            right = -(-(j + 1) * width // size)
+            total = np.uint64(0)
+            for x in range(left, right):
+                total += sums[x]
+            out[i, j] = np.float64(total) / (white * ((bottom - top) * (right - left)))
+
+
+def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, last_row: int | None = None) -> Array:
+    """Counts of the 256 grey levels in every tile (METHODS 1.2 steps 1 and 2).
+
+    The picture is padded as OpenCV pads it (by indices; nothing is copied), and padded pixels count. 16-bit
+    values are binned by the nearest 8-bit code, `(v + 128) // 257`.
+
+    Args:
+        luma: H×W uint8 or uint16, the whole picture.
+        rows: rows of tiles.
+        columns: columns of tiles.
+        first_row: the first row of tiles wanted, so that threads can share a picture.
+        last_row: the row of tiles to stop before; None for all.
+
+    Returns:
+        int64, (last_row - first_row)×columns×256.
+    """
+    height, width = luma.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    last_row = rows if last_row is None else last_row
+    return count_tiles(luma, tile_height, tile_width, first_row, last_row, columns)
+
+
+def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
+    """Tone curves of the tiles in real arithmetic (METHODS 1.3).
+
+    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = sum max(h - C', 0) is
+    spread over all bins, h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'.
+
+    Args:
+        histograms: rows×columns×256 counts.
+        clip_limits: rows×columns limits c > 0, in multiples of the uniform bin height A / 256.
+        tile_area: pixels of a tile, A.
+
+    Returns:
+        float32 rows×columns×256 grey levels in 0..255, never falling; summed in float64.
+    """
+    curves = np.empty(histograms.shape, np.float32)
+    # A row of tiles at a time: a grid of 256x256 tiles would hold half a gigabyte of doubles.
+    for counts, limits, row in zip(histograms, np.asarray(clip_limits, np.float64), curves, strict=True):
+        shares = counts / tile_area
+        clipped = np.minimum(shares, limits[:, None] / BINS)
+        excess = (shares - clipped).sum(axis=-1, keepdims=True)
+        row[...] = np.minimum(255.0 * np.cumsum(clipped + excess / BINS, axis=-1), 255.0)
+    return curves
+
+
+def integer_limits(clip_limits: Array, tile_area: int) -> Array:
+    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (METHODS 1.2 step 3)."""
+    limits = np.asarray(clip_limits, np.float64) * tile_area / BINS
+    return np.clip(limits, 1, np.iinfo(np.int32).max).astype(np.int32)
+
+
+def opencv_tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
+    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (METHODS 1.2 steps 3 to 5).
+
+    The limit is truncated to whole counts, the residue of the excess goes to the first bins of a comb, and
+    the curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`, whose
+    arguments it takes.
+
+    Returns:
+        float32 rows×columns×256 whole grey levels in 0..255.
+    """
+    bins = np.arange(BINS)
+    curves = np.empty(histograms.shape, np.float32)
+    scale = np.float32(255) / np.float32(tile_area)
+    for full, limits, row in zip(histograms, integer_limits(clip_limits, tile_area), curves, strict=True):
+        counts = np.minimum(full, limits[:, None])
+        excess = (full - counts).sum(axis=-1, keepdims=True)
+        residue = excess % BINS
+        step = np.maximum(BINS // np.maximum(residue, 1), 1)
+        counts += excess // BINS + ((bins % step == 0) & (bins // step < residue))
+        row[...] = np.minimum(np.rint(np.cumsum(counts, axis=-1).astype(np.float32) * scale), 255)
+    return curves
+
+
+# --- rendering ---------------------------------------------------------------------------------------------
+
+
+def render_luma(
+    luma: Array,
+    curves: Array,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Map a window of luma through the curves of its four nearest tiles (METHODS 1.2 step 6).
+
+    The curves are blended bilinearly between the centres of tiles; the result is rounded once, half to even.
+
+    Args:
+        luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width`
+            picture.
+        curves: rows×columns×256 grey levels in 0..255. 16-bit codes are looked up between knots, at v / 257.
+        height: rows of the whole picture.
+        width: columns of the whole picture.
+        top: first row of the window.
+        left: first column of the window.
+        out: h×w of the dtype of `luma` to write into; may be `luma` itself.
+
+    Returns:
+        h×w of the dtype of `luma`: `out`, if given.
+
+    Raises:
+        ValueError: `out` has another shape or dtype, or its rows are not contiguous.
+    """
+    out = _target(luma, out)
+    source, source_stride = flat_rows(luma)
+    target, target_stride = flat_rows(out, writable=True)
+    rows, columns = _place(luma.shape, curves.shape, height, width, top, left)
+    _render_luma(source, source_stride, target, target_stride, _knots(curves), rows, columns)
+    return out
+
+
+def render_rgb(
+    rgb: Array,
+    curves: Array,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (METHODS 1.1).
+
+    Luma enters R, G and B with weight one, so the sum equals the way through YCbCr without its rounding.
+
+    Args:
+        rgb: h×w×3 uint8 or uint16; the other arguments as for `render_luma`.
+        curves: rows×columns×256.
+        height: rows of the whole picture.
+        width: columns of the whole picture.
+        top: first row of the window.
+        left: first column of the window.
+        out: h×w×3 of the dtype of `rgb` to write into; may be `rgb` itself.
+
+    Returns:
+        h×w×3 of the dtype of `rgb`: `out`, if given.
+
+    Raises:
+        ValueError: `out` has another shape or dtype, or its rows are not contiguous.
+    """
+    return _render_colour(rgb, curves, height, width, top, left, out, scaled=False)
+
+
+def render_rgb_scaled(
+    rgb: Array,
+    curves: Array,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (METHODS 1.6).
+
+    They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
+    luma rises.
+    """
+    return _render_colour(rgb, curves, height, width, top, left, out, scaled=True)
+
+
+def render_planes_scaled(luma_before: Array, luma_after: Array, cb: Array, cr: Array) -> tuple[Array, Array]:
+    """Scale subsampled 8-bit chroma planes with the change of luma, as `render_rgb_scaled` does.
+
+    Args:
+        luma_before: H×W uint8.
+        luma_after: H×W uint8, what `render_luma` made of it.
+        cb: h×w uint8 centred on 128, where h = ceil(H / fy) for a whole factor fy, and so for w.
+        cr: as `cb`.
+
+    Returns:
+        The two planes, h×w uint8. The factor is taken at the co-sited luma sample, the top left of its block.
+    """
+    height, width = cb.shape
+    step_y, step_x = -(-luma_before.shape[0] // height), -(-luma_before.shape[1] // width)
+    before, before_stride = flat_rows(luma_before[::step_y])
+    after, after_stride = flat_rows(luma_after[::step_y])
+    planes = np.empty((2, height, width), np.uint8)
+    for plane, scaled in zip((cb, cr), planes, strict=True):
+        line, stride = flat_rows(plane)
+        _scale_plane(before, before_stride, after, after_stride, step_x, line, stride, scaled)
+    return planes[0], planes[1]
+
+
+def _render_colour(
+    rgb: Array, curves: Array, height: int, width: int, top: int, left: int, out: Array | None, scaled: bool
+) -> Array:
+    out = _target(rgb, out)
+    source, source_stride = flat_rows(rgb)
+    target, target_stride = flat_rows(out, writable=True)
+    rows, columns = _place(rgb.shape, curves.shape, height, width, top, left)
+    lumas = np.empty((2, rgb.shape[1]), rgb.dtype)
+    _render_rgb(source, source_stride, target, target_stride, lumas, scaled, _knots(curves), rows, columns)
+    return out
+
+
+def _target(window: Array, out: Array | None) -> Array:
+    if out is None:
+        return np.empty(window.shape, window.dtype)
+    if out.shape != window.shape or out.dtype != window.dtype:
+        raise ValueError(f"`out` is {out.shape} {out.dtype}, the window {window.shape} {window.dtype}")
+    return out
+
+
+def _knots(curves: Array) -> Array:
+    """The curves as the loops take them: contiguous float32, read-only."""
+    knots = np.ascontiguousarray(curves, np.float32).view()
+    knots.flags.writeable = False
+    return knots
+
+
+def _place(
+    window: tuple[int, ...], grid: tuple[int, ...], height: int, width: int, top: int, left: int
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Where the rows and the columns of a window lie among the tiles.
+
+    Returns:
+        For rows: the tile rows above and below each (int64), and the weight of the latter (float32). For columns,
+        which come in runs between the same two centres: the edges of the runs (int64), the tile columns before
+        and after each run (int64), and for every column the weight of the latter (float32).
+    """
+    tile_height, tile_width = tile_geometry(height, width, grid[0], grid[1])
+    before, after, right = _neighbours(left, window[1], tile_width, grid[1])
+    turns = np.flatnonzero((np.diff(before) != 0) | (np.diff(after) != 0)) + 1
+    edges = np.concatenate(([0], turns, [window[1]]))
+    columns = (edges, before[edges[:-1]], after[edges[:-1]], right)
+    return _neighbours(top, window[0], tile_height, grid[0]), columns
+
+
+def _neighbours(start: int, length: int, tile: int, tiles: int) -> tuple[Array, Array, Array]:
+    """For pixels start..start+length: the tiles whose centres lie before and after, and the latter's weight.
+
+    In single precision and this order, as OpenCV has it, so that ties round alike.
+    """
+    position = np.arange(start, start + length, dtype=np.float32) * np.float32(1 / tile) - np.float32(0.5)
+    floor = np.floor(position)
+    before = floor.astype(np.int64)
+    return np.maximum(before, 0), np.minimum(before + 1, tiles - 1), position - floor
+
+
+@kernel
+def _pair_curves(curves, before, after, pairs):  # type: ignore[no-untyped-def]
+    """One row of tiles as values and slopes: for each run of columns, its left curve and the way to the right."""
+    for run in range(len(before)):
+        left = curves[before[run]]
+        right = curves[after[run]]
+        entry = pairs[run * _ENTRY : (run + 1) * _ENTRY]
+        for knot in range(BINS):
+            value = min(max(left[knot], np.float32(0)), np.float32(255))
+            entry[2 * knot] = value
+            entry[2 * knot + 1] = min(max(right[knot], np.float32(0)), np.float32(255)) - value
+        entry[_ENTRY - 2] = entry[_ENTRY - 4]
+        entry[_ENTRY - 1] = entry[_ENTRY - 3]
+
+
+@kernel
+def _blend_curves(curves, y, rows, columns, upper, lower, table):  # type: ignore[no-untyped-def]
+    """The curves for row `y` of the window: `table`, for each run of columns and knot a value and a slope.
+
+    `upper` and `lower` keep the paired curves of two rows of tiles for the image rows between their centres.
+    """
+    above, below, down = rows
+    fresh = y == 0 or above[y] != above[y - 1] or below[y] != below[y - 1]
+    if fresh:
+        _pair_curves(curves[above[y]], columns[1], columns[2], upper)
+        _pair_curves(curves[below[y]], columns[1], columns[2], lower)
+    if fresh or above[y] != below[y]:
+        share = down[y]
+        for i in range(len(table)):
+            table[i] = upper[i] + (lower[i] - upper[i]) * share
+
+
+def _shade_row(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
+    """Map a row of luma through the blended curves of its runs, and round."""
+
+
+@overload(_shade_row)
+def _shade_row_at_depth(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
+    def eight_bit(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
+        entries = table.view(np.uint64)
+        found = room.view(np.float32)
+        for run in range(len(edges) - 1):
+            entry = entries[run * (BINS + 1) : (run + 1) * (BINS + 1)]
+            for start in range(edges[run], edges[run + 1], _CHUNK):
+                codes = source[start : min(start + _CHUNK, edges[run + 1])]
+                for x in range(len(codes)):
+                    room[x] = entry[np.uint64(codes[x])]
+                shaded = target[start : start + len(codes)]
+                weights = right[start : start + len(codes)]
+                for x in range(len(codes)):
+                    shaded[x] = np.int32(np.rint(found[2 * x] + found[2 * x + 1] * weights[x]))
+
+    def sixteen_bit(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
+        for run in range(len(edges) - 1):
+            entry = table[run * _ENTRY : (run + 1) * _ENTRY]
+            for x in range(edges[run], edges[run + 1]):
+                code = np.uint32(source[x])
+                knot = code // np.uint32(257)
+                share = np.float32(code - knot * np.uint32(257)) * np.float32(1 / 257)
+                at = 2 * knot
+                value = entry[at] + (entry[at + 2] - entry[at]) * share
+                slope = entry[at + 1] + (entry[at + 3] - entry[at + 1]) * share
+                target[x] = np.int32(np.rint((value + slope * right[x]) * np.float32(257)))
+
+    return eight_bit if source.dtype == types.uint8 else sixteen_bit
+
+
+@kernel
+def _render_luma(source, source_stride, target, target_stride, curves, rows, columns):  # type: ignore[no-untyped-def]
+    edges, before, _, right = columns
+    upper = np.empty(len(before) * _ENTRY, np.float32)
+    lower = np.empty_like(upper)
+    table = np.empty_like(upper)
+    room = np.empty(_CHUNK, np.uint64)
+    for y in range(len(rows[0])):
+        _blend_curves(curves, y, rows, columns, upper, lower, table)
+        row = source[y * source_stride : y * source_stride + len(right)]
+        result = target[y * target_stride : y * target_stride + len(right)]
+        _shade_row(row, result, table, edges, right, room)
+
+
+@kernel
+def _render_rgb(source, source_stride, target, target_stride, lumas, scaled, curves, rows, columns):  # type: ignore[no-untyped-def]
+    edges, before, _, right = columns
+    upper = np.empty(len(before) * _ENTRY, np.float32)
+    lower = np.empty_like(upper)
+    table = np.empty_like(upper)
+    room = np.empty(_CHUNK, np.uint64)
+    luma = lumas[0]
+    shaded = lumas[1]
+    for y in range(len(rows[0])):
+        _blend_curves(curves, y, rows, columns, upper, lower, table)
+        row = source[y * source_stride : y * source_stride + 3 * len(right)]
+        result = target[y * target_stride : y * target_stride + 3 * len(right)]
+        luma_row(row, luma)
+        _shade_row(luma, shaded, table, edges, right, room)
+        if scaled:
+            _scale_colour(row, luma, shaded, result)
+        else:
+            _add_change(row, luma, shaded, result)
+
+
+@kernel
+def _add_change(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
+    white = 255 if luma.itemsize == 1 else 65535
+    for x in range(len(luma)):
+        change = np.int32(shaded[x]) - np.int32(luma[x])
+        for channel in range(3):
+            out[3 * x + channel] = min(max(rgb[3 * x + channel] + change, 0), white)
+
+
+@kernel
+def _chroma_factor(before, after):  # type: ignore[no-untyped-def]
+    ratio = np.float32(after) / max(np.float32(before), np.float32(1))
+    return np.sqrt(min(max(ratio, np.float32(0.5)), np.float32(2)))
+
+
+@kernel
+def _scale_colour(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
+    white = np.float32(255 if luma.itemsize == 1 else 65535)
+    for x in range(len(luma)):
+        factor = _chroma_factor(luma[x], shaded[x])
+        for channel in range(3):
+            difference = np.float32(np.int32(rgb[3 * x + channel]) - np.int32(luma[x]))
+            colour = np.float32(shaded[x]) + difference * factor
+            out[3 * x + channel] = np.int32(np.rint(min(max(colour, np.float32(0)), white)))
+
+
+@kernel
+def _scale_plane(before, before_stride, after, after_stride, step, plane, stride, out):  # type: ignore[no-untyped-def]
+    height, width = out.shape
+    for y in range(height):
+        for x in range(width):
+            factor = _chroma_factor(before[y * before_stride + x * step], after[y * after_stride + x * step])
+            value = (np.float32(plane[y * stride + x]) - np.float32(128)) * factor + np.float32(128)
+            out[y, x] = np.int32(np.rint(min(max(value, np.float32(0)), np.float32(255))))
