@@ -113,17 +113,34 @@ def split_ycbcr(interleaved: Array, fy: int, fx: int) -> tuple[Array, Array, Arr
 @kernel
 def _split_rows(line, stride, plane, cb, cr, fy, fx):  # type: ignore[no-untyped-def]
     height, width = plane.shape
+    blue = np.empty(width, np.uint8)
+    red = np.empty(width, np.uint8)
     for y in range(height):
         row = line[y * stride : y * stride + 3 * width]
         target = plane[y]
+        if y % fy:
+            for x in range(width):
+                target[x] = row[3 * x]
+            continue
+        # Strides of 3 and of 2 the compiler turns into shuffles; one of 3 * fx, or unknown, it would not.
         for x in range(width):
             target[x] = row[3 * x]
-        if y % fy == 0:
-            blue = cb[y // fy]
-            red = cr[y // fy]
-            for x in range(len(blue)):
-                blue[x] = row[3 * fx * x + 1]
-                red[x] = row[3 * fx * x + 2]
+            blue[x] = row[3 * x + 1]
+            red[x] = row[3 * x + 2]
+        _decimate(blue, cb[y // fy], fx)
+        _decimate(red, cr[y // fy], fx)
+
+
+@kernel
+def _decimate(samples, out, step):  # type: ignore[no-untyped-def]
+    if step == 1:
+        out[:] = samples
+    elif step == 2:
+        for x in range(len(out)):
+            out[x] = samples[2 * x]
+    else:
+        for x in range(len(out)):
+            out[x] = samples[step * x]
 
 
 # --- histograms --------------------------------------------------------------------------------------------
