@@ -197,20 +197,28 @@ def _judge(
     with_inputs: bool,
     read: Callable[[Path], Picture],
 ) -> Row:
-    paths = (name, str(output), reference and str(reference), before and str(before))
+    figures: dict[str, float] = {}
+    reason = None
     try:
         picture = read(output)
-        figures: dict[str, float] = {}
         if reference is not None:
             figures |= _reference_figures(picture, read(reference))
         if reference is None or with_inputs:
             figures |= _blind_figures(picture, None if before is None else read(before))
     except (EnhanceError, OSError, ValueError) as error:
-        return Row(*paths, figures={}, error=str(error))
-    return Row(*paths, figures=figures)
+        figures, reason = {}, str(error)
+    return Row(
+        name=name,
+        output=str(output),
+        reference=None if reference is None else str(reference),
+        input=None if before is None else str(before),
+        figures=figures,
+        error=reason,
+    )
 
 
 def _reference_figures(picture: Picture, wanted: Picture) -> dict[str, float]:
+    _same_size(picture, wanted, "reference")
     matched = against.mean_matched(picture, wanted)
     return {
         "psnr": min(against.psnr(picture, wanted), PSNR_CAP),
@@ -222,14 +230,23 @@ def _reference_figures(picture: Picture, wanted: Picture) -> dict[str, float]:
 
 
 def _blind_figures(picture: Picture, before: Picture | None) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    if before is not None:
+        _same_size(picture, before, "input")
+        figures["loe"] = blind.loe(picture, before)
     low, high = blind.clipped(picture)
-    figures = {} if before is None else {"loe": blind.loe(picture, before)}
     return figures | {
         "entropy": blind.entropy(picture),
         "contrast": blind.contrast(picture),
         "clipped_low": low,
         "clipped_high": high,
     }
+
+
+def _same_size(picture: Picture, partner: Picture, role: str) -> None:
+    (height, width), (its_height, its_width) = picture.shape[:2], partner.shape[:2]
+    if (height, width) != (its_height, its_width):
+        raise ValueError(f"it has {width}x{height} pixels, its {role} {its_width}x{its_height}")
 
 
 class _Partners:

@@ -66,8 +66,9 @@ def ssim(output: Picture, reference: Picture) -> float:
 def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
     """The output scaled to the reference's mean grey ("GT-mean"), clipped and rounded to 8 bits.
 
-    The factor is mean(luma(reference)) / mean(luma(output)), luma being BT.601 in floating point; one
-    factor for all channels, applied to the encoded samples. An all-black output has no factor: it stays black.
+    The factor is mean(luma(reference)) / mean(luma(output)), luma being BT.601 rounded to 8 bits a pixel, as
+    the published harnesses read it from an 8-bit grey conversion; one factor for all channels, applied to
+    the encoded samples. An output whose luma is black throughout has no factor and stays as it is.
 
     Returns:
         A picture of the output's shape, uint8.
@@ -75,7 +76,7 @@ def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
     Raises:
         ValueError: the sizes differ, or an array is no picture.
     """
-    samples, grey, wanted = levels(output), luma(output), luma(reference)
+    samples, grey, wanted = levels(output), np.rint(luma(output)), np.rint(luma(reference))
     if grey.shape != wanted.shape:
         raise ValueError(f"the pictures differ in size: {grey.shape} and {wanted.shape} (height, width)")
     mean = float(grey.mean())
