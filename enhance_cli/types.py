@@ -108,6 +108,9 @@ class Knob:
     """Turns the text of the command line, or a Python value, into the control's value."""
 
     metavar: str | None = None
+    short: str | None = None
+    """A one-letter option, such as `-r`."""
+
     report: Callable[[Any], Any] | None = None
     """Turns the value into what the report says of it; by default the value itself."""
 
@@ -243,6 +246,9 @@ class Method:
 
     halo: int = 0
     """Pixels of context that `render` needs around a window."""
+
+    illustrations: tuple[str, ...] = ()
+    """Boolean controls that each ask for a picture of that name beside the output."""
 
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may open."""

@@ -46,9 +46,7 @@ def _cuda(device: str) -> CudaEngine:
     try:
         from enhance_cli.engines.cuda import CudaEngine
     except ImportError as error:
-        raise DeviceError(
-            f"The device {device} needs torch, which is not installed here; use --device cpu."
-        ) from error
+        raise DeviceError(f"The device {device} needs torch, which is not installed here; use --device cpu.") from error
     return CudaEngine(device)
 
 

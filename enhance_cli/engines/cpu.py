@@ -70,9 +70,7 @@ class CpuEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             # Named, because the GPU build otherwise looks for CUDA first and complains in red where there is none.
-            session = onnxruntime.InferenceSession(
-                found.path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(found.path.read_bytes(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise WeightsError(f"{found.path} cannot be opened by ONNX Runtime: {error}.") from error
         names = [output.name for output in session.get_outputs()]

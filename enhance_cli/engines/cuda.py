@@ -38,20 +38,14 @@ class CudaEngine:
         self._device = torch.device(device)
         if self._device.type == "cuda":
             if not torch.cuda.is_available():
-                build = (
-                    "built without CUDA"
-                    if torch.version.cuda is None
-                    else f"built for CUDA {torch.version.cuda}"
-                )
+                build = "built without CUDA" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}"
                 raise DeviceError(
                     f"The device {device} is not available: torch {torch.__version__} ({build}) sees no GPU; "
                     "use --device cpu, or see `enhance doctor`."
                 )
             index = self._device.index or 0
             if index >= torch.cuda.device_count():
-                raise DeviceError(
-                    f"The device {device} does not exist: there are {torch.cuda.device_count()}."
-                )
+                raise DeviceError(f"The device {device} does not exist: there are {torch.cuda.device_count()}.")
             self._device = torch.device("cuda", index)
             self.device = f"cuda:{index} ({torch.cuda.get_device_name(index)})"
         else:

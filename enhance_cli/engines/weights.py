@@ -51,13 +51,9 @@ def find(method: Method, stem: str, suffix: str) -> Weights:
         wanted = manifest["sha256"][suffix]
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise WeightsError(
-            f"{error.filename} cannot be read ({error.strerror}); install enhance again."
-        ) from error
+        raise WeightsError(f"{error.filename} cannot be read ({error.strerror}); install enhance again.") from error
     except (ValueError, KeyError) as error:
         raise WeightsError(f"{manifest_path} is damaged ({error!r}); install enhance again.") from error
     if found != wanted:
-        raise WeightsError(
-            f"{path} is not the file that was shipped (its sha256 differs); install enhance again."
-        )
+        raise WeightsError(f"{path} is not the file that was shipped (its sha256 differs); install enhance again.")
     return Weights(manifest["id"], found, path)

@@ -1,0 +1,1 @@
+"""Pictures in and out: codecs, metadata, colour layouts, tiles, atomic writing. Knows no method."""

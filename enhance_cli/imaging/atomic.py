@@ -43,3 +43,15 @@ def _read_umask() -> int:
 
 
 _UMASK = _read_umask()  # read once, at import: reading it means setting it, which is not safe among threads
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder with its parents.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error

@@ -6,10 +6,9 @@ turns up, so a folder of JPEGs never loads Pillow or OpenCV.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
 from enhance_cli.types import Image
@@ -26,7 +25,6 @@ class Format:
     suffixes: tuple[str, ...]
     """Lower case, the usual one first."""
 
-    module: str
     sixteen_bit: bool
     alpha: bool
 
@@ -34,11 +32,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     item.name: item
     for item in (
-        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg", sixteen_bit=False, alpha=False),
-        Format("png", (".png",), "raster", sixteen_bit=True, alpha=True),
-        Format("webp", (".webp",), "raster", sixteen_bit=False, alpha=True),
-        Format("tiff", (".tif", ".tiff"), "raster", sixteen_bit=True, alpha=True),
-        Format("bmp", (".bmp", ".dib"), "raster", sixteen_bit=False, alpha=False),
+        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), sixteen_bit=False, alpha=False),
+        Format("png", (".png",), sixteen_bit=True, alpha=True),
+        Format("webp", (".webp",), sixteen_bit=False, alpha=True),
+        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True),
+        Format("bmp", (".bmp", ".dib"), sixteen_bit=False, alpha=False),
     )
 }
 _BY_SUFFIX = {suffix: item for item in FORMATS.values() for suffix in item.suffixes}
@@ -78,7 +76,14 @@ def sniff(data: bytes) -> Format | None:
     return None
 
 
-def decode(data: bytes, *, source: str = "", planes: bool = False, max_pixels: int = MAX_PIXELS) -> Image:
+def decode(
+    data: bytes,
+    *,
+    source: str = "",
+    planes: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    admit: Callable[[int, int], None] = lambda height, width: None,
+) -> Image:
     """Decode a whole file, upright and with its metadata.
 
     Args:
@@ -86,6 +91,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, max_pixels: i
         source: its path, for messages and metadata.
         planes: the caller changes luma only and accepts a JPEG's own planes (`Image.chroma`).
         max_pixels: refuse more than this before decoding.
+        admit: called with (height, width) before decoding; may wait for memory.
 
     Raises:
         UnsupportedFormat: the bytes are of no format this room reads.
@@ -98,33 +104,33 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, max_pixels: i
     found = sniff(data)
     if found is None:
         raise UnsupportedFormat(f"{name} is no picture that enhance reads ({', '.join(FORMATS)}).")
-    codec: Any = import_module("enhance_cli.imaging.raster")
+
+    def check(height: int, width: int) -> None:
+        if height < 1 or width < 1:
+            raise CorruptPicture(f"its header announces {width}x{height} pixels")
+        if height * width > max_pixels:
+            raise PictureTooLarge(
+                f"{name} has {width}x{height} pixels, more than the {max_pixels:,} allowed; "
+                "raise --max-pixels to read it."
+            )
+        admit(height, width)
+
     try:
         if found.name == "jpeg":
             from enhance_cli.imaging import jpeg
             from enhance_cli.imaging.metadata import read_jpeg_header
 
             header = read_jpeg_header(data)
-            _check_size(header.height, header.width, max_pixels, name)
             if header.precision != 8:
                 raise UnsupportedFormat(f"{name} is a {header.precision}-bit JPEG; only 8-bit ones are read.")
             if len(header.sampling) in (1, 3):
+                check(header.height, header.width)
                 return jpeg.decode(data, source=source, planes=planes)
-        picture = codec.decode(
-            data, found.name, source=source, check=lambda h, w: _check_size(h, w, max_pixels, name)
-        )
-        return picture  # type: ignore[no-any-return]
+        from enhance_cli.imaging import raster
+
+        return raster.decode(data, found.name, source=source, check=check)
     except CorruptPicture as error:
         raise CorruptPicture(f"{name} cannot be decoded: {error}.") from error
-
-
-def _check_size(height: int, width: int, max_pixels: int, name: str) -> None:
-    if height < 1 or width < 1:
-        raise CorruptPicture(f"its header announces {width}x{height} pixels")
-    if height * width > max_pixels:
-        raise PictureTooLarge(
-            f"{name} has {width}x{height} pixels, more than the {max_pixels:,} allowed; raise --max-pixels to read it."
-        )
 
 
 def encode(image: Image, format_name: str, *, quality: int | None = None) -> tuple[bytes, tuple[str, ...]]:

@@ -79,7 +79,7 @@ def from_array(array: Any) -> Image:
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels, alpha = pixels[..., :3], np.ascontiguousarray(pixels[..., 3])
     return Image(
-        np.ascontiguousarray(pixels),
+        np.require(pixels, requirements=("C_CONTIGUOUS", "WRITEABLE")),
         alpha=alpha,
         metadata=Metadata(bit_depth=16 if pixels.dtype == np.uint16 else 8),
     )

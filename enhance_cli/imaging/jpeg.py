@@ -92,9 +92,7 @@ def encode(image: Image, *, quality: int | None = None) -> bytes:
         cb, cr = image.chroma or (None, None)
         coded = simplejpeg.encode_jpeg_yuv_planes(pixels, cb, cr, quality=quality)
     else:
-        coded = simplejpeg.encode_jpeg(
-            pixels, quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling
-        )
+        coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling)
     meta = image.metadata
     return jpeg_with_metadata(coded, exif=meta.exif, xmp=meta.xmp, icc=meta.icc)
 

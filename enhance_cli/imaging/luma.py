@@ -134,7 +134,8 @@ def _split_rows(line, stride, plane, cb, cr, fy, fx):  # type: ignore[no-untyped
 @kernel
 def _decimate(samples, out, step):  # type: ignore[no-untyped-def]
     if step == 1:
-        out[:] = samples
+        for x in range(len(out)):
+            out[x] = samples[x]
     elif step == 2:
         for x in range(len(out)):
             out[x] = samples[2 * x]

@@ -119,15 +119,13 @@ def _decode_eight(opened: Pillow.Image, notes: list[str]) -> tuple[Array, Array 
     if mode == "CMYK":
         return _rgb_from_cmyk(opened, notes), None
     if mode == "P" or "transparency" in opened.info:
-        has_alpha = "transparency" in opened.info or (
-            opened.palette is not None and opened.palette.mode == "RGBA"
-        )
+        has_alpha = "transparency" in opened.info or (opened.palette is not None and opened.palette.mode == "RGBA")
         opened = opened.convert("RGBA" if has_alpha else "RGB")
     elif mode == "1":
         opened = opened.convert("L")
     elif mode not in ("L", "LA", "RGB", "RGBA"):
         opened = opened.convert("RGBA" if "A" in mode or mode == "PA" else "RGB")
-    samples = np.asarray(opened)
+    samples = np.array(opened)  # a copy: Pillow's own buffer is read-only, and methods render in place
     if opened.mode in ("LA", "RGBA"):
         colours = samples[..., 0] if opened.mode == "LA" else samples[..., :3]
         return np.ascontiguousarray(colours), np.ascontiguousarray(samples[..., -1])
@@ -145,11 +143,11 @@ def _rgb_from_cmyk(opened: Pillow.Image, notes: list[str]) -> Array:
                 outputMode="RGB",
             )
             notes.append("converted from CMYK to sRGB through its profile")
-            return np.asarray(converted)
+            return np.array(converted)
         except ImageCms.PyCMSError:
             pass
     notes.append("converted from CMYK to RGB without a profile: colours are approximate")
-    return np.asarray(opened.convert("RGB"))
+    return np.array(opened.convert("RGB"))
 
 
 def _decode_sixteen(data: bytes, opened: Pillow.Image) -> tuple[Array, Array | None]:
@@ -263,8 +261,6 @@ def tiff_with_tags(data: bytes, tags: dict[int, tuple[int, bytes | None]]) -> by
         body += padded
     body += b"\0" * (len(body) % 2)
     place = len(body)
-    body += (
-        struct.pack(order + "H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + following
-    )
+    body += struct.pack(order + "H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + following
     struct.pack_into(order + "I", body, 4, place)
     return bytes(body)

@@ -149,5 +149,6 @@ METHOD = Method(
     enhancer="enhance_cli.methods.clahe_adaptive.enhancer:ClaheAdaptive",
     channels="luma",
     halo=0,
+    illustrations=("heatmap",),
     weights=("estimator",),
 )

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from enhance_cli.errors import UsageError
-from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid
-from enhance_cli.methods.clahe_adaptive import limits as limits_room
+from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
     from enhance_cli.types import Array
-
-LOWEST_LIMIT, HIGHEST_LIMIT = 0.01, 256.0
-"""Multiples of the uniform bin height. 256 clips nothing; 0 would mean "unlimited" to OpenCV and never occurs."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClahePlan(Plan):
@@ -102,7 +97,7 @@ class ClaheAdaptive:
 
         pixels = engine.upload(image.pixels)
         luma = pixels if image.pixels.ndim == 2 else kernels.luma(pixels)
-        histograms = kernels.tile_histograms(luma, rows, columns)
+        histograms = self._tile_histograms(luma, rows, columns)
 
         global_factor = None
         make_curves = kernels.tile_curves
@@ -110,16 +105,16 @@ class ClaheAdaptive:
             limits = np.full((rows, columns), controls.clip_limit, np.float32)
             make_curves = kernels.opencv_tile_curves  # classic CLAHE is OpenCV's, to the grey level
         elif fixed is not None:
-            limits = limits_room.area_pool(fixed, rows, columns)
+            limits = statistics.area_pool(fixed, rows, columns)
         else:
             self.prepare(controls)
             run, _ = self._network
-            thumbnail = engine.download(kernels.thumbnail(luma, limits_room.THUMBNAIL_SIZE))
+            thumbnail = engine.download(kernels.thumbnail(luma, statistics.THUMBNAIL))
             counts = engine.download(histograms)
-            outputs = run(**limits_room.network_inputs(counts, thumbnail, area))
-            limits = limits_room.clip_limits(outputs, rows, columns)
-            global_factor = limits_room.global_factor(outputs)
-        limits = np.clip(limits * np.float32(controls.strength), LOWEST_LIMIT, HIGHEST_LIMIT)
+            outputs = run(**statistics.network_inputs(counts, thumbnail))
+            limits = statistics.clip_limits(outputs, rows, columns)
+            global_factor = statistics.global_factor(outputs)
+        limits = np.clip(limits * np.float32(controls.strength), statistics.LOWEST, statistics.HIGHEST)
         device_limits = engine.upload(limits)
         return ClahePlan(
             height=height,
@@ -132,6 +127,17 @@ class ClaheAdaptive:
             chroma=controls.chroma,
             notes=tuple(notes),
         )
+
+    def _tile_histograms(self, luma: Any, rows: int, columns: int) -> Any:
+        """Rows of tiles spread over the engine's threads."""
+        kernels, threads = self._kernels, min(self._engine.threads, rows)
+        if threads == 1:
+            return kernels.tile_histograms(luma, rows, columns)
+        edges = [rows * part // threads for part in range(threads + 1)]
+        parts = self._engine.map(
+            lambda part: kernels.tile_histograms(luma, rows, columns, edges[part], edges[part + 1]), range(threads)
+        )
+        return np.concatenate(parts)
 
     def render(self, window: Window, plan: ClahePlan, out: Array | None = None) -> Array:
         """Blend the curves of the nearest tiles at every pixel; bit-equal for any window."""

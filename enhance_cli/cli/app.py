@@ -1,0 +1,186 @@
+"""The Typer application: one command per method, generated from its Controls and the shared RunOptions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from enhance_cli import methods
+from enhance_cli.cli.console import Console
+from enhance_cli.errors import EnhanceError, ExitCode
+from enhance_cli.pipeline.options import RunOptions
+from enhance_cli.types import Controls, Knob, Method, option_name
+
+EPILOG = (
+    "INPUT is a file, a folder, a quoted glob, @list.txt or - (stdin); OUTPUT, last, is a folder, a file or - "
+    "(stdout). Exit codes: 0 all done, 1 some photographs failed, 2 usage, 3 weights, 4 output or disk, 5 device, "
+    "6 all failed, 70 bug, 130 interrupted, 141 stdout closed, 143 terminated."
+)
+
+
+def build() -> typer.Typer:
+    """The application with all its commands."""
+    app = typer.Typer(
+        name="enhance",
+        help="Brighten and clarify photographs: enhance METHOD [OPTIONS] INPUT... OUTPUT.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help pipes well and starts in half the time
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in methods.names():
+        method = methods.get(name)
+        app.command(name, help=_method_help(method), short_help=method.summary, epilog=EPILOG)(_method_command(method))
+    from enhance_cli.cli import doctor, evaluate, train
+
+    app.command("evaluate", help=evaluate.HELP)(evaluate.command)
+    app.command("train", help=train.HELP)(train.command)
+    app.command("doctor", help=doctor.HELP)(doctor.command)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import enhance_cli
+
+        Console().text(f"enhance {enhance_cli.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def _method_help(method: Method) -> str:
+    return f"{method.summary}\n\nPaper: {method.paper}."
+
+
+def _method_command(method: Method) -> Callable[..., None]:
+    """A function whose signature lists the method's knobs and the shared options, for Typer to read."""
+    own, shared = method.controls.knobs(), RunOptions.knobs()
+
+    def command(**values: Any) -> None:
+        arguments = values.pop("paths")
+        given = {name: value for name, value in values.items() if value is not None}
+        quiet, verbose, debug = (bool(given.get(name)) for name in ("quiet", "verbose", "debug"))
+        console = Console(quiet=quiet, verbose=verbose, debug=debug, json=bool(given.get("json")))
+        with reported(console):
+            options = RunOptions(**{name: value for name, value in given.items() if name in shared})
+            controls = method.controls(**{name: value for name, value in given.items() if name in own})
+            from enhance_cli.cli.run import run
+
+            raise typer.Exit(run(method, list(arguments or ()), controls, options, console))
+
+    paths = inspect.Parameter(
+        "paths",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            list[str] | None, typer.Argument(metavar="INPUT... OUTPUT", help="Pictures, and last where they go.")
+        ],
+    )
+    parameters = [paths, *_parameters(method.controls), *_parameters(RunOptions)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _parameters(controls: type[Controls]) -> list[inspect.Parameter]:
+    types = get_type_hints(controls)
+    defaults = controls()
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[_option_type(types[name], spec) | None, _option(name, spec, getattr(defaults, name))],
+        )
+        for name, spec in controls.knobs().items()
+    ]
+
+
+def _option_type(declared: Any, spec: Knob) -> Any:
+    """What Typer should parse: text where the knob parses itself, else the declared type."""
+    if spec.parse is not None or spec.choices:
+        return str
+    plain = [item for item in get_args(declared) if item is not type(None)]
+    return plain[0] if plain else declared
+
+
+def _option(name: str, spec: Knob, default: Any) -> Any:
+    """Absent options arrive as None, so that defaults live in the Controls alone; help shows them all the same."""
+    flag = isinstance(default, bool)
+    names = [option_name(name)] + ([spec.short] if spec.short else [])
+    return typer.Option(
+        f"{option_name(name)}/--no-{name.replace('_', '-')}" if flag and not spec.short else names[0],
+        *names[1:],
+        help=spec.help + _default_text(default, spec),
+        metavar=None if flag else spec.metavar or ("|".join(spec.choices) or None),
+        show_default=False,
+    )
+
+
+def _default_text(default: Any, spec: Knob) -> str:
+    if default is None or isinstance(default, bool):
+        return ""
+    if isinstance(default, tuple):
+        text = "x".join(str(part) for part in default)
+    elif spec.metavar == "SIZE":
+        text = f"{default // 10**6}M"
+    else:
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+    return f" [default: {text}]"
+
+
+class reported:  # noqa: N801 - a context manager that reads as a verb
+    """Turn our errors into one sentence on stderr and their exit code; anything else is a bug and says so."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from enhance_cli.cli.run import Terminated
+
+        if isinstance(error, EnhanceError):
+            self._console.error(str(error), error)
+            raise typer.Exit(error.exit_code) from None
+        if isinstance(error, KeyboardInterrupt):
+            self._console.error("interrupted; what is finished is in place.")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        if isinstance(error, Terminated):
+            self._console.error("terminated; what is finished is in place.")
+            raise typer.Exit(ExitCode.TERMINATED) from None
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
+        if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
+            self._console.error(
+                f"a bug of ours, sorry ({type(error).__name__}: {error}); run again with --debug for its traceback.",
+                error,
+            )
+            raise typer.Exit(ExitCode.BUG) from None
+
+
+def existing(path: Path) -> Path:
+    """A path that must exist.
+
+    Raises:
+        UsageError: it does not.
+    """
+    from enhance_cli.errors import UsageError
+
+    if not path.exists():
+        raise UsageError(f"{path} does not exist.")
+    return path

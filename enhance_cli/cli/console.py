@@ -1,0 +1,189 @@
+"""The only room that prints: talk goes to stderr, data to stdout, bars only to a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Outcome
+
+_SECONDS_BETWEEN_LINES = 10.0
+"""Between two progress lines where stderr is no terminal: a log should not be flooded."""
+
+
+class Console:
+    """What a run says, and how much of it."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False, json: bool = False) -> None:
+        self.quiet, self.verbose, self.debug, self.json = quiet, verbose, debug, json
+
+    def say(self, text: str) -> None:
+        """Tell something that may be left out with `-q`."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Tell something that only `-v` asks for."""
+        if self.verbose and not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def error(self, text: str, error: BaseException | None = None) -> None:
+        """Tell what went wrong; with `--debug`, where."""
+        print(f"enhance: {text}", file=sys.stderr, flush=True)
+        if self.debug and error is not None:
+            traceback.print_exception(error, file=sys.stderr)
+
+    def data(self, value: Any) -> None:
+        """Write one JSON value and a newline to stdout."""
+        print(json.dumps(value, ensure_ascii=True, allow_nan=False), flush=True)
+
+    def text(self, text: str) -> None:
+        """Write requested text to stdout."""
+        print(text, flush=True)
+
+    def table(self, headings: list[str], rows: list[list[str]]) -> None:
+        """Write a table to stdout, first column left, figures right; plain text, so that it pipes well."""
+        full = [row for row in [headings, *rows] if len(row) == len(headings)]
+        widths = [max(len(row[column]) for row in full) for column in range(len(headings))]
+        for row in [headings, *rows]:
+            first = row[0].ljust(widths[0])
+            if len(row) == len(headings):
+                first += "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+            else:
+                first += "  " + " ".join(row[1:])
+            print(first.rstrip(), flush=True)
+
+    def progress(self, total: int) -> Progress:
+        """The progress that fits where stderr goes."""
+        if self.quiet or self.json or total < 2:
+            return NoProgress()
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            return BarProgress(total)
+        return LineProgress(total)
+
+
+class Progress(Protocol):
+    """Shown while photographs are enhanced."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def advance(self, outcome: Outcome) -> None:
+        """One photograph is finished."""
+        ...
+
+    def above(self, text: str) -> None:
+        """Print a line without disturbing the bar."""
+        ...
+
+
+class NoProgress:
+    """Says nothing but what is asked to be printed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def advance(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+    def above(self, text: str) -> None:
+        """Print the line."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class LineProgress(NoProgress):
+    """A whole line every few seconds, for logs and cron."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._megapixels, self._failed = total, 0, 0.0, 0
+        self._start = self._last = time.monotonic()
+
+    def advance(self, outcome: Outcome) -> None:
+        """Count, and print a line when it is time."""
+        self._done += 1
+        self._megapixels += outcome.megapixels
+        self._failed += outcome.status == "failed"
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        from tqdm import tqdm
+
+        self._last = now
+        elapsed = now - self._start
+        meter = tqdm.format_meter(self._done, self._total, elapsed, ncols=0, unit=" photographs")
+        self.above(f"{meter}, {self._megapixels / elapsed:.1f} MP/s, {self._failed} failed")
+
+
+class BarProgress:
+    """A rich bar with photographs and megapixels a second, time left and failures."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("enhancing"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            TextColumn("[red]{task.fields[failures]}"),
+            console=RichConsole(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=total, speed="", failures="")
+        self._done, self._megapixels, self._failed, self._start = 0, 0.0, 0, time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, outcome: Outcome) -> None:
+        """Move the bar."""
+        self._done += 1
+        self._megapixels += outcome.megapixels
+        self._failed += outcome.status == "failed"
+        elapsed = max(time.monotonic() - self._start, 1e-6)
+        self._bar.update(
+            self._task,
+            advance=1,
+            speed=f"{self._done / elapsed:.1f} photographs/s {self._megapixels / elapsed:.0f} MP/s",
+            failures=f"{self._failed} failed" if self._failed else "",
+        )
+
+    def above(self, text: str) -> None:
+        """Print above the bar, as it is: no markup, no wrapping."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """The closing lines of a run, for people."""
+    done, failed, skipped = summary["done"], summary["failed"], summary["skipped"]
+    parts = [f"{done} photograph{'' if done == 1 else 's'} enhanced"]
+    if failed:
+        parts.append(f"{failed} failed")
+    if skipped:
+        parts.append(f"{skipped} skipped")
+    seconds = summary["seconds"]
+    speed = ""
+    if done > 1 and seconds > 0:
+        speed = f" ({done / seconds:.1f} photographs/s, {summary['megapixels'] / seconds:.0f} megapixels/s)"
+    text = f"{', '.join(parts)} in {seconds:.1f} s on {summary['device']}{speed}."
+    if summary["report"]:
+        text += f" Report: {summary['report']}"
+    return text

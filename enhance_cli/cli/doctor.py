@@ -1,0 +1,198 @@
+"""`enhance doctor`: what is asked, what is got, and what would go wrong."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from importlib import metadata, util
+from typing import Annotated, Any
+
+import typer
+
+from enhance_cli import methods
+from enhance_cli.errors import EnhanceError, ExitCode
+
+HELP = "Check the installation: device asked and got, codecs, weights, versions, cache folders."
+
+_PACKAGES = (
+    "enhance-cli",
+    "numpy",
+    "numba",
+    "opencv-python-headless",
+    "pillow",
+    "simplejpeg",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "torch",
+    "safetensors",
+    "typer",
+    "rich",
+    "tqdm",
+)
+_CLASHING = (
+    ("onnxruntime", "onnxruntime-gpu"),
+    ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+)
+
+
+def command(
+    device: Annotated[str, typer.Option(help="The device to try: auto, cpu, cuda or cuda:N.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Examine everything a run needs; exit 0 if all of it works."""
+    from enhance_cli.cli.app import reported
+    from enhance_cli.cli.console import Console
+
+    console = Console(debug=debug, json=json)
+    with reported(console):
+        findings, problems = examine(device)
+        if json:
+            console.data({"schema": "enhance-doctor/1", **findings, "problems": [text for text, _ in problems]})
+        else:
+            for section, values in findings.items():
+                console.text(f"{section}:")
+                for name, value in values.items():
+                    console.text(f"  {name}: {value}")
+            console.text("\n".join(f"problem: {text}" for text, _ in problems) or "No problems found.")
+        raise typer.Exit(problems[0][1] if problems else ExitCode.OK)
+
+
+def examine(device: str) -> tuple[dict[str, dict[str, Any]], list[tuple[str, ExitCode]]]:
+    """Look at every part; a part that fails is a problem with its exit code, never a raise."""
+    problems: list[tuple[str, ExitCode]] = []
+    findings = {
+        "versions": _versions(problems),
+        "device": _device(device, problems),
+        "onnxruntime": _onnxruntime(problems),
+        "codecs": _codecs(problems),
+        "weights": _weights(problems),
+        "cache": _cache(problems),
+    }
+    return findings, problems
+
+
+def _versions(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    found: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    for group in _CLASHING:
+        present = [name for name in group if util.find_spec(name.split("-")[0].replace("opencv", "cv2")) and _has(name)]
+        if len(present) > 1:
+            problems.append((f"{' and '.join(present)} share one folder: uninstall all but one.", ExitCode.DEVICE))
+    return found
+
+
+def _has(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _device(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    from enhance_cli.engines import cuda_cards, open_engine
+    from enhance_cli.engines.cpu import available_cores
+
+    found: dict[str, Any] = {"asked": asked, "cores": available_cores(), "cards seen by the driver": cuda_cards()}
+    try:
+        engine = open_engine(asked)
+        found["got"] = engine.device
+        engine.close()
+    except EnhanceError as error:
+        found["got"] = None
+        problems.append((str(error), error.exit_code))
+    if found["cards seen by the driver"] and found["got"] == "cpu" and asked == "auto":
+        problems.append(("There is a card, but torch cannot use it; `--device cuda` says why.", ExitCode.DEVICE))
+    return found
+
+
+def _onnxruntime(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    """Providers of a session that really ran: what the package lists as available proves nothing."""
+    try:
+        import onnxruntime
+
+        from enhance_cli.engines import weights
+
+        method = methods.get(methods.names()[0])
+        path = weights.find(method, method.weights[0], "onnx").path
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return {"session got": ", ".join(session.get_providers())}
+    except Exception as error:  # noqa: BLE001 - a doctor reports whatever it meets
+        problems.append((f"ONNX Runtime cannot run a network: {error}", ExitCode.WEIGHTS))
+        return {"session got": None}
+
+
+def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    """Every format written and read back."""
+    import numpy as np
+
+    from enhance_cli.imaging import codecs
+    from enhance_cli.types import Image
+
+    found = {}
+    for item in codecs.FORMATS.values():
+        for bits in (8, 16) if item.sixteen_bit else (8,):
+            ramp = np.linspace(0, 2**bits - 1, 32 * 32 * 3).reshape(32, 32, 3)
+            picture = Image(ramp.astype(np.uint8 if bits == 8 else np.uint16))
+
+            def round_trip(picture: Image = picture, name: str = item.name) -> str:
+                data, _ = codecs.encode(picture, name)
+                back = codecs.decode(data)
+                same = back.pixels.shape == picture.pixels.shape and back.pixels.dtype == picture.pixels.dtype
+                return "reads and writes" if same else "does not come back as it was written"
+
+            found[f"{item.name} {bits} bit"] = _tried(round_trip, f"{item.name} does not work", problems)
+    found["heif"] = "reads" if util.find_spec("pillow_heif") else "not installed (the extra is enhance-cli[heif])"
+    return found
+
+
+def _weights(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    from enhance_cli.engines import weights
+
+    found: dict[str, Any] = {"folder": weights.weights_folder()}
+    for name in methods.names():
+        for stem in methods.get(name).weights:
+            for suffix in ("onnx", "safetensors"):
+
+                def verify(name: str = name, stem: str = stem, suffix: str = suffix) -> str:
+                    item = weights.find(methods.get(name), stem, suffix)
+                    return f"{item.id}, sha256 {item.sha256[:16]} verified"
+
+                found[f"{name}/{stem}.{suffix}"] = _tried(verify, "weights", problems, ExitCode.WEIGHTS)
+    return {key: str(value) for key, value in found.items()}
+
+
+def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    from enhance_cli.engines import compiled
+
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    if not folder:
+        problems.append(
+            ("No folder can hold compiled kernels: every start compiles them. Set ENHANCE_CACHE_DIR.", ExitCode.OK)
+        )
+    return {"kernels": folder, "kernels compiled": compiled.compiled_before(), "temporary": _temporary()}
+
+
+def _temporary() -> str:
+    import tempfile
+
+    return tempfile.gettempdir()
+
+
+def _tried(
+    work: Callable[[], str],
+    what: str,
+    problems: list[tuple[str, ExitCode]],
+    code: ExitCode = ExitCode.SOME_FAILED,
+) -> str:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - a doctor reports whatever it meets
+        problems.append((f"{what}: {error}", code))
+        return f"failed: {error}"

@@ -1,0 +1,58 @@
+"""`enhance evaluate OUTPUTS [REFERENCES]`: judge pictures, with references or without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enhance_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+HELP = (
+    "Judge pictures: PSNR, SSIM (plain and mean-matched) and delta E 2000 against REFERENCES of the same names; "
+    "without them entropy, contrast and clipped shares, and with --inputs the lightness order error."
+)
+
+
+def command(
+    outputs: Annotated[Path, typer.Argument(help="A folder of pictures, or one.")],
+    references: Annotated[Path | None, typer.Argument(help="A folder of references of the same stems, or one.")] = None,
+    inputs: Annotated[Path | None, typer.Option(help="What the outputs were made from.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of a table.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Print a table, or JSON."""
+    from enhance_cli.cli.app import reported
+    from enhance_cli.cli.console import Console
+
+    console = Console(debug=debug, json=json)
+    with reported(console):
+        from enhance_cli.quality.evaluate import evaluate, table_rows
+
+        judged = evaluate(outputs, references, inputs, read=_read)
+        if json:
+            console.data(judged.to_json())
+        else:
+            headings, rows = table_rows(judged)
+            console.table(headings, rows)
+        for kind, paths in judged.unmatched.items():
+            if paths:
+                more = ", ..." if len(paths) > 5 else ""
+                console.say(f"{len(paths)} {kind} without a partner: {', '.join(paths[:5])}{more}")
+        if not judged.rows and not judged.all_failed:
+            console.say(f"{outputs} holds no pictures.")
+        if judged.all_failed:
+            raise typer.Exit(ExitCode.ALL_FAILED)
+        raise typer.Exit(ExitCode.SOME_FAILED if judged.failed else ExitCode.OK)
+
+
+def _read(path: Path) -> Array:
+    """Decode as the stream does, so that orientation, depth and grey are judged as they were enhanced."""
+    from enhance_cli.imaging import codecs
+    from enhance_cli.pipeline.photograph import read
+
+    return codecs.decode(read(path), source=str(path)).pixels

@@ -1,0 +1,53 @@
+"""`enhance train METHOD DATA`: reproduce a method's weights from a folder of photographs."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enhance_cli import methods
+from enhance_cli.errors import UsageError
+
+HELP = "Train a method's weights from a folder of photographs: enhance train METHOD DATA."
+
+
+def command(
+    method: Annotated[str, typer.Argument(help="The method, such as clahe-adaptive.")],
+    data: Annotated[Path, typer.Argument(help="A folder of photographs, laid out as docs/training.md says.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where weights, log, checkpoint and validation sheets go.")
+    ] = Path("runs"),
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    iterations: Annotated[int | None, typer.Option(help="Steps; by default the recipe's own number.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; the shipped weights were trained with 1.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Train, with a log, checkpoints and validation sheets in the output folder."""
+    from enhance_cli.cli.app import existing, reported
+    from enhance_cli.cli.console import Console
+
+    console = Console(debug=debug)
+    with reported(console):
+        room = methods.get(method).enhancer.split(":")[0].rpartition(".")[0] + ".training"
+        if util.find_spec(room) is None:
+            raise UsageError(f"{method} has nothing to train.")
+        for package in ("torch", "onnx"):
+            if util.find_spec(package) is None:
+                raise UsageError(f"Training needs {package}: install enhance-cli[train].")
+        from enhance_cli.training.options import TrainOptions
+
+        options = TrainOptions(
+            data=existing(data),
+            out=out / method.replace("-", "_"),
+            seed=seed,
+            iterations=iterations,
+            resume=resume,
+            threads=threads,
+            device=device,
+        )
+        import_module(room).train(options, log=console.say)

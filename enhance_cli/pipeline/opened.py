@@ -1,0 +1,167 @@
+"""The Python interface: a method opened once, used on pictures, arrays and paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from enhance_cli import methods
+from enhance_cli.engines import open_engine
+from enhance_cli.errors import UsageError
+from enhance_cli.imaging import codecs, colour
+from enhance_cli.pipeline.photograph import Recipe, read
+from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
+from enhance_cli.types import Controls, Image
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An enhanced picture with its report; or, from `enhance_many`, a failure with its report."""
+
+    image: Image | None
+    """None where the photograph failed; `report["error"]` says why."""
+
+    report: dict[str, Any]
+    """The same object that the command line writes as a line (docs/report.md)."""
+
+    plan: Plan | None = None
+
+    @property
+    def array(self) -> Array:
+        """The pixels, with alpha as a fourth channel where there is one.
+
+        Raises:
+            UsageError: the photograph failed.
+        """
+        import numpy as np
+
+        if self.image is None:
+            raise UsageError(self.report["error"]["message"])
+        pixels, alpha = self.image.pixels, self.image.alpha
+        if alpha is None:
+            return pixels
+        return np.dstack((colour.to_rgb(self.image).pixels, alpha))
+
+
+class Opened:
+    """A method with its engine. Safe to use from several threads; a context manager, or call `close`."""
+
+    def __init__(self, method: str, *, device: str = "auto", threads: int | None = None) -> None:
+        """Open a method.
+
+        Args:
+            method: its id, such as `clahe-adaptive`.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+            threads: CPU threads for one photograph; by default every core.
+
+        Raises:
+            UsageError: no such method or kind of device.
+            DeviceError: the named device is missing.
+        """
+        from enhance_cli.engines.cpu import available_cores
+
+        self.method = methods.get(method)
+        self._engine = open_engine(device, threads=threads or available_cores())
+        self._enhancer = methods.open_enhancer(self.method, self._engine)
+
+    def enhance(self, picture: Any, *, amount: float = 1.0, **controls: Any) -> Result:
+        """Enhance one picture.
+
+        Args:
+            picture: an Image, a path, or an array of H×W, H×W×3 (RGB) or H×W×4 values: uint8, uint16, or
+                floating point in 0..1 (worked on, and returned, at 16 bits).
+            amount: blend of input (0) and result (1).
+            controls: the method's knobs by name, such as `grid=(8, 8)`.
+
+        Raises:
+            EnhanceError: the picture cannot be read, or a control makes no sense.
+        """
+        recipe = self._recipe(amount, controls)
+        return self._one(recipe, _as_image(picture))
+
+    def enhance_many(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        amount: float = 1.0,
+        jobs: int | None = None,
+        memory: int = 2 * 10**9,
+        **controls: Any,
+    ) -> Iterator[Result]:
+        """Enhance many files with the stream's parallelism; results come in the order of `paths`.
+
+        A photograph that fails yields a Result without image, and the iteration goes on.
+
+        Args:
+            paths: read lazily.
+            amount: as in `enhance`.
+            jobs: photographs at once; by default one per core.
+            memory: bound on decoded bytes held, results not yet taken included.
+            controls: the method's knobs.
+        """
+        from enhance_cli.engines.cpu import available_cores
+
+        recipe = self._recipe(amount, controls)
+
+        def work(path: str | Path, admit: Admission) -> Result:
+            return self._one(recipe, _read_image(path, admit))
+
+        def failed(path: str | Path, error: Exception) -> Result:
+            return Result(None, recipe.line(str(path), None, error=error))
+
+        yield from parallel(
+            paths,
+            work,
+            failed,
+            workers=jobs or available_cores(),
+            budget=ByteBudget(memory),
+            ordered=True,
+            keep_admitted=True,
+        )
+
+    def _recipe(self, amount: float, controls: dict[str, Any]) -> Recipe:
+        known = self.method.controls.knobs()
+        for name in controls:
+            if name not in known:
+                raise UsageError(f"{self.method.name} has no control {name!r}; it has {', '.join(known)}.")
+        if not 0.0 <= amount <= 1.0:
+            raise UsageError(f"amount must lie between 0 and 1, not {amount:g}.")
+        made: Controls = self.method.controls(**controls)
+        return Recipe(self._engine, self._enhancer, made, amount)
+
+    def _one(self, recipe: Recipe, image: Image) -> Result:
+        enhanced = recipe.enhance(image)
+        notes = (*image.metadata.notes, *enhanced.plan.notes)
+        line = recipe.line(image.metadata.source, None, enhanced=enhanced, notes=notes, ms=enhanced.ms)
+        return Result(enhanced.image, line, enhanced.plan)
+
+    def close(self) -> None:
+        """End the engine's threads."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _as_image(picture: Any) -> Image:
+    if isinstance(picture, Image):
+        return picture
+    if isinstance(picture, str | Path):
+        return _read_image(picture, None)
+    return colour.from_array(picture)
+
+
+def _read_image(path: str | Path, admit: Admission | None) -> Image:
+    def admitted(height: int, width: int) -> None:
+        if admit is not None:
+            admit(height * width * 6)
+
+    return codecs.decode(read(Path(path)), source=str(path), admit=admitted)

@@ -1,0 +1,284 @@
+"""One photograph's way: read, decode, estimate, render, encode, put in place, and the line that says so."""
+
+from __future__ import annotations
+
+import math
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enhance_cli.errors import EnhanceError, MissingSource, UnreadableSource
+from enhance_cli.imaging import atomic, codecs, colour
+from enhance_cli.imaging.tiles import Tile, tiles
+from enhance_cli.pipeline.report import report_line
+from enhance_cli.pipeline.scan import STDIO, illustration_paths
+from enhance_cli.types import Enhancer, Image, Job, Outcome, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.types import Array
+
+_LEAST_BAND = 128
+"""Rows of a band below which handing it to another thread costs more than it gains."""
+
+_TILE = 1024
+"""Side of a tile for methods with a halo: large enough that the halo is a small part of it."""
+
+
+@dataclass(slots=True)
+class Enhanced:
+    """A picture after its method, and what is known of it."""
+
+    image: Image
+    plan: Any
+    exposure: dict[str, dict[str, float]]
+    illustrations: Mapping[str, Array]
+    ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method opened with controls: everything about a run but its files."""
+
+    engine: Engine
+    enhancer: Enhancer
+    controls: Any
+    amount: float = 1.0
+    weights: Mapping[str, str] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", self.enhancer.prepare(self.controls))
+
+    @property
+    def reads_planes(self) -> bool:
+        """Whether a JPEG may stay in its own planes."""
+        return self.enhancer.reads_planes(self.controls)
+
+    def enhance(self, image: Image, *, reuse: bool = False) -> Enhanced:
+        """Estimate and render one decoded picture.
+
+        Args:
+            image: any layout; it is converted to what the method takes and back.
+            reuse: the caller gives up `image.pixels`, so a method without halo may render in place.
+        """
+        grey = image.chroma is None and image.pixels.ndim == 2
+        working = image if self.reads_planes else colour.to_rgb(image)
+        ms: dict[str, float] = {}
+        with _timed(ms, "estimate"):
+            before = exposure_of(working)
+            plan = self.enhancer.estimate(working, self.controls)
+        illustrations = self.enhancer.illustrations(image, plan, self.controls)
+        with _timed(ms, "render"):
+            rendered = self._render(working, plan, reuse=reuse or working.pixels is not image.pixels)
+            if grey and rendered.ndim == 3:
+                rendered = colour.grey_like(rendered)
+            result = working.replace(
+                pixels=rendered,
+                metadata=image.metadata,
+            )
+            after = exposure_of(result)
+        return Enhanced(result, plan, {"before": before, "after": after}, illustrations, ms)
+
+    def _render(self, image: Image, plan: Any, *, reuse: bool) -> Array:
+        import numpy as np
+
+        halo = self.enhancer.method.halo
+        source = image.pixels
+        target = source if reuse and halo == 0 and self.amount == 1.0 else np.empty_like(source)
+
+        def render_tile(tile: Tile) -> None:
+            window = Window(source[tile.outer], tile.outer_top, tile.outer_left)
+            if halo == 0:
+                self.enhancer.render(window, plan, out=target[tile.inner])
+            else:
+                target[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
+
+        if halo == 0:
+            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
+            pieces = tiles(image.height, image.width, rows, image.width)
+        else:
+            pieces = tiles(image.height, image.width, _TILE, _TILE, halo)
+        self.engine.map(render_tile, pieces)
+        if self.amount == 1.0:
+            return target
+        import cv2
+
+        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0)  # type: ignore[return-value]
+
+    def line(
+        self,
+        job_source: str,
+        output: str | None,
+        *,
+        enhanced: Enhanced | None = None,
+        notes: tuple[str, ...] = (),
+        error: Exception | None = None,
+        skipped: bool = False,
+        ms: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """The report line of one photograph."""
+        return report_line(
+            source=job_source,
+            output=output,
+            status="failed" if error else "skipped" if skipped else "done",
+            method=self.enhancer.method.name,
+            controls={**self.controls.to_json(), "amount": self.amount},
+            error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
+            weights=self.weights,
+            device=self.engine.device,
+            size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
+            notes=list(notes),
+            ms=ms,
+            exposure=None if enhanced is None else enhanced.exposure,
+            plan=None if enhanced is None else self.enhancer.describe(enhanced.plan),
+        )
+
+
+def exposure_of(image: Image) -> dict[str, float]:
+    """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`)."""
+    import numpy as np
+
+    from enhance_cli.imaging import luma as luma_room
+    from enhance_cli.quality.blind import exposure
+
+    pixels = image.pixels
+    if pixels.dtype == np.uint8:
+        counts = luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
+    else:
+        counts = np.zeros(65536, np.int64)
+        for top in range(0, image.height, 256):  # in bands: bincount widens what it counts to 8 bytes
+            band = pixels[top : top + 256]
+            band = band if band.ndim == 2 else luma_room.luma(band)
+            counts += np.bincount(band.ravel(), minlength=65536)
+    return {name: round(value, 6) for name, value in exposure(counts).items()}
+
+
+@contextmanager
+def _timed(ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        ms[stage] = (time.perf_counter() - start) * 1e3
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one line for a person; a bug of ours also names its class."""
+    text = " ".join(str(error).split())
+    if isinstance(error, EnhanceError):
+        return text
+    return f"A bug of ours ({type(error).__name__}: {text[:200]}); run again with --debug for its traceback."
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How pictures are read and written."""
+
+    format: str | None = None
+    """Wanted format; None keeps the source's."""
+
+    quality: int | None = None
+    max_pixels: int = codecs.MAX_PIXELS
+    follow_target: bool = False
+    """Whether the output's name was typed by the user, whose suffix then decides the format."""
+
+    def format_for(self, job: Job, image: Image) -> str:
+        """The format that a photograph is written in."""
+        if self.format is not None:
+            return self.format
+        typed = codecs.format_of_suffix(job.target) if self.follow_target and job.target else None
+        return typed.name if typed else image.metadata.format
+
+
+def read(source: Path | None) -> bytes:
+    """All bytes of a regular file, or of stdin for None.
+
+    Raises:
+        MissingSource: there is none, or it is a folder, a pipe or a device.
+        UnreadableSource: the operating system refuses.
+    """
+    if source is None:
+        return sys.stdin.buffer.read()
+    try:
+        mode = source.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise MissingSource(f"{source} is no regular file; give a picture.")
+        return source.read_bytes()
+    except FileNotFoundError as error:
+        what = "is a link to nothing" if source.is_symlink() else "does not exist"
+        raise MissingSource(f"{source} {what}.") from error
+    except OSError as error:
+        raise UnreadableSource(f"{source} cannot be read: {error.strerror}.") from error
+
+
+def process(
+    job: Job, recipe: Recipe, coding: Coding, admit: Callable[[int], None], *, put_in_place: Callable[..., None]
+) -> Outcome:
+    """Enhance one file into another.
+
+    Args:
+        job: the file and its target; `job.target` None hands the bytes to `put_in_place` with path None.
+        recipe: the method.
+        coding: formats and limits.
+        admit: called with the decoded bytes before decoding; blocks until there is room.
+        put_in_place: called with (path or None, bytes) for the output and each illustration.
+
+    Raises:
+        EnhanceError: whatever made it fail; the stream turns it into an Outcome.
+    """
+    source = STDIO if job.source is None else str(job.source)
+    data = read(job.source)
+    ms: dict[str, float] = {}
+
+    def admitted(height: int, width: int) -> None:
+        admit(height * width * _BYTES_PER_PIXEL)
+
+    started = time.perf_counter()
+    image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
+    ms["decode"] = (time.perf_counter() - started) * 1e3
+    written_format = coding.format_for(job, image)
+    del data
+    enhanced = recipe.enhance(image, reuse=True)
+    ms.update(enhanced.ms)
+    with _timed(ms, "encode"):
+        coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
+        if job.target is not None:
+            for path, picture in zip(
+                illustration_paths(job.target, enhanced.illustrations), enhanced.illustrations.values(), strict=True
+            ):
+                put_in_place(path, codecs.encode(Image(picture), "png")[0])
+        put_in_place(job.target, coded)
+    notes = (*image.metadata.notes, *_name_note(job.source, image, written_format), *enhanced.plan.notes, *coding_notes)
+    output = STDIO if job.target is None else str(job.target)
+    line = recipe.line(source, output, enhanced=enhanced, notes=notes, ms=ms)
+    return Outcome(job, "done", line, megapixels=image.height * image.width / 1e6)
+
+
+_BYTES_PER_PIXEL = 6
+"""Decoded samples of an 8-bit RGB picture, twice: as decoded, and as planes or as the rendered copy."""
+
+
+def _name_note(source: Path | None, image: Image, written_format: str) -> tuple[str, ...]:
+    announced = None if source is None else codecs.format_of_suffix(source)
+    if announced is None or announced.name == image.metadata.format:
+        return ()
+    return (f"named as {announced.name} but is {image.metadata.format} inside; written as {written_format}",)
+
+
+def write(path: Path | None, data: bytes) -> None:
+    """Put a file in place atomically, making its folder; bytes for None go to stdout."""
+    if path is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    if not path.parent.exists():
+        atomic.make_folder(path.parent)
+    atomic.write_atomically(path, data)
