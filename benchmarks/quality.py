@@ -261,9 +261,8 @@ def write_sheet(path: Path, found: Sequence[Pair], rows: Sequence[Contender], wi
             left = column * CELL_WIDTH
             shown = _fit(pixels)
             sheet.paste(shown, (left + (CELL_WIDTH - shown.width) // 2, top))
-            if not caption or (0 < column < len(cells) - 1):
-                caption = str(Figures(*judge(pixels, reference))).split(" ·")[0]
-            draw.text((left + 4, top + CELL_HEIGHT + 2), caption, (190, 190, 190), font)
+            text = caption or str(judge(pixels, reference)).split(" ·")[0]
+            draw.text((left + 4, top + CELL_HEIGHT + 2), text, (190, 190, 190), font)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 

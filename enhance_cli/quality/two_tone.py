@@ -78,8 +78,9 @@ def two_tone_flatness(before: Picture, after: Picture) -> float:
     tones, output = luma(before), luma(after)
     if tones.shape != output.shape:
         raise ValueError(f"the pictures differ in size: {tones.shape} and {output.shape} (height, width)")
-    bright_part = tones > 0.5 * (tones.min() + tones.max())
-    if np.ptp(tones[bright_part]) > 1e-6 or np.ptp(tones[~bright_part]) > 1e-6 or not np.ptp(tones):
+    low, high = float(tones.min()), float(tones.max())
+    bright_part = tones > 0.5 * (low + high)
+    if high == low or not np.allclose(tones, np.where(bright_part, high, low), rtol=0, atol=1e-6):
         raise ValueError("the picture before has not exactly two tones")
     smooth = cv2.GaussianBlur(output, (0, 0), 1.5)
     parts = (bright_part, ~bright_part)
@@ -91,8 +92,7 @@ def two_tone_flatness(before: Picture, after: Picture) -> float:
         depth = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         inside = smooth[depth > MARGIN]
         if inside.size:
-            low, high = np.percentile(inside, (1, 99))
-            ranges.append(float(high - low))
+            ranges.append(float(np.ptp(np.percentile(inside, (1, 99)))))
     return max(ranges) / step
 
 

@@ -1,0 +1,65 @@
+"""The test sets, on a data folder made for the purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from enhance_cli.errors import UsageError
+from enhance_cli.quality.sets import SETS, pairs
+
+
+def save(path: Path, level: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((16, 16, 3), level, np.uint8))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    exposure = tmp_path / "test" / "exposure"
+    for frame, level in (("e0", 20), ("e1_ref", 120), ("e2", 200), ("e3", 120)):
+        save(exposure / "sice512" / f"sice_014_{frame}.png", level)
+    (exposure / "sice512" / "index.csv").write_text("file\n")
+    save(exposure / "sice512" / "sice_999_e0.png", 10)
+    for frame, level in (("e0_ref", 60), ("e1", 100)):
+        save(exposure / "brackets" / f"ssar_street_{frame}.jpg", level)
+    for name in ("one", "two"):
+        save(tmp_path / "test" / "paired_lowlight" / "low" / f"{name}.png", 9)
+    save(tmp_path / "test" / "paired_lowlight" / "high" / "two.png", 90)
+    save(tmp_path / "test" / "clean" / "good.png", 128)
+    return tmp_path
+
+
+def names(data: Path, name: str) -> list[tuple[str, str]]:
+    return [(pair.input.name, pair.reference.name) for pair in pairs(data, name)]
+
+
+def test_frames_fall_on_one_side_of_their_reference(data):
+    assert names(data, "under") == [("sice_014_e0.png", "sice_014_e1_ref.png")]
+    assert names(data, "over") == [
+        ("sice_014_e2.png", "sice_014_e1_ref.png"),
+        ("ssar_street_e1.jpg", "ssar_street_e0_ref.jpg"),
+    ]
+
+
+def test_pairs_share_their_names(data):
+    assert names(data, "lol") == [("two.png", "two.png")]
+    assert pairs(data, "lol")[0].name == "two"
+
+
+def test_clean_pictures_are_their_own_reference(data):
+    (pair,) = pairs(data, "clean")
+    assert pair.input == pair.reference
+
+
+def test_missing_parts_are_empty_sets(data, tmp_path):
+    assert pairs(data, "fivek") == []
+    assert all(pairs(tmp_path / "nowhere", name) == [] for name in SETS)
+
+
+def test_unknown_sets_are_refused(data):
+    with pytest.raises(UsageError, match="lol, under, over"):
+        pairs(data, "lowlight")
