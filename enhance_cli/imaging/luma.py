@@ -1,7 +1,7 @@
 """Luma, the one channel that exposure is judged by: its planes and its histograms.
 
-All of it is BT.601 in fixed point, as OpenCV and JPEG have it, so that grey pictures, colour pictures and the
-luma of a JPEG are measured with one ruler. The loops take pictures as flat views of their rows (`flat_rows`):
+All of it is BT.601 in fixed point, so that grey pictures, colour pictures and the luma of a JPEG are measured
+with one ruler. The loops take pictures as flat views of their rows (`flat_rows`):
 a contiguous picture, a window of one and a read-only one are then the same type to the compiler, and every
 loop is compiled once per depth.
 """
@@ -66,7 +66,7 @@ def flat_rows(picture: Array, *, writable: bool = False) -> tuple[Array, int]:
 def luma(rgb: Array) -> Array:
     """BT.601 luma of H×W×3 RGB, uint8 or uint16, in fixed point: H×W of the same dtype.
 
-    `(4899 R + 9617 G + 1868 B + 8192) >> 14`, the rounding of OpenCV and of JPEG, at either depth.
+    `(4899 R + 9617 G + 1868 B + 8192) >> 14` at either depth.
     """
     height, width, _ = rgb.shape
     out = np.empty((height, width), rgb.dtype)

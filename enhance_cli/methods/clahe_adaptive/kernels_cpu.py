@@ -192,7 +192,8 @@ def render_luma(
     source, source_stride = flat_rows(luma)
     target, target_stride = flat_rows(out, writable=True)
     rows, columns = _place(luma.shape, curves.shape, height, width, top, left)
-    _render_luma(source, source_stride, target, target_stride, _knots(curves), rows, columns)
+    scratch = _scratch(len(columns[1]))
+    _render_luma(source, source_stride, target, target_stride, _knots(curves), rows, columns, scratch)
     return out
 
 
@@ -275,7 +276,9 @@ def _render_colour(
     target, target_stride = flat_rows(out, writable=True)
     rows, columns = _place(rgb.shape, curves.shape, height, width, top, left)
     lumas = np.empty((2, rgb.shape[1]), rgb.dtype)
-    _render_rgb(source, source_stride, target, target_stride, lumas, scaled, _knots(curves), rows, columns)
+    scratch = _scratch(len(columns[1]))
+    knots = _knots(curves)
+    _render_rgb(source, source_stride, target, target_stride, lumas, scaled, knots, rows, columns, scratch)
     return out
 
 
@@ -288,10 +291,17 @@ def _target(window: Array, out: Array | None) -> Array:
 
 
 def _knots(curves: Array) -> Array:
-    """The curves as the loops take them: contiguous float32, read-only."""
-    knots = np.ascontiguousarray(curves, np.float32).view()
-    knots.flags.writeable = False
-    return knots
+    """The curves as the loops take them: clipped, so that no blend of them needs it; contiguous float32."""
+    return np.clip(curves, 0, 255).astype(np.float32, order="C", copy=False)
+
+
+def _scratch(runs: int) -> tuple[Array, ...]:
+    """Room for a call: the paired curves of two rows of tiles, their blend (twice seen: as floats and as entries
+    of value and slope), and the entries that a chunk of pixels found (seen alike).
+    """
+    upper, lower, table = np.empty((3, runs * _ENTRY), np.float32)
+    found = np.empty(2 * _CHUNK, np.float32)
+    return upper, lower, table, table.view(np.uint64), found, found.view(np.uint64)
 
 
 def _place(
@@ -324,101 +334,96 @@ def _neighbours(start: int, length: int, tile: int, tiles: int) -> tuple[Array, 
 
 
 @kernel
-def _pair_curves(curves, before, after, pairs):  # type: ignore[no-untyped-def]
+def _pair_curves(curves, columns, pairs):  # type: ignore[no-untyped-def]
     """One row of tiles as values and slopes: for each run of columns, its left curve and the way to the right."""
+    _, before, after, _ = columns
     for run in range(len(before)):
         left = curves[before[run]]
         right = curves[after[run]]
         entry = pairs[run * _ENTRY : (run + 1) * _ENTRY]
         for knot in range(BINS):
-            value = min(max(left[knot], np.float32(0)), np.float32(255))
-            entry[2 * knot] = value
-            entry[2 * knot + 1] = min(max(right[knot], np.float32(0)), np.float32(255)) - value
-        entry[_ENTRY - 2] = entry[_ENTRY - 4]
-        entry[_ENTRY - 1] = entry[_ENTRY - 3]
+            entry[2 * knot] = left[knot]
+            entry[2 * knot + 1] = right[knot] - left[knot]
+        entry[_ENTRY - 2] = left[BINS - 1]
+        entry[_ENTRY - 1] = right[BINS - 1] - left[BINS - 1]
 
 
 @kernel
-def _blend_curves(curves, y, rows, columns, upper, lower, table):  # type: ignore[no-untyped-def]
-    """The curves for row `y` of the window: `table`, for each run of columns and knot a value and a slope.
+def _blend_curves(curves, y, rows, columns, scratch):  # type: ignore[no-untyped-def]
+    """Fill the table of `scratch` for row `y` of the window: for each run and knot a value and a slope.
 
-    `upper` and `lower` keep the paired curves of two rows of tiles for the image rows between their centres.
+    The paired curves of two rows of tiles stay in `scratch` for the image rows between their centres.
     """
     above, below, down = rows
+    upper, lower, table, _, _, _ = scratch
     fresh = y == 0 or above[y] != above[y - 1] or below[y] != below[y - 1]
     if fresh:
-        _pair_curves(curves[above[y]], columns[1], columns[2], upper)
-        _pair_curves(curves[below[y]], columns[1], columns[2], lower)
+        _pair_curves(curves[above[y]], columns, upper)
+        _pair_curves(curves[below[y]], columns, lower)
     if fresh or above[y] != below[y]:
         share = down[y]
         for i in range(len(table)):
             table[i] = upper[i] + (lower[i] - upper[i]) * share
 
 
-def _shade_row(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
+def _shade_row(source, target, columns, scratch):  # type: ignore[no-untyped-def]
     """Map a row of luma through the blended curves of its runs, and round."""
 
 
 @overload(_shade_row)
-def _shade_row_at_depth(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
-    def eight_bit(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
-        entries = table.view(np.uint64)
-        found = room.view(np.float32)
+def _shade_row_at_depth(source, target, columns, scratch):  # type: ignore[no-untyped-def]
+    def eight_bit(source, target, columns, scratch):  # type: ignore[no-untyped-def]
+        edges, _, _, right = columns
+        _, _, _, entries, pairs, found = scratch
         for run in range(len(edges) - 1):
             entry = entries[run * (BINS + 1) : (run + 1) * (BINS + 1)]
             for start in range(edges[run], edges[run + 1], _CHUNK):
                 codes = source[start : min(start + _CHUNK, edges[run + 1])]
                 for x in range(len(codes)):
-                    room[x] = entry[np.uint64(codes[x])]
+                    found[x] = entry[np.uint64(codes[x])]
                 shaded = target[start : start + len(codes)]
                 weights = right[start : start + len(codes)]
                 for x in range(len(codes)):
-                    shaded[x] = np.int32(np.rint(found[2 * x] + found[2 * x + 1] * weights[x]))
+                    shaded[x] = np.int32(np.rint(pairs[2 * x] + pairs[2 * x + 1] * weights[x]))
 
-    def sixteen_bit(source, target, table, edges, right, room):  # type: ignore[no-untyped-def]
+    def sixteen_bit(source, target, columns, scratch):  # type: ignore[no-untyped-def]
+        edges, _, _, right = columns
+        _, _, table, _, _, _ = scratch
         for run in range(len(edges) - 1):
             entry = table[run * _ENTRY : (run + 1) * _ENTRY]
             for x in range(edges[run], edges[run + 1]):
-                code = np.uint32(source[x])
-                knot = code // np.uint32(257)
-                share = np.float32(code - knot * np.uint32(257)) * np.float32(1 / 257)
-                at = 2 * knot
-                value = entry[at] + (entry[at + 2] - entry[at]) * share
-                slope = entry[at + 1] + (entry[at + 3] - entry[at + 1]) * share
+                code = np.int64(source[x])
+                knot = code // 257
+                share = np.float32(code - knot * 257) * np.float32(1 / 257)
+                value = entry[2 * knot] + (entry[2 * knot + 2] - entry[2 * knot]) * share
+                slope = entry[2 * knot + 1] + (entry[2 * knot + 3] - entry[2 * knot + 1]) * share
                 target[x] = np.int32(np.rint((value + slope * right[x]) * np.float32(257)))
 
     return eight_bit if source.dtype == types.uint8 else sixteen_bit
 
 
 @kernel
-def _render_luma(source, source_stride, target, target_stride, curves, rows, columns):  # type: ignore[no-untyped-def]
-    edges, before, _, right = columns
-    upper = np.empty(len(before) * _ENTRY, np.float32)
-    lower = np.empty_like(upper)
-    table = np.empty_like(upper)
-    room = np.empty(_CHUNK, np.uint64)
+def _render_luma(source, source_stride, target, target_stride, curves, rows, columns, scratch):  # type: ignore[no-untyped-def]
+    width = len(columns[3])
     for y in range(len(rows[0])):
-        _blend_curves(curves, y, rows, columns, upper, lower, table)
-        row = source[y * source_stride : y * source_stride + len(right)]
-        result = target[y * target_stride : y * target_stride + len(right)]
-        _shade_row(row, result, table, edges, right, room)
+        _blend_curves(curves, y, rows, columns, scratch)
+        row = source[y * source_stride : y * source_stride + width]
+        _shade_row(row, target[y * target_stride : y * target_stride + width], columns, scratch)
 
 
 @kernel
-def _render_rgb(source, source_stride, target, target_stride, lumas, scaled, curves, rows, columns):  # type: ignore[no-untyped-def]
-    edges, before, _, right = columns
-    upper = np.empty(len(before) * _ENTRY, np.float32)
-    lower = np.empty_like(upper)
-    table = np.empty_like(upper)
-    room = np.empty(_CHUNK, np.uint64)
+def _render_rgb(  # type: ignore[no-untyped-def]
+    source, source_stride, target, target_stride, lumas, scaled, curves, rows, columns, scratch
+):
+    width = len(columns[3])
     luma = lumas[0]
     shaded = lumas[1]
     for y in range(len(rows[0])):
-        _blend_curves(curves, y, rows, columns, upper, lower, table)
-        row = source[y * source_stride : y * source_stride + 3 * len(right)]
-        result = target[y * target_stride : y * target_stride + 3 * len(right)]
+        _blend_curves(curves, y, rows, columns, scratch)
+        row = source[y * source_stride : y * source_stride + 3 * width]
+        result = target[y * target_stride : y * target_stride + 3 * width]
         luma_row(row, luma)
-        _shade_row(luma, shaded, table, edges, right, room)
+        _shade_row(luma, shaded, columns, scratch)
         if scaled:
             _scale_colour(row, luma, shaded, result)
         else:
