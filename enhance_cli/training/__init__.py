@@ -1,0 +1,1 @@
+"""Training for all methods: one loop, data sets, degradations, export and validation sheets."""

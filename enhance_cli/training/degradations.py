@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
 Codes = NDArray[np.uint8]
+Field = NDArray[np.float32] | np.float32
 Degradation = Callable[[Picture, np.random.Generator], Codes]
 
 DISPLAY_GAMMA = 2.2
@@ -37,8 +38,7 @@ def smooth_field(
 ) -> Picture:
     """A H×W field between uniform draws in `low`..`high` at knots×knots points, bicubic; may overshoot a little."""
     values = random.uniform(low, high, (knots, knots)).astype(np.float32)
-    field: Picture = cv2.resize(values, (width, height), interpolation=cv2.INTER_CUBIC)
-    return field
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def compress_shift(picture: Picture, random: np.random.Generator) -> Codes:
@@ -50,6 +50,8 @@ def compress_shift(picture: Picture, random: np.random.Generator) -> Codes:
     """
     height, width = picture.shape[:2]
     local, noisy, unchanged = random.random(3)
+    gain: Field
+    share: Field
     if unchanged < 0.1:
         gain, share = np.float32(1.0), np.float32(0.0)
     elif local < 0.5:
@@ -93,8 +95,9 @@ def lowlight(picture: Picture, random: np.random.Generator) -> Codes:
     if random.random() < 0.5:
         rough = random.normal(0.0, 0.5, (height, width)).astype(np.float32)
         smooth = cv2.GaussianBlur(rough, (0, 0), max(width / 4, 1.0), borderType=cv2.BORDER_REFLECT)
-        smooth *= 0.5 / max(float(smooth.std()), 1e-6)  # the blur shrinks the deviation; .5 is meant after it
-        light = light * _like(np.exp(smooth), picture)
+        # The blur shrinks the deviation; .5 is meant after it.
+        field = np.asarray(smooth * (0.5 / max(float(smooth.std()), 1e-6)), np.float32)
+        light = light * _like(np.exp(field), picture)
     if picture.ndim == 3:
         light = light * np.exp(random.normal(0.0, 0.08, 3)).astype(np.float32)
     shot, read = 10.0 ** random.uniform(-3.6, -2.2), 10.0 ** random.uniform(-3.2, -2.2)
@@ -128,17 +131,17 @@ def _display(light: Picture) -> Picture:
     return np.clip(light, 0.0, 1.0) ** np.float32(1.0 / DISPLAY_GAMMA)
 
 
-def _like(field: NDArray[np.float32] | np.float32, picture: Picture) -> NDArray[np.float32] | np.float32:
+def _like(field: Field, picture: Picture) -> Field:
     """A field over rows and columns, with an axis for the channels where the picture has them."""
-    return field[..., None] if picture.ndim == 3 and np.ndim(field) == 2 else field
+    return field[..., None] if isinstance(field, np.ndarray) and picture.ndim == 3 else field
 
 
 def _quantised(picture: NDArray[np.floating]) -> Codes:
-    return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(picture, 0.0, 1.0) * 255.0), np.uint8)
 
 
 def _jpeg(codes: Codes, quality: int) -> Codes:
     swapped = codes[..., ::-1] if codes.ndim == 3 else codes
     _, packed = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded: Codes = cv2.imdecode(packed, cv2.IMREAD_COLOR if codes.ndim == 3 else cv2.IMREAD_GRAYSCALE)
+    decoded = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR if codes.ndim == 3 else cv2.IMREAD_GRAYSCALE), np.uint8)
     return np.ascontiguousarray(decoded[..., ::-1]) if codes.ndim == 3 else decoded

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.methods.clahe_adaptive.statistics import FEATURES
+from enhance_cli.methods.clahe_adaptive.statistics import FEATURES, HIGHEST, LOWEST, coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,6 @@ class Estimator(nn.Module):
 
 def limits(outputs: tuple[Tensor, Tensor, Tensor], rows: int, columns: int) -> Tensor:
     """`statistics.clip_limits` in torch, differentiable: rows×columns."""
-    from enhance_cli.methods.clahe_adaptive.statistics import HIGHEST, LOWEST, coverage
-
     global_factor, local, tile_factor = outputs
     by_row = torch.from_numpy(coverage(local.shape[2], rows)).to(local)
     by_column = torch.from_numpy(coverage(local.shape[3], columns)).to(local)

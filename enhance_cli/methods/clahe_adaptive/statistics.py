@@ -55,7 +55,7 @@ def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: 
     """
     pooled = area_pool(outputs["local"][0, 0], rows, columns)
     limits = outputs["global_factor"].reshape(()) * pooled * outputs["tile_factor"][0, 0]
-    return np.clip(limits, LOWEST, HIGHEST).astype(np.float32)
+    return np.asarray(np.clip(limits, LOWEST, HIGHEST), np.float32)
 
 
 def global_factor(outputs: Mapping[str, NDArray[np.float32]]) -> float:
@@ -66,7 +66,7 @@ def global_factor(outputs: Mapping[str, NDArray[np.float32]]) -> float:
 def area_pool(field: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
     """Mean of an H×W field over rows×columns equal areas, fractions of pixels counted: rows×columns float32."""
     height, width = field.shape
-    return (coverage(height, rows) @ field @ coverage(width, columns).T).astype(np.float32)
+    return np.asarray(coverage(height, rows) @ field @ coverage(width, columns).T, np.float32)
 
 
 def coverage(length: int, bins: int) -> NDArray[np.float32]:
@@ -74,7 +74,7 @@ def coverage(length: int, bins: int) -> NDArray[np.float32]:
     edges = np.linspace(0.0, length, bins + 1)
     pixel = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return (np.clip(overlap, 0.0, 1.0) * bins / length).astype(np.float32)
+    return np.asarray(np.clip(overlap, 0.0, 1.0) * bins / length, np.float32)
 
 
 def describe_histograms(histograms: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -1,0 +1,451 @@
+"""How the estimator of clahe-adaptive is trained: data mixture, loss, schedule, with a reason for every number.
+
+Pairs of a faulty and a good picture, both as luma, go through the very kernels that production runs; the loss
+compares the pictures and its gradient reaches the clip limits through the tile curves. The loop, the
+degradations and the export are those of `enhance_cli.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
+from enhance_cli.methods.clahe_adaptive.network import Dimensions, Estimator, limits
+from enhance_cli.methods.clahe_adaptive.statistics import THUMBNAIL, network_inputs
+from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
+from enhance_cli.training import loop
+from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.degradations import compress_shift, generator, tone_curve
+from enhance_cli.training.export import Exported, export
+from enhance_cli.training.options import TrainOptions
+from enhance_cli.training.sheet import write_sheet
+
+Codes = NDArray[np.uint8]
+Item = TypeVar("Item")
+
+IDENTITY = "clahe-adaptive/estimator-1"
+STEM = "estimator"
+OUTPUTS = ("global_factor", "local", "tile_factor")
+DYNAMIC_AXES: Mapping[str, Mapping[int, str]] = {
+    "tiles": {2: "rows", 3: "columns"},
+    "tile_factor": {2: "rows", 3: "columns"},
+}
+HELD_OUT_EVERY = 8
+"""Of the clean photographs, stacks and pairs, in order of name, the last of every eight validates."""
+
+HELD_OUT_SEED = 77
+"""Of the fixed validation pairs; kept apart from the seeds of runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every number of the training, with its reason. What is measured is in `weights/clahe_adaptive/card.md`."""
+
+    dimensions: Dimensions = field(default_factory=Dimensions)
+
+    long_side: int = 512
+    """Photographs are shrunk to this; tiles of an 8×8 grid then hold the few thousand pixels of real use."""
+
+    schedule: loop.Schedule = field(
+        default_factory=lambda: loop.Schedule(
+            iterations=24_000,  # the paper's 17,680 and a little: our pictures are fewer but the mixture wider
+            learning_rate=3e-3,  # at the paper's 1e-4 the limits collapse to one value for all pictures
+            validate_every=4_000,
+            checkpoint_every=1_000,
+        )
+    )
+
+    compress_shift: float = 0.5
+    """Share of draws: the paper's own degradation of clean photographs, and the gates' measure."""
+
+    tone_curve: float = 0.2
+    """Share of draws: clean photographs with a wrong exposure; compression alone teaches limits of a quarter."""
+
+    stacks: float = 0.2
+    """Share of draws: real frames of exposure stacks against the best exposed one; limits of 2 to 4 pay here."""
+
+    lowlight: float = 0.1
+    """Share of draws: real dark frames with noise, which want limits above 10."""
+
+    grid_8x8: float = 0.2
+    """Share of draws with the default grid of users."""
+
+    grid_1x1: float = 0.15
+    """Share of draws with one tile; all others draw rows and columns from 1 to `largest_grid` [P]."""
+
+    largest_grid: int = 16
+
+    grid: tuple[int, int] | None = None
+    """One fixed grid for all draws: the paper's ablation, not for use."""
+
+    uniform: bool = False
+    """Learn one limit for every picture and tile: the paper's ablation, not for use."""
+
+    log_error: float = 0.5
+    """Weight of log10(mean squared error), that is of the mean PSNR: easy pictures, where a strong limit does
+    most harm, count as much as hopeless ones, which dominate a sum of errors."""
+
+    error_floor: float = 1e-3
+    """Added to the mean squared error: below 30 dB of error nothing is to be gained."""
+
+    structure: float = 0.3
+    """Weight of 1 - SSIM, which errors in brightness hardly touch and amplified noise does."""
+
+    pull: float = 1e-4
+    """Weight of the mean limit: above the largest bin a limit has no gradient, so it must not drift there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves behind."""
+
+    exported: Exported
+    figures: Mapping[str, float]
+    """The last validation; see `validate`."""
+
+    card: Path
+    sheet: Path
+    journal: Path
+
+
+def train(
+    options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
+) -> Trained:
+    """Train the estimator from a folder of photographs and export it.
+
+    The folder holds `clean/` (or the photographs themselves) and, where there are any, `exposure/sice512/` and
+    `paired_lowlight/{low,high}/`, as `shared/data/train` does; a kind that is absent leaves the mixture.
+
+    Args:
+        options: where the photographs are, where the results go, seed and device.
+        log: receives sentences for people.
+        recipe: the numbers; None takes those of the shipped weights.
+
+    Raises:
+        UsageError: no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+    """
+    recipe = recipe or Recipe()
+    torch.set_num_threads(options.threads)
+    schedule = recipe.schedule
+    if options.iterations is not None:
+        schedule = replace(schedule, iterations=options.iterations)
+    mixture = Mixture.read(options.data, recipe, log)
+    estimator = build(recipe, options.seed).to(options.device)
+
+    trained = loop.train(
+        estimator,
+        lambda iteration: loss(estimator, mixture.draw(options.seed, iteration), recipe),
+        lambda network: validate(network, mixture.held_out),
+        schedule,
+        options.out,
+        resume=options.resume,
+        log=log,
+    )
+    return _deliver(trained.cpu(), mixture, options, schedule, log)
+
+
+# --- data --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One training example: luma H×W uint8 twice, and the grid to look at it with."""
+
+    degraded: Codes
+    reference: Codes
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The photographs in memory, and how often each kind of pair is drawn."""
+
+    clean: Sequence[Codes]
+    stacks: Sequence[Pair]
+    lowlight: Sequence[Pair]
+    held_out: Mapping[str, Sequence[Pair]]
+    """Kind of fault to the pairs that never train: `compressed`, `under`, `over`, `lowlight`, `clean`."""
+
+    recipe: Recipe
+
+    @classmethod
+    def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Mixture:
+        """Read the folders of `train`, and put every eighth photograph, stack and pair aside."""
+        side = recipe.long_side
+        folder = data / "clean" if (data / "clean").is_dir() else data
+        clean, clean_aside = _split(list(read_photographs(folder, side, luma=True).items()), lambda item: item[0])
+        stacks, stacks_aside = _optional(data / "exposure" / "sice512", lambda path: read_stacks(path, side, luma=True))
+        low = data / "paired_lowlight"
+        dark, dark_aside = _optional(low, lambda path: read_pairs(path / "low", path / "high", side, luma=True))
+        held_out = {
+            "compressed": [_compressed(name, luma, index) for index, (name, luma) in enumerate(clean_aside)],
+            "under": [pair for pair in stacks_aside if pair.degraded.mean() < pair.reference.mean()],
+            "over": [pair for pair in stacks_aside if pair.degraded.mean() >= pair.reference.mean()],
+            "lowlight": dark_aside,
+            "clean": [Pair(name, luma, luma) for name, luma in clean_aside],
+        }
+        log(
+            f"Training on {len(clean)} clean photographs, {len(stacks)} stack frames and {len(dark)} dark pairs; "
+            f"{', '.join(f'{len(pairs)} {kind}' for kind, pairs in held_out.items())} held out."
+        )
+        kept = {kind: pairs for kind, pairs in held_out.items() if pairs}
+        return cls([luma for _, luma in clean], stacks, dark, kept, recipe)
+
+    def draw(self, seed: int, iteration: int) -> Draw:
+        """The example of one iteration: a function of seed and number alone."""
+        random = generator(seed, iteration)
+        recipe = self.recipe
+        weights = np.array(
+            [
+                recipe.compress_shift,
+                recipe.tone_curve,
+                recipe.stacks if self.stacks else 0.0,
+                recipe.lowlight if self.lowlight else 0.0,
+            ]
+        )
+        kind = int(random.choice(len(weights), p=weights / weights.sum()))
+        if kind < 2:
+            reference = self.clean[int(random.integers(len(self.clean)))]
+            degrade = (compress_shift, tone_curve)[kind]
+            degraded = degrade(reference.astype(np.float32) / 255.0, random)
+        else:
+            pairs = (self.stacks, self.lowlight)[kind - 2]
+            pair = pairs[int(random.integers(len(pairs)))]
+            degraded, reference = pair.degraded, pair.reference
+        if random.random() < 0.5:
+            degraded, reference = degraded[:, ::-1].copy(), reference[:, ::-1].copy()
+        rows, columns = _fitted(degraded, *self._grid(random))
+        return Draw(degraded, reference, rows, columns)
+
+    def _grid(self, random: np.random.Generator) -> tuple[int, int]:
+        recipe = self.recipe
+        if recipe.grid is not None:
+            return recipe.grid
+        share = random.random()
+        if share < recipe.grid_8x8:
+            return 8, 8
+        if share < recipe.grid_8x8 + recipe.grid_1x1:
+            return 1, 1
+        rows, columns = random.integers(1, recipe.largest_grid + 1, 2)
+        return int(rows), int(columns)
+
+
+def _split(items: Sequence[Item], key: Callable[[Item], str]) -> tuple[list[Item], list[Item]]:
+    """Every eighth key, in sorted order, aside with all its items."""
+    keys = sorted({key(item) for item in items})
+    aside = set(keys[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
+    return [item for item in items if key(item) not in aside], [item for item in items if key(item) in aside]
+
+
+def _fitted(luma: Codes, rows: int, columns: int) -> tuple[int, int]:
+    return fit_grid(luma.shape[0], luma.shape[1], rows, columns)
+
+
+def _optional(folder: Path, read: Callable[[Path], list[Pair]]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs of a folder that may be absent, split by scene: frames of a stack stay together."""
+    if not folder.is_dir():
+        return [], []
+    return _split(read(folder), lambda pair: pair.name.rsplit("_e", 1)[0])
+
+
+def _compressed(name: str, luma: Codes, index: int) -> Pair:
+    """A fixed validation pair; draws that changed nothing are drawn again, as doing nothing cannot be beaten there."""
+    picture = luma.astype(np.float32) / 255.0
+    for attempt in range(100):
+        degraded = compress_shift(picture, generator(HELD_OUT_SEED, index, attempt))
+        if np.abs(degraded.astype(np.int16) - luma).max() > 3:
+            break
+    return Pair(name, degraded, luma)
+
+
+# --- loss and validation -----------------------------------------------------------------------------------
+
+
+def build(recipe: Recipe, seed: int) -> nn.Module:
+    """A freshly initialised network, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UniformLimit(recipe.dimensions) if recipe.uniform else Estimator(recipe.dimensions)
+
+
+class UniformLimit(nn.Module):
+    """The ablation without adaptation: one learned clip limit for every tile of every picture."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self.limit = nn.Parameter(torch.tensor([4.0]))
+
+    def forward(self, thumbnail: Tensor, statistics: Tensor, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Estimator.forward`, deaf to all of it."""
+        local = torch.full_like(thumbnail[:, :, ::2, ::2], 0.5)
+        return functional.softplus(self.limit), local, torch.ones_like(tiles[:, :1])
+
+
+def predict(network: nn.Module, luma: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """Clip limits (rows×columns) and the enhanced luma before rounding (H×W in 0..255) of one picture."""
+    histograms = kernels.tile_histograms(luma, rows, columns)
+    inputs = network_inputs(histograms.cpu().numpy(), kernels.thumbnail(luma, THUMBNAIL).cpu().numpy())
+    outputs = network(*(torch.from_numpy(array).to(luma.device) for array in inputs.values()))
+    clip_limits = limits(outputs, rows, columns)
+    height, width = luma.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    curves = kernels.tile_curves(histograms, clip_limits, tile_height * tile_width)
+    return clip_limits, kernels.blend_curves(luma, curves, height, width)
+
+
+def loss(network: nn.Module, draw: Draw, recipe: Recipe) -> Tensor:
+    """What one example costs: the error of the picture, of its structure, and the pull on the limits."""
+    device = next(network.parameters()).device
+    degraded = torch.from_numpy(draw.degraded).to(device)
+    reference = torch.from_numpy(draw.reference).to(device).to(torch.float32) / 255.0
+    clip_limits, enhanced = predict(network, degraded, draw.rows, draw.columns)
+    enhanced = enhanced / 255.0
+    error = torch.log10(functional.mse_loss(enhanced, reference) + recipe.error_floor)
+    structure = 1.0 - similarity(enhanced, reference)
+    return recipe.log_error * error + recipe.structure * structure + recipe.pull * clip_limits.mean()
+
+
+def similarity(first: Tensor, second: Tensor, window: int = 8, step: int = 4) -> Tensor:
+    """Mean SSIM of two H×W pictures in 0..1 over square windows: a cheap, differentiable stand-in for the metric.
+
+    Square windows at every fourth pixel instead of a Gaussian at every one: the gradient points the same way.
+    """
+
+    def mean(picture: Tensor) -> Tensor:
+        return functional.avg_pool2d(picture[None, None], window, step)
+
+    window = min(window, *first.shape)
+    first_mean, second_mean = mean(first), mean(second)
+    first_variance = mean(first * first) - first_mean**2
+    second_variance = mean(second * second) - second_mean**2
+    covariance = mean(first * second) - first_mean * second_mean
+    brightness = (2 * first_mean * second_mean + 1e-4) / (first_mean**2 + second_mean**2 + 1e-4)
+    contrast = (2 * covariance + 9e-4) / (first_variance + second_variance + 9e-4)
+    return (brightness * contrast).mean()
+
+
+def validate(network: nn.Module, held_out: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
+    """Mean PSNR in luma by kind of fault, at 8×8 and 1×1, and how the limits vary.
+
+    Returns:
+        `<kind> 8x8` and `<kind> 1x1` in decibels (at most 60 a picture); `spread`, the deviation of the mean limit
+        over the compressed pictures; `variation`, the median over real frames of deviation over mean of a
+        picture's limits.
+    """
+    device = next(network.parameters()).device
+    figures: dict[str, float] = {}
+    means: list[float] = []
+    variations: list[float] = []
+    for kind, pairs in held_out.items():
+        for grid in (8, 1):
+            ratios = []
+            for pair in pairs:
+                rows, columns = _fitted(pair.degraded, grid, grid)
+                clip_limits, enhanced = predict(network, torch.from_numpy(pair.degraded).to(device), rows, columns)
+                rounded = enhanced.round().clamp(0, 255).cpu().numpy()
+                error = float(np.mean((rounded - pair.reference) ** 2))
+                ratios.append(min(60.0, 10.0 * np.log10(255.0**2 / max(error, 1e-9))))
+                if grid == 8 and kind == "compressed":
+                    means.append(float(clip_limits.mean()))
+                elif grid == 8:
+                    variations.append(float(clip_limits.std(correction=0) / clip_limits.mean()))
+            figures[f"{kind} {grid}x{grid}"] = float(np.mean(ratios))
+    figures["spread"] = float(np.std(means))
+    figures["variation"] = float(np.median(variations))
+    return figures
+
+
+# --- delivery ----------------------------------------------------------------------------------------------
+
+
+def _deliver(
+    network: nn.Module, mixture: Mixture, options: TrainOptions, schedule: loop.Schedule, log: loop.Log
+) -> Trained:
+    """Export the weights with their card, and draw the validation sheet."""
+    with torch.no_grad():
+        figures = validate(network, mixture.held_out)
+    pairs = [pairs[0] for pairs in mixture.held_out.values()]
+    exported = export(
+        network,
+        options.out,
+        STEM,
+        identity=IDENTITY,
+        configuration=network.dimensions.to_json(),  # type: ignore[union-attr, operator]
+        samples=[
+            _inputs(pair.degraded, rows, columns) for pair in pairs for rows, columns in ((8, 8), (1, 1), (3, 16))
+        ],
+        outputs=OUTPUTS,
+        dynamic_axes=DYNAMIC_AXES,
+    )
+    sheet = options.out / "validation.png"
+    write_sheet(sheet, [_row(network, kind, pair) for kind, pairs in mixture.held_out.items() for pair in pairs[:2]])
+    card = options.out / "card.md"
+    card.write_text(_card(network, mixture, exported, figures, options, schedule), encoding="utf-8")
+    log(f"Wrote {exported.safetensors}, {exported.onnx}, {exported.manifest}, {card} and {sheet}.")
+    return Trained(exported, figures, card, sheet, options.out / loop.JOURNAL)
+
+
+def _inputs(luma: Codes, rows: int, columns: int) -> dict[str, NDArray[np.float32]]:
+    plane = torch.from_numpy(luma)
+    rows, columns = _fitted(luma, rows, columns)
+    histograms = kernels.tile_histograms(plane, rows, columns)
+    return network_inputs(histograms.numpy(), kernels.thumbnail(plane, THUMBNAIL).numpy())
+
+
+def _row(network: nn.Module, kind: str, pair: Pair) -> list[tuple[str, Codes]]:
+    row = [(f"{kind}: input", pair.degraded)]
+    for grid in (8, 1):
+        rows, columns = _fitted(pair.degraded, grid, grid)
+        with torch.no_grad():
+            clip_limits, enhanced = predict(network, torch.from_numpy(pair.degraded), rows, columns)
+        label = f"{rows}x{columns}, limits {clip_limits.min():.2f} to {clip_limits.max():.2f}"
+        row.append((label, enhanced.round().clamp(0, 255).to(torch.uint8).numpy()))
+    return [*row, ("reference", pair.reference)]
+
+
+def _card(
+    network: nn.Module,
+    mixture: Mixture,
+    exported: Exported,
+    figures: Mapping[str, float],
+    options: TrainOptions,
+    schedule: loop.Schedule,
+) -> str:
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    counts = ", ".join(f"{len(pairs)} {kind}" for kind, pairs in mixture.held_out.items())
+    lines = [
+        f"# {IDENTITY}",
+        "",
+        f"The clip-limit estimator of `enhance clahe-adaptive`, {parameters} parameters, after the paper IA-CLAHE",
+        "(a small CNN predicts a clip limit per tile, trained through differentiable CLAHE).",
+        "",
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}",
+        f"- Command: `enhance train clahe-adaptive DATA --seed {options.seed} --iterations {schedule.iterations}`"
+        f" with {options.threads} thread(s) on {options.device}",
+        f"- Data: {len(mixture.clean)} clean photographs, {len(mixture.stacks)} frames of exposure stacks,"
+        f" {len(mixture.lowlight)} dark pairs; held out: {counts}",
+        f"- ONNX against the network: {exported.parity:.1e} at most, relative",
+        *(f"- sha256 of {STEM}.{kind}: `{digest}`" for kind, digest in sorted(exported.sha256.items())),
+        "",
+        "## Held-out pictures of the training folder, PSNR of luma in decibels",
+        "",
+        "| kind | 8x8 | 1x1 |",
+        "|---|---|---|",
+        *(f"| {kind} | {figures[f'{kind} 8x8']:.2f} | {figures[f'{kind} 1x1']:.2f} |" for kind in mixture.held_out),
+        "",
+        f"Deviation of the mean limit over the compressed pictures {figures['spread']:.2f}; limits within a picture"
+        f" vary by {figures['variation']:.2f} of their mean (median).",
+    ]
+    return "\n".join(lines) + "\n"
