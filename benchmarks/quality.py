@@ -262,6 +262,8 @@ def write_sheet(path: Path, found: Sequence[Pair], rows: Sequence[Contender], wi
             shown = _fit(pixels)
             sheet.paste(shown, (left + (CELL_WIDTH - shown.width) // 2, top))
             text = caption or str(judge(pixels, reference)).split(" ·")[0]
+            while draw.textlength(text, font) > CELL_WIDTH - 12:
+                text = text.rstrip("…")[:-1] + "…"
             draw.text((left + 4, top + CELL_HEIGHT + 2), text, (190, 190, 190), font)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)

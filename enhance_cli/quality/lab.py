@@ -40,10 +40,9 @@ def ciede2000(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArra
     lightness2, a2, b2 = second[..., 0], second[..., 1], second[..., 2]
 
     # Eq. 2-7: a* is stretched near the neutral axis, then chroma and hue are read off.
-    chroma_bar7 = (0.5 * (np.hypot(a1, b1) + np.hypot(a2, b2))) ** 7
-    stretch = 1.5 - 0.5 * np.sqrt(chroma_bar7 / (chroma_bar7 + 25.0**7))
+    stretch = 1.5 - 0.5 * _saturation(0.5 * (_length(a1, b1) + _length(a2, b2)))
     a1, a2 = a1 * stretch, a2 * stretch
-    chroma1, chroma2 = np.hypot(a1, b1), np.hypot(a2, b2)
+    chroma1, chroma2 = _length(a1, b1), _length(a2, b2)
     hue1 = np.arctan2(b1, a1) % (2.0 * np.pi)
     hue2 = np.arctan2(b2, a2) % (2.0 * np.pi)
 
@@ -72,10 +71,8 @@ def ciede2000(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArra
         + 0.32 * np.cos(3.0 * hue_bar + np.deg2rad(6.0))
         - 0.20 * np.cos(4.0 * hue_bar - np.deg2rad(63.0))
     )
-    chroma_bar7 = chroma_bar**7
-    rotation_chroma = 2.0 * np.sqrt(chroma_bar7 / (chroma_bar7 + 25.0**7))
     from_blue = (np.rad2deg(hue_bar) - 275.0) / 25.0
-    rotation = -np.sin(2.0 * np.deg2rad(30.0 * np.exp(-(from_blue**2)))) * rotation_chroma
+    rotation = -np.sin(2.0 * np.deg2rad(30.0 * np.exp(-(from_blue**2)))) * 2.0 * _saturation(chroma_bar)
     offset2 = (lightness_bar - 50.0) ** 2
     lightness_term = delta_lightness / (1.0 + 0.015 * offset2 / np.sqrt(20.0 + offset2))
     chroma_term = delta_chroma / (1.0 + 0.045 * chroma_bar)
@@ -85,3 +82,17 @@ def ciede2000(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArra
     squared = lightness_term**2 + chroma_term**2 + hue_term**2 + rotation * chroma_term * hue_term
     difference: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0.0))
     return difference
+
+
+def _length(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sqrt(a² + b²); np.hypot guards against overflow that L*a*b* cannot reach, at several times the cost."""
+    length: NDArray[np.float64] = np.sqrt(a * a + b * b)
+    return length
+
+
+def _saturation(chroma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sqrt(C⁷ / (C⁷ + 25⁷)), the power by products: np.power is ten times slower."""
+    squared = chroma * chroma
+    seventh = squared * squared * squared * chroma
+    saturation: NDArray[np.float64] = np.sqrt(seventh / (seventh + 25.0**7))
+    return saturation
