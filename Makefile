@@ -1,0 +1,65 @@
+# Two commands for a fresh clone: `make demo` and `make test`. They need Python >= 3.11, make and a package registry.
+#
+# VENV=folder   puts the environment somewhere else than .venv
+# PYTHON=python3.12   makes it with another Python
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: demo test lint bench sheet docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed  ## Enhance examples/photos into demo-output
+	rm -rf demo-output
+	$(BIN)/enhance clahe-adaptive --heatmap --verbose examples/photos demo-output
+	$(BIN)/python examples/sheet.py examples/photos demo-output demo-output/before-after.png
+	@echo
+	@echo "Look at:"
+	@echo "  demo-output/before-after.png        every photograph above its enhanced copy"
+	@echo "  demo-output/*.jpg, *.png, *.webp    the enhanced photographs, named as their sources"
+	@echo "  demo-output/*_heatmap.png           where the network asked for more contrast, and where for less"
+	@echo "  demo-output/enhance-report.jsonl    a line per photograph: exposure before and after, clip limits, timings"
+
+test: lint  ## Everything that a change must pass
+	$(BIN)/python -m pytest --quiet
+
+lint: $(VENV)/.installed-dev  ## Style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev  ## Start-up and stream, on small folders; docs/benchmarks.md says how to measure properly
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/stream.py --long 12 --short 4 --rounds 2
+
+sheet: $(VENV)/.installed  ## The before/after sheet of the README
+	$(BIN)/python examples/sheet.py --enhance examples/photos docs/images/before-after.jpg
+
+docs: $(VENV)/.installed-dev  ## Regenerate docs/cli.md from --help
+	$(BIN)/python docs/make_cli.py
+
+clean:  ## Remove what these commands made
+	rm -rf demo-output build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv
+
+# --- environments ---------------------------------------------------------------------------------------------
+# Torch comes first and by its exact version: within a range an installer would fetch gigabytes for a newer one.
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "enhance needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV); this happens once and takes a few minutes."
+	$(PIP) install --constraint constraints.txt $(TORCH)
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Adding what the tests need to $(VENV)."
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@

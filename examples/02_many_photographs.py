@@ -1,0 +1,25 @@
+"""Enhance a folder of photographs from Python, several at once, and keep only what got brighter.
+
+python examples/02_many_photographs.py photos enhanced
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import enhance_cli
+
+source, target = map(Path, sys.argv[1:])
+target.mkdir(parents=True, exist_ok=True)
+paths = sorted(path for path in source.iterdir() if path.suffix in (".jpg", ".png", ".webp"))
+
+with enhance_cli.open("clahe-adaptive") as method:
+    # Results come in the order of the paths; a photograph that fails is a result too, and the others go on.
+    for path, result in zip(paths, method.enhance_many(paths, strength=0.8), strict=True):
+        if result.image is None:
+            print(f"{path.name}: {result.report['error']['message']}")
+            continue
+        before, after = (result.report["exposure"][when]["mean"] for when in ("before", "after"))
+        if after > before:
+            cv2.imwrite(str(target / f"{path.stem}.png"), result.array[..., ::-1])
+        print(f"{path.name}: mean luma {before:.3f} -> {after:.3f}{'' if after > before else ', left alone'}")
