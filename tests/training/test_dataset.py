@@ -1,0 +1,60 @@
+"""Folders of photographs become arrays, in a stable order, with their partners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from enhance_cli.errors import UsageError
+from enhance_cli.training.dataset import luma_of, photograph_paths, read_pairs, read_photographs, read_stacks
+
+
+def write(path: Path, value: int, size: tuple[int, int] = (20, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, packed = cv2.imencode(".png", np.full((*size, 3), value, np.uint8))
+    path.write_bytes(packed.tobytes())
+
+
+def test_photographs_come_sorted_and_shrunk(tmp_path: Path) -> None:
+    write(tmp_path / "b.png", 20, (100, 40))
+    write(tmp_path / "a.PNG", 10)
+    (tmp_path / "notes.txt").write_text("no picture")
+    pictures = read_photographs(tmp_path, long_side=50)
+    assert list(pictures) == ["a", "b"]
+    assert pictures["a"].shape == (20, 30, 3)
+    assert pictures["b"].shape == (50, 20, 3)
+    assert read_photographs(tmp_path, 50, luma=True)["b"].tolist() == np.full((50, 20), 20).tolist()
+
+
+def test_pairs_and_stacks_find_their_partners(tmp_path: Path) -> None:
+    for name in ("1", "2", "only-low"):
+        write(tmp_path / "low" / f"{name}.png", 10)
+    for name in ("1", "2", "only-high"):
+        write(tmp_path / "high" / f"{name}.png", 200)
+    pairs = read_pairs(tmp_path / "low", tmp_path / "high", 50, luma=True)
+    assert [pair.name for pair in pairs] == ["1", "2"]
+    assert pairs[0].degraded.max() == 10
+    assert pairs[0].reference.min() == 200
+
+    for name, value in (("s_7_e0", 30), ("s_7_e1_ref", 120), ("s_7_e2", 220), ("s_9_e0", 50)):
+        write(tmp_path / "stack" / f"{name}.png", value)
+    frames = read_stacks(tmp_path / "stack", 50, luma=True)
+    assert [(frame.name, frame.reference.max()) for frame in frames] == [("s_7_e0", 120), ("s_7_e2", 120)]
+
+
+def test_luma_agrees_with_opencv() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(luma_of(rgb), cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)[..., 0])
+
+
+def test_failures_name_the_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no folder"):
+        photograph_paths(tmp_path / "absent")
+    with pytest.raises(UsageError, match="no photographs"):
+        photograph_paths(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(UsageError, match=r"broken\.png cannot be decoded"):
+        read_photographs(tmp_path, 50)
