@@ -41,10 +41,10 @@ __all__ = [
 Array = NDArray[Any]
 
 _ENTRY = 2 * (BINS + 1)
-"""Floats of one blended curve: value and slope for every knot, the last twice (16 bits look one ahead)."""
+"""Floats of a blended curve: value and slope for every knot, the last knot twice (16 bits look one ahead)."""
 
 _CHUNK = 1024
-"""Pixels looked up before they are computed: 8 KiB of look-ups, which stay in the first cache."""
+"""Pixels looked up before they are computed: 8 KiB of look-ups (16 bits: 16), which stay in the first cache."""
 
 
 def thumbnail(luma: Array, size: int) -> Array:
@@ -296,46 +296,44 @@ def _knots(curves: Array) -> Array:
 
 
 def _scratch(runs: int) -> tuple[Array, ...]:
-    """Room for a call: the paired curves of two rows of tiles, their blend (twice seen: as floats and as entries
-    of value and slope), and the entries that a chunk of pixels found (seen alike).
+    """Room for a call: the curves of two rows of tiles, their blend, and what a chunk of pixels finds in it.
+
+    The latter two are seen twice: as floats, and as entries of a value and a slope.
     """
     upper, lower, table = np.empty((3, runs * _ENTRY), np.float32)
-    found = np.empty(2 * _CHUNK, np.float32)
+    found = np.empty(4 * _CHUNK, np.float32)
     return upper, lower, table, table.view(np.uint64), found, found.view(np.uint64)
 
 
 def _place(
     window: tuple[int, ...], grid: tuple[int, ...], height: int, width: int, top: int, left: int
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Where the rows and the columns of a window lie among the tiles.
+    """Where the rows and the columns of a window lie among the tiles: `_between_centres` of both."""
+    tile_height, tile_width = tile_geometry(height, width, grid[0], grid[1])
+    return (
+        _between_centres(top, window[0], tile_height, grid[0]),
+        _between_centres(left, window[1], tile_width, grid[1]),
+    )
+
+
+def _between_centres(start: int, length: int, tile: int, tiles: int) -> tuple[Array, Array, Array, Array]:
+    """The pixels start..start+length of a side of tiles, in runs between the same two centres of tiles.
 
     Returns:
-        For rows: the tile rows above and below each (int64), and the weight of the latter (float32). For columns,
-        which come in runs between the same two centres: the edges of the runs (int64), the tile columns before
-        and after each run (int64), and for every column the weight of the latter (float32).
-    """
-    tile_height, tile_width = tile_geometry(height, width, grid[0], grid[1])
-    before, after, right = _neighbours(left, window[1], tile_width, grid[1])
-    turns = np.flatnonzero((np.diff(before) != 0) | (np.diff(after) != 0)) + 1
-    edges = np.concatenate(([0], turns, [window[1]]))
-    columns = (edges, before[edges[:-1]], after[edges[:-1]], right)
-    return _neighbours(top, window[0], tile_height, grid[0]), columns
-
-
-def _neighbours(start: int, length: int, tile: int, tiles: int) -> tuple[Array, Array, Array]:
-    """For pixels start..start+length: the tiles whose centres lie before and after, and the latter's weight.
-
-    In single precision and this order, as OpenCV has it, so that ties round alike.
+        The edges of the n runs, counted from `start` (int64, n + 1); for each run the tiles whose centres lie
+        before and after it, the same one at the ends (int64, n); for each pixel the weight of the latter
+        (float32, in single precision and this order as OpenCV has it, so that most ties round alike).
     """
     position = np.arange(start, start + length, dtype=np.float32) * np.float32(1 / tile) - np.float32(0.5)
-    floor = np.floor(position)
-    before = floor.astype(np.int64)
-    return np.maximum(before, 0), np.minimum(before + 1, tiles - 1), position - floor
+    before = np.floor(position)
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(before)) + 1, [length]))
+    index = before[edges[:-1]].astype(np.int64)
+    return edges, np.maximum(index, 0), np.minimum(index + 1, tiles - 1), position - before
 
 
 @kernel
 def _pair_curves(curves, columns, pairs):  # type: ignore[no-untyped-def]
-    """One row of tiles as values and slopes: for each run of columns, its left curve and the way to the right."""
+    """A row of tiles as values and slopes: for each run of columns its left curve, and the way to its right."""
     _, before, after, _ = columns
     for run in range(len(before)):
         left = curves[before[run]]
@@ -344,39 +342,29 @@ def _pair_curves(curves, columns, pairs):  # type: ignore[no-untyped-def]
         for knot in range(BINS):
             entry[2 * knot] = left[knot]
             entry[2 * knot + 1] = right[knot] - left[knot]
-        entry[_ENTRY - 2] = left[BINS - 1]
-        entry[_ENTRY - 1] = right[BINS - 1] - left[BINS - 1]
+        entry[_ENTRY - 2] = entry[_ENTRY - 4]
+        entry[_ENTRY - 1] = entry[_ENTRY - 3]
 
 
 @kernel
-def _blend_curves(curves, y, rows, columns, scratch):  # type: ignore[no-untyped-def]
-    """Fill the table of `scratch` for row `y` of the window: for each run and knot a value and a slope.
-
-    The paired curves of two rows of tiles stay in `scratch` for the image rows between their centres.
-    """
-    above, below, down = rows
+def _blend_rows(share, scratch):  # type: ignore[no-untyped-def]
+    """The table of `scratch` for one image row, which lies `share` of the way to the lower tiles."""
     upper, lower, table, _, _, _ = scratch
-    fresh = y == 0 or above[y] != above[y - 1] or below[y] != below[y - 1]
-    if fresh:
-        _pair_curves(curves[above[y]], columns, upper)
-        _pair_curves(curves[below[y]], columns, lower)
-    if fresh or above[y] != below[y]:
-        share = down[y]
-        for i in range(len(table)):
-            table[i] = upper[i] + (lower[i] - upper[i]) * share
+    for i in range(len(table)):
+        table[i] = upper[i] + (lower[i] - upper[i]) * share
 
 
-def _shade_row(source, target, columns, scratch):  # type: ignore[no-untyped-def]
-    """Map a row of luma through the blended curves of its runs, and round."""
+def _shade(source, target, columns, scratch):  # type: ignore[no-untyped-def]
+    """Map a row of luma through the table of `scratch`, run by run, and round."""
 
 
-@overload(_shade_row)
-def _shade_row_at_depth(source, target, columns, scratch):  # type: ignore[no-untyped-def]
+@overload(_shade)
+def _shade_at_depth(source, target, columns, scratch):  # type: ignore[no-untyped-def]
     def eight_bit(source, target, columns, scratch):  # type: ignore[no-untyped-def]
         edges, _, _, right = columns
-        _, _, _, entries, pairs, found = scratch
+        _, _, _, table, pairs, found = scratch
         for run in range(len(edges) - 1):
-            entry = entries[run * (BINS + 1) : (run + 1) * (BINS + 1)]
+            entry = table[run * (BINS + 1) : (run + 1) * (BINS + 1)]
             for start in range(edges[run], edges[run + 1], _CHUNK):
                 codes = source[start : min(start + _CHUNK, edges[run + 1])]
                 for x in range(len(codes)):
@@ -388,46 +376,60 @@ def _shade_row_at_depth(source, target, columns, scratch):  # type: ignore[no-un
 
     def sixteen_bit(source, target, columns, scratch):  # type: ignore[no-untyped-def]
         edges, _, _, right = columns
-        _, _, table, _, _, _ = scratch
+        _, _, _, table, pairs, found = scratch
         for run in range(len(edges) - 1):
-            entry = table[run * _ENTRY : (run + 1) * _ENTRY]
-            for x in range(edges[run], edges[run + 1]):
-                code = np.int64(source[x])
-                knot = code // 257
-                share = np.float32(code - knot * 257) * np.float32(1 / 257)
-                value = entry[2 * knot] + (entry[2 * knot + 2] - entry[2 * knot]) * share
-                slope = entry[2 * knot + 1] + (entry[2 * knot + 3] - entry[2 * knot + 1]) * share
-                target[x] = np.int32(np.rint((value + slope * right[x]) * np.float32(257)))
+            entry = table[run * (BINS + 1) : (run + 1) * (BINS + 1)]
+            for start in range(edges[run], edges[run + 1], _CHUNK):
+                codes = source[start : min(start + _CHUNK, edges[run + 1])]
+                for x in range(len(codes)):
+                    knot = np.uint64(codes[x]) // np.uint64(257)
+                    found[2 * x] = entry[knot]
+                    found[2 * x + 1] = entry[knot + np.uint64(1)]
+                shaded = target[start : start + len(codes)]
+                weights = right[start : start + len(codes)]
+                for x in range(len(codes)):
+                    share = np.float32(np.uint32(codes[x]) % np.uint32(257)) * np.float32(1 / 257)
+                    value = pairs[4 * x] + (pairs[4 * x + 2] - pairs[4 * x]) * share
+                    slope = pairs[4 * x + 1] + (pairs[4 * x + 3] - pairs[4 * x + 1]) * share
+                    shaded[x] = np.int32(np.rint((value + slope * weights[x]) * np.float32(257)))
 
     return eight_bit if source.dtype == types.uint8 else sixteen_bit
 
 
 @kernel
 def _render_luma(source, source_stride, target, target_stride, curves, rows, columns, scratch):  # type: ignore[no-untyped-def]
+    edges, above, below, down = rows
     width = len(columns[3])
-    for y in range(len(rows[0])):
-        _blend_curves(curves, y, rows, columns, scratch)
-        row = source[y * source_stride : y * source_stride + width]
-        _shade_row(row, target[y * target_stride : y * target_stride + width], columns, scratch)
+    for band in range(len(above)):
+        _pair_curves(curves[above[band]], columns, scratch[0])
+        _pair_curves(curves[below[band]], columns, scratch[1])
+        for y in range(edges[band], edges[band + 1]):
+            _blend_rows(down[y], scratch)
+            row = source[y * source_stride : y * source_stride + width]
+            _shade(row, target[y * target_stride : y * target_stride + width], columns, scratch)
 
 
 @kernel
 def _render_rgb(  # type: ignore[no-untyped-def]
     source, source_stride, target, target_stride, lumas, scaled, curves, rows, columns, scratch
 ):
-    width = len(columns[3])
+    edges, above, below, down = rows
+    width = 3 * len(columns[3])
     luma = lumas[0]
     shaded = lumas[1]
-    for y in range(len(rows[0])):
-        _blend_curves(curves, y, rows, columns, scratch)
-        row = source[y * source_stride : y * source_stride + 3 * width]
-        result = target[y * target_stride : y * target_stride + 3 * width]
-        luma_row(row, luma)
-        _shade_row(luma, shaded, columns, scratch)
-        if scaled:
-            _scale_colour(row, luma, shaded, result)
-        else:
-            _add_change(row, luma, shaded, result)
+    for band in range(len(above)):
+        _pair_curves(curves[above[band]], columns, scratch[0])
+        _pair_curves(curves[below[band]], columns, scratch[1])
+        for y in range(edges[band], edges[band + 1]):
+            _blend_rows(down[y], scratch)
+            row = source[y * source_stride : y * source_stride + width]
+            result = target[y * target_stride : y * target_stride + width]
+            luma_row(row, luma)
+            _shade(luma, shaded, columns, scratch)
+            if scaled:
+                _scale_colour(row, luma, shaded, result)
+            else:
+                _add_change(row, luma, shaded, result)
 
 
 def _add_change(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
@@ -463,13 +465,18 @@ def _chroma_factor(before, after):  # type: ignore[no-untyped-def]
 
 @kernel
 def _scale_colour(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
+    """The shaded luma and the scaled colour differences, rounded half to even and clipped."""
+    zero = np.float32(0)
     white = np.float32(255 if luma.itemsize == 1 else 65535)
     for x in range(len(luma)):
         factor = _chroma_factor(luma[x], shaded[x])
-        for channel in range(3):
-            difference = np.float32(np.int32(rgb[3 * x + channel]) - np.int32(luma[x]))
-            colour = np.float32(shaded[x]) + difference * factor
-            out[3 * x + channel] = np.int32(np.rint(min(max(colour, np.float32(0)), white)))
+        grey = np.float32(shaded[x]) - np.float32(luma[x]) * factor
+        red = grey + np.float32(rgb[3 * x]) * factor
+        green = grey + np.float32(rgb[3 * x + 1]) * factor
+        blue = grey + np.float32(rgb[3 * x + 2]) * factor
+        out[3 * x] = np.int32(np.rint(min(max(red, zero), white)))
+        out[3 * x + 1] = np.int32(np.rint(min(max(green, zero), white)))
+        out[3 * x + 2] = np.int32(np.rint(min(max(blue, zero), white)))
 
 
 @kernel
