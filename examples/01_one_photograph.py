@@ -6,6 +6,7 @@ python examples/01_one_photograph.py photo.jpg enhanced.png
 import sys
 
 import cv2
+
 import enhance_cli
 
 source, target = sys.argv[1:]
@@ -16,5 +17,7 @@ with enhance_cli.open("clahe-adaptive") as method:
 cv2.imwrite(target, result.array[..., ::-1])  # OpenCV wants BGR
 
 before, after = (result.report["exposure"][when] for when in ("before", "after"))
-print(f"mean luma {before['mean']:.3f} -> {after['mean']:.3f}, entropy {before['entropy']:.2f} -> {after['entropy']:.2f}")
+print(
+    f"mean luma {before['mean']:.3f} -> {after['mean']:.3f}, entropy {before['entropy']:.2f} -> {after['entropy']:.2f}"
+)
 print("clip limits of the first row of tiles:", result.report["plan"]["clip_limits"][0])

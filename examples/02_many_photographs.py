@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+
 import enhance_cli
 
 source, target = map(Path, sys.argv[1:])
