@@ -1,9 +1,8 @@
 """Luma, the one channel that exposure is judged by: its planes and its histograms.
 
 All of it is BT.601 in fixed point, so that grey pictures, colour pictures and the luma of a JPEG are measured
-with one ruler. The loops take pictures as flat views of their rows (`flat_rows`):
-a contiguous picture, a window of one and a read-only one are then the same type to the compiler, and every
-loop is compiled once per depth.
+with one ruler. The loops take pictures as flat views of their rows (`flat_rows`): a contiguous picture, a window
+of one and a read-only one are then the same type to the compiler, and every loop is compiled once per depth.
 """
 
 from __future__ import annotations

@@ -227,6 +227,14 @@ def test_what_cannot_be_rendered_is_refused():
         kernels.render_luma(luma, curves, 40, 50, out=np.empty((40, 50), np.uint16))
     with pytest.raises(ValueError, match="side by side"):
         kernels.render_luma(luma, curves, 40, 50, out=np.empty((50, 40), np.uint8).T)
+    with pytest.raises(ValueError, match="reaches out"):
+        kernels.render_luma(luma, curves, 40, 50, top=1)
+    with pytest.raises(ValueError, match="reaches out"):
+        kernels.render_luma(luma, curves, 41, 51, left=-1)
+    with pytest.raises(ValueError, match="2×2×255"):
+        kernels.render_luma(luma, curves[..., 1:], 40, 50)
+    with pytest.raises(ValueError, match="one picture"):
+        kernels.render_planes_scaled(luma, luma, luma[:30, ::2], luma[:30, ::2])
     with pytest.raises(TypeError, match="float32"):
         kernels.render_luma(luma.astype(np.float32), curves, 40, 50)
 

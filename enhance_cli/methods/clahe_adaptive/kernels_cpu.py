@@ -186,7 +186,8 @@ def render_luma(
         h×w of the dtype of `luma`: `out`, if given.
 
     Raises:
-        ValueError: `out` has another shape or dtype, or its rows are not contiguous.
+        ValueError: the window reaches out of the picture, or `out` has another shape or dtype than the window,
+            or its rows are not contiguous.
     """
     out = _target(luma, out)
     source, source_stride = flat_rows(luma)
@@ -223,7 +224,8 @@ def render_rgb(
         h×w×3 of the dtype of `rgb`: `out`, if given.
 
     Raises:
-        ValueError: `out` has another shape or dtype, or its rows are not contiguous.
+        ValueError: the window reaches out of the picture, or `out` has another shape or dtype than the window,
+            or its rows are not contiguous.
     """
     return _render_colour(rgb, curves, height, width, top, left, out, scaled=False)
 
@@ -240,7 +242,7 @@ def render_rgb_scaled(
     """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (METHODS 1.6).
 
     They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
-    luma rises.
+    luma rises. Arguments, result and errors as for `render_rgb`.
     """
     return _render_colour(rgb, curves, height, width, top, left, out, scaled=True)
 
@@ -256,9 +258,16 @@ def render_planes_scaled(luma_before: Array, luma_after: Array, cb: Array, cr: A
 
     Returns:
         The two planes, h×w uint8. The factor is taken at the co-sited luma sample, the top left of its block.
+
+    Raises:
+        ValueError: the planes do not belong together.
     """
     height, width = cb.shape
     step_y, step_x = -(-luma_before.shape[0] // height), -(-luma_before.shape[1] // width)
+    covered = luma_before[::step_y, ::step_x].shape == cb.shape == cr.shape
+    if not covered or luma_before.shape != luma_after.shape:
+        shapes = ", ".join(str(plane.shape) for plane in (luma_before, luma_after, cb, cr))
+        raise ValueError(f"planes of {shapes} are not those of one picture")
     before, before_stride = flat_rows(luma_before[::step_y])
     after, after_stride = flat_rows(luma_after[::step_y])
     planes = np.empty((2, height, width), np.uint8)
@@ -308,7 +317,14 @@ def _scratch(runs: int) -> tuple[Array, ...]:
 def _place(
     window: tuple[int, ...], grid: tuple[int, ...], height: int, width: int, top: int, left: int
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Where the rows and the columns of a window lie among the tiles: `_between_centres` of both."""
+    """Where the rows and the columns of a window lie among the tiles: `_between_centres` of both.
+
+    The loops check no index, so what would lead them astray is refused here.
+    """
+    if len(grid) != 3 or grid[2] != BINS:
+        raise ValueError(f"curves are rows×columns×{BINS}, not {'×'.join(map(str, grid))}")
+    if min(top, left) < 0 or top + window[0] > height or left + window[1] > width:
+        raise ValueError(f"a window of {window[:2]} at {top, left} reaches out of a picture of {height, width}")
     tile_height, tile_width = tile_geometry(height, width, grid[0], grid[1])
     return (
         _between_centres(top, window[0], tile_height, grid[0]),
@@ -433,7 +449,7 @@ def _render_rgb(  # type: ignore[no-untyped-def]
 
 
 def _add_change(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
-    """Add the change of luma to the three channels, clipped."""
+    """The three channels with the change of luma added, clipped."""
 
 
 @overload(_add_change)
@@ -459,6 +475,7 @@ def _add_change_at_depth(rgb, luma, shaded, out):  # type: ignore[no-untyped-def
 
 @kernel
 def _chroma_factor(before, after):  # type: ignore[no-untyped-def]
+    """What colour differences are multiplied by where luma goes from `before` to `after`: 0.71..1.41."""
     ratio = np.float32(after) / max(np.float32(before), np.float32(1))
     return np.sqrt(min(max(ratio, np.float32(0.5)), np.float32(2)))
 
