@@ -1,0 +1,208 @@
+"""Who may import whom (docs/architecture.md): read from the source, so that no import is too lazy to be seen."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "enhance_cli"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ROOMS = {
+    "errors": set(),
+    "types": {"errors"},
+    # Kernels of imaging are compiled by engines/compiled.py; it imports nothing of ours.
+    "engines": {"errors", "types"},
+    "imaging": {"errors", "types", "engines.compiled"},
+    "quality": {"errors", "types"},
+    "methods": {"errors", "types", "engines", "imaging", "quality"},
+    "pipeline": {"errors", "types", "engines", "imaging", "quality", "methods"},
+    "training": {"errors", "types", "engines", "imaging", "quality"},
+    "methods/*/training": {"errors", "types", "imaging", "quality", "methods", "training"},  # recipes use the loop
+    "cluster": {"errors", "types", "engines", "imaging", "quality", "methods", "pipeline"},
+    "cli": {"errors", "types", "engines", "imaging", "quality", "methods", "pipeline", "training", "cluster", ""},
+    "": {"errors", "types", "methods", "pipeline"},  # enhance_cli/__init__.py: the lazy public names
+    "__main__": {"cli"},
+}
+
+# Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
+TORCH = ("methods/*/network.py", "methods/*/kernels_cuda.py", "methods/*/training.py", "training/*", "engines/cuda.py")
+HOMES = {
+    "torch": TORCH,
+    "safetensors": (*TORCH, "methods/*/network.py"),
+    # The doctor must see a real session, and an export is compared with what will run it.
+    "onnxruntime": ("engines/cpu.py", "cli/doctor.py", "training/export.py"),
+    "onnx": ("training/export.py",),
+    "typer": ("cli/*",),
+    "rich": ("cli/console.py",),
+    "tqdm": ("cli/console.py",),
+    "simplejpeg": ("imaging/jpeg.py",),
+    "PIL": ("imaging/raster.py",),
+    "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
+}
+LAZY_ONLY = {"onnxruntime", "onnx", "rich", "tqdm"}
+
+
+class Import(NamedTuple):
+    """One imported module, where, and whether a function or `if TYPE_CHECKING` postpones it."""
+
+    file: Path
+    line: int
+    module: str
+    lazily: bool
+    for_types: bool
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(PACKAGE)}:{self.line} imports {self.module}"
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Every import of a file, in functions and under TYPE_CHECKING too."""
+
+    def walk(node: ast.AST, lazily: bool, for_types: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            yield from (Import(path, node.lineno, alias.name, lazily, for_types) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
+            module = node.module or ""
+            for alias in node.names:
+                inner = PACKAGE.parent / module.replace(".", "/") / alias.name
+                is_module = module.startswith("enhance_cli") and (inner.is_dir() or inner.with_suffix(".py").exists())
+                yield Import(path, node.lineno, f"{module}.{alias.name}" if is_module else module, lazily, for_types)
+        inside = lazily or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        typed = for_types or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inside, typed)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), False, False)
+
+
+IMPORTS = [found for path in FILES for found in imports_of(path)]
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    if parts[0] == "methods" and parts[2:] == ("training",):
+        return "methods/*/training"
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def matches(path: Path, patterns: tuple[str, ...]) -> bool:
+    return any(path.relative_to(PACKAGE).match(pattern) for pattern in patterns)
+
+
+def dynamic_imports(path: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+            yield node
+
+
+def test_every_room_is_known() -> None:
+    assert {room_of(path) for path in FILES} <= set(ROOMS)
+
+
+def test_rooms_import_one_way() -> None:
+    wrong = []
+    for found in IMPORTS:
+        if not found.module.startswith("enhance_cli") or found.for_types:
+            continue
+        inside = found.module.removeprefix("enhance_cli").removeprefix(".")
+        room, target = room_of(found.file), inside.split(".")[0]
+        if room != target and target not in ROOMS[room] and inside not in ROOMS[room]:
+            wrong.append(str(found))
+    assert not wrong
+
+
+def test_imports_for_types_never_climb_to_the_command_line() -> None:
+    assert not [
+        str(found)
+        for found in IMPORTS
+        if found.for_types and found.module.startswith("enhance_cli.cli") and room_of(found.file) != "cli"
+    ]
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_packages_stay_in_their_rooms(package: str) -> None:
+    users = [found for found in IMPORTS if found.module.split(".")[0] == package and not found.for_types]
+    assert not [str(found) for found in users if not matches(found.file, HOMES[package])]
+    if package in LAZY_ONLY:
+        assert not [str(found) for found in users if not found.lazily], "only inside functions"
+
+
+def test_only_the_console_prints() -> None:
+    printing = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in FILES
+        if path != PACKAGE / "cli" / "console.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write")
+    ]
+    assert not printing
+
+
+def test_declarations_of_methods_need_the_standard_library_only() -> None:
+    light = {"enhance_cli.types", "enhance_cli.errors"}
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.file.match("methods/*/__init__.py") and not found.for_types
+        if found.module not in light and found.module.split(".")[0] not in sys.stdlib_module_names
+    ]
+    assert not wrong
+
+
+def test_errors_and_types_are_light() -> None:
+    for found in IMPORTS:
+        if found.file.name in ("errors.py", "types.py") and found.file.parent == PACKAGE and not found.lazily:
+            assert found.for_types or found.module.split(".")[0] in (*sys.stdlib_module_names, "enhance_cli"), found
+
+
+def test_no_room_below_the_command_line_names_a_method() -> None:
+    rooms = ("pipeline", "engines", "imaging", "quality", "cluster", "training", "cli", "")
+    names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
+    concrete = tuple(f"enhance_cli.methods.{name}" for name in names)
+    assert not [str(found) for found in IMPORTS if room_of(found.file) in rooms and found.module.startswith(concrete)]
+
+
+def test_methods_do_not_know_each_other() -> None:
+    names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
+    for found in IMPORTS:
+        parts = found.file.relative_to(PACKAGE).parts
+        if parts[0] == "methods" and len(parts) > 2:
+            others = tuple(f"enhance_cli.methods.{name}" for name in names if name != parts[1])
+            assert not found.module.startswith(others), found
+
+
+def test_methods_know_nothing_of_files() -> None:
+    """They get pictures and give pictures; codecs and the stream are not theirs (a recipe reads its own data)."""
+    banned = ("enhance_cli.imaging.codecs", "enhance_cli.imaging.atomic", "enhance_cli.imaging.jpeg")
+    for found in IMPORTS:
+        if room_of(found.file).startswith("methods"):
+            assert not found.module.startswith(banned), found
+
+
+def test_modules_found_by_name_are_found_in_known_places() -> None:
+    """`import_module` could climb unseen, so the files that may use it are listed."""
+    allowed = {"__init__.py", "engines/cpu.py", "engines/cuda.py", "methods/__init__.py", "cli/train.py"}
+    users = {str(path.relative_to(PACKAGE)) for path in FILES if any(dynamic_imports(path))}
+    assert users <= allowed
+
+
+def test_the_reader_sees_every_kind_of_import(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(
+        "import torch\nif TYPE_CHECKING:\n    import rich\ndef f():\n    from enhance_cli import methods\n"
+        "    from enhance_cli.types import Image\n"
+    )
+    seen = [(found.module, found.lazily, found.for_types) for found in imports_of(path)]
+    assert seen == [
+        ("torch", False, False),
+        ("rich", False, True),
+        ("enhance_cli.methods", True, False),
+        ("enhance_cli.types", True, False),
+    ]

@@ -1,0 +1,80 @@
+"""What a start loads: `--help` reads declarations only, and a JPEG on the CPU needs neither torch nor Pillow.
+
+Seconds differ from machine to machine (benchmarks/startup.py measures them); lists of modules do not.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import simplejpeg
+
+from enhance_cli import methods
+
+HEAVY = {"numpy", "cv2", "torch", "numba", "onnxruntime", "PIL", "rich", "tqdm", "scipy", "simplejpeg", "safetensors"}
+RUN = """
+import json, sys
+sys.argv[0] = "enhance"
+from enhance_cli.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    code = end.code or 0
+print("\\n" + json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def modules_after(*arguments: object) -> set[str]:
+    """Top-level modules that `enhance ARGUMENTS` had imported when it ended well."""
+    command = [sys.executable, "-W", "error", "-c", RUN, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    code, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], []], ids=["help", "version", "nothing"])
+def test_the_top_of_the_command_line_is_light(arguments: list[str]) -> None:
+    if not arguments:  # shows the help too, and exits 2 as a usage error does
+        done = subprocess.run([sys.executable, "-m", "enhance_cli"], capture_output=True, text=True, check=False)
+        assert (done.returncode, "Commands:" in done.stdout + done.stderr) == (2, True)
+        return
+    # Typer's parameter adapters bring pydantic with them, so they are not for the first page of help.
+    assert not modules_after(*arguments) & (HEAVY | {"pydantic"})
+
+
+@pytest.mark.parametrize("command", [*methods.names(), "evaluate", "train", "doctor"])
+def test_the_help_of_every_command_is_light(command: str) -> None:
+    assert not modules_after(command, "--help") & HEAVY
+
+
+@pytest.fixture
+def jpeg(tmp_path: Path, night) -> Path:
+    path = tmp_path / "in.jpg"
+    path.write_bytes(simplejpeg.encode_jpeg(night, quality=90, colorspace="RGB", colorsubsampling="420"))
+    return path
+
+
+def test_a_jpeg_needs_neither_torch_nor_pillow_nor_opencv(jpeg: Path, tmp_path: Path) -> None:
+    loaded = modules_after("clahe-adaptive", "--device", "cpu", jpeg, tmp_path / "out")
+    assert not loaded & {"torch", "PIL", "cv2", "rich", "tqdm", "safetensors"}
+    assert "onnxruntime" in loaded
+    assert (tmp_path / "out" / "in.jpg").exists()
+
+
+def test_a_fixed_clip_limit_needs_no_network(jpeg: Path, tmp_path: Path) -> None:
+    loaded = modules_after("clahe-adaptive", "--device", "cpu", "--clip-limit", "2", jpeg, tmp_path / "out")
+    assert not loaded & {"torch", "onnxruntime", "PIL", "cv2"}
+
+
+def test_a_dry_run_is_light(jpeg: Path, tmp_path: Path) -> None:
+    assert not modules_after("clahe-adaptive", "--dry-run", jpeg, tmp_path / "out") & HEAVY
+
+
+def test_nothing_to_do_is_light(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert not modules_after("clahe-adaptive", tmp_path / "empty", tmp_path / "out") & HEAVY
