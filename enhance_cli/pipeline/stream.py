@@ -12,41 +12,64 @@ R = TypeVar("R")
 
 
 class ByteBudget:
-    """A bound on decoded bytes in flight. What is larger than the whole budget is admitted alone."""
+    """A bound on decoded bytes in flight. What is larger than the whole budget is admitted alone.
+
+    Admission goes by turn: a photograph waits for those before it. Otherwise later, smaller ones could keep a
+    large one waiting for ever, or hold the room that the next result in order needs.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._used = 0
-        self._free = threading.Condition()
+        self._waiting: set[int] = set()
+        self._turns = 0
+        self._changed = threading.Condition()
 
-    def acquire(self, size: int) -> None:
-        """Wait until there is room, then take it."""
-        with self._free:
-            self._free.wait_for(lambda: self._used == 0 or self._used + size <= self._limit)
+    def queue(self) -> Admission:
+        """The next turn."""
+        with self._changed:
+            turn = self._turns
+            self._turns += 1
+            self._waiting.add(turn)
+        return Admission(self, turn)
+
+    def _acquire(self, turn: int, size: int) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (turn not in self._waiting or turn == min(self._waiting))
+                and (self._used == 0 or self._used + size <= self._limit)
+            )
             self._used += size
+            self._waiting.discard(turn)
+            self._changed.notify_all()
 
-    def release(self, size: int) -> None:
-        """Give room back."""
-        with self._free:
+    def _release(self, turn: int, size: int) -> None:
+        with self._changed:
             self._used -= size
-            self._free.notify_all()
+            self._waiting.discard(turn)
+            self._changed.notify_all()
 
 
 class Admission:
-    """What one photograph holds of a budget."""
+    """What one photograph holds of a budget: call it with the bytes about to be decoded, then `release`."""
 
-    def __init__(self, budget: ByteBudget) -> None:
+    def __init__(self, budget: ByteBudget, turn: int) -> None:
         self._budget = budget
+        self._turn = turn
         self._held = 0
 
     def __call__(self, size: int) -> None:
-        """Take room for this photograph, before it is decoded."""
-        self._budget.acquire(size)
+        """Take room for this photograph, waiting for it."""
+        self._budget._acquire(self._turn, size)
         self._held += size
+
+    def decline(self) -> None:
+        """Give up the turn: this photograph will ask for no more room."""
+        self._budget._release(self._turn, 0)
 
     def release(self) -> None:
         """Give back all that is held."""
-        self._budget.release(self._held)
+        self._budget._release(self._turn, self._held)
         self._held = 0
 
 
@@ -72,27 +95,31 @@ def parallel(
         keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
     """
 
-    def attempt(item: T) -> tuple[R, Admission]:
-        admission = Admission(budget)
+    def attempt(item: T, admission: Admission) -> tuple[R, Admission]:
         try:
             result = work(item, admission)
         except Exception as error:  # noqa: BLE001 - the stage boundary: a failing item becomes a value
             result = failed(item, error)
+        admission.decline()  # in case it failed before it asked
         if not keep_admitted:
             admission.release()
         return result, admission
 
     if workers == 1:
         for item in items:
-            result, admission = attempt(item)
+            result, admission = attempt(item, budget.queue())
             yield result
             admission.release()
         return
-    yield from _pooled(items, attempt, workers, ordered)
+    yield from _pooled(items, attempt, budget, workers, ordered)
 
 
 def _pooled(
-    items: Iterable[T], attempt: Callable[[T], tuple[R, Admission]], workers: int, ordered: bool
+    items: Iterable[T],
+    attempt: Callable[[T, Admission], tuple[R, Admission]],
+    budget: ByteBudget,
+    workers: int,
+    ordered: bool,
 ) -> Iterator[R]:
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, "enhance-worker")
@@ -104,7 +131,7 @@ def _pooled(
                 item = next(waiting)
             except StopIteration:
                 return
-            flying[pool.submit(attempt, item)] = None
+            flying[pool.submit(attempt, item, budget.queue())] = None
 
     try:
         refill()

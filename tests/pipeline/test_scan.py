@@ -1,0 +1,204 @@
+"""From arguments to jobs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enhance_cli.errors import UsageError
+from enhance_cli.pipeline.scan import scan
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """in/a.jpg, in/b.PNG, in/notes.txt, in/.hidden.jpg, in/sub/c.jpg, in/sub/deep/d.tif; names only matter."""
+    for name in ("a.jpg", "b.PNG", "notes.txt", ".hidden.jpg", "._a.jpg", "sub/c.jpg", "sub/deep/d.tif"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pairs(found):
+    return [(str(job.source), str(job.target)) for job in found.jobs]
+
+
+def test_a_folder_is_a_root_and_its_subfolders_are_counted(tree):
+    found = scan(["in", "out"])
+    assert pairs(found) == [("in/a.jpg", "out/a.jpg"), ("in/b.PNG", "out/b.PNG")]
+    assert found.remarks == ["2 pictures in subfolders of in left out; use -r to include them."]
+
+
+def test_recursion_keeps_the_tree(tree):
+    found = scan(["in", "out"], recursive=True)
+    assert ("in/sub/deep/d.tif", "out/sub/deep/d.tif") in pairs(found)
+    assert len(found.jobs) == 4
+    assert found.remarks == []
+
+
+def test_the_order_is_stable(tree):
+    assert pairs(scan(["in", "out"], recursive=True)) == pairs(scan(["in", "out"], recursive=True))
+    assert [job.index for job in scan(["in", "out"], recursive=True).jobs] == [0, 1, 2, 3]
+
+
+def test_a_file_goes_by_its_name(tree):
+    assert pairs(scan(["in/sub/c.jpg", "out"])) == [("in/sub/c.jpg", "out/c.jpg")]
+
+
+def test_a_file_target_is_a_file(tree):
+    found = scan(["in/a.jpg", "out/new.png"])
+    assert pairs(found) == [("in/a.jpg", "out/new.png")]
+    assert found.folder == Path("out")
+    assert found.single_file
+
+
+def test_a_target_with_a_picture_suffix_is_a_folder_for_several_inputs(tree):
+    found = scan(["in/a.jpg", "in/sub/c.jpg", "album.jpg"])
+    assert pairs(found) == [("in/a.jpg", "album.jpg/a.jpg"), ("in/sub/c.jpg", "album.jpg/c.jpg")]
+
+
+def test_an_existing_folder_with_a_picture_suffix_stays_a_folder(tree):
+    (tree / "album.jpg").mkdir()
+    assert pairs(scan(["in/a.jpg", "album.jpg"])) == [("in/a.jpg", "album.jpg/a.jpg")]
+
+
+def test_an_existing_file_is_no_folder(tree):
+    with pytest.raises(UsageError, match=r"notes\.txt is a file"):
+        scan(["in/a.jpg", "in/sub/c.jpg", "in/notes.txt"])
+
+
+def test_a_glob_that_the_shell_left(tree):
+    assert pairs(scan(["in/*.jpg", "out"])) == [("in/a.jpg", "out/a.jpg")]
+    assert len(scan(["in/**/*.jpg", "out"]).jobs) == 2
+
+
+def test_a_glob_without_matches_is_a_sentence(tree):
+    found = scan(["in/*.webp", "out"])
+    assert found.jobs == []
+    assert found.remarks == ["Nothing matches in/*.webp."]
+
+
+@pytest.mark.parametrize("separator", ["\n", "\0", "\r\n"])
+def test_lists(tree, separator):
+    Path("list.txt").write_bytes(separator.join(["in/a.jpg", "in/sub/c.jpg", ""]).encode())
+    assert pairs(scan(["@list.txt", "out"])) == [("in/a.jpg", "out/a.jpg"), ("in/sub/c.jpg", "out/c.jpg")]
+
+
+def test_a_list_of_names_with_newlines(tree):
+    name = "in/new\nline.jpg"
+    Path(name).write_bytes(b"x")
+    Path("list").write_bytes(name.encode() + b"\0")
+    assert pairs(scan(["@list", "out"])) == [(name, "out/new\nline.jpg")]
+
+
+def test_a_missing_list(tree):
+    with pytest.raises(UsageError, match="nowhere"):
+        scan(["@nowhere", "out"])
+
+
+def test_stdin_and_stdout(tree):
+    found = scan(["-", "-"])
+    assert [(job.source, job.target) for job in found.jobs] == [(None, None)]
+    assert found.folder is None
+
+
+def test_stdin_needs_a_name_for_its_output(tree):
+    with pytest.raises(UsageError, match="stdin has no name"):
+        scan(["-", "out"])
+
+
+def test_stdout_takes_one_picture(tree):
+    with pytest.raises(UsageError, match="stdout takes one picture, and there are 2"):
+        scan(["in", "-"])
+
+
+def test_formats_change_suffixes_only_where_they_differ(tree):
+    assert pairs(scan(["in", "out"], format="png")) == [("in/a.jpg", "out/a.png"), ("in/b.PNG", "out/b.PNG")]
+    Path("in/e.jpeg").write_bytes(b"x")
+    assert ("in/e.jpeg", "out/e.jpeg") in pairs(scan(["in", "out"], format="jpeg"))
+
+
+def test_an_empty_folder_is_a_sentence(tree):
+    Path("empty").mkdir()
+    found = scan(["empty", "out"])
+    assert found.jobs == []
+    assert found.remarks == ["empty holds no pictures."]
+
+
+def test_nothing_that_exists_is_a_usage_error(tree):
+    with pytest.raises(UsageError, match="nowhere does not exist"):
+        scan(["nowhere", "out"])
+
+
+def test_one_missing_among_others_becomes_a_job_that_will_fail(tree):
+    assert len(scan(["in/a.jpg", "nowhere.jpg", "out"]).jobs) == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["in"]])
+def test_too_few_arguments(arguments):
+    with pytest.raises(UsageError, match="OUTPUT"):
+        scan(arguments)
+
+
+def test_clashing_names_are_found_with_both_names(tree):
+    Path("in/a.png").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"in/a\.jpg and in/a\.png"):
+        scan(["in", "out"], format="webp")
+
+
+def test_names_equal_but_for_case_clash(tree):
+    Path("in/A.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match="would both be written"):
+        scan(["in", "out"])
+
+
+def test_illustrations_clash_too(tree):
+    Path("in/a_heatmap.png").write_bytes(b"x")
+    assert len(scan(["in", "out"]).jobs) == 3
+    with pytest.raises(UsageError, match="a_heatmap"):
+        scan(["in", "out"], beside=["heatmap"])
+
+
+def test_an_output_that_is_its_source(tree):
+    with pytest.raises(UsageError, match="its own source"):
+        scan(["in", "in"])
+    with pytest.raises(UsageError, match="its own source"):
+        scan(["in/a.jpg", "in/a.jpg"])
+
+
+def test_an_output_that_is_another_source(tree):
+    Path("other/deep").mkdir(parents=True)
+    Path("other/deep/d.tif").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"over the source in/sub/deep/d\.tif"):
+        scan(["other", "in/sub/deep/d.tif", "in/sub"], recursive=True)
+
+
+def test_the_output_folder_inside_the_input_is_not_read(tree):
+    Path("in/out").mkdir()
+    Path("in/out/a.jpg").write_bytes(b"x")
+    found = scan(["in", "in/out"], recursive=True)
+    assert "in/out/a.jpg" not in [str(job.source) for job in found.jobs]
+
+
+def test_link_loops_end(tree):
+    os.symlink(tree / "in", tree / "in" / "sub" / "loop")
+    assert len(scan(["in", "out"], recursive=True).jobs) == 4
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)))
+def test_no_two_jobs_share_a_target(tmp_path_factory, names):
+    """Whatever the names in a list: either a clash is refused or every target is its own."""
+    folder = tmp_path_factory.mktemp("names")
+    listing = folder / "list"
+    listing.write_bytes(b"\0".join(os.fsencode(f"in/{name}.jpg") for name in names) + b"\0")
+    try:
+        jobs = scan([f"@{listing}", str(folder / "out")]).jobs
+    except UsageError:
+        return
+    targets = [str(job.target).casefold() for job in jobs]
+    assert len(set(targets)) == len(targets)
