@@ -5,12 +5,14 @@ Given a CPU device it runs the very same kernels there, which is how the tests e
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from enhance_cli.engines import weights as weights_room
 from enhance_cli.errors import DeviceError, WeightsError
@@ -58,20 +60,26 @@ class CudaEngine:
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
         """Open a network of the method, verified; takes and returns numpy arrays, as on the CPU.
 
+        The weights carry the sizes of their network; `network.build` makes one of them, and `network.OUTPUTS`
+        names what its `forward` returns.
+
         Raises:
             WeightsError: missing, altered, or not loadable.
         """
         found = weights_room.find(method, stem, "safetensors")
         room = import_module(method.enhancer.split(":")[0].rpartition(".")[0] + ".network")
         try:
-            module = room.load(found.path).to(self._device).eval()
-        except (KeyError, RuntimeError, ValueError, OSError) as error:
+            with safe_open(found.path, framework="pt") as file:
+                module = room.build(json.loads(file.metadata()["configuration"]))
+                module.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
+            module = module.to(self._device).eval()
+        except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
 
         def run(**inputs: Array) -> dict[str, Array]:
             with torch.inference_mode():
                 outputs = module(**{name: self.upload(value) for name, value in inputs.items()})
-            return {name: self.download(value) for name, value in outputs.items()}
+            return {name: self.download(value) for name, value in zip(room.OUTPUTS, outputs, strict=True)}
 
         return run, found
 

@@ -8,12 +8,17 @@ MLP, and a third factor comes from each tile's own histogram. Only the network h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
 from enhance_cli.methods.clahe_adaptive.statistics import FEATURES, HIGHEST, LOWEST, coverage
+
+
+OUTPUTS = ("global_factor", "local", "tile_factor")
+"""What `Estimator` returns, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +96,8 @@ def limits(outputs: tuple[Tensor, Tensor, Tensor], rows: int, columns: int) -> T
     by_column = torch.from_numpy(coverage(local.shape[3], columns)).to(local)
     pooled = by_row @ local[0, 0] @ by_column.T
     return (global_factor * pooled * tile_factor[0, 0]).clamp(LOWEST, HIGHEST)
+
+
+def build(configuration: Mapping[str, int]) -> Estimator:
+    """An estimator of the sizes that its weights carry."""
+    return Estimator(Dimensions(**configuration))

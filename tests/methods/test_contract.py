@@ -1,0 +1,114 @@
+"""What every method promises; a new method is tested by existing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from enhance_cli import methods
+from enhance_cli.engines import open_engine
+from enhance_cli.imaging.tiles import tiles
+from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.types import Image, Window
+
+CPU = open_engine("cpu", threads=2)
+
+
+@pytest.fixture(params=methods.names(), scope="module")
+def enhancer(request):
+    return methods.open_enhancer(methods.get(request.param), CPU)
+
+
+def picture(height, width, dtype=np.uint8, channels=3, seed=0):
+    """Smooth shapes with noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    base = 0.3 + 0.2 * np.sin(x / 9.0) + 0.15 * np.cos(y / 7.0) + 0.2 * (x > width / 2)
+    samples = np.clip(base[..., None] * np.array([1.0, 0.9, 0.7]) + rng.normal(0, 0.01, (height, width, 3)), 0, 1)
+    samples = (samples * np.iinfo(dtype).max).astype(dtype)
+    return samples if channels == 3 else np.ascontiguousarray(samples[..., 1])
+
+
+def enhanced(enhancer, samples, amount=1.0, **controls):
+    recipe = Recipe(CPU, enhancer, enhancer.method.controls(**controls), amount)
+    return recipe.enhance(Image(samples))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (37, 1), (53, 71), (128, 96)])
+def test_shape_depth_and_range_are_kept(enhancer, size, channels, dtype):
+    samples = picture(*size, dtype, channels)
+    before = samples.copy()
+    result = enhanced(enhancer, samples)
+    assert result.image.pixels.shape == samples.shape
+    assert result.image.pixels.dtype == dtype
+    assert np.array_equal(samples, before)
+    assert 0 <= result.exposure["after"]["mean"] <= 1
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+def test_a_flat_picture_stays_flat(enhancer, level):
+    out = enhanced(enhancer, np.full((64, 80, 3), level, np.uint8)).image.pixels
+    assert np.ptp(out.reshape(-1, 3), axis=0).max() <= 1
+
+
+def test_the_same_input_gives_the_same_bytes(enhancer):
+    samples = picture(90, 130)
+    assert np.array_equal(enhanced(enhancer, samples).image.pixels, enhanced(enhancer, samples).image.pixels)
+
+
+def test_amount_zero_is_the_input(enhancer):
+    samples = picture(64, 64)
+    assert np.array_equal(enhanced(enhancer, samples, amount=0.0).image.pixels, samples)
+
+
+def test_grey_stays_grey(enhancer):
+    grey = picture(80, 96, channels=1)
+    assert enhanced(enhancer, grey).image.pixels.ndim == 2
+
+
+def test_the_description_is_json(enhancer):
+    import json
+
+    plan = enhanced(enhancer, picture(80, 96)).plan
+    json.dumps(enhancer.describe(plan), allow_nan=False)
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    height=st.integers(16, 120),
+    width=st.integers(16, 120),
+    tile_height=st.integers(1, 64),
+    tile_width=st.integers(1, 64),
+    colour=st.booleans(),
+    deep=st.booleans(),
+)
+def test_rendering_by_tiles_is_rendering_whole(enhancer, height, width, tile_height, tile_width, colour, deep):
+    samples = picture(height, width, np.uint16 if deep else np.uint8, 3 if colour else 1)
+    controls = enhancer.method.controls()
+    if samples.ndim == 2 and not enhancer.reads_planes(controls):
+        return
+    plan = enhancer.estimate(Image(samples), controls)
+    whole = enhancer.render(Window(samples, 0, 0), plan)
+    stitched = np.empty_like(samples)
+    for tile in tiles(height, width, tile_height, tile_width, enhancer.method.halo):
+        window = Window(samples[tile.outer], tile.outer_top, tile.outer_left)
+        stitched[tile.inner] = enhancer.render(window, plan)[tile.inner_of_outer]
+    assert np.array_equal(stitched, whole)
+
+
+def test_both_engines_agree_to_a_grey_level(enhancer):
+    """The CUDA engine's code on a CPU device, against the CPU engine."""
+    pytest.importorskip("torch")
+    from enhance_cli.engines.cuda import CudaEngine
+
+    twin = methods.open_enhancer(enhancer.method, CudaEngine("cpu"))
+    for samples in (picture(120, 170), picture(77, 91, np.uint16), picture(64, 80, channels=1)):
+        controls = enhancer.method.controls()
+        one = enhancer.render(Window(samples, 0, 0), enhancer.estimate(Image(samples), controls))
+        two = twin.render(Window(samples, 0, 0), twin.estimate(Image(samples), controls))
+        level = 257 if samples.dtype == np.uint16 else 1
+        assert np.abs(one.astype(np.int64) - two.astype(np.int64)).max() <= level
