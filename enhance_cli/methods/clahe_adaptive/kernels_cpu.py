@@ -118,12 +118,12 @@ def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
         float32 rows×columns×256 grey levels in 0..255, never falling; summed in float64.
     """
     curves = np.empty(histograms.shape, np.float32)
-    # A row of tiles at a time: a grid of 256x256 tiles would hold half a gigabyte of doubles.
-    for counts, limits, row in zip(histograms, np.asarray(clip_limits, np.float64), curves, strict=True):
-        shares = counts / tile_area
-        clipped = np.minimum(shares, limits[:, None] / BINS)
+    limits = np.asarray(clip_limits, np.float64)[..., None] / BINS
+    for part in _row_parts(histograms):
+        shares = histograms[part] / tile_area
+        clipped = np.minimum(shares, limits[part])
         excess = (shares - clipped).sum(axis=-1, keepdims=True)
-        row[...] = np.minimum(255.0 * np.cumsum(clipped + excess / BINS, axis=-1), 255.0)
+        curves[part] = np.minimum(255.0 * np.cumsum(clipped + excess / BINS, axis=-1), 255.0)
     return curves
 
 
@@ -145,15 +145,23 @@ def opencv_tile_curves(histograms: Array, clip_limits: Array, tile_area: int) ->
     """
     bins = np.arange(BINS)
     curves = np.empty(histograms.shape, np.float32)
+    limits = integer_limits(clip_limits, tile_area)[..., None]
     scale = np.float32(255) / np.float32(tile_area)
-    for full, limits, row in zip(histograms, integer_limits(clip_limits, tile_area), curves, strict=True):
-        counts = np.minimum(full, limits[:, None])
-        excess = (full - counts).sum(axis=-1, keepdims=True)
+    for part in _row_parts(histograms):
+        counts = np.minimum(histograms[part], limits[part])
+        excess = (histograms[part] - counts).sum(axis=-1, keepdims=True)
         residue = excess % BINS
         step = np.maximum(BINS // np.maximum(residue, 1), 1)
         counts += excess // BINS + ((bins % step == 0) & (bins // step < residue))
-        row[...] = np.minimum(np.rint(np.cumsum(counts, axis=-1).astype(np.float32) * scale), 255)
+        curves[part] = np.minimum(np.rint(np.cumsum(counts, axis=-1).astype(np.float32) * scale), 255)
     return curves
+
+
+def _row_parts(histograms: Array) -> list[slice]:
+    """Parts of some hundred tiles: a whole grid of 256x256 at once would hold half a gigabyte of doubles."""
+    rows, columns, _ = histograms.shape
+    step = max(1, 256 // columns)
+    return [slice(start, start + step) for start in range(0, rows, step)]
 
 
 # --- rendering ---------------------------------------------------------------------------------------------
@@ -194,7 +202,8 @@ def render_luma(
     target, target_stride = flat_rows(out, writable=True)
     rows, columns = _place(luma.shape, curves.shape, height, width, top, left)
     scratch = _scratch(len(columns[1]))
-    _render_luma(source, source_stride, target, target_stride, _knots(curves), rows, columns, scratch)
+    knots = _knots(curves, rows)
+    _render_luma(source, source_stride, target, target_stride, knots, rows, columns, scratch)
     return out
 
 
@@ -286,7 +295,7 @@ def _render_colour(
     rows, columns = _place(rgb.shape, curves.shape, height, width, top, left)
     lumas = np.empty((2, rgb.shape[1]), rgb.dtype)
     scratch = _scratch(len(columns[1]))
-    knots = _knots(curves)
+    knots = _knots(curves, rows)
     _render_rgb(source, source_stride, target, target_stride, lumas, scaled, knots, rows, columns, scratch)
     return out
 
@@ -299,9 +308,16 @@ def _target(window: Array, out: Array | None) -> Array:
     return out
 
 
-def _knots(curves: Array) -> Array:
-    """The curves as the loops take them: clipped, so that no blend of them needs it; contiguous float32."""
-    return np.clip(curves, 0, 255).astype(np.float32, order="C", copy=False)
+def _knots(curves: Array, rows: tuple[Array, ...]) -> Array:
+    """The curves as the loops take them: clipped, so that no blend of them needs it; contiguous float32.
+
+    Only up to the last row of tiles that is needed: many bands of a fine grid would each clip all of it.
+    """
+    _, above, below, _ = rows
+    knots = np.zeros((int(below.max(initial=0)) + 1, *curves.shape[1:]), np.float32)
+    needed = slice(int(above.min(initial=0)), len(knots))
+    np.clip(curves[needed], 0, 255, out=knots[needed], casting="same_kind")
+    return knots
 
 
 def _scratch(runs: int) -> tuple[Array, ...]:
