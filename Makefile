@@ -39,8 +39,8 @@ bench: $(VENV)/.installed-dev  ## Start-up and stream, on small folders; docs/be
 sheet: $(VENV)/.installed  ## The before/after sheet of the README
 	$(BIN)/python examples/sheet.py --enhance examples/photos docs/images/before-after.jpg
 
-docs: $(VENV)/.installed-dev  ## Regenerate docs/cli.md from --help
-	$(BIN)/python docs/make_cli.py
+docs: $(VENV)/.installed-dev  ## Regenerate what the documents show of the program
+	$(BIN)/python docs/generate.py
 
 clean:  ## Remove what these commands made
 	rm -rf demo-output build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,103 @@
+"""Regenerate what the documents show of the program itself: `make docs`, or python docs/generate.py.
+
+docs/cli.md is the output of every `--help`; the README's table of options and its sample of a report lie between
+markers. tests/test_docs.py fails when a document no longer says what the program says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from enhance_cli import methods
+from enhance_cli.cli.app import _default_text as default_text
+from enhance_cli.pipeline.options import RunOptions
+from enhance_cli.types import Controls, option_name
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "examples" / "photos" / "china-underexposed.jpg"
+
+
+def help_pages() -> str:
+    """docs/cli.md: every command's help, word for word."""
+    pages = ["# The command line", "", "Generated from `--help` by `make docs`; edit the source, not this page.", ""]
+    for command in ([], *([name] for name in methods.names()), ["evaluate"], ["train"], ["doctor"]):
+        environment = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
+        shown = subprocess.run(
+            [sys.executable, "-m", "enhance_cli", *command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        ).stdout
+        text = "\n".join(line.rstrip() for line in shown.strip().splitlines())
+        pages += [f"## {' '.join(['enhance', *command])}", "", "```text", text, "```", ""]
+    return "\n".join(pages)
+
+
+def escaped(text: str) -> str:
+    """Text as a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def option_rows(controls: type[Controls]) -> list[str]:
+    """A table row per knob: option, default, meaning."""
+    defaults = controls()
+    rows = []
+    for name, spec in controls.knobs().items():
+        shown = f"`{option_name(name)}`" + (f", `{spec.short}`" if spec.short else "")
+        default = default_text(getattr(defaults, name), spec).strip(" []").removeprefix("default: ")
+        rows.append(f"| {shown} | {default} | {escaped(spec.help)} |")
+    return rows
+
+
+def option_tables() -> str:
+    """The README's table: the options of every method, then those that all share."""
+    lines = []
+    for name in methods.names():
+        lines += [f"| `{name}` | default | |", "|---|---|---|", *option_rows(methods.get(name).controls), ""]
+    return "\n".join([*lines, "| every method | default | |", "|---|---|---|", *option_rows(RunOptions)])
+
+
+def report_sample() -> str:
+    """A real report line of one of the example photographs, with a small grid and air between its parts."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Of two photographs in turn the second: the first loads the kernels, and its timings would be about that.
+        inputs = [str(path.relative_to(ROOT)) for path in (SAMPLE.with_name("rocket-dusk.jpg"), SAMPLE)]
+        options = ["--device", "cpu", "--grid", "2x3", "--jobs", "1", "--quiet"]
+        command = [sys.executable, "-m", "enhance_cli", "clahe-adaptive", *options, *inputs, folder]
+        subprocess.run(command, check=True, cwd=ROOT)
+        line = json.loads((Path(folder) / "enhance-report.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    line["output"] = f"enhanced/{SAMPLE.name}"
+    inner = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in line.items() if key != "exposure")
+    before, after = (json.dumps(line["exposure"][when]) for when in ("before", "after"))
+    exposure = f'"exposure": {{"before": {before},\n              "after": {after}}}'
+    head, _, plan = inner.partition(',\n "plan"')
+    plan = plan.replace(', "clip_limits"', ',\n          "clip_limits"').replace(', "integer', ',\n          "integer')
+    return f'```json\n{{{head},\n {exposure},\n "plan"{plan}}}\n```'
+
+
+def replaced(document: str, name: str, content: str) -> str:
+    """A document with what lies between `<!-- NAME -->` and `<!-- end of NAME -->` exchanged."""
+    start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    head, found, rest = document.partition(start)
+    _, closed, tail = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"the document has no place for {name}")
+    return head + start + content + end + tail
+
+
+def main() -> None:
+    """Write docs/cli.md and the README's generated parts."""
+    (ROOT / "docs" / "cli.md").write_text(help_pages(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    text = replaced(readme.read_text(encoding="utf-8"), "options", option_tables())
+    readme.write_text(replaced(text, "report", report_sample()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

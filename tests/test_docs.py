@@ -1,0 +1,176 @@
+"""The documents say what the program does: help, commands, options, links, samples and snippets."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jsonschema
+import pytest
+import typer.main
+
+from enhance_cli import methods
+from enhance_cli.cli.app import build
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, Any]:
+    """Every command by name, as the parser sees it."""
+    return dict(typer.main.get_command(build()).commands)
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a document in one language."""
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def options_of(command: Any) -> set[str]:
+    names = {name for item in command.params for name in (*item.opts, *item.secondary_opts)}
+    return {name for name in names if name.startswith("-")} | {"-h", "--help"}
+
+
+def test_every_command_and_option_has_help(commands: dict[str, Any]) -> None:
+    assert {*methods.names(), "evaluate", "train", "doctor"} <= set(commands)
+    for name, command in commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_every_command_is_mentioned_in_the_readme(commands: dict[str, Any]) -> None:
+    for name in commands:
+        assert f"enhance {name}" in README
+
+
+def test_every_option_is_in_the_pages_of_help(commands: dict[str, Any]) -> None:
+    pages = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for command in commands.values():
+        for option in options_of(command):
+            assert option in pages, option
+
+
+def test_the_pages_of_help_are_what_help_says(generate: ModuleType) -> None:
+    written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert written == generate.help_pages(), "run `make docs`"
+
+
+def test_the_table_of_options_is_what_the_controls_say(generate: ModuleType) -> None:
+    assert generate.replaced(README, "options", generate.option_tables()) == README, "run `make docs`"
+
+
+def test_the_first_two_commands_of_the_readme() -> None:
+    lines = [line.split("#")[0].strip() for block in blocks(README, "sh") for line in block.splitlines()]
+    assert lines[:2] == ["make demo", "make test"]
+
+
+def test_commands_in_documents_exist(commands: dict[str, Any]) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    for document in DOCUMENTS:
+        for block in blocks(document.read_text(encoding="utf-8"), "sh"):
+            for line in block.splitlines():
+                words = shlex.split(line, comments=True) if line.startswith(("enhance ", "make ")) else []
+                if not words:
+                    continue
+                if words[0] == "make":
+                    assert set(words[1:]) <= targets, f"{document}: {line}"
+                    continue
+                if words[1].startswith("--"):
+                    continue
+                assert words[1] in {*commands, "gain"}, f"{document}: {line}"
+                given = {word.split("=")[0] for word in words[2:] if word.startswith("-") and word != "-"}
+                assert given <= options_of(commands[words[1]]), f"{document}: {line}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), f"{document}: {target}"
+
+
+def test_files_named_in_documents_exist() -> None:
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for name in re.findall(
+            r"\b((?:enhance_cli|benchmarks|docs|tests|examples)/[\w/.-]+\.(?:py|md|json|sh))\b", text
+        ):
+            assert (ROOT / name).exists() or "/gain/" in name, f"{document}: {name}"
+
+
+def test_samples_of_reports_are_valid() -> None:
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    samples = [README, (ROOT / "docs" / "report.md").read_text(encoding="utf-8")]
+    for text in samples:
+        found = blocks(text, "json")
+        assert found
+        for block in found:
+            jsonschema.validate(json.loads(block), schema)
+
+
+def test_the_sample_in_the_readme_is_of_a_shipped_photograph() -> None:
+    sample = json.loads(blocks(README, "json")[0])
+    assert (ROOT / sample["source"]).exists()
+
+
+def test_every_field_of_a_report_is_explained() -> None:
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    plan = schema["$defs"]["clahe-adaptive"]["properties"]
+    for name in (*schema["properties"], *plan, *schema["$defs"]["exposure"]["properties"]):
+        assert f"`{name}`" in text, name
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "examples" / "photos" / "rocket-dusk.jpg", tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    for snippet in blocks(README, "python"):
+        assert len([line for line in snippet.splitlines() if line.strip()]) <= 5
+        exec(compile(snippet, "README.md", "exec"), {})
+
+
+def test_the_worked_example_of_a_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The method of docs/adding-a-method.md, as written there, enhances an array."""
+    import numpy as np
+
+    import enhance_cli
+    import enhance_cli.methods
+
+    declaration, enhancer = blocks((ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8"), "python")
+    folder = tmp_path / "gain"
+    folder.mkdir()
+    for name, text in (("__init__.py", declaration), ("enhancer.py", enhancer)):
+        (folder / name).write_text("\n".join(line.removeprefix("   ") for line in text.splitlines()), encoding="utf-8")
+    monkeypatch.setattr(enhance_cli.methods, "__path__", [*enhance_cli.methods.__path__, str(tmp_path)])
+    monkeypatch.setattr(enhance_cli.methods, "names", lambda: ("gain",))
+    with enhance_cli.open("gain", device="cpu") as method:
+        dark = np.full((20, 30, 3), 40, np.uint8)
+        result = method.enhance(dark, target=0.5)
+    assert result.array.mean() == pytest.approx(128, abs=1)
+    assert result.report["plan"] == {"factor": pytest.approx(3.1875)}
+
+
+def test_decisions_are_short() -> None:
+    for path in (ROOT / "docs" / "decisions").glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 40
+        assert [part in text for part in ("**Context.**", "**Decision.**", "**Consequences.**")] == [True] * 3
