@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
@@ -25,35 +26,66 @@ class Format:
     suffixes: tuple[str, ...]
     """Lower case, the usual one first."""
 
-    sixteen_bit: bool
-    alpha: bool
+    sixteen_bit: bool = False
+    alpha: bool = False
+    metadata: bool = True
+    """Whether it holds EXIF, XMP and a colour profile."""
+
+    written_as: str | None = None
+    """The format that pictures of this one are written in, where it has no writer worth using."""
+
+    extra: str | None = None
+    """What must be installed beside the package, as `module (extra)`; None where nothing."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether it may be asked for with `--format`."""
+        return self.written_as is None
 
 
 FORMATS: dict[str, Format] = {
     item.name: item
     for item in (
-        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), sixteen_bit=False, alpha=False),
-        Format("png", (".png",), sixteen_bit=True, alpha=True),
-        Format("webp", (".webp",), sixteen_bit=False, alpha=True),
+        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
+        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True),
+        Format("webp", (".webp",), alpha=True),
         Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True),
-        Format("bmp", (".bmp", ".dib"), sixteen_bit=False, alpha=False),
+        Format("bmp", (".bmp", ".dib"), metadata=False),
+        Format("avif", (".avif", ".avifs"), alpha=True),
+        Format("heif", (".heic", ".heif", ".hif"), alpha=True, extra="heif"),
+        Format("gif", (".gif",), written_as="png"),
+        Format("ppm", (".ppm", ".pgm", ".pbm", ".pnm"), written_as="png"),
+        Format("jp2", (".jp2", ".j2k", ".jpf", ".jpx"), written_as="png"),
+        Format("psd", (".psd",), written_as="png"),
     )
 }
 _BY_SUFFIX = {suffix: item for item in FORMATS.values() for suffix in item.suffixes}
-_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
+_ALIASES = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
+_EXTRA_MODULES = {"heif": "pillow_heif"}
 
 
 def format_named(name: str) -> Format:
-    """The format a user means by `jpg`, `jpeg`, `png`, `webp`, `tif`, `tiff` or `bmp`.
+    """The writable format a user means by `jpg`, `.jpeg`, `PNG`, `webp`, `tif` ...
 
     Raises:
-        ValueError: no such format.
+        ValueError: no such format, or one that is only read.
     """
     wanted = name.lower().lstrip(".")
     found = FORMATS.get(_ALIASES.get(wanted, wanted))
-    if found is None:
-        raise ValueError(f"a format is one of {', '.join(FORMATS)}, not {name!r}.")
+    if found is None or not found.writable:
+        raise ValueError(f"a format is one of {', '.join(writable_formats())}, not {name!r}.")
     return found
+
+
+def writable_formats() -> tuple[str, ...]:
+    """The names that `--format` takes."""
+    return tuple(item.name for item in FORMATS.values() if item.writable)
+
+
+def is_installed(format_name: str) -> bool:
+    """Whether what a format needs beside the package is there."""
+    extra = FORMATS[format_name].extra
+    return extra is None or find_spec(_EXTRA_MODULES[extra]) is not None
 
 
 def format_of_suffix(path: Path) -> Format | None:
@@ -63,17 +95,42 @@ def format_of_suffix(path: Path) -> Format | None:
 
 def sniff(data: bytes) -> Format | None:
     """The format that a file's first bytes announce, or None."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return FORMATS["jpeg"]
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return FORMATS["png"]
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return FORMATS["webp"]
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return FORMATS["tiff"]
-    if data[:2] == b"BM":
-        return FORMATS["bmp"]
+    for name, recognised in _SIGNATURES.items():
+        if recognised(data):
+            return FORMATS[name]
     return None
+
+
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2")
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # sizes; "BM" alone begins many a text
+
+
+def _brands(data: bytes) -> list[bytes]:
+    """The kinds that an ISO media file says it is, the principal one first."""
+    if data[4:8] != b"ftyp":
+        return []
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    return [data[8:12], *(data[start : start + 4] for start in range(16, end, 4))]
+
+
+def _is_heif(data: bytes) -> bool:
+    return any(brand in _HEIF_BRANDS for brand in _brands(data))
+
+
+_SIGNATURES: dict[str, Callable[[bytes], bool]] = {
+    "jpeg": lambda data: data.startswith(b"\xff\xd8\xff"),
+    "png": lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"),
+    "webp": lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP",
+    "tiff": lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "bmp": lambda data: data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS,
+    "avif": lambda data: any(brand in _AVIF_BRANDS for brand in _brands(data)),
+    "heif": _is_heif,
+    "gif": lambda data: data[:6] in (b"GIF87a", b"GIF89a"),
+    "ppm": lambda data: data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#" and len(data) > 3,
+    "jp2": lambda data: data[:12] == b"\0\0\0\x0cjP  \r\n\x87\n" or data[:4] == b"\xff\x4f\xff\x51",
+    "psd": lambda data: data[:6] == b"8BPS\0\x01",
+}
 
 
 def decode(
@@ -115,22 +172,25 @@ def decode(
             )
         admit(height, width)
 
+    _require_extra(found, name)
     try:
         if found.name == "jpeg":
             from enhance_cli.imaging import jpeg
-            from enhance_cli.imaging.metadata import read_jpeg_header
 
-            header = read_jpeg_header(data)
-            if header.precision != 8:
-                raise UnsupportedFormat(f"{name} is a {header.precision}-bit JPEG; only 8-bit ones are read.")
-            if len(header.sampling) in (1, 3):
-                check(header.height, header.width)
-                return jpeg.decode(data, source=source, planes=planes)
+            return jpeg.decode(data, source=source, planes=planes, check=check)
         from enhance_cli.imaging import raster
 
         return raster.decode(data, found.name, source=source, check=check)
     except CorruptPicture as error:
         raise CorruptPicture(f"{name} cannot be decoded: {error}.") from error
+
+
+def _require_extra(wanted: Format, name: str) -> None:
+    if not is_installed(wanted.name):
+        raise UnsupportedFormat(
+            f"{name} needs a codec for {wanted.name} that is not installed; "
+            f"install it with: pip install 'enhance-cli[{wanted.extra}]'."
+        )
 
 
 def encode(image: Image, format_name: str, *, quality: int | None = None) -> tuple[bytes, tuple[str, ...]]:
@@ -142,12 +202,17 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         quality: 1..100 for JPEG and lossy WebP; None follows the source.
 
     Returns:
-        The file's bytes, and a sentence for everything that the format could not carry.
+        The file's bytes, and a note for everything that the format could not carry.
+
+    Raises:
+        UnsupportedFormat: a side is longer than the format allows, or its codec is not installed.
     """
     from enhance_cli.imaging import colour
 
-    wanted = FORMATS[format_name]
-    notes = []
+    wanted = FORMATS[FORMATS[format_name].written_as or format_name]
+    _require_extra(wanted, image.metadata.source or "the picture")
+    meta = image.metadata
+    notes: list[str] = []
     if wanted.name != "jpeg" and image.chroma is not None:
         image = colour.merge_planes(image)
     if image.alpha is not None and not wanted.alpha:
@@ -155,11 +220,16 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         notes.append(f"{wanted.name} has no transparency: the alpha channel was dropped")
     if image.pixels.dtype.itemsize > 1 and not wanted.sixteen_bit:
         image = colour.to_eight_bit(image)
-        notes.append(f"{wanted.name} holds 8 bits a channel: reduced from 16")
+        notes.append(f"{wanted.name} is written with 8 bits a channel: reduced from 16")
+    lost = [name for name, block in (("EXIF", meta.exif), ("XMP", meta.xmp), ("colour profile", meta.icc)) if block]
+    if lost and not wanted.metadata:
+        notes.append(f"{wanted.name} cannot hold {' and '.join(lost)}: left out")
     if wanted.name == "jpeg":
         from enhance_cli.imaging import jpeg
 
-        return jpeg.encode(image, quality=quality), tuple(notes)
-    from enhance_cli.imaging import raster
+        coded, further = jpeg.encode(image, quality=quality)
+    else:
+        from enhance_cli.imaging import raster
 
-    return raster.encode(image, wanted.name, quality=quality), tuple(notes)
+        coded, further = raster.encode(image, wanted.name, quality=quality)
+    return coded, (*notes, *further)

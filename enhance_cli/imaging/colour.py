@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def merge_planes(image: Image) -> Image:
-    """Luma and subsampled chroma to H×W×3 RGB (BT.601 full range, chroma replicated as stored)."""
+    """Luma and subsampled chroma to H×W×3 RGB, BT.601 full range.
+
+    Chroma is interpolated between its samples' centres, as libjpeg does it; other pictures come back as they are.
+    """
     if image.chroma is None:
         return image
     import cv2
@@ -22,11 +25,17 @@ def merge_planes(image: Image) -> Image:
     height, width = image.height, image.width
     planes: list[Any] = [image.pixels]
     for plane in (image.chroma[1], image.chroma[0]):  # OpenCV orders Y, Cr, Cb
-        rows = -(-height // plane.shape[0])
-        columns = -(-width // plane.shape[1])
-        planes.append(plane.repeat(rows, axis=0).repeat(columns, axis=1)[:height, :width])
-    rgb = cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
+        rows, columns = _factor(height, plane.shape[0]), _factor(width, plane.shape[1])
+        if rows > 1 or columns > 1:
+            plane = cv2.resize(plane, None, fx=columns, fy=rows, interpolation=cv2.INTER_LINEAR)
+        planes.append(plane[:height, :width])
+    rgb: Any = cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
     return image.replace(pixels=rgb, chroma=None)
+
+
+def _factor(length: int, samples: int) -> int:
+    """Pixels for a sample of chroma: 1, 2 or 4, also where the last sample stands for fewer."""
+    return 1 << (-(-length // samples) - 1).bit_length()
 
 
 def to_rgb(image: Image) -> Image:
@@ -40,7 +49,8 @@ def to_rgb(image: Image) -> Image:
 
 def grey_like(rgb: Array) -> Array:
     """H×W×3 back to H×W for a grey picture: the mean of the channels, rounded, which removes any cast."""
-    return np.rint(rgb.mean(axis=2, dtype=np.float32)).astype(rgb.dtype)
+    grey: Array = np.rint(rgb.mean(axis=2, dtype=np.float32)).astype(rgb.dtype)
+    return grey
 
 
 def to_eight_bit(image: Image) -> Image:

@@ -5,16 +5,18 @@ exactly as stored, and the encoder takes them back as planes, so chroma is neith
 libjpeg-turbo's plane decoder is not in its Python binding, but the same pixels are: told by an Adobe marker
 that the components are R, G and B, the decoder hands them out unconverted, and with plain replication as its
 upsampling every stored chroma sample can be picked out again (tests/imaging/test_jpeg.py checks both, bit
-for bit, for every subsampling).
+for bit, for every subsampling). What the binding refuses (CMYK, unheard-of sampling) goes through Pillow.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import simplejpeg
 
-from enhance_cli.errors import CorruptPicture
+from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import luma as luma_kernels
 from enhance_cli.imaging.metadata import (
     JpegHeader,
@@ -23,6 +25,8 @@ from enhance_cli.imaging.metadata import (
     orient,
     read_jpeg_header,
     upright_exif,
+    upright_xmp,
+    valid_icc,
 )
 from enhance_cli.types import Image, JpegCoding, Metadata
 
@@ -31,60 +35,108 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 95
 
+_LARGEST_SIDE = 65500  # libjpeg's own limit; the format's is 35 more
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
-# The first row of the IJG luma table at quality 50 in zigzag order, enough to invert the quality's scale.
-_IJG_LUMA = (16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40)
+_TURNED = {"422": "440", "440": "422", "411": "444"}
+"""What a subsampling becomes when rows turn into columns; 4:1:1 on its side has no name, so it keeps all."""
+
+_IJG_LUMA = (
+    *(16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40),
+    *(26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61, 60, 57, 51),
+    *(56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87),
+    *(95, 98, 103, 104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99),
+)
+"""The luma table of quality 50 in zigzag order (ITU-T T.81, table K.1)."""
+
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_HARMLESS = ("Unknown Adobe color transform", "unknown JFIF revision", "Invalid SOS parameters", "marker 0xd9")
+"""Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
 
 
-def decode(data: bytes, *, source: str = "", planes: bool = False) -> Image:
-    """Decode a JPEG of one or three components, upright.
+def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callable[[int, int], None]) -> Image:
+    """Decode a JPEG of one, three or four components, upright.
 
     Args:
         data: the whole file.
-        source: the path, for the metadata.
+        source: the path, for metadata and messages.
         planes: hand out luma with stored chroma instead of RGB, where the file allows it.
+        check: called with (height, width) from the header, before decoding; may raise.
 
     Returns:
-        uint8; H×W for a grey JPEG, H×W luma with `chroma` on the plane lane, else H×W×3.
+        uint8, contiguous and writable; H×W for a grey JPEG, H×W luma with `chroma` on the plane lane, else H×W×3.
 
     Raises:
         CorruptPicture: the data is truncated or damaged.
+        UnsupportedFormat: 12 or 16 bits a sample, or a number of components that has no meaning.
     """
     header = read_jpeg_header(data)
+    name = source or "the picture"
+    if header.precision != 8:
+        raise UnsupportedFormat(f"{name} is a JPEG of {header.precision} bits a sample; enhance reads those of 8.")
+    components = len(header.sampling)
+    if components not in (1, 3, 4):
+        raise UnsupportedFormat(f"{name} is a JPEG of {components} components; enhance reads those of 1, 3 and 4.")
+    check(header.height, header.width)
+
+    notes: list[str] = []
     orientation, exif = upright_exif(header.exif)
-    subsampling = _subsampling(header)
-    metadata = Metadata(
-        source=source,
-        format="jpeg",
-        icc=header.icc,
-        exif=exif,
-        xmp=header.xmp,
-        jpeg=JpegCoding(estimate_quality(header.luma_table), subsampling or "444"),  # type: ignore[arg-type]
+    if header.exif is not None and exif is None:
+        notes.append("its EXIF is damaged and was left out")
+    if header.further_pictures:
+        notes.append("a further picture inside (stereo, preview or HDR gain map) was left out")
+    icc = valid_icc(header.icc, notes)
+    factors = _chroma_factors(header)
+    lane = _plane_lane(header, factors, orientation) if planes else None
+    chroma: tuple[Array, Array] | None = None
+    if components == 1:
+        pixels = _decode(data, "GRAY", notes)[..., 0]
+    elif lane is not None:
+        together = _decode(_unconverted(data), "RGB", notes, fastupsample=True)
+        pixels, *both = luma_kernels.split_ycbcr(together, *lane)
+        chroma = (both[0], both[1])
+    elif factors is not None:
+        pixels = _decode(data, "RGB", notes)
+    else:
+        from enhance_cli.imaging import raster
+
+        pixels = raster.decode_jpeg(data, notes)
+        icc = None if components == 4 else icc
+    if orientation != 1:
+        pixels = orient(pixels, orientation)
+        chroma = chroma and (orient(chroma[0], orientation), orient(chroma[1], orientation))
+
+    subsampling = _SUBSAMPLING.get(factors or (1, 1), "444")
+    if orientation >= 5:
+        subsampling = _TURNED.get(subsampling, subsampling)
+    return Image(
+        pixels,
+        chroma=chroma,
+        metadata=Metadata(
+            source=source,
+            format="jpeg",
+            icc=icc,
+            exif=exif,
+            xmp=upright_xmp(header.xmp, orientation),
+            jpeg=JpegCoding(estimate_quality(header.luma_table), subsampling),  # type: ignore[arg-type]
+            notes=tuple(notes),
+        ),
     )
-    if len(header.sampling) == 1:
-        grey = _decode(data, "GRAY")[..., 0]
-        return Image(orient(grey, orientation), metadata=metadata)
-    if planes and subsampling is not None and _stores_ycbcr(header):
-        horizontal, vertical = header.sampling[0]
-        # Turning a picture whose last chroma sample covers half a block would shift its chroma by a pixel.
-        whole_blocks = header.width % horizontal == 0 and header.height % vertical == 0
-        if orientation == 1 or whole_blocks:
-            components = _decode(_unconverted(data), "RGB", fastupsample=True)
-            luma, cb, cr = luma_kernels.split_ycbcr(components, vertical, horizontal)
-            if orientation != 1:
-                luma, cb, cr = (orient(plane, orientation) for plane in (luma, cb, cr))
-            return Image(luma, chroma=(cb, cr), metadata=metadata)
-    rgb = _decode(data, "RGB")
-    return Image(rgb if orientation == 1 else orient(rgb, orientation), metadata=metadata)
 
 
-def encode(image: Image, *, quality: int | None = None) -> bytes:
+def encode(image: Image, *, quality: int | None = None) -> tuple[bytes, tuple[str, ...]]:
     """Encode 8-bit grey, RGB or planes; quality and subsampling follow the source unless given.
 
+    Returns:
+        The file, and a note for each block of metadata that it cannot hold.
+
     Raises:
-        ValueError: the picture is not 8-bit.
+        UnsupportedFormat: a side is longer than a JPEG's may be.
     """
+    if max(image.height, image.width) > _LARGEST_SIDE:
+        raise UnsupportedFormat(
+            f"{image.metadata.source or 'The picture'} of {image.width}x{image.height} pixels is too long for a "
+            f"JPEG (at most {_LARGEST_SIDE} a side); give --format png."
+        )
     coding = image.metadata.jpeg or JpegCoding(DEFAULT_QUALITY, "444")
     quality = quality or coding.quality
     pixels = image.pixels
@@ -97,32 +149,77 @@ def encode(image: Image, *, quality: int | None = None) -> bytes:
     return jpeg_with_metadata(coded, exif=meta.exif, xmp=meta.xmp, icc=meta.icc)
 
 
+@lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
 def estimate_quality(luma_table: tuple[int, ...] | None) -> int:
-    """The IJG quality whose luma table lies nearest to this one (sum of absolute differences)."""
+    """The IJG quality, 1..100, whose luma table lies nearest to this one (sum of absolute differences).
+
+    Exact for tables made by libjpeg; `DEFAULT_QUALITY` for None.
+    """
     if luma_table is None:
         return DEFAULT_QUALITY
+    exact = _ijg_tables().get(luma_table)
+    if exact is not None:
+        return exact
 
-    def distance(quality: int) -> int:
+    def distance(item: tuple[tuple[int, ...], int]) -> int:
+        return sum(abs(mine - min(theirs, 255)) for mine, theirs in zip(item[0], luma_table, strict=True))
+
+    return min(_ijg_tables().items(), key=distance)[1]
+
+
+@cache
+def _ijg_tables() -> dict[tuple[int, ...], int]:
+    """Luma table to quality, best quality first."""
+    tables = {}
+    for quality in range(100, 0, -1):
         scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        table = (max(1, min(255, (base * scale + 50) // 100)) for base in _IJG_LUMA)
-        return sum(abs(mine - theirs) for mine, theirs in zip(table, luma_table, strict=False))
-
-    return min(range(100, 0, -1), key=distance)
+        tables[tuple(max(1, min(255, (base * scale + 50) // 100)) for base in _IJG_LUMA)] = quality
+    return tables
 
 
-def _decode(data: bytes, colorspace: str, *, fastupsample: bool = False) -> Array:
+def _decode(data: bytes, colorspace: str, notes: list[str], *, fastupsample: bool = False) -> Array:
+    decoded: Any
     try:
-        decoded: Any = simplejpeg.decode_jpeg(data, colorspace, fastupsample=fastupsample)
+        decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=fastupsample)
     except ValueError as error:
-        raise CorruptPicture(f"its JPEG data is damaged ({error})") from error
+        if not any(text in str(error) for text in _HARMLESS):
+            raise CorruptPicture(f"its JPEG data is truncated or damaged ({_plain(error)})") from error
+        try:
+            decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=fastupsample, strict=False)
+        except ValueError as worse:
+            raise CorruptPicture(f"its JPEG data is damaged ({_plain(worse)})") from worse
+        notes.append(f"its JPEG data is unusual ({_plain(error)}); look whether all of it is there")
     return decoded  # type: ignore[no-any-return]
 
 
-def _subsampling(header: JpegHeader) -> str | None:
-    """J:a:b of a three-component JPEG whose chroma planes are sampled once per block; else None."""
-    if len(header.sampling) != 3 or header.sampling[1:] != ((1, 1), (1, 1)):
+def _plain(error: ValueError) -> str:
+    """The library's words without the names of its functions."""
+    return str(error).rpartition("(): ")[2].rstrip(".")
+
+
+def _chroma_factors(header: JpegHeader) -> tuple[int, int] | None:
+    """Columns and rows of luma for a sample of chroma, of three components sampled in a way that has a name."""
+    if len(header.sampling) != 3:
         return None
-    return _SUBSAMPLING.get(header.sampling[0])
+    (horizontal, vertical), *chroma = header.sampling
+    if chroma[0] != chroma[1] or 0 in chroma[0] or horizontal % chroma[0][0] or vertical % chroma[0][1]:
+        return None
+    factors = horizontal // chroma[0][0], vertical // chroma[0][1]
+    return factors if factors in _SUBSAMPLING else None
+
+
+def _plane_lane(header: JpegHeader, factors: tuple[int, int] | None, orientation: int) -> tuple[int, int] | None:
+    """Rows and columns of luma for a sample of chroma, where the planes can be had and be encoded again."""
+    if factors is None or header.process not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) or not _stores_ycbcr(header):
+        return None
+    across, down = factors
+    if orientation != 1:
+        # Turning a picture whose last chroma sample covers half a block would shift its chroma by a pixel.
+        if header.width % across or header.height % down:
+            return None
+        if orientation >= 5 and (down, across) not in _SUBSAMPLING:
+            return None
+    return down, across
 
 
 def _stores_ycbcr(header: JpegHeader) -> bool:
@@ -130,16 +227,17 @@ def _stores_ycbcr(header: JpegHeader) -> bool:
     if header.jfif:
         return True
     if header.adobe_transform is not None:
-        return header.adobe_transform == 1
+        return header.adobe_transform != 0
     return header.component_ids != (ord("R"), ord("G"), ord("B"))
 
 
 def _unconverted(data: bytes) -> bytes:
     """The same JPEG with its application segments replaced by one that calls the components R, G and B."""
-    kept = [b"\xff\xd8", _ADOBE_RGB]
+    kept: list[bytes | memoryview] = [b"\xff\xd8", _ADOBE_RGB]
+    whole = memoryview(data)
     for marker, start, end in jpeg_segments(data):
         if marker == 0xDA:
-            kept.append(data[start:])
+            kept.append(whole[start:])
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            kept.append(data[start:end])
+            kept.append(whole[start:end])
     return b"".join(kept)

@@ -1,11 +1,13 @@
-"""What a picture carries besides pixels: EXIF orientation, and where ICC, EXIF and XMP sit in JPEG and PNG.
+"""What a picture carries besides pixels, and where it sits in JPEG, PNG, WebP and AVIF files.
 
-The bytes are passed through, never reinterpreted; only the orientation tag is rewritten, once it has been
-applied to the pixels.
+EXIF, XMP and ICC bytes are passed through, never reinterpreted. Two places in EXIF are rewritten: the
+orientation, once it has been applied to the pixels, and the link to the thumbnail, which would still show the
+picture as it was. Pixels are none of this module's business.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -17,47 +19,97 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _ORIENTATION_TAG = 0x0112
+_THUMBNAIL_OFFSET_TAG, _THUMBNAIL_LENGTH_TAG = 0x0201, 0x0202
 _EXIF_PREFIX = b"Exif\0\0"
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC_PREFIX = b"ICC_PROFILE\0"
 _SEGMENT_LIMIT = 65533  # a JPEG segment counts its own two length bytes
+_PROFILE_LIMIT = 64 * 2**20  # a compressed chunk may swell to gigabytes; no profile or XMP is this large
+_PNG_XMP = b"XML:com.adobe.xmp"
 
 
-# --- EXIF orientation --------------------------------------------------------------------------------------
+# --- EXIF --------------------------------------------------------------------------------------------------
 
 
 def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
-    """Read the orientation (1..8, 1 where absent or senseless) and return EXIF that says 1."""
+    r"""Read the orientation and make EXIF fit for a picture that is upright and enhanced.
+
+    Args:
+        exif: the TIFF structure, with or without the `Exif\0\0` prefix.
+
+    Returns:
+        The orientation (1..8; 1 where it is absent or senseless), and the EXIF without prefix, whose
+        orientation reads 1 and whose thumbnail is gone. Bytes that are no TIFF structure give (1, None).
+    """
     if exif is None:
         return 1, None
     if exif.startswith(_EXIF_PREFIX):
         exif = exif[len(_EXIF_PREFIX) :]
-    place = _orientation_place(exif)
-    if place is None:
-        return 1, exif
-    order, offset = place
-    (orientation,) = struct.unpack_from(order + "H", exif, offset)
-    patched = bytearray(exif)
-    struct.pack_into(order + "H", patched, offset, 1)
-    return (orientation if 1 <= orientation <= 8 else 1), bytes(patched)
-
-
-def _orientation_place(exif: bytes) -> tuple[str, int] | None:
-    """Byte order and offset of the orientation's value in IFD0, or None."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
-        return None
+        return 1, None
+    upright = bytearray(exif)
+    orientation = 1
     try:
-        (ifd,) = struct.unpack_from(order + "I", exif, 4)
-        (count,) = struct.unpack_from(order + "H", exif, ifd)
-        for index in range(count):
-            entry = ifd + 2 + 12 * index
-            tag, kind = struct.unpack_from(order + "HH", exif, entry)
-            if tag == _ORIENTATION_TAG and kind == 3 and entry + 10 <= len(exif):
-                return order, entry + 8
+        for tag, kind, place in _directory(exif, order, _offset(exif, order, 4)):
+            if tag == _ORIENTATION_TAG and kind in (3, 4):
+                layout = order + ("H" if kind == 3 else "I")
+                (orientation,) = struct.unpack_from(layout, exif, place)
+                struct.pack_into(layout, upright, place, 1)
+                break
+        _drop_thumbnail(upright, order)
     except struct.error:
+        pass  # damaged directories never fail a picture: what could be read counts
+    return (orientation if 1 <= orientation <= 8 else 1), bytes(upright)
+
+
+def upright_xmp(xmp: bytes | None, orientation: int) -> bytes | None:
+    """XMP whose own copy of the orientation, if any, reads 1 after the pixels were turned; same length."""
+    if xmp is None or orientation == 1:
+        return xmp
+    return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
+
+
+def _offset(data: bytes | bytearray, order: str, place: int) -> int:
+    return int(struct.unpack_from(order + "I", data, place)[0])
+
+
+def _directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tuple[int, int, int]]:
+    """(tag, field type, place of the value) for each entry of the directory at `start`."""
+    (count,) = struct.unpack_from(order + "H", data, start)
+    for index in range(count):
+        tag, kind = struct.unpack_from(order + "HH", data, start + 2 + 12 * index)
+        yield tag, kind, start + 10 + 12 * index
+
+
+def _drop_thumbnail(exif: bytearray, order: str) -> None:
+    """Unlink IFD1 and remove its JPEG: cut off where it ends the data, blanked where something follows."""
+    first = _offset(exif, order, 4)
+    (count,) = struct.unpack_from(order + "H", exif, first)
+    link = first + 2 + 12 * count
+    second = _offset(exif, order, link)
+    if second == 0:
+        return
+    struct.pack_into(order + "I", exif, link, 0)
+    places = {tag: _offset(exif, order, place) for tag, _, place in _directory(exif, order, second)}
+    start, length = places.get(_THUMBNAIL_OFFSET_TAG, 0), places.get(_THUMBNAIL_LENGTH_TAG, 0)
+    end = start + length
+    if exif[start : start + 2] != b"\xff\xd8" or end > len(exif) or start < link + 4:
+        return
+    if not any(exif[end:]):
+        del exif[start:]
+    else:
+        exif[start:end] = bytes(length)
+
+
+def valid_icc(icc: bytes | None, notes: list[str]) -> bytes | None:
+    """The colour profile, or None with a note where it is none."""
+    if not icc:
         return None
-    return None
+    if len(icc) < 132 or icc[36:40] != b"acsp":
+        notes.append("its colour profile is damaged and was left out")
+        return None
+    return icc
 
 
 def orient(plane: Array, orientation: int) -> Array:
@@ -82,6 +134,9 @@ class JpegHeader(NamedTuple):
     height: int
     width: int
     precision: int
+    process: int
+    """The frame's marker byte: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless ..."""
+
     sampling: tuple[tuple[int, int], ...]
     """Horizontal and vertical sampling factors per component."""
 
@@ -89,13 +144,13 @@ class JpegHeader(NamedTuple):
     jfif: bool
     adobe_transform: int | None
     luma_table: tuple[int, ...] | None
-    """The luma quantisation table in zigzag order."""
+    """The first component's quantisation table in zigzag order."""
 
     exif: bytes | None
     xmp: bytes | None
     icc: bytes | None
-    scan: int
-    """Offset of the first start-of-scan marker."""
+    further_pictures: bool
+    """Whether an index of further pictures (MPF: stereo, preview, gain map) is there."""
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -115,7 +170,10 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # stand-alone markers
             position += 2
             continue
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if length < 2:
+            raise CorruptPicture("its JPEG segments are damaged")
+        end = position + 2 + length
         yield marker, position, end
         if marker == 0xDA:
             return
@@ -130,16 +188,18 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         CorruptPicture: there is no frame header, or the segments are damaged.
     """
     frame: bytes | None = None
-    exif = xmp = table = None
+    exif = xmp = adobe = None
+    tables: dict[int, tuple[int, ...]] = {}
     icc_parts: dict[int, bytes] = {}
-    jfif, adobe, scan = False, None, 0
+    process = icc_count = 0
+    jfif = further = False
     for marker, start, end in jpeg_segments(data):
         body = data[start + 4 : end]
-        if marker in (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF):
-            frame = body
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            frame, process = body, marker
         elif marker == 0xDB:
-            table = _luma_table(body) or table
-        elif marker == 0xE0 and body.startswith(b"JFIF\0"):
+            tables.update(_quantisation_tables(body))
+        elif marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
             jfif = True
         elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
             adobe = body[11]
@@ -148,9 +208,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         elif marker == 0xE1 and body.startswith(_XMP_PREFIX) and xmp is None:
             xmp = body[len(_XMP_PREFIX) :]
         elif marker == 0xE2 and body.startswith(_ICC_PREFIX) and len(body) > 14:
-            icc_parts[body[12]] = body[14:]
-        elif marker == 0xDA:
-            scan = start
+            icc_parts[body[12]], icc_count = body[14:], body[13]
+        elif marker == 0xE2 and body.startswith(b"MPF\0"):
+            further = True
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         raise CorruptPicture("its JPEG frame header is missing or damaged")
     components = [frame[6 + 3 * index : 9 + 3 * index] for index in range(frame[5])]
@@ -158,40 +218,47 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         height=int.from_bytes(frame[1:3], "big"),
         width=int.from_bytes(frame[3:5], "big"),
         precision=frame[0],
+        process=process,
         sampling=tuple((item[1] >> 4, item[1] & 15) for item in components),
         component_ids=tuple(item[0] for item in components),
         jfif=jfif,
         adobe_transform=adobe,
-        luma_table=table,
+        luma_table=tables.get(components[0][2]) if components else None,
         exif=exif,
         xmp=xmp,
-        icc=b"".join(icc_parts[index] for index in sorted(icc_parts)) or None,
-        scan=scan,
+        # A profile with a part missing is worse than none, so it is handed on as what it is: no profile.
+        icc=b"".join(icc_parts[index] for index in sorted(icc_parts)) if len(icc_parts) == icc_count else b"?",
+        further_pictures=further,
     )
 
 
-def _luma_table(body: bytes) -> tuple[int, ...] | None:
-    """Table 0 of a quantisation segment, which may hold several tables of 8 or 16 bits."""
+def _quantisation_tables(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(number, 64 values in zigzag order) of each table in a quantisation segment."""
     position = 0
     while position < len(body):
-        wide, name = body[position] >> 4, body[position] & 15
+        wide, number = body[position] >> 4, body[position] & 15
         size = 128 if wide else 64
         values = body[position + 1 : position + 1 + size]
         if len(values) < size:
-            return None
-        if name == 0:
-            return struct.unpack(">64H", values) if wide else tuple(values)
+            return
+        yield number, struct.unpack(">64H", values) if wide else tuple(values)
         position += 1 + size
-    return None
 
 
-def jpeg_with_metadata(data: bytes, *, exif: bytes | None, xmp: bytes | None, icc: bytes | None) -> bytes:
-    """Put metadata segments behind a JPEG's JFIF header; a block too long for its segment kind is left out."""
-    added = []
-    if exif is not None and len(_EXIF_PREFIX) + len(exif) <= _SEGMENT_LIMIT:
-        added.append(_segment(0xE1, _EXIF_PREFIX + exif))
-    if xmp is not None and len(_XMP_PREFIX) + len(xmp) <= _SEGMENT_LIMIT:
-        added.append(_segment(0xE1, _XMP_PREFIX + xmp))
+def jpeg_with_metadata(
+    data: bytes, *, exif: bytes | None, xmp: bytes | None, icc: bytes | None
+) -> tuple[bytes, tuple[str, ...]]:
+    """Put metadata segments behind a JPEG's JFIF header.
+
+    Returns:
+        The JPEG, and a note for each block that is too long for its kind of segment and was left out.
+    """
+    added, notes = [], []
+    for name, prefix, block in (("EXIF", _EXIF_PREFIX, exif), ("XMP", _XMP_PREFIX, xmp)):
+        if block is not None and len(prefix) + len(block) <= _SEGMENT_LIMIT:
+            added.append(_segment(0xE1, prefix + block))
+        elif block is not None:
+            notes.append(f"{name} of {len(block):,} bytes does not fit into a JPEG and was left out")
     if icc is not None:
         room = _SEGMENT_LIMIT - len(_ICC_PREFIX) - 2
         parts = [icc[start : start + room] for start in range(0, len(icc), room)]
@@ -200,12 +267,15 @@ def jpeg_with_metadata(data: bytes, *, exif: bytes | None, xmp: bytes | None, ic
                 _segment(0xE2, _ICC_PREFIX + bytes([number, len(parts)]) + part)
                 for number, part in enumerate(parts, start=1)
             ]
+        else:
+            notes.append(f"a colour profile of {len(icc):,} bytes does not fit into a JPEG and was left out")
     if not added:
-        return data
+        return data, tuple(notes)
     head = 2
     if data[2:4] == b"\xff\xe0":
         head = 4 + int.from_bytes(data[4:6], "big")
-    return b"".join((data[:head], *added, data[head:]))
+    whole = memoryview(data)
+    return b"".join((whole[:head], *added, whole[head:])), tuple(notes)
 
 
 def _segment(marker: int, body: bytes) -> bytes:
@@ -215,18 +285,187 @@ def _segment(marker: int, body: bytes) -> bytes:
 # --- PNG chunks --------------------------------------------------------------------------------------------
 
 
+class PngParts(NamedTuple):
+    """A PNG taken apart: what its chunks say, and the file without all that is not pixels."""
+
+    height: int
+    width: int
+    depth: int
+    """Bits of a sample: 1, 2, 4, 8 or 16."""
+
+    colour_type: int
+    """0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha."""
+
+    transparent: tuple[int, ...] | None
+    """The one transparent colour (tRNS) of a grey or RGB picture."""
+
+    bare: bytes
+    """The file with only IHDR, PLTE, tRNS, IDAT and IEND, so that no decoder stumbles over the others."""
+
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+    animated: bool
+    cicp: tuple[int, int] | None
+    """Colour primaries and transfer function by their ITU-T H.273 numbers, where a cICP chunk names them."""
+
+
+def read_png(data: bytes) -> PngParts:
+    """Take a PNG apart.
+
+    Damaged metadata is dropped; what follows the end chunk is ignored.
+
+    Raises:
+        CorruptPicture: the header is no header, or a chunk that holds pixels fails its checksum.
+    """
+    if data[12:16] != b"IHDR" or len(data) < 33:
+        raise CorruptPicture("its PNG header is damaged")
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    whole = memoryview(data)
+    kept = [whole[:8]]
+    icc = exif = xmp = None
+    cicp: tuple[int, int] | None = None
+    transparent: tuple[int, ...] | None = None
+    animated = False
+    position = 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        name = data[position + 4 : position + 8]
+        end = position + 12 + length
+        if end > len(data):
+            break
+        sound = zlib.crc32(whole[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            if not sound:
+                raise CorruptPicture(f"its PNG data is damaged (the checksum of {name.decode()} is wrong)")
+            if name == b"tRNS" and colour_type in (0, 2):
+                samples = 1 if colour_type == 0 else 3
+                if length >= 2 * samples:
+                    transparent = struct.unpack_from(f">{samples}H", data, position + 8)
+            kept.append(whole[position:end])
+            if name == b"IEND":
+                break
+        elif sound and length < _PROFILE_LIMIT:
+            body = data[position + 8 : end - 4]
+            if name == b"iCCP":
+                icc = _inflated(body.partition(b"\0")[2][1:]) or b"?"
+            elif name == b"eXIf":
+                exif = body
+            elif name == b"iTXt" and body.startswith(_PNG_XMP + b"\0"):
+                xmp = _international_text(body)
+            elif name == b"acTL":
+                animated = length >= 4 and int.from_bytes(body[:4], "big") > 1
+            elif name == b"cICP" and length >= 2:
+                cicp = (body[0], body[1])
+        position = end
+    if bytes(kept[-1][4:8]) != b"IEND":
+        kept.append(whole[position:])  # a chunk cut short: the decoder says how much of the picture is there
+    return PngParts(height, width, depth, colour_type, transparent, b"".join(kept), icc, exif, xmp, animated, cicp)
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    """Unpack zlib data of bounded size; a missing checksum at its end is forgiven."""
+    try:
+        return zlib.decompressobj().decompress(packed, _PROFILE_LIMIT)
+    except zlib.error:
+        return None
+
+
+def _international_text(body: bytes) -> bytes | None:
+    """The text of an iTXt chunk: keyword, compressed?, method, language, translated keyword, text."""
+    compressed, rest = body[len(_PNG_XMP) + 1 : len(_PNG_XMP) + 2], body[len(_PNG_XMP) + 3 :]
+    text = rest.split(b"\0", 2)[-1]
+    return _inflated(text) if compressed == b"\1" else text
+
+
 def png_with_metadata(data: bytes, *, exif: bytes | None, xmp: bytes | None, icc: bytes | None) -> bytes:
     """Put iCCP, eXIf and XMP (iTXt) chunks behind a PNG's IHDR."""
     added = b""
     if icc is not None:
-        added += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
+        added += png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
     if exif is not None:
-        added += _chunk(b"eXIf", exif)
+        added += png_chunk(b"eXIf", exif)
     if xmp is not None:
-        added += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+        added += png_chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0\0" + xmp)
     head = 8 + 12 + 13  # signature and IHDR
     return data[:head] + added + data[head:]
 
 
-def _chunk(name: bytes, body: bytes) -> bytes:
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    """One chunk: length, name, body, checksum."""
     return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+
+# --- WebP and AVIF -----------------------------------------------------------------------------------------
+
+
+class WebpHeader(NamedTuple):
+    """What a WebP's chunks say before its pixels."""
+
+    size: tuple[int, int]
+    """Height and width."""
+
+    lossy: bool
+
+
+def read_webp_header(data: bytes) -> WebpHeader:
+    """Size of the canvas and kind of coding: libwebp allocates the canvas when a file is merely opened.
+
+    Raises:
+        CorruptPicture: no chunk with a size is there.
+    """
+    canvas: tuple[int, int] | None = None
+    position = 12
+    while position + 18 <= len(data):
+        name, body = data[position : position + 4], position + 8
+        if name == b"VP8X":
+            width = int.from_bytes(data[body + 4 : body + 7], "little") + 1
+            height = int.from_bytes(data[body + 7 : body + 10], "little") + 1
+            canvas = (height, width)
+        elif name == b"ANMF":  # a frame: its own chunks follow 16 bytes of place and time
+            position = body + 16
+            continue
+        elif name == b"VP8 ":
+            width, height = struct.unpack_from("<HH", data, body + 6)
+            return WebpHeader(canvas or (height & 0x3FFF, width & 0x3FFF), lossy=True)
+        elif name == b"VP8L":
+            bits = int.from_bytes(data[body + 1 : body + 5], "little")
+            return WebpHeader(canvas or ((bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1), lossy=False)
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        position = body + size + size % 2
+    if canvas is None:
+        raise CorruptPicture("its WebP data ends before the picture begins")
+    return WebpHeader(canvas, lossy=True)
+
+
+class AvifHeader(NamedTuple):
+    """What the boxes of an AVIF say of its coding."""
+
+    depth: int
+    subsampling: str
+    """Of the chroma: `444`, `422` or `420`."""
+
+    cicp: tuple[int, int] | None
+    """Colour primaries and transfer function, as in `PngParts`."""
+
+    largest: tuple[int, int]
+    """Height and width of the largest picture announced; zeros where none is."""
+
+
+def read_avif_header(data: bytes) -> AvifHeader:
+    """Find the coding of an AVIF's first item; what is not found has the commonest value."""
+    depth, subsampling, cicp, largest = 8, "420", None, (0, 0)
+    place = data.find(b"av1C")
+    if place >= 0 and place + 7 <= len(data):
+        flags = data[place + 6]  # tier, high bit depth, twelve bits, monochrome, subsampling in x and in y, ...
+        depth = (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+        subsampling = {0x00: "444", 0x08: "422"}.get(flags & 0x0C, "420")
+    place = data.find(b"colrnclx")
+    if place >= 0 and place + 12 <= len(data):
+        cicp = struct.unpack_from(">HH", data, place + 8)
+    place = data.find(b"ispe")
+    while place >= 0 and place + 16 <= len(data):
+        width, height = struct.unpack_from(">II", data, place + 8)
+        largest = max(largest, (height, width), key=lambda size: size[0] * size[1])
+        place = data.find(b"ispe", place + 4, 2**20)
+    return AvifHeader(depth, subsampling, cicp, largest)

@@ -1,32 +1,83 @@
-"""PNG, WebP, TIFF, BMP and CMYK JPEG: Pillow for headers, metadata and 8 bits, OpenCV for 16 bits.
+"""Every format but ordinary JPEG: Pillow for most of it, OpenCV where samples have 16 bits.
 
 Pillow squeezes 16-bit RGB into 8 bits without a word, so depth is read from the file itself and 16-bit
-pictures go through OpenCV both ways.
+pictures go through OpenCV. Pillow's file classes are opened directly: its own limit on pixels, a global of the
+whole process, is not touched, and nothing but the format that was sniffed is tried.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import struct
 import warnings
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageCms, TiffImagePlugin
 
-from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging.metadata import orient, png_with_metadata, upright_exif
+from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
+from enhance_cli.imaging.metadata import (
+    PngParts,
+    orient,
+    png_chunk,
+    png_with_metadata,
+    read_avif_header,
+    read_png,
+    read_webp_header,
+    upright_exif,
+    upright_xmp,
+    valid_icc,
+)
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
-Pillow.MAX_IMAGE_PIXELS = None  # `check` is asked before any pixel is decoded, for every format alike
-
 DEFAULT_WEBP_QUALITY = 90
-_ICC_TAG, _XMP_TAG = 34675, 700
+DEFAULT_AVIF_QUALITY = 80
+DEFAULT_HEIF_QUALITY = 85
+
+_FILE_CLASSES = {
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heif": ("pillow_heif", "HeifImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "ppm": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "jp2": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    "psd": ("PIL.PsdImagePlugin", "PsdImageFile"),
+}
+_LONGEST_SIDE = {"webp": 16383, "avif": 65536, "heif": 16384, "bmp": 2**31 - 1}
+_AVIF_PIXELS = 2**28  # libavif's own limit
+
+# What decoders raise on hostile bytes, found by fuzzing; wide, and therefore only around their own calls.
+_FAILURES = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    BufferError,
+    struct.error,
+    zlib.error,
+)
+
+
+# --- reading -----------------------------------------------------------------------------------------------
 
 
 def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, int], None]) -> Image:
@@ -34,45 +85,66 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
 
     Args:
         data: the whole file.
-        format_name: what `codecs.sniff` found.
+        format_name: what `codecs.sniff` found; any key of `codecs.FORMATS` but `jpeg`.
         source: the path, for metadata and messages.
-        check: called with (height, width) from the header, before decoding; may raise.
+        check: called once with (height, width) from the header, before decoding; may raise.
+
+    Returns:
+        uint8 or uint16, contiguous and writable; H×W or H×W×3, with `alpha` where the file has any.
 
     Raises:
         CorruptPicture: truncated or damaged data.
+        PictureTooLarge: more pixels than the decoder itself, or the machine's memory, allows.
         UnsupportedFormat: a kind of samples that is not read (floating point, 32-bit integers).
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of damaged metadata; pixels are what counts here
-            opened = Pillow.open(io.BytesIO(data), formats=(format_name.upper(), "MPO"))
-            check(opened.height, opened.width)
-            notes = []
-            if getattr(opened, "n_frames", 1) > 1:
-                notes.append(f"first of {opened.n_frames} frames only")  # type: ignore[attr-defined]
-            orientation, exif = upright_exif(_exif_bytes(opened))
-            depth = _bit_depth(opened, data)
-            if depth == 16:
-                pixels, alpha = _decode_sixteen(data, opened)
-            elif depth == 8:
-                pixels, alpha = _decode_eight(opened, notes)
-            else:
-                raise UnsupportedFormat(
-                    f"{source or 'the picture'} holds {opened.mode} samples; enhance reads 8 and 16-bit integers."
-                )
-    except (OSError, ValueError, SyntaxError, IndexError, struct.error, EOFError, TypeError) as error:
-        raise CorruptPicture(f"its {format_name} data is truncated or damaged ({error})") from error
-    icc = opened.info.get("icc_profile") if opened.mode not in ("CMYK",) else None
-    xmp = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp")
-    lossy_webp = format_name == "webp" and b"VP8 " in data[:64]
+    _silence_pillow()
+    name = source or "the picture"
+    notes: list[str] = []
+    png = read_png(data) if format_name == "png" else None
+    webp = read_webp_header(data) if format_name == "webp" else None
+    if png is not None:
+        check(png.height, png.width)
+    elif webp is not None:
+        check(*webp.size)
+    avif = read_avif_header(data) if format_name == "avif" else None
+    if avif is not None and avif.largest[0] * avif.largest[1] > _AVIF_PIXELS:
+        raise PictureTooLarge(
+            f"{name} has {avif.largest[1]}x{avif.largest[0]} pixels, more than the {_AVIF_PIXELS:,} "
+            "that the AVIF decoder reads; convert it to another format."
+        )
+    with _decoding(format_name, name):
+        opened = _open(png.bare if png else data, format_name)
+    if png is None and webp is None:
+        check(opened.height, opened.width)
+    with opened, _decoding(format_name, name):
+        carried = _Carried.of_png(png) if png else _Carried.of_pillow(opened)
+        orientation, exif = upright_exif(carried.exif)
+        if carried.exif and exif is None:
+            notes.append("its EXIF is damaged and was left out")
+        if _has_further_frames(opened, png):
+            notes.append("only the first of its frames or pages was enhanced")
+        pixels, alpha = _samples(opened, data, png, name, notes)
+        if opened.mode in ("CMYK", "LAB"):
+            carried.icc = None  # it described the colours that have been converted
+        if format_name == "tiff":
+            orientation = 1  # both decoders have turned the pixels already
+    depth = avif.depth if avif else opened.info.get("bit_depth", 8)
+    if depth > 8 and pixels.dtype == np.uint8:
+        notes.append(f"its {depth} bits a sample were read as 8")
+    _note_colour_tags(png.cicp if png else avif.cicp if avif else None, carried.icc, notes)
+    coding = None
+    if webp is not None and webp.lossy:
+        coding = JpegCoding(DEFAULT_WEBP_QUALITY, "420")
+    elif avif is not None:
+        coding = JpegCoding(DEFAULT_AVIF_QUALITY, avif.subsampling)  # type: ignore[arg-type]
     metadata = Metadata(
         source=source,
         format=format_name,
-        bit_depth=16 if depth == 16 else 8,
-        icc=icc or None,
+        bit_depth=16 if pixels.dtype == np.uint16 else 8,
+        icc=valid_icc(carried.icc, notes),
         exif=exif,
-        xmp=xmp.encode() if isinstance(xmp, str) else xmp,
-        jpeg=JpegCoding(DEFAULT_WEBP_QUALITY, "420") if lossy_webp else None,
+        xmp=upright_xmp(carried.xmp, orientation),
+        jpeg=coding,
         notes=tuple(notes),
     )
     return Image(
@@ -82,54 +154,158 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
     )
 
 
-def _exif_bytes(opened: Pillow.Image) -> bytes | None:
-    """EXIF as the file holds it; a TIFF's own tags count only for their orientation."""
-    raw = opened.info.get("exif")
-    if raw:
-        return bytes(raw)
-    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+def decode_jpeg(data: bytes, notes: list[str]) -> Array:
+    """The RGB pixels, H×W×3 uint8, of a JPEG that libjpeg-turbo's binding refuses; CMYK through its profile.
+
+    Raises:
+        CorruptPicture: the data is truncated or damaged.
+    """
+    _silence_pillow()
+    with _decoding("jpeg", "the picture"), _open(data, "jpeg") as opened:
+        return _eight_bit_samples(opened, notes)[0]
+
+
+def _silence_pillow() -> None:
+    """What Pillow thinks of a file's metadata is not for the user's terminal.
+
+    Set anew each time, because filters come and go with `warnings.catch_warnings`; that itself is not for
+    threads. Setting a filter that is already in front changes nothing.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|enhance_cli\.imaging\.raster")
+
+
+@contextmanager
+def _decoding(format_name: str, name: str) -> Iterator[None]:
+    """Turn a decoder's failure into one of ours."""
+    try:
+        yield
+    except Pillow.DecompressionBombError as error:
+        raise PictureTooLarge(f"{name} announces more pixels than its decoder takes.") from error
+    except MemoryError as error:
+        raise PictureTooLarge(f"{name} needs more memory than there is.") from error
+    except _FAILURES as error:
+        reason = " ".join(str(error).split())
+        why = f" ({reason})" if reason and "<" not in reason else ""  # no addresses of objects
+        raise CorruptPicture(f"its {format_name} data is truncated, damaged or of an unknown kind{why}") from error
+
+
+def _open(data: bytes, format_name: str) -> Pillow.Image:
+    module, name = _FILE_CLASSES[format_name]
+    opened: Pillow.Image = getattr(importlib.import_module(module), name)(io.BytesIO(data))
+    return opened
+
+
+@dataclass(slots=True)
+class _Carried:
+    """Metadata as the file holds it."""
+
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+
+    @classmethod
+    def of_png(cls, png: PngParts) -> _Carried:
+        return cls(png.icc, png.exif, png.xmp)
+
+    @classmethod
+    def of_pillow(cls, opened: Pillow.Image) -> _Carried:
+        xmp = opened.info.get("xmp")
+        exif = _tiff_exif(opened) if isinstance(opened, TiffImagePlugin.TiffImageFile) else opened.info.get("exif")
+        return cls(opened.info.get("icc_profile"), exif, xmp.encode() if isinstance(xmp, str) else xmp)
+
+
+_TIFF_EXIF_TAGS = (
+    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132),  # description, make ... date
+    *(0x013B, 0x4746, 0x4749, 0x8298, 0x83BB, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
+)
+_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
+
+
+def _tiff_exif(opened: Pillow.Image) -> bytes | None:
+    """The tags of a TIFF that describe the photograph, not the file, as an EXIF block."""
+    try:
         exif = opened.getexif()
         kept = Pillow.Exif()
-        for tag in (0x010F, 0x0110, 0x0112, 0x0131, 0x0132, 0x013B, 0x8298):  # make, model ... copyright
+        for tag in _TIFF_EXIF_TAGS:
             if tag in exif:
                 kept[tag] = exif[tag]
-        for directory in (0x8769, 0x8825):  # the EXIF and GPS directories
+        for directory in (_EXIF_IFD, _GPS_IFD):
             entries = exif.get_ifd(directory)
             if entries:
                 kept.get_ifd(directory).update(entries)
+                kept[directory] = kept.get_ifd(directory)
         return kept.tobytes() if len(kept) else None
-    return None
+    except _FAILURES:
+        return None  # a damaged tag is no reason to lose the picture
 
 
-def _bit_depth(opened: Pillow.Image, data: bytes) -> int:
-    """8 or 16, or 0 for samples that are not read here."""
+def _has_further_frames(opened: Pillow.Image, png: PngParts | None) -> bool:
+    """Whether there is more than one frame or page, found without walking through all of them."""
+    if png is not None:
+        return png.animated
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        bits = opened.tag_v2.get(258, (1,))
-        sample_format = opened.tag_v2.get(339, (1,))
-        if max(sample_format) > 2 or max(bits) > 16:
-            return 0
-        return 16 if max(bits) > 8 else 8
-    if opened.format == "PNG":
-        return 16 if data[24] == 16 else 8  # IHDR's bit depth
-    return 0 if opened.mode in ("F", "I") else 8
+        return bool(opened.tag_v2.next)
+    return opened.format != "PSD" and bool(getattr(opened, "is_animated", False))  # a PSD's frames are its layers
 
 
-def _decode_eight(opened: Pillow.Image, notes: list[str]) -> tuple[Array, Array | None]:
+def _note_colour_tags(cicp: tuple[int, int] | None, icc: bytes | None, notes: list[str]) -> None:
+    """Say so where colours are tagged by numbers that no output carries."""
+    if cicp is None or icc:
+        return
+    primaries, transfer = cicp
+    if transfer in (16, 18):
+        notes.append("it is a high dynamic range picture, taken as an ordinary one; its colour tag is lost")
+    elif primaries not in (1, 2):
+        notes.append(f"its colour tag (CICP primaries {primaries}) is lost: colours will look paler")
+
+
+# --- samples -----------------------------------------------------------------------------------------------
+
+
+def _samples(
+    opened: Pillow.Image, data: bytes, png: PngParts | None, name: str, notes: list[str]
+) -> tuple[Array, Array | None]:
+    """Colours and alpha at the depth of the file."""
+    if png is not None:
+        return _sixteen_bit_png(png) if png.depth == 16 else _eight_bit_samples(opened, notes)
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        return _tiff_samples(opened, data, name, notes)
+    if opened.format == "PPM" and (largest := _ppm_largest(data)) > 255:
+        wide = _opencv_samples(data).astype(np.uint32)
+        return ((wide * 65535 + largest // 2) // largest).astype(np.uint16), None
+    if opened.format == "PSD" and data[22:24] != b"\0\x08" and data[22:24] != b"\0\x01":
+        raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits a sample; save it as 16-bit TIFF.")
+    if opened.format == "JPEG2000":
+        return _jpeg2000_samples(opened, data, notes)
+    if opened.mode in ("F", "I"):
+        raise UnsupportedFormat(_odd_samples(name))
+    return _eight_bit_samples(opened, notes)
+
+
+def _odd_samples(name: str) -> str:
+    return f"{name} holds 32-bit or floating-point samples; enhance reads 8 and 16-bit integers."
+
+
+def _eight_bit_samples(opened: Pillow.Image, notes: list[str]) -> tuple[Array, Array | None]:
     mode = opened.mode
     if mode == "CMYK":
         return _rgb_from_cmyk(opened, notes), None
-    if mode == "P" or "transparency" in opened.info:
-        has_alpha = "transparency" in opened.info or (opened.palette is not None and opened.palette.mode == "RGBA")
-        opened = opened.convert("RGBA" if has_alpha else "RGB")
-    elif mode == "1":
-        opened = opened.convert("L")
-    elif mode not in ("L", "LA", "RGB", "RGBA"):
-        opened = opened.convert("RGBA" if "A" in mode or mode == "PA" else "RGB")
-    samples = np.array(opened)  # a copy: Pillow's own buffer is read-only, and methods render in place
-    if opened.mode in ("LA", "RGBA"):
-        colours = samples[..., 0] if opened.mode == "LA" else samples[..., :3]
-        return np.ascontiguousarray(colours), np.ascontiguousarray(samples[..., -1])
-    return samples, None
+    if mode == "LAB":
+        return _rgb_from_lab(opened, notes), None
+    grey = mode in ("1", "L", "LA", "La")
+    palette_alpha = opened.palette is not None and opened.palette.mode == "RGBA"
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in opened.info or palette_alpha:
+        samples = np.array(opened if mode == "RGBA" else _to_rgba(opened))
+        colours = samples[..., 0] if grey else samples[..., :3]
+        return np.ascontiguousarray(colours), np.ascontiguousarray(samples[..., 3])
+    converted = opened if mode in ("L", "RGB") else opened.convert("L" if grey else "RGB")
+    return np.array(converted), None  # a copy: Pillow's own buffer is read-only, and methods render in place
+
+
+def _to_rgba(opened: Pillow.Image) -> Pillow.Image:
+    if opened.mode == "La":  # premultiplied; Pillow knows the way back only to LA
+        return opened.convert("LA").convert("RGBA")
+    return opened.convert("RGBA")
 
 
 def _rgb_from_cmyk(opened: Pillow.Image, notes: list[str]) -> Array:
@@ -142,125 +318,290 @@ def _rgb_from_cmyk(opened: Pillow.Image, notes: list[str]) -> Array:
                 ImageCms.createProfile("sRGB"),
                 outputMode="RGB",
             )
-            notes.append("converted from CMYK to sRGB through its profile")
+            notes.append("converted from CMYK to sRGB through its colour profile")
             return np.array(converted)
-        except ImageCms.PyCMSError:
-            pass
-    notes.append("converted from CMYK to RGB without a profile: colours are approximate")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # no profile, or not one of CMYK
+    notes.append("converted from CMYK to RGB without a colour profile: colours are approximate")
     return np.array(opened.convert("RGB"))
 
 
-def _decode_sixteen(data: bytes, opened: Pillow.Image) -> tuple[Array, Array | None]:
+def _rgb_from_lab(opened: Pillow.Image, notes: list[str]) -> Array:
+    converted = ImageCms.profileToProfile(
+        opened, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    notes.append("converted from Lab to sRGB")
+    return np.array(converted)
+
+
+def _opencv_samples(data: bytes) -> Array:
+    """16-bit samples, H×W or H×W×3 RGB or H×W×4 RGBA.
+
+    Raises:
+        ValueError: OpenCV cannot decode it, or not at 16 bits.
+    """
     import cv2
 
-    samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None:
-        raise ValueError("OpenCV cannot decode it")
-    if samples.dtype != np.uint16:
-        raise UnsupportedFormat(f"Its {opened.mode} samples are not 16-bit integers as the header says.")
-    if samples.ndim == 2:
+    try:
+        samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(error.err) from error
+    if samples is None or samples.dtype != np.uint16:
+        raise ValueError("its 16-bit samples cannot be decoded")
+    if samples.ndim == 3:
+        samples = samples[..., (2, 1, 0) if samples.shape[2] == 3 else (2, 1, 0, 3)]
+    return np.ascontiguousarray(samples)
+
+
+def _sixteen_bit_png(png: PngParts) -> tuple[Array, Array | None]:
+    samples = _opencv_samples(png.bare)
+    colours = samples[..., :3] if samples.ndim == 3 else samples
+    alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
+    if png.colour_type in (0, 4) and colours.ndim == 3:
+        colours = colours[..., 0]
+    if png.transparent is not None:
+        key = np.array(png.transparent, np.uint16)
+        hidden = (colours == key).all(axis=2) if colours.ndim == 3 else colours == key[0]
+        alpha = np.where(hidden, 0, 65535).astype(np.uint16)
+    return np.ascontiguousarray(colours), None if alpha is None else np.ascontiguousarray(alpha)
+
+
+def _tiff_samples(
+    opened: TiffImagePlugin.TiffImageFile, data: bytes, name: str, notes: list[str]
+) -> tuple[Array, Array | None]:
+    tags = opened.tag_v2
+    depth = max(tags.get(258, (1,)))
+    if depth > 16 or max(tags.get(339, (1,))) > 1:
+        raise UnsupportedFormat(_odd_samples(name))
+    extra = tags.get(338, ())
+    if depth <= 8:
+        if extra and extra[0] == 0 and len(opened.getbands()) == 3:
+            notes.append("an extra channel of unknown meaning was left out")
+        return _eight_bit_samples(opened, notes)
+    photometric, channels, separate = tags.get(262, 1), tags.get(277, 1), tags.get(284, 1) == 2
+    if depth != 16 or photometric not in (0, 1, 2) or channels not in (1, 3, 4) or (separate and channels > 1):
+        kind = "in separate planes" if separate else f"of {channels} channels"
+        raise UnsupportedFormat(
+            f"{name} is a {depth}-bit TIFF {kind}, photometric kind {photometric}; "
+            "enhance reads 16-bit grey, RGB and RGBA with interleaved channels."
+        )
+    samples = _opencv_samples(data)
+    expected = (opened.height, opened.width) if channels == 1 else (opened.height, opened.width, channels)
+    if samples.shape != expected:
+        raise ValueError("its pixels do not fit its header")
+    if photometric == 0:
+        return 65535 - samples, None  # OpenCV leaves white as zero
+    if channels != 4:
         return samples, None
-    if samples.shape[2] == 2:
-        return np.ascontiguousarray(samples[..., 0]), np.ascontiguousarray(samples[..., 1])
-    alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
-    colours = np.ascontiguousarray(samples[..., 2::-1])
-    if opened.mode in ("LA", "I;16", "I;16B", "L") or _png_is_grey(data):
-        return np.ascontiguousarray(colours[..., 0]), alpha
+    colours, alpha = np.ascontiguousarray(samples[..., :3]), np.ascontiguousarray(samples[..., 3])
+    if extra and extra[0] == 0:
+        notes.append("an extra channel of unknown meaning was left out")
+        return colours, None
+    if extra and extra[0] == 1:  # colours were multiplied by alpha
+        wide = colours.astype(np.uint64) * 65535 // np.maximum(alpha, 1)[..., None]
+        colours = np.minimum(wide, 65535).astype(np.uint16)
     return colours, alpha
 
 
-def _png_is_grey(data: bytes) -> bool:
-    return data.startswith(b"\x89PNG") and data[25] in (0, 4)  # IHDR's colour type
+def _ppm_largest(data: bytes) -> int:
+    """The largest value of a PGM or PPM, 0 for the other kinds: the third number of its header."""
+    if data[:2] not in (b"P2", b"P3", b"P5", b"P6"):
+        return 0
+    numbers: list[bytes] = []
+    for line in data[2:4096].split(b"\n"):
+        numbers += line.partition(b"#")[0].split()[: 3 - len(numbers)]
+        if len(numbers) == 3:
+            return int(numbers[2])
+    return 0
 
 
-def encode(image: Image, format_name: str, *, quality: int | None = None) -> bytes:
-    """Encode 8 or 16-bit grey or RGB, with or without alpha, with its metadata.
+def _jpeg2000_samples(opened: Pillow.Image, data: bytes, notes: list[str]) -> tuple[Array, Array | None]:
+    if opened.mode in ("I;16", "I"):  # Pillow has spread grey to the whole 16 bits
+        return np.array(opened).astype(np.uint16), None
+    place = data.find(b"\xff\x51")  # the segment that tells sizes; the depth follows 40 bytes later
+    depth = (data[place + 40] & 0x7F) + 1 if 0 <= place < len(data) - 40 else 8
+    if depth > 8:
+        notes.append(f"its {depth} bits a sample were read as 8")
+    return _eight_bit_samples(opened, notes)
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+
+def encode(image: Image, format_name: str, *, quality: int | None = None) -> tuple[bytes, tuple[str, ...]]:
+    """Encode grey or RGB, with or without alpha, with its metadata.
 
     Args:
         image: no JPEG planes; 16 bits only for PNG and TIFF.
-        format_name: `png`, `webp`, `tiff` or `bmp`.
-        quality: for WebP; None means lossless where the source was, else 90.
+        format_name: `png`, `tiff`, `webp`, `avif`, `heif` or `bmp`.
+        quality: of a lossy coding, 1..100; None means the default, or lossless WebP where the source was.
+
+    Returns:
+        The file, and a note for whatever it cannot hold.
+
+    Raises:
+        UnsupportedFormat: a side is longer than the format allows, or its encoder is not installed.
     """
-    if format_name == "png" or image.pixels.dtype == np.uint16:
-        coded = _encode_opencv(image, ".png" if format_name == "png" else ".tiff")
+    longest = _LONGEST_SIDE.get(format_name)
+    if longest is not None and max(image.height, image.width) > longest:
+        raise UnsupportedFormat(
+            f"{image.metadata.source or 'The picture'} of {image.width}x{image.height} pixels is too long for "
+            f"{format_name} (at most {longest} a side); give --format png."
+        )
+    if format_name == "png":
         meta = image.metadata
-        if format_name == "png":
-            return png_with_metadata(coded, exif=meta.exif, xmp=meta.xmp, icc=meta.icc)
-        return tiff_with_tags(coded, {_ICC_TAG: (7, meta.icc), _XMP_TAG: (1, meta.xmp)})
-    return _encode_pillow(image, format_name, quality)
+        return png_with_metadata(_bare_png(image), exif=meta.exif, xmp=meta.xmp, icc=meta.icc), ()
+    if format_name == "tiff":
+        return _encode_tiff(image)
+    if format_name == "heif":
+        return _encode_heif(image, quality), ()
+    return _encode_pillow(image, format_name, quality), ()
 
 
-def _encode_opencv(image: Image, suffix: str) -> bytes:
+def _interleaved(image: Image) -> Array:
+    """H×W, H×W×2 (grey and alpha), H×W×3 or H×W×4, contiguous."""
+    pixels = image.pixels if image.alpha is None else np.dstack((image.pixels, image.alpha))
+    return np.ascontiguousarray(pixels)
+
+
+def _bare_png(image: Image) -> bytes:
     import cv2
 
-    pixels = image.pixels
-    if pixels.ndim == 3:
-        pixels = pixels[..., ::-1]
-    if image.alpha is not None:
-        colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-        pixels = np.dstack((colours, image.alpha))
-    done, coded = cv2.imencode(suffix, np.ascontiguousarray(pixels))
+    samples = _interleaved(image)
+    if samples.ndim == 3 and samples.shape[2] == 2:
+        return _grey_alpha_png(samples)
+    if samples.ndim == 3:
+        samples = cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    done, coded = cv2.imencode(".png", samples)
     if not done:
-        raise ValueError(f"OpenCV cannot encode {suffix}")
+        raise ValueError("OpenCV cannot encode PNG")
     return coded.tobytes()
 
 
+def _grey_alpha_png(samples: Array) -> bytes:
+    """H×W×2 grey and alpha, which neither OpenCV (no such layout) nor Pillow (8 bits only) writes at 16 bits."""
+    height, width, _ = samples.shape
+    rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 2  # every row as its difference from the one above
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * samples.itemsize, 4, 0, 0, 0)
+    body = zlib.compress(filtered.data, 6)
+    signature = b"\x89PNG\r\n\x1a\n"
+    return signature + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+
+
 def _encode_pillow(image: Image, format_name: str, quality: int | None) -> bytes:
-    pixels, alpha, meta = image.pixels, image.alpha, image.metadata
-    if alpha is not None:
-        pixels = np.dstack((pixels, alpha))
+    meta = image.metadata
     details: dict[str, Any] = {}
     if format_name == "webp":
-        if quality is None and meta.format != "jpeg" and meta.jpeg is None:
-            details = {"lossless": True, "quality": 60}
+        if quality is None and meta.jpeg is None:
+            details = {"lossless": True, "quality": 60, "exact": True}  # colours under full transparency stay too
         else:
-            details = {
-                "quality": quality or (meta.jpeg.quality if meta.jpeg else DEFAULT_WEBP_QUALITY),
-                "method": 4,
-            }
-    elif format_name == "tiff":
-        details = {"compression": "tiff_lzw"}
+            details = {"quality": quality or (meta.jpeg.quality if meta.jpeg else DEFAULT_WEBP_QUALITY), "method": 4}
+    elif format_name == "avif":
+        details = {"quality": quality or DEFAULT_AVIF_QUALITY}
+        if image.pixels.ndim == 3 and meta.jpeg is not None and meta.jpeg.subsampling in ("444", "422", "420"):
+            details["subsampling"] = ":".join(meta.jpeg.subsampling)
     if format_name != "bmp":
-        for name, value in (("icc_profile", meta.icc), ("exif", meta.exif)):
-            if value:
-                details[name] = value
-    if format_name == "webp" and meta.xmp:
-        details["xmp"] = meta.xmp
-    if format_name == "tiff" and meta.xmp:
-        details["tiffinfo"] = {_XMP_TAG: meta.xmp}
+        named = (("icc_profile", meta.icc), ("exif", meta.exif), ("xmp", meta.xmp))
+        details |= {name: value for name, value in named if value}
     packed = io.BytesIO()
-    Pillow.fromarray(np.ascontiguousarray(pixels)).save(packed, format_name.upper(), **details)
+    Pillow.fromarray(_interleaved(image)).save(packed, format_name.upper(), **details)
     return packed.getvalue()
 
 
-def tiff_with_tags(data: bytes, tags: dict[int, tuple[int, bytes | None]]) -> bytes:
-    """Add byte-valued tags to the first directory of a little- or big-endian classic TIFF.
+def _encode_heif(image: Image, quality: int | None) -> bytes:
+    import pillow_heif
 
-    OpenCV writes 16-bit TIFF without metadata; the directory is written again at the end with the tags in it.
+    if not pillow_heif.libheif_info()["encoders"]:
+        raise UnsupportedFormat("The installed pillow-heif has no HEIC encoder; give --format jpeg or avif.")
+    meta = image.metadata
+    if image.alpha is not None and image.pixels.ndim == 2:  # libheif has no grey with alpha
+        image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
+    packed = io.BytesIO()
+    picture = Pillow.fromarray(_interleaved(image))
+    if meta.icc:
+        picture.info["icc_profile"] = meta.icc
+    wanted = quality or DEFAULT_HEIF_QUALITY
+    pillow_heif.from_pillow(picture).save(packed, quality=wanted, exif=meta.exif, xmp=meta.xmp)
+    return packed.getvalue()
 
-    Args:
-        data: the whole TIFF.
-        tags: tag number to (field type, value); None values are left out.
+
+_STRIP_BYTES = 2**20
+
+
+def _encode_tiff(image: Image) -> tuple[bytes, tuple[str, ...]]:
+    """Deflate with horizontal differences, at either depth, with EXIF in directories of its own.
+
+    Written here because OpenCV leaves all metadata out and Pillow knows no 16-bit colour.
     """
-    wanted = {tag: (kind, value) for tag, (kind, value) in tags.items() if value}
-    if not wanted:
-        return data
-    order = "<" if data[:2] == b"II" else ">"
-    (directory,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, directory)
-    entries = {}
-    for index in range(count):
-        entry = data[directory + 2 + 12 * index : directory + 14 + 12 * index]
-        entries[struct.unpack_from(order + "H", entry)[0]] = entry
-    following = data[directory + 2 + 12 * count : directory + 6 + 12 * count]
-    body = bytearray(data)
-    for tag, (kind, value) in wanted.items():
-        body += b"\0" * (len(body) % 2)
-        padded = value if len(value) > 4 else value.ljust(5, b"\0")  # longer than 4 bytes is stored by offset
-        entries[tag] = struct.pack(order + "HHII", tag, kind, len(padded), len(body))
-        body += padded
-    body += b"\0" * (len(body) % 2)
-    place = len(body)
-    body += struct.pack(order + "H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + following
-    struct.pack_into(order + "I", body, 4, place)
-    return bytes(body)
+    if image.alpha is not None and image.pixels.ndim == 2 and image.pixels.dtype == np.uint16:
+        image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))  # see the note below
+        notes: tuple[str, ...] = ("16-bit grey with alpha is stored as RGB with alpha, which more programs read",)
+    else:
+        notes = ()
+    samples = _interleaved(image).reshape(image.height, image.width, -1)
+    channels, depth, meta = samples.shape[2], 8 * samples.itemsize, image.metadata
+    rows = max(1, _STRIP_BYTES // (samples.strides[0] or 1))
+    strips = [_tiff_strip(samples[top : top + rows]) for top in range(0, image.height, rows)]
+
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    try:
+        _put_exif(directory, meta.exif)
+    except _FAILURES:
+        directory = TiffImagePlugin.ImageFileDirectory_v2()
+        notes += ("its EXIF is damaged and was left out",)
+    shorts = {
+        258: (depth,) * channels,
+        259: 8,  # deflate
+        262: 1 if channels < 3 else 2,  # grey or RGB
+        274: 1,
+        277: channels,
+        284: 1,  # interleaved
+        317: 2,  # horizontal differences
+        339: (1,) * channels,  # unsigned integers
+    }
+    if channels in (2, 4):
+        shorts[338] = 2  # alpha, not multiplied into the colours
+    longs = {256: image.width, 257: image.height, 278: rows, 279: tuple(len(strip) for strip in strips)}
+    for values, kind in ((shorts, 3), (longs, 4)):
+        for tag, value in values.items():
+            directory.tagtype[tag] = kind
+            directory[tag] = value
+    starts = np.cumsum([0, *(len(strip) for strip in strips[:-1])])
+    directory.tagtype[273] = 4
+    directory[273] = tuple(int(start) for start in starts)  # Pillow adds its own length
+    for tag, kind, block in ((34675, 7, meta.icc), (700, 1, meta.xmp)):
+        if block:
+            directory.tagtype[tag] = kind
+            directory[tag] = block
+    packed = io.BytesIO()
+    directory.save(packed)
+    for strip in strips:
+        packed.write(strip)
+    return packed.getvalue(), notes
+
+
+def _tiff_strip(samples: Array) -> bytes:
+    differences = samples.astype(samples.dtype.newbyteorder("<"))
+    differences[:, 1:] -= samples[:, :-1]
+    return zlib.compress(differences.data, 6)
+
+
+def _put_exif(directory: TiffImagePlugin.ImageFileDirectory_v2, block: bytes | None) -> None:
+    if block is None:
+        return
+    exif = Pillow.Exif()
+    exif.load(block)
+    for tag in _TIFF_EXIF_TAGS:
+        if tag in exif:
+            directory[tag] = exif[tag]
+    for tag in (_EXIF_IFD, _GPS_IFD):
+        entries = dict(exif.get_ifd(tag))
+        if _INTEROP_IFD in entries:
+            entries[_INTEROP_IFD] = exif.get_ifd(_INTEROP_IFD)
+        if entries:
+            directory.tagtype[tag] = 4
+            directory[tag] = entries
