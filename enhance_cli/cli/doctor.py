@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable
-from importlib import metadata, util
+from importlib import util
 from typing import Annotated, Any
 
 import typer
@@ -74,6 +72,9 @@ def examine(device: str) -> tuple[dict[str, dict[str, Any]], list[tuple[str, Exi
 
 
 def _versions(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    import platform
+    from importlib import metadata
+
     found: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
     for name in _PACKAGES:
         try:
@@ -88,6 +89,8 @@ def _versions(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 
 def _has(name: str) -> bool:
+    from importlib import metadata
+
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -171,7 +174,7 @@ def _weights(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     from enhance_cli.engines import compiled
 
-    folder = os.environ.get("NUMBA_CACHE_DIR")
+    folder = compiled.kernel_cache()
     if not folder:
         problems.append(
             ("No folder can hold compiled kernels: every start compiles them. Set ENHANCE_CACHE_DIR.", ExitCode.OK)

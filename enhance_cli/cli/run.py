@@ -69,6 +69,9 @@ def _stream(
     threads = max(1, (options.jobs or available_cores()) // workers)
     engine = open_engine(options.device, threads=threads)
     if engine.device == "cpu":
+        # Where scipy is installed Numba loads its linear algebra at import, for a sixth of a second; no kernel
+        # of ours uses it, and this process is ours alone.
+        sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
         from enhance_cli.engines import compiled
 
         if not compiled.compiled_before():

@@ -7,6 +7,7 @@ start compiles). This room decides where; the kernels themselves live with their
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tempfile
@@ -50,16 +51,24 @@ def _private(folder: Path) -> bool:
     return ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-_folder: Path | None = None
-if "NUMBA_CACHE_DIR" not in os.environ:
-    # Numba reads this variable once, when it is first imported.
-    _folder = cache_folder()
-    if _folder is not None:
-        os.environ["NUMBA_CACHE_DIR"] = str(_folder / "numba")
+def _sources() -> str:
+    """A short name for the state of all kernel sources.
+
+    Numba's cache watches only the file that a kernel stands in, not the kernels it calls from other files, so
+    a change to one of those would go on running as it was: every state gets a folder of its own.
+    """
+    package = Path(__file__).parents[1]
+    files = [package / "imaging" / "luma.py", *sorted(package.glob("methods/*/kernels_cpu.py"))]
+    states = "".join(f"{path.name}{path.stat().st_size}{path.stat().st_mtime_ns}" for path in files)
+    return hashlib.blake2s(states.encode(), digest_size=6).hexdigest()
+
+
+_folder = cache_folder()
+_kernels = _folder / "kernels" / _sources() if _folder is not None else None
+if _kernels is not None and "NUMBA_CACHE_DIR" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = str(_kernels)  # read by Numba when it is first imported
 
 import numba  # noqa: E402
-
-_caching = bool(os.environ.get("NUMBA_CACHE_DIR"))
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -68,10 +77,14 @@ def kernel(function: Callable[..., Any]) -> Any:
     Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
     a kernel that started its own would compete with both.
     """
-    return numba.njit(function, cache=_caching, nogil=True, error_model="numpy")
+    return numba.njit(function, cache=bool(kernel_cache()), nogil=True, error_model="numpy")
+
+
+def kernel_cache() -> str:
+    """The folder where compiled kernels are kept; empty where there is none."""
+    return str(numba.config.CACHE_DIR or "")
 
 
 def compiled_before() -> bool:
     """Whether the disk cache already holds kernels, so that the first photograph need not wait."""
-    folder = os.environ.get("NUMBA_CACHE_DIR")
-    return bool(folder) and any(Path(str(folder)).rglob("*.nbi"))
+    return bool(kernel_cache()) and any(Path(kernel_cache()).rglob("*.nbi"))
