@@ -187,7 +187,11 @@ def _decode(data: bytes, colorspace: str, notes: list[str], *, fastupsample: boo
         try:
             decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=fastupsample, strict=False)
         except ValueError as worse:
-            raise CorruptPicture(f"its JPEG data is damaged ({_plain(worse)})") from worse
+            if colorspace != "RGB" or fastupsample:
+                raise CorruptPicture(f"its JPEG data is damaged ({_plain(worse)})") from worse
+            from enhance_cli.imaging import raster
+
+            decoded = raster.decode_jpeg(data, notes)
         notes.append(f"its JPEG data is unusual ({_plain(error)}); look whether all of it is there")
     return decoded  # type: ignore[no-any-return]
 

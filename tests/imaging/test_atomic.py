@@ -1,0 +1,129 @@
+"""Facts about writing: a file is whole or absent, whatever fails on the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from enhance_cli.errors import OutputError
+from enhance_cli.imaging import atomic
+
+
+def test_bytes_arrive(tmp_path):
+    target = tmp_path / "a.jpg"
+    atomic.write_atomically(target, b"\0abc" * 1000)
+    assert target.read_bytes() == b"\0abc" * 1000
+    assert names(tmp_path) == ["a.jpg"]
+
+
+def test_an_older_file_is_replaced(tmp_path):
+    target = tmp_path / "a.jpg"
+    target.write_bytes(b"old and longer")
+    atomic.write_atomically(target, b"new")
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("failure", ["fsync", "replace", "write", "chmod"])
+@pytest.mark.parametrize("older", [None, b"old"])
+def test_a_failure_leaves_nothing_half(tmp_path, monkeypatch, failure, older):
+    target = tmp_path / "a.jpg"
+    if older is not None:
+        target.write_bytes(older)
+
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if failure == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    elif failure == "write":
+        monkeypatch.setattr(os, "fdopen", lambda descriptor, mode: FullDisk(descriptor))
+    else:
+        monkeypatch.setattr(Path, failure, fail)
+    with pytest.raises(OutputError, match=r"a\.jpg cannot be written: No space left on device\."):
+        atomic.write_atomically(target, b"new")
+    monkeypatch.undo()
+    assert names(tmp_path) == ([] if older is None else ["a.jpg"])
+    assert older is None or target.read_bytes() == older
+
+
+class FullDisk:
+    def __init__(self, descriptor):
+        self.descriptor = descriptor
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.descriptor)
+
+    def write(self, data):
+        os.write(self.descriptor, data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_interrupt_leaves_no_temporary_file(tmp_path, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_atomically(tmp_path / "a.jpg", b"new")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".jpg", "é" * 125 + ".jpg", "a\nb'\"%o{}.jpg", "-rf.jpg", "😀.jpg"])
+def test_names_of_every_kind(tmp_path, name):
+    atomic.write_atomically(tmp_path / name, b"new")
+    assert names(tmp_path) == [name]
+
+
+def test_a_name_too_long_is_our_error(tmp_path):
+    with pytest.raises(OutputError):
+        atomic.write_atomically(tmp_path / ("x" * 256), b"new")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_mode_honours_the_umask(tmp_path, monkeypatch, umask, mode):
+    monkeypatch.setattr(atomic, "_UMASK", umask)
+    target = tmp_path / "a.jpg"
+    atomic.write_atomically(target, b"new")
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+def test_the_umask_is_read_and_left_as_it_was():
+    before = os.umask(0o027)
+    try:
+        assert atomic._read_umask() == 0o027
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_in_the_way_is_our_error(tmp_path):
+    (tmp_path / "a.jpg").mkdir()
+    with pytest.raises(OutputError):
+        atomic.write_atomically(tmp_path / "a.jpg", b"new")
+    assert names(tmp_path) == ["a.jpg"]
+
+
+def test_a_missing_folder_is_our_error(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        atomic.write_atomically(tmp_path / "gone" / "a.jpg", b"new")
+
+
+def test_folders_are_made_with_their_parents(tmp_path):
+    atomic.make_folder(tmp_path / "a" / "b")
+    atomic.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="cannot be made"):
+        atomic.make_folder(tmp_path / "file" / "b")
+
+
+def names(folder):
+    return sorted(item.name for item in folder.iterdir())
