@@ -82,7 +82,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def kernel_cache() -> str:
     """The folder where compiled kernels are kept; empty where there is none."""
-    return str(numba.config.CACHE_DIR or "")
+    return str(numba.config.CACHE_DIR or "")  # type: ignore[attr-defined]
 
 
 def compiled_before() -> bool:

@@ -108,7 +108,7 @@ class Recipe:
             return target
         import cv2
 
-        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0)  # type: ignore[return-value]
+        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0)
 
     def line(
         self,
@@ -195,7 +195,8 @@ class Coding:
         if self.format is not None:
             return self.format
         typed = codecs.format_of_suffix(job.target) if self.follow_target and job.target else None
-        return typed.name if typed else image.metadata.format
+        read = codecs.FORMATS[image.metadata.format]
+        return typed.name if typed else read.written_as or read.name
 
 
 def read(source: Path | None) -> bytes:

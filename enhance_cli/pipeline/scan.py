@@ -95,13 +95,25 @@ def scan(
 def _single_file_target(inputs: Sequence[str], output: str) -> Path | None:
     """The output as a file: no existing folder, a picture's suffix, one input that is no folder."""
     path = Path(output)
-    if output == STDIO or output.endswith(os.sep) or path.is_dir() or format_of_suffix(path) is None:
+    announced = format_of_suffix(path)
+    if output == STDIO or output.endswith(os.sep) or path.is_dir() or announced is None:
         return None
-    return path if len(inputs) == 1 and not Path(inputs[0]).is_dir() else None
+    if len(inputs) != 1 or Path(inputs[0]).is_dir():
+        return None
+    if not announced.writable:
+        raise UsageError(f"{output} cannot be written as {announced.name}; name it as one of {_writable_suffixes()}.")
+    return path
+
+
+def _writable_suffixes() -> str:
+    return ", ".join(item.suffixes[0] for item in FORMATS.values() if item.writable)
 
 
 def _renamed(relative: Path, format: str | None) -> Path:
     """The source's name, with the suffix of another format only where the source's is not one of its own."""
+    announced = format_of_suffix(relative)
+    if format is None and announced is not None:
+        format = announced.written_as
     if format is None or relative.suffix.lower() in FORMATS[format].suffixes:
         return relative
     return relative.with_suffix(FORMATS[format].suffixes[0])
@@ -127,7 +139,7 @@ def _find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: 
             yield from _pictures_below(Path(text), excluded, recursive, remarks)
         elif glob.has_magic(text) and not os.path.lexists(text):
             anything = True
-            matches = sorted(match for match in glob.glob(text, recursive=True) if Path(match).is_file())
+            matches = sorted(filter(os.path.isfile, glob.glob(text, recursive=True)))  # noqa: PTH207 - may be absolute
             if not matches:
                 remarks.append(f"Nothing matches {text}.")
             for match in matches:

@@ -36,8 +36,10 @@ class ByteBudget:
     def _acquire(self, turn: int, size: int) -> None:
         with self._changed:
             self._changed.wait_for(
-                lambda: (turn not in self._waiting or turn == min(self._waiting))
-                and (self._used == 0 or self._used + size <= self._limit)
+                lambda: (
+                    (turn not in self._waiting or turn == min(self._waiting))
+                    and (self._used == 0 or self._used + size <= self._limit)
+                )
             )
             self._used += size
             self._waiting.discard(turn)

@@ -139,7 +139,8 @@ def test_strength_multiplies_the_limits(folder, enhance):
 def test_amount_zero_is_the_input_and_half_is_between(folder, enhance):
     for amount in ("0", "0.5", "1"):
         assert enhance("clahe-adaptive", "--amount", amount, "in/b.png", f"out{amount}").exit_code == 0
-    source, zero, half, one = (cv2.imread(name).astype(int) for name in ("in/b.png", "out0/b.png", "out0.5/b.png", "out1/b.png"))
+    names = ("in/b.png", "out0/b.png", "out0.5/b.png", "out1/b.png")
+    source, zero, half, one = (cv2.imread(name).astype(int) for name in names)
     assert np.array_equal(zero, source)
     assert np.abs(half - (source + one) / 2).max() <= 1
     assert lines("out0.5/enhance-report.jsonl")[0]["controls"]["amount"] == 0.5
@@ -154,9 +155,7 @@ def test_a_grid_too_fine_is_reduced_with_a_sentence(folder, enhance):
     enhance("clahe-adaptive", "--grid", "64x64", "in/a.jpg", "out")
     line = lines()[0]
     assert line["plan"]["grid"] == [12, 16]
-    assert line["notes"] == [
-        "grid reduced from 64x64 to 12x16: tiles of a 128x96 picture would fall under 8 pixels"
-    ]
+    assert line["notes"] == ["grid reduced from 64x64 to 12x16: tiles of a 128x96 picture would fall under 8 pixels"]
 
 
 def test_a_heat_map_is_written_beside(folder, enhance):

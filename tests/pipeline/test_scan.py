@@ -123,6 +123,13 @@ def test_formats_change_suffixes_only_where_they_differ(tree):
     assert ("in/e.jpeg", "out/e.jpeg") in pairs(scan(["in", "out"], format="jpeg"))
 
 
+def test_formats_without_a_writer_become_png(tree):
+    Path("in/f.gif").write_bytes(b"x")
+    assert ("in/f.gif", "out/f.png") in pairs(scan(["in", "out"]))
+    with pytest.raises(UsageError, match=r"new\.gif cannot be written as gif"):
+        scan(["in/a.jpg", "new.gif"])
+
+
 def test_an_empty_folder_is_a_sentence(tree):
     Path("empty").mkdir()
     found = scan(["empty", "out"])
@@ -186,7 +193,7 @@ def test_the_output_folder_inside_the_input_is_not_read(tree):
 
 
 def test_link_loops_end(tree):
-    os.symlink(tree / "in", tree / "in" / "sub" / "loop")
+    (tree / "in" / "sub" / "loop").symlink_to(tree / "in")
     assert len(scan(["in", "out"], recursive=True).jobs) == 4
 
 

@@ -80,9 +80,7 @@ def test_items_are_read_lazily():
             read.append(item)
             yield item
 
-    stream = parallel(
-        items(), lambda item, admit: item, lambda item, error: -1, workers=2, budget=ByteBudget(10)
-    )
+    stream = parallel(items(), lambda item, admit: item, lambda item, error: -1, workers=2, budget=ByteBudget(10))
     next(stream)
     assert len(read) < 20
     stream.close()
