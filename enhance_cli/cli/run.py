@@ -81,8 +81,13 @@ def _stream(
     if found.folder is not None:
         atomic.make_folder(found.folder)
 
+    report = open_report(options.report, found.folder, REPORT_NAME)
+
+    # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
     def work(job: Job, admit: Admission) -> Outcome:
-        return process(job, recipe, coding, admit, put_in_place=write)
+        outcome = process(job, recipe, coding, admit, put_in_place=write)
+        report.append(outcome.report)
+        return outcome
 
     def failed(job: Job, error: Exception) -> Outcome:
         line = recipe.line(
@@ -90,18 +95,18 @@ def _stream(
             None if job.target is None else str(job.target),
             error=error,
         )
+        report.append(line)
         return Outcome(job, "failed", line, error=error)
 
     outcomes: list[Outcome] = []
     started = time.monotonic()
-    with open_report(options.report, found.folder, REPORT_NAME) as report:
+    with report:
         for job in skipped:
             line = recipe.line(str(job.source), str(job.target), skipped=True)
             report.append(line)
             outcomes.append(Outcome(job, "skipped", line))
         with console.progress(len(jobs)) as progress:
             for outcome in parallel(jobs, work, failed, workers=workers, budget=ByteBudget(options.memory)):
-                report.append(outcome.report)
                 outcomes.append(outcome)
                 progress.advance(outcome)
                 if outcome.error is not None:

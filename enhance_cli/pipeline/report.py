@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -71,6 +72,7 @@ class ReportFile:
             OutputError: the file cannot be opened.
         """
         self.path = path
+        self._lock = threading.Lock()
         self._file: BinaryIO | None = stream
         if path is not None:
             try:
@@ -79,7 +81,7 @@ class ReportFile:
                 raise OutputError(f"The report {path} cannot be written: {error.strerror}.") from error
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write one line in one piece.
+        """Write one line in one piece; from any thread.
 
         Raises:
             OutputError: the disk is full or the file is gone.
@@ -88,9 +90,10 @@ class ReportFile:
             return
         try:
             data = encode_line(line)
-            while data:
-                data = data[self._file.write(data) :]
-            self._file.flush()
+            with self._lock:
+                while data:
+                    data = data[self._file.write(data) :]
+                self._file.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
