@@ -1,0 +1,151 @@
+"""Devices, weights and the kernel cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from enhance_cli import methods
+from enhance_cli.engines import compiled, cuda_cards, open_engine, weights
+from enhance_cli.engines.cpu import available_cores
+from enhance_cli.errors import DeviceError, UsageError, WeightsError
+
+METHOD = methods.get("clahe-adaptive")
+
+
+def test_auto_is_the_cpu_where_there_is_no_card():
+    if cuda_cards():
+        pytest.skip("this machine has a card")
+    assert open_engine("auto").device == "cpu"
+
+
+def test_a_named_device_that_is_missing_is_an_error():
+    with pytest.raises(DeviceError, match="cuda:99"):
+        open_engine("cuda:99")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", ""])
+def test_other_names_are_usage(name):
+    with pytest.raises(UsageError, match="--device"):
+        open_engine(name)
+
+
+def test_cores_are_those_this_process_may_use():
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_map_keeps_the_order():
+    engine = open_engine("cpu", threads=3)
+    assert engine.map(lambda item: item * item, range(20)) == [item * item for item in range(20)]
+    engine.close()
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the weights that may be damaged."""
+    folder = tmp_path / "weights"
+    shutil.copytree(weights.weights_folder(), folder)
+    monkeypatch.setattr(weights, "weights_folder", lambda: folder)
+    return folder / "clahe_adaptive"
+
+
+def test_what_is_shipped_is_verified():
+    found = weights.find(METHOD, "estimator", "onnx")
+    assert found.report() == {"id": found.id, "sha256": found.sha256}
+    assert len(found.sha256) == 64
+
+
+def test_altered_weights_are_refused(copied):
+    with (copied / "estimator.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(WeightsError, match=r"estimator\.onnx is not the file that was shipped"):
+        weights.find(METHOD, "estimator", "onnx")
+
+
+def test_missing_weights_are_named(copied):
+    (copied / "estimator.onnx").unlink()
+    with pytest.raises(WeightsError, match=r"estimator\.onnx cannot be read"):
+        weights.find(METHOD, "estimator", "onnx")
+
+
+def test_a_damaged_manifest_is_named(copied):
+    (copied / "estimator.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"estimator\.json is damaged"):
+        weights.find(METHOD, "estimator", "onnx")
+
+
+def _with_own_sum(copied, suffix, data):
+    """Replace a weights file and its checksum, so that only its content is wrong."""
+    import hashlib
+
+    (copied / f"estimator.{suffix}").write_bytes(data)
+    manifest = json.loads((copied / "estimator.json").read_text())
+    manifest["sha256"][suffix] = hashlib.sha256(data).hexdigest()
+    (copied / "estimator.json").write_text(json.dumps(manifest))
+
+
+def test_a_file_that_is_no_network_is_refused(copied):
+    _with_own_sum(copied, "onnx", b"no network at all")
+    with pytest.raises(WeightsError, match="ONNX Runtime"):
+        open_engine("cpu").network(METHOD, "estimator")
+
+
+def test_a_file_that_is_no_safetensors_is_refused(copied):
+    pytest.importorskip("torch")
+    from enhance_cli.engines.cuda import CudaEngine
+
+    _with_own_sum(copied, "safetensors", b"\x80\x04K\x01.")  # a pickle
+    with pytest.raises(WeightsError, match="cannot be opened"):
+        CudaEngine("cpu").network(METHOD, "estimator")
+
+
+def test_both_engines_run_the_same_network():
+    pytest.importorskip("torch")
+    from enhance_cli.engines.cuda import CudaEngine
+    from enhance_cli.methods.clahe_adaptive.statistics import network_inputs
+
+    rng = np.random.default_rng(0)
+    inputs = network_inputs(rng.integers(0, 50, (3, 5, 256)), rng.random((256, 256), dtype=np.float32))
+    one, _ = open_engine("cpu").network(METHOD, "estimator")
+    two, _ = CudaEngine("cpu").network(METHOD, "estimator")
+    expected = two(**inputs)
+    for name, value in one(**inputs).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_the_cache_goes_where_it_can_be_written(tmp_path, monkeypatch):
+    for name in ("ENHANCE_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert compiled.cache_folder() == tmp_path / ".cache" / "enhance"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert compiled.cache_folder() == tmp_path / "xdg" / "enhance"
+    monkeypatch.setenv("ENHANCE_CACHE_DIR", str(tmp_path / "named"))
+    assert compiled.cache_folder() == tmp_path / "named"
+
+
+def test_a_shared_temporary_folder_is_trusted_only_when_it_is_ours_alone(tmp_path, monkeypatch):
+    for name in ("ENHANCE_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    monkeypatch.setattr(compiled.tempfile, "gettempdir", lambda: str(tmp_path))
+    private = compiled.cache_folder()
+    assert private is not None
+    assert private.stat().st_mode & 0o022 == 0
+    private.chmod(0o777)
+    assert compiled.cache_folder() is None
+
+
+def test_a_cpu_run_never_imports_torch(tmp_path):
+    code = (
+        "import sys, numpy, enhance_cli\n"
+        "enhance_cli.open('clahe-adaptive', device='cpu').enhance(numpy.zeros((64, 64, 3), 'uint8'))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
