@@ -48,8 +48,9 @@ _IJG_LUMA = (
 )
 """The luma table of quality 50 in zigzag order (ITU-T T.81, table K.1)."""
 
-_ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-_HARMLESS = ("Unknown Adobe color transform", "unknown JFIF revision", "Invalid SOS parameters", "marker 0xd9")
+_ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # tells that the components are R, G and B
+_JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # tells that they are Y, Cb and Cr
+_HARMLESS = ("Adobe color transform", "JFIF revision", "ICC marker", "Invalid SOS parameters", "marker 0xd9")
 """Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
 
 
@@ -89,13 +90,13 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     lane = _plane_lane(header, factors, orientation) if planes else None
     chroma: tuple[Array, Array] | None = None
     if components == 1:
-        pixels = _decode(data, "GRAY", notes)[..., 0]
+        pixels = _decode(data, header, "GRAY", notes)[..., 0]
     elif lane is not None:
-        together = _decode(_unconverted(data), "RGB", notes, fastupsample=True)
+        together = _decode(_relabelled(data, _ADOBE_RGB), header, "RGB", notes, raw=True)
         pixels, *both = luma_kernels.split_ycbcr(together, *lane)
         chroma = (both[0], both[1])
     elif factors is not None:
-        pixels = _decode(data, "RGB", notes)
+        pixels = _decode(data, header, "RGB", notes)
     else:
         from enhance_cli.imaging import raster
 
@@ -177,23 +178,34 @@ def _ijg_tables() -> dict[tuple[int, ...], int]:
     return tables
 
 
-def _decode(data: bytes, colorspace: str, notes: list[str], *, fastupsample: bool = False) -> Array:
+def _decode(data: bytes, header: JpegHeader, colorspace: str, notes: list[str], *, raw: bool = False) -> Array:
+    """Decode strictly; `raw` hands out the components of `_relabelled` data as stored.
+
+    libjpeg warns of odd headers as it does of lost pixels, and tells only the first warning. So a file whose
+    warning is harmless is decoded again without the segments that usually cause one.
+    """
     decoded: Any
     try:
-        decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=fastupsample)
+        decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=raw)
+        return decoded  # type: ignore[no-any-return]
     except ValueError as error:
-        if not any(text in str(error) for text in _HARMLESS):
-            raise CorruptPicture(f"its JPEG data is truncated or damaged ({_plain(error)})") from error
+        _raise_unless_harmless(error)
+    plain = data if raw else _relabelled(data, _JFIF if _stores_ycbcr(header) else _ADOBE_RGB)
+    try:
+        decoded = simplejpeg.decode_jpeg(plain, colorspace, fastupsample=raw)
+    except ValueError as error:
+        _raise_unless_harmless(error)
         try:
-            decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=fastupsample, strict=False)
+            decoded = simplejpeg.decode_jpeg(plain, colorspace, fastupsample=raw, strict=False)
         except ValueError as worse:
-            if colorspace != "RGB" or fastupsample:
-                raise CorruptPicture(f"its JPEG data is damaged ({_plain(worse)})") from worse
-            from enhance_cli.imaging import raster
-
-            decoded = raster.decode_jpeg(data, notes)
+            raise CorruptPicture(f"its JPEG data is damaged ({_plain(worse)})") from worse
         notes.append(f"its JPEG data is unusual ({_plain(error)}); look whether all of it is there")
     return decoded  # type: ignore[no-any-return]
+
+
+def _raise_unless_harmless(error: ValueError) -> None:
+    if not any(text in str(error) for text in _HARMLESS):
+        raise CorruptPicture(f"its JPEG data is truncated or damaged ({_plain(error)})") from error
 
 
 def _plain(error: ValueError) -> str:
@@ -235,9 +247,9 @@ def _stores_ycbcr(header: JpegHeader) -> bool:
     return header.component_ids != (ord("R"), ord("G"), ord("B"))
 
 
-def _unconverted(data: bytes) -> bytes:
-    """The same JPEG with its application segments replaced by one that calls the components R, G and B."""
-    kept: list[bytes | memoryview] = [b"\xff\xd8", _ADOBE_RGB]
+def _relabelled(data: bytes, label: bytes) -> bytes:
+    """The same JPEG with one segment for all its application segments and comments."""
+    kept: list[bytes | memoryview] = [b"\xff\xd8", label]
     whole = memoryview(data)
     for marker, start, end in jpeg_segments(data):
         if marker == 0xDA:

@@ -14,7 +14,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,8 @@ _FILE_CLASSES = {
 }
 _LONGEST_SIDE = {"webp": 16383, "avif": 65536, "heif": 16384, "bmp": 2**31 - 1}
 _AVIF_PIXELS = 2**28  # libavif's own limit
+
+_EXIF_LEFT_OUT = "its EXIF is damaged and was left out"
 
 # What decoders raise on hostile bytes, found by fuzzing; wide, and therefore only around their own calls.
 _FAILURES = (
@@ -120,7 +122,7 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
         carried = _Carried.of_png(png) if png else _Carried.of_pillow(opened)
         orientation, exif = upright_exif(carried.exif)
         if carried.exif and exif is None:
-            notes.append("its EXIF is damaged and was left out")
+            notes.append(_EXIF_LEFT_OUT)
         if _has_further_frames(opened, png):
             notes.append("only the first of its frames or pages was enhanced")
         pixels, alpha = _samples(opened, data, png, name, notes)
@@ -442,6 +444,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     Raises:
         UnsupportedFormat: a side is longer than the format allows, or its encoder is not installed.
     """
+    _silence_pillow()
     longest = _LONGEST_SIDE.get(format_name)
     if longest is not None and max(image.height, image.width) > longest:
         raise UnsupportedFormat(
@@ -455,7 +458,14 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         return _encode_tiff(image)
     if format_name == "heif":
         return _encode_heif(image, quality), ()
-    return _encode_pillow(image, format_name, quality), ()
+    try:
+        return _encode_pillow(image, format_name, quality), ()
+    except _FAILURES:
+        if image.metadata.exif is None:
+            raise
+        # The AVIF writer takes EXIF apart, and stumbles where it is damaged.
+        stripped = image.replace(metadata=replace(image.metadata, exif=None))
+        return _encode_pillow(stripped, format_name, quality), (_EXIF_LEFT_OUT,)
 
 
 def _interleaved(image: Image) -> Array:
@@ -537,27 +547,38 @@ def _encode_tiff(image: Image) -> tuple[bytes, tuple[str, ...]]:
 
     Written here because OpenCV leaves all metadata out and Pillow knows no 16-bit colour.
     """
+    notes: tuple[str, ...] = ()
     if image.alpha is not None and image.pixels.ndim == 2 and image.pixels.dtype == np.uint16:
-        image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))  # see the note below
-        notes: tuple[str, ...] = ("16-bit grey with alpha is stored as RGB with alpha, which more programs read",)
-    else:
-        notes = ()
+        image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
+        notes = ("16-bit grey with alpha is written as RGB with alpha, which more programs read",)
     samples = _interleaved(image).reshape(image.height, image.width, -1)
-    channels, depth, meta = samples.shape[2], 8 * samples.itemsize, image.metadata
-    rows = max(1, _STRIP_BYTES // (samples.strides[0] or 1))
+    rows = max(1, _STRIP_BYTES // (samples.shape[1] * samples.shape[2] * samples.itemsize))
     strips = [_tiff_strip(samples[top : top + rows]) for top in range(0, image.height, rows)]
-
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    packed = io.BytesIO()
     try:
-        _put_exif(directory, meta.exif)
+        _tiff_directory(samples, rows, strips, image.metadata).save(packed)
     except _FAILURES:
-        directory = TiffImagePlugin.ImageFileDirectory_v2()
-        notes += ("its EXIF is damaged and was left out",)
-    shorts = {
-        258: (depth,) * channels,
+        packed = io.BytesIO()
+        _tiff_directory(samples, rows, strips, replace(image.metadata, exif=None)).save(packed)
+        notes += (_EXIF_LEFT_OUT,)
+    for strip in strips:
+        packed.write(strip)
+    return packed.getvalue(), notes
+
+
+def _tiff_directory(
+    samples: Array, rows: int, strips: list[bytes], meta: Metadata
+) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """The directory of a picture whose strips follow it immediately."""
+    height, width, channels = samples.shape
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    _put_exif(directory, meta.exif)
+    starts = np.cumsum([0, *(len(strip) for strip in strips[:-1])])
+    shorts: dict[int, Any] = {
+        258: (8 * samples.itemsize,) * channels,
         259: 8,  # deflate
         262: 1 if channels < 3 else 2,  # grey or RGB
-        274: 1,
+        274: 1,  # upright
         277: channels,
         284: 1,  # interleaved
         317: 2,  # horizontal differences
@@ -565,23 +586,22 @@ def _encode_tiff(image: Image) -> tuple[bytes, tuple[str, ...]]:
     }
     if channels in (2, 4):
         shorts[338] = 2  # alpha, not multiplied into the colours
-    longs = {256: image.width, 257: image.height, 278: rows, 279: tuple(len(strip) for strip in strips)}
-    for values, kind in ((shorts, 3), (longs, 4)):
-        for tag, value in values.items():
-            directory.tagtype[tag] = kind
-            directory[tag] = value
-    starts = np.cumsum([0, *(len(strip) for strip in strips[:-1])])
-    directory.tagtype[273] = 4
-    directory[273] = tuple(int(start) for start in starts)  # Pillow adds its own length
-    for tag, kind, block in ((34675, 7, meta.icc), (700, 1, meta.xmp)):
-        if block:
-            directory.tagtype[tag] = kind
-            directory[tag] = block
-    packed = io.BytesIO()
-    directory.save(packed)
-    for strip in strips:
-        packed.write(strip)
-    return packed.getvalue(), notes
+    longs: dict[int, Any] = {
+        256: width,
+        257: height,
+        273: tuple(int(start) for start in starts),  # Pillow adds the directory's own length
+        278: rows,
+        279: tuple(len(strip) for strip in strips),
+    }
+    blocks = {34675: (7, meta.icc), 700: (1, meta.xmp)}
+    for tag, kind, value in (
+        *((tag, 3, value) for tag, value in shorts.items()),
+        *((tag, 4, value) for tag, value in longs.items()),
+        *((tag, kind, value) for tag, (kind, value) in blocks.items() if value),
+    ):
+        directory.tagtype[tag] = kind
+        directory[tag] = value
+    return directory
 
 
 def _tiff_strip(samples: Array) -> bytes:

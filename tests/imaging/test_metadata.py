@@ -1,0 +1,329 @@
+"""Facts about metadata: EXIF, XMP and ICC come through every format that can hold them, damage comes through none."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageCms
+
+from enhance_cli.imaging import codecs
+from enhance_cli.imaging.metadata import (
+    jpeg_with_metadata,
+    orient,
+    png_chunk,
+    read_avif_header,
+    read_jpeg_header,
+    read_png,
+    read_webp_header,
+    upright_exif,
+    upright_xmp,
+)
+from enhance_cli.types import Image, JpegCoding, Metadata
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><note>light</note></x:xmpmeta><?xpacket end="w"?>'
+
+
+def profile(size):
+    """A profile of any size: a sound header, then bytes that do not compress."""
+    filler = np.random.default_rng(3).bytes(max(size - len(SRGB), 0))
+    return SRGB + filler
+
+
+def exif_of(orientation=1, order="<", thumbnail=None, after=b""):
+    """Make, orientation and a sub-directory with an exposure time; IFD1 with a thumbnail if wanted."""
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    make = b"Light & Shade\0"
+    entries = 3
+    first = 8
+    values = first + 2 + 12 * entries + 4
+    sub = values + len(make)
+    blob = head + struct.pack(order + "I", first) + struct.pack(order + "H", entries)
+    blob += struct.pack(order + "HHII", 0x010F, 2, len(make), values)
+    blob += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    blob += struct.pack(order + "HHII", 0x8769, 4, 1, sub)
+    rational = sub + 2 + 12 + 4
+    second = rational + 8 if thumbnail is not None else 0
+    blob += struct.pack(order + "I", second) + make
+    blob += struct.pack(order + "HHHIII", 1, 0x829A, 5, 1, rational, 0) + struct.pack(order + "II", 1, 125)
+    if thumbnail is not None:
+        start = second + 2 + 24 + 4
+        blob += struct.pack(order + "HHHIIHHIII", 2, 0x0201, 4, 1, start, 0x0202, 4, 1, len(thumbnail), 0)
+        blob += thumbnail + after
+    return blob
+
+
+def picture(format_name, rng, depth=np.uint8, **meta):
+    pixels = rng.integers(0, np.iinfo(depth).max, (24, 32, 3), depth, endpoint=True)
+    return Image(pixels, metadata=Metadata(format=format_name, **meta))
+
+
+# --- orientation -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_read_and_reset(orientation, order):
+    assert upright_exif(b"Exif\0\0" + exif_of(orientation, order)) == (orientation, exif_of(1, order))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_senseless_orientations_are_reset_too(orientation):
+    assert upright_exif(exif_of(orientation)) == (1, exif_of(1))
+
+
+@pytest.mark.parametrize("damage", [b"", b"II", b"not exif at all", b"\0" * 40, b"XX*\0\x08\0\0\0"])
+def test_what_is_no_exif_is_dropped(damage):
+    assert upright_exif(damage) == (1, None)
+    assert upright_exif(None) == (1, None)
+
+
+def test_damaged_directories_are_passed_on():
+    whole = exif_of(6, thumbnail=b"\xff\xd8thumb")
+    for cut in range(8, len(whole)):
+        orientation, exif = upright_exif(whole[:cut])
+        assert orientation in (1, 6)
+        assert exif is not None
+    for place in range(4, len(whole)):
+        damaged = whole[:place] + b"\xff" + whole[place + 1 :]
+        assert upright_exif(damaged)[0] in range(1, 9)
+
+
+def test_a_directory_that_links_to_itself_ends():
+    loop = bytearray(exif_of(3, thumbnail=b"\xff\xd8"))
+    link = 8 + 2 + 36
+    struct.pack_into("<I", loop, link, 8)
+    assert upright_exif(bytes(loop))[0] == 3
+
+
+def test_the_thumbnail_goes():
+    with_it = exif_of(6, thumbnail=b"\xff\xd8" + b"old picture" * 9)
+    orientation, exif = upright_exif(with_it)
+    assert orientation == 6
+    assert b"old picture" not in exif
+    assert len(exif) < len(with_it) - 90
+    read = Pillow.Exif()
+    read.load(exif)
+    assert read[0x010F] == "Light & Shade"
+    assert read.get_ifd(0x8769)[0x829A] == 1 / 125
+    assert not read.get_ifd(1)
+
+
+def test_a_thumbnail_amid_other_data_is_blanked():
+    _, exif = upright_exif(exif_of(1, thumbnail=b"\xff\xd8" + b"old picture" * 9, after=b"maker note"))
+    assert b"old picture" not in exif
+    assert exif.endswith(b"maker note")
+
+
+@pytest.mark.parametrize(
+    "xmp", [b"<a tiff:Orientation='6'/>", b'<a tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"]
+)
+def test_orientation_in_xmp_follows_the_pixels(xmp):
+    assert upright_xmp(xmp, 6) == xmp.replace(b"6", b"1")
+    assert upright_xmp(xmp, 1) == xmp
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turning_is_what_exif_means(orientation):
+    """A stored picture's first row and column lie where EXIF's table says they do."""
+    stored = np.arange(6).reshape(2, 3)
+    top_left = orient(stored, orientation)
+    expected = {
+        1: [[0, 1, 2], [3, 4, 5]],
+        2: [[2, 1, 0], [5, 4, 3]],
+        3: [[5, 4, 3], [2, 1, 0]],
+        4: [[3, 4, 5], [0, 1, 2]],
+        5: [[0, 3], [1, 4], [2, 5]],
+        6: [[3, 0], [4, 1], [5, 2]],
+        7: [[5, 2], [4, 1], [3, 0]],
+        8: [[2, 5], [1, 4], [0, 3]],
+    }
+    assert top_left.tolist() == expected[orientation]
+
+
+# --- through the formats -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 65518, 65519, 65520, 200_000, 1_500_000])
+@pytest.mark.parametrize("planes", [True, False])
+def test_jpeg_keeps_every_byte(size, planes, rng):
+    meta = {"exif": exif_of(), "xmp": XMP, "icc": profile(size), "jpeg": JpegCoding(90, "420")}
+    data, notes = codecs.encode(picture("jpeg", rng, **meta), "jpeg")
+    assert notes == ()
+    first = codecs.decode(data, planes=planes)
+    again = codecs.decode(codecs.encode(first, "jpeg")[0], planes=planes).metadata
+    assert (again.exif, again.xmp, again.icc) == (meta["exif"], meta["xmp"], meta["icc"])
+    with Pillow.open(io.BytesIO(data)) as opened:
+        assert opened.info["icc_profile"] == meta["icc"]
+        assert opened.info["xmp"] == XMP
+        assert opened.getexif()[0x010F] == "Light & Shade"
+
+
+@pytest.mark.parametrize("size", [0, 200_000, 1_500_000])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_png_keeps_every_byte(size, depth, rng):
+    meta = {"exif": exif_of(), "xmp": XMP, "icc": profile(size)}
+    data, notes = codecs.encode(picture("png", rng, depth, **meta), "png")
+    again = codecs.decode(data).metadata
+    assert notes == ()
+    assert (again.exif, again.xmp, again.icc) == (meta["exif"], meta["xmp"], meta["icc"])
+
+
+@pytest.mark.parametrize("coding", [None, JpegCoding(80, "420")])
+def test_webp_keeps_every_byte(coding, rng):
+    meta = {"exif": exif_of(), "xmp": XMP, "icc": profile(100_000), "jpeg": coding}
+    data, notes = codecs.encode(picture("webp", rng, **meta), "webp")
+    again = codecs.decode(data).metadata
+    assert notes == ()
+    assert (again.exif, again.xmp, again.icc) == (meta["exif"], meta["xmp"], meta["icc"])
+
+
+@pytest.mark.parametrize("name", ["avif", "heif"])
+def test_avif_and_heif_keep_what_matters(name, rng):
+    if name == "heif":
+        pytest.importorskip("pillow_heif")
+    data, notes = codecs.encode(picture(name, rng, exif=exif_of(), xmp=XMP, icc=SRGB), name)
+    again = codecs.decode(data).metadata
+    assert notes == ()
+    assert (again.xmp, again.icc) == (XMP, SRGB)
+    assert_same_exif(again.exif)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("order", "<>")
+def test_tiff_keeps_the_tags(depth, order, rng):
+    data, notes = codecs.encode(picture("tiff", rng, depth, exif=exif_of(1, order), xmp=XMP, icc=SRGB), "tiff")
+    again = codecs.decode(data)
+    assert notes == ()
+    assert again.pixels.dtype == depth
+    assert (again.metadata.xmp, again.metadata.icc) == (XMP, SRGB)
+    assert_same_exif(again.metadata.exif)
+    third = codecs.decode(codecs.encode(again, "tiff")[0])
+    assert_same_exif(third.metadata.exif)
+
+
+def test_bmp_says_what_it_cannot_hold(rng):
+    _, notes = codecs.encode(picture("bmp", rng, exif=exif_of(), icc=SRGB), "bmp")
+    assert notes == ("bmp cannot hold EXIF and colour profile: left out",)
+
+
+def test_blocks_too_long_for_a_jpeg_are_noted(rng):
+    _, notes = codecs.encode(picture("jpeg", rng, exif=exif_of() + b"\0" * 66_000, xmp=b"x" * 66_000), "jpeg")
+    assert len(notes) == 2
+    assert all("does not fit" in note for note in notes)
+    assert "profile" in jpeg_with_metadata(b"\xff\xd8", exif=None, xmp=None, icc=b"x" * 2**24)[1][0]
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "avif"])
+def test_broken_exif_fails_no_output(name, rng):
+    broken = b"II*\0\x08\0\0\0\xff\xff" + rng.bytes(200)
+    data, _ = codecs.encode(picture(name, rng, exif=broken), name)
+    assert codecs.decode(data).pixels.shape == (24, 32, 3)
+
+
+def assert_same_exif(block):
+    read = Pillow.Exif()
+    read.load(block)
+    assert read[0x010F] == "Light & Shade"
+    assert read.get_ifd(0x8769)[0x829A] == 1 / 125
+    assert read.get(0x0112, 1) == 1
+
+
+# --- damage ------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_with_a_part_missing_is_dropped_with_a_note(rng):
+    data, _ = codecs.encode(picture("jpeg", rng, icc=profile(150_000)), "jpeg")
+    place = data.index(b"ICC_PROFILE\0\2")
+    damaged = data[:place] + b"ICC_FORGOTTEN" + data[place + 13 :]
+    metadata = codecs.decode(damaged).metadata
+    assert metadata.icc is None
+    assert metadata.notes == ("its colour profile is damaged and was left out",)
+
+
+def test_a_profile_that_is_none_is_dropped_with_a_note(rng):
+    metadata = codecs.decode(codecs.encode(picture("png", rng, icc=b"no profile" * 20), "png")[0]).metadata
+    assert metadata.icc is None
+    assert "profile is damaged" in metadata.notes[0]
+
+
+def test_exif_that_is_none_is_dropped_with_a_note(rng):
+    for name in ("jpeg", "png", "webp"):
+        metadata = codecs.decode(codecs.encode(picture(name, rng, exif=b"no exif"), name)[0]).metadata
+        assert metadata.exif is None
+        assert metadata.notes == ("its EXIF is damaged and was left out",)
+
+
+def png_of(*chunks):
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0\x10\x20"))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + pixels + png_chunk(b"IEND", b"")
+
+
+def test_text_and_profile_bombs_in_png_are_passed_over():
+    bomb = zlib.compress(b"\0" * 200_000_000, 9)
+    data = png_of(png_chunk(b"zTXt", b"Comment\0\0" + bomb), png_chunk(b"iCCP", b"ICC\0\0" + bomb))
+    image = codecs.decode(data)
+    assert image.pixels.tolist() == [[0x10, 0x20]]
+    assert image.metadata.icc is None
+
+
+def test_a_damaged_text_chunk_costs_nothing():
+    text = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
+    assert codecs.decode(png_of(text)).metadata.xmp == XMP
+    assert codecs.decode(png_of(text[:-1] + b"?")).metadata.xmp is None
+
+
+def test_compressed_xmp_is_read():
+    text = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0translated\0" + zlib.compress(XMP))
+    assert codecs.decode(png_of(text)).metadata.xmp == XMP
+
+
+def test_png_parts():
+    parts = read_png(png_of(png_chunk(b"tRNS", b"\0\x10"), png_chunk(b"acTL", struct.pack(">II", 3, 0))))
+    assert (parts.height, parts.width, parts.depth, parts.colour_type) == (1, 2, 8, 0)
+    assert parts.transparent == (16,)
+    assert parts.animated
+    assert b"acTL" not in parts.bare
+
+
+def test_a_lost_colour_tag_is_noted():
+    wide = png_of(png_chunk(b"cICP", bytes((9, 13, 0, 1))))
+    bright = png_of(png_chunk(b"cICP", bytes((9, 16, 0, 1))))
+    plain = png_of(png_chunk(b"cICP", bytes((1, 13, 0, 1))))
+    assert "colour tag" in codecs.decode(wide).metadata.notes[0]
+    assert "high dynamic range" in codecs.decode(bright).metadata.notes[0]
+    assert codecs.decode(plain).metadata.notes == ()
+
+
+def test_jpeg_header_of_a_picture(rng):
+    header = read_jpeg_header(codecs.encode(picture("jpeg", rng, jpeg=JpegCoding(90, "422")), "jpeg")[0])
+    assert (header.height, header.width, header.precision, header.process) == (24, 32, 8, 0xC0)
+    assert header.sampling == ((2, 1), (1, 1), (1, 1))
+    assert header.jfif
+    assert header.adobe_transform is None
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_header(alpha, lossless, rng):
+    pixels = rng.integers(0, 256, (37, 53, 4 if alpha else 3), np.uint8)
+    packed = io.BytesIO()
+    Pillow.fromarray(pixels).save(packed, "WEBP", lossless=lossless)
+    header = read_webp_header(packed.getvalue())
+    assert header.size == (37, 53)
+    assert header.lossy != lossless
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_avif_header(subsampling, rng):
+    packed = io.BytesIO()
+    Pillow.fromarray(rng.integers(0, 256, (37, 53, 3), np.uint8)).save(packed, "AVIF", subsampling=subsampling)
+    header = read_avif_header(packed.getvalue())
+    assert (header.depth, header.subsampling) == (8, subsampling.replace(":", ""))
+    assert header.largest == (37, 53)
