@@ -35,7 +35,7 @@ class Format:
     """The format that pictures of this one are written in, where it has no writer worth using."""
 
     extra: str | None = None
-    """What must be installed beside the package, as `module (extra)`; None where nothing."""
+    """The extra of the package that reads and writes it; None where nothing more is needed."""
 
     @property
     def writable(self) -> bool:

@@ -25,6 +25,7 @@ _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC_PREFIX = b"ICC_PROFILE\0"
 _SEGMENT_LIMIT = 65533  # a JPEG segment counts its own two length bytes
 _PROFILE_LIMIT = 64 * 2**20  # a compressed chunk may swell to gigabytes; no profile or XMP is this large
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _PNG_XMP = b"XML:com.adobe.xmp"
 
 
@@ -300,7 +301,7 @@ class PngParts(NamedTuple):
     """The one transparent colour (tRNS) of a grey or RGB picture."""
 
     bare: bytes
-    """The file with only IHDR, PLTE, tRNS, IDAT and IEND, so that no decoder stumbles over the others."""
+    """The file with only IHDR, PLTE, tRNS, IDAT and IEND, each whole, so that no decoder stumbles over the others."""
 
     icc: bytes | None
     exif: bytes | None
@@ -316,7 +317,7 @@ def read_png(data: bytes) -> PngParts:
     Damaged metadata is dropped; what follows the end chunk is ignored.
 
     Raises:
-        CorruptPicture: the header is no header, or a chunk that holds pixels fails its checksum.
+        CorruptPicture: the header is no header, or a chunk that holds pixels is cut short or fails its checksum.
     """
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise CorruptPicture("its PNG header is damaged")
@@ -333,9 +334,11 @@ def read_png(data: bytes) -> PngParts:
         name = data[position + 4 : position + 8]
         end = position + 12 + length
         if end > len(data):
+            if name in _PNG_PIXELS:
+                raise CorruptPicture(f"its PNG data ends within {name.decode()}")
             break
         sound = zlib.crc32(whole[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
-        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+        if name in _PNG_PIXELS:
             if not sound:
                 raise CorruptPicture(f"its PNG data is damaged (the checksum of {name.decode()} is wrong)")
             if name == b"tRNS" and colour_type in (0, 2):
@@ -359,7 +362,8 @@ def read_png(data: bytes) -> PngParts:
                 cicp = (body[0], body[1])
         position = end
     if bytes(kept[-1][4:8]) != b"IEND":
-        kept.append(whole[position:])  # a chunk cut short: the decoder says how much of the picture is there
+        # Never the tail as it is: OpenCV allocates whatever length a chunk that is cut short announces.
+        kept.append(memoryview(png_chunk(b"IEND", b"")))
     return PngParts(height, width, depth, colour_type, transparent, b"".join(kept), icc, exif, xmp, animated, cicp)
 
 

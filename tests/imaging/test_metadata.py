@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import codecs
 from enhance_cli.imaging.metadata import (
     jpeg_with_metadata,
@@ -277,6 +278,19 @@ def test_a_damaged_text_chunk_costs_nothing():
     text = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
     assert codecs.decode(png_of(text)).metadata.xmp == XMP
     assert codecs.decode(png_of(text[:-1] + b"?")).metadata.xmp is None
+
+
+def test_a_chunk_that_announces_gigabytes_reaches_no_decoder():
+    whole = png_of()
+    place = whole.index(b"IDAT") - 4
+    with pytest.raises(CorruptPicture, match="ends within IDAT"):
+        codecs.decode(whole[:place] + b"\xff\xff\xff\xf0" + whole[place + 4 :])
+
+
+def test_a_png_without_its_end_is_read():
+    whole = png_of()
+    for tail in (b"", b"\0\0\0", b"\xff\xff\xff\xf0tEXtlight"):
+        assert codecs.decode(whole[:-12] + tail).pixels.tolist() == [[0x10, 0x20]]
 
 
 def test_compressed_xmp_is_read():
