@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 DEFAULT_WEBP_QUALITY = 90
-DEFAULT_AVIF_QUALITY = 80
+DEFAULT_AVIF_QUALITY = 85
 DEFAULT_HEIF_QUALITY = 85
 
 _FILE_CLASSES = {
@@ -511,7 +511,7 @@ def _encode_pillow(image: Image, format_name: str, quality: int | None) -> bytes
         else:
             details = {"quality": quality or (meta.jpeg.quality if meta.jpeg else DEFAULT_WEBP_QUALITY), "method": 4}
     elif format_name == "avif":
-        details = {"quality": quality or DEFAULT_AVIF_QUALITY}
+        details = {"quality": quality or DEFAULT_AVIF_QUALITY, "speed": 8}  # 6, the default, takes seven times as long
         if image.pixels.ndim == 3 and meta.jpeg is not None and meta.jpeg.subsampling in ("444", "422", "420"):
             details["subsampling"] = ":".join(meta.jpeg.subsampling)
     if format_name != "bmp":
@@ -535,7 +535,9 @@ def _encode_heif(image: Image, quality: int | None) -> bytes:
     if meta.icc:
         picture.info["icc_profile"] = meta.icc
     wanted = quality or DEFAULT_HEIF_QUALITY
-    pillow_heif.from_pillow(picture).save(packed, quality=wanted, exif=meta.exif, xmp=meta.xmp)
+    # x265's own preset takes eight times as long, for 5 dB above what is 57 dB already.
+    fast = {"preset": "ultrafast"}
+    pillow_heif.from_pillow(picture).save(packed, quality=wanted, exif=meta.exif, xmp=meta.xmp, enc_params=fast)
     return packed.getvalue()
 
 
