@@ -76,7 +76,8 @@ def export(
     network = network.cpu().eval()
     paths = {kind: folder / f"{stem}.{kind}" for kind in ("safetensors", "onnx")}
     drafts = {kind: path.with_name(path.name + ".tmp") for kind, path in paths.items()}
-    metadata = {"id": identity, "configuration": json.dumps(dict(configuration), sort_keys=True)}
+    # One entry alone: safetensors writes several in an order that changes from run to run, and with it the sha256.
+    metadata = {"configuration": json.dumps(dict(configuration), sort_keys=True)}
     save_file(
         {name: value.contiguous() for name, value in network.state_dict().items()}, drafts["safetensors"], metadata
     )

@@ -3,11 +3,12 @@
 Paper: "IA-CLAHE: Image-Adaptive Clip Limit Estimation for CLAHE". As there: a 3×3 convolution of stride 2, a
 hard-swish, 1×1 convolutions, a sigmoid map of local factors, and a global factor by pooling, an MLP and a
 softplus; the limits are their product. Ours beside it: statistics of the picture's histogram feed the global
-MLP, and a third factor comes from each tile's own histogram. Only the network here.
+MLP, and a third factor, between a half and two, comes from each tile's own histogram. Only the network here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 
 from enhance_cli.methods.clahe_adaptive.statistics import FEATURES, HIGHEST, LOWEST, coverage
 
-
 OUTPUTS = ("global_factor", "local", "tile_factor")
 """What `Estimator` returns, in order."""
+
+TILE_RANGE = math.log(2.0)
+"""A tile's own histogram may halve or double its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class Estimator(nn.Module):
         if not self.dimensions.tile_hidden:
             return global_factor, local, torch.ones_like(tiles[:, :1])
         hidden = self.tile(tiles) + self.context(embedding)[:, :, None, None]
-        tile_factor = torch.exp(self.tile_scale(nn.functional.hardswish(hidden)))
+        # Within a factor of two: unbounded, the tile head learns the training scenes' tiles by heart.
+        tile_factor = torch.exp(TILE_RANGE * torch.tanh(self.tile_scale(nn.functional.hardswish(hidden))))
         return global_factor, local, tile_factor
 
 
