@@ -44,7 +44,7 @@ class Metadata:
     """The path as the user gave it; empty for an array."""
 
     format: str = "png"
-    """The codec that read it: `jpeg`, `png`, `webp`, `tiff` or `bmp`."""
+    """The format that it was read from, a key of `imaging.codecs.FORMATS`."""
 
     bit_depth: Literal[8, 16] = 8
     icc: bytes | None = None

@@ -140,6 +140,12 @@ def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
     found = {}
     for item in codecs.FORMATS.values():
+        if not codecs.is_installed(item.name):
+            found[item.name] = f"not installed (the extra is enhance-cli[{item.extra}])"
+            continue
+        if not item.writable:
+            found[item.name] = f"read, and written as {item.written_as}"
+            continue
         for bits in (8, 16) if item.sixteen_bit else (8,):
             ramp = np.linspace(0, 2**bits - 1, 32 * 32 * 3).reshape(32, 32, 3)
             picture = Image(ramp.astype(np.uint8 if bits == 8 else np.uint16))
@@ -151,7 +157,6 @@ def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
                 return "reads and writes" if same else "does not come back as it was written"
 
             found[f"{item.name} {bits} bit"] = _tried(round_trip, f"{item.name} does not work", problems)
-    found["heif"] = "reads" if util.find_spec("pillow_heif") else "not installed (the extra is enhance-cli[heif])"
     return found
 
 

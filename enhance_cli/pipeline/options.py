@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from enhance_cli.imaging.codecs import FORMATS, MAX_PIXELS, format_named
+from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, writable_formats
 from enhance_cli.types import Controls, knob
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -36,7 +36,7 @@ class RunOptions(Controls):
     amount: float = knob(1.0, "Blend of input (0) and result (1), for every method.", minimum=0.0, maximum=1.0)
     format: str | None = knob(
         None,
-        f"Write this format ({', '.join(FORMATS)}); by default the source's own.",
+        f"Write this format ({', '.join(writable_formats())}); by default the source's own.",
         parse=_parse_format,
         metavar="NAME",
         short="-f",
