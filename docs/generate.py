@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from enhance_cli import methods
-from enhance_cli.cli.app import _default_text as default_text
+from enhance_cli.cli.app import default_text as default_text
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.types import Controls, option_name
 

@@ -39,9 +39,11 @@ def build() -> typer.Typer:
         app.command(name, help=_method_help(method), short_help=method.summary, epilog=EPILOG)(_method_command(method))
     from enhance_cli.cli import doctor, evaluate, train
 
-    app.command("evaluate", help=evaluate.HELP)(evaluate.command)
-    app.command("train", help=train.HELP)(train.command)
-    app.command("doctor", help=doctor.HELP)(doctor.command)
+    app.command("evaluate", help=evaluate.HELP, short_help="Judge pictures, with references or without.")(
+        evaluate.command
+    )
+    app.command("train", help=train.HELP, short_help="Train a method's weights from photographs.")(train.command)
+    app.command("doctor", help=doctor.HELP, short_help="Check device, codecs, weights and versions.")(doctor.command)
     return app
 
 
@@ -70,7 +72,7 @@ def _method_command(method: Method) -> Callable[..., None]:
     own, shared = method.controls.knobs(), RunOptions.knobs()
 
     def command(**values: Any) -> None:
-        arguments = values.pop("paths")
+        arguments = [*(values.pop("inputs") or ()), *filter(None, [values.pop("output")])]
         given = {name: value for name, value in values.items() if value is not None}
         quiet, verbose, debug = (bool(given.get(name)) for name in ("quiet", "verbose", "debug"))
         console = Console(quiet=quiet, verbose=verbose, debug=debug, json=bool(given.get("json")))
@@ -79,17 +81,16 @@ def _method_command(method: Method) -> Callable[..., None]:
             controls = method.controls(**{name: value for name, value in given.items() if name in own})
             from enhance_cli.cli.run import run
 
-            raise typer.Exit(run(method, list(arguments or ()), controls, options, console))
+            raise typer.Exit(run(method, arguments, controls, options, console))
 
-    paths = inspect.Parameter(
-        "paths",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[
-            list[str] | None, typer.Argument(metavar="INPUT... OUTPUT", help="Pictures, and last where they go.")
-        ],
-    )
-    parameters = [paths, *_parameters(method.controls), *_parameters(RunOptions)]
+    # Neither is required for Typer: what is missing is said by `scan`, in the words of this program.
+    inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT", help="Pictures: see below.")]
+    output = Annotated[str | None, typer.Argument(metavar="OUTPUT", help="Where they go: see below.")]
+    paths = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in (("inputs", inputs), ("output", output))
+    ]
+    parameters = [*paths, *_parameters(method.controls), *_parameters(RunOptions)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
@@ -124,13 +125,14 @@ def _option(name: str, spec: Knob, default: Any) -> Any:
     return typer.Option(
         f"{option_name(name)}/--no-{name.replace('_', '-')}" if flag and not spec.short else names[0],
         *names[1:],
-        help=spec.help + _default_text(default, spec),
+        help=spec.help + default_text(default, spec),
         metavar=None if flag else spec.metavar or ("|".join(spec.choices) or None),
         show_default=False,
     )
 
 
-def _default_text(default: Any, spec: Knob) -> str:
+def default_text(default: Any, spec: Knob) -> str:
+    """How help shows a default, after a blank; empty for flags and where there is none."""
     if default is None or isinstance(default, bool):
         return ""
     if isinstance(default, tuple):

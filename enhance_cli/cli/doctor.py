@@ -179,7 +179,7 @@ def _weights(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     from enhance_cli.engines import compiled
 
-    folder = compiled.kernel_cache()
+    folder = compiled.KERNEL_CACHE
     if not folder:
         problems.append(
             ("No folder can hold compiled kernels: every start compiles them. Set ENHANCE_CACHE_DIR.", ExitCode.OK)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
+
 
 def cache_folder() -> Path | None:
     """The first folder that can be written, of: $ENHANCE_CACHE_DIR, $XDG_CACHE_HOME, ~/.cache, the temporary one.
@@ -63,13 +65,15 @@ def _sources() -> str:
     return hashlib.blake2s(states.encode(), digest_size=6).hexdigest()
 
 
-_folder = cache_folder()
-_kernels = _folder / "kernels" / _sources() if _folder is not None else None
-if _kernels is not None and "NUMBA_CACHE_DIR" not in os.environ:
-    os.environ["NUMBA_CACHE_DIR"] = str(_kernels)  # read by Numba when it is first imported
+def _kernel_cache() -> str:
+    if named := os.environ.get("NUMBA_CACHE_DIR"):
+        return named
+    folder = cache_folder()
+    return "" if folder is None else str(folder / "kernels" / _sources())
 
-import numba  # noqa: E402
 
+KERNEL_CACHE = _kernel_cache()
+"""The folder where compiled kernels are kept; empty where no folder can be written."""
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a pixel loop on first call: cached on disk, without the GIL, never its own threads.
@@ -77,14 +81,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
     a kernel that started its own would compete with both.
     """
-    return numba.njit(function, cache=bool(kernel_cache()), nogil=True, error_model="numpy")
-
-
-def kernel_cache() -> str:
-    """The folder where compiled kernels are kept; empty where there is none."""
-    return str(numba.config.CACHE_DIR or "")  # type: ignore[attr-defined]
+    # Numba asks for the folder when a function is decorated. Set here each time, because Numba itself sets it
+    # anew from the environment whenever that changes.
+    numba.config.CACHE_DIR = KERNEL_CACHE  # type: ignore[attr-defined]
+    return numba.njit(function, cache=bool(KERNEL_CACHE), nogil=True, error_model="numpy")
 
 
 def compiled_before() -> bool:
     """Whether the disk cache already holds kernels, so that the first photograph need not wait."""
-    return bool(kernel_cache()) and any(Path(kernel_cache()).rglob("*.nbi"))
+    return bool(KERNEL_CACHE) and any(Path(KERNEL_CACHE).rglob("*.nbi"))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from enhance_cli.engines import Engine
     from enhance_cli.types import Array
 
+
 @dataclass(frozen=True, kw_only=True)
 class ClahePlan(Plan):
     """Everything that `render` needs, and everything the report says."""
@@ -160,17 +161,20 @@ class ClaheAdaptive:
         return {
             "grid": list(plan.clip_limits.shape),
             "tile": list(plan.tile),
-            "global_factor": None if plan.global_factor is None else round(plan.global_factor, 5),
-            "clip_limits": [[round(float(limit), 5) for limit in row] for row in plan.clip_limits],
+            "global_factor": None if plan.global_factor is None else _digits(plan.global_factor),
+            "clip_limits": [[_digits(limit) for limit in row] for row in plan.clip_limits],
             "integer_limits": plan.integer_limits.tolist(),
         }
 
-    def illustrations(
-        self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls
-    ) -> Mapping[str, Array]:
+    def illustrations(self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls) -> Mapping[str, Array]:
         """The clip-limit map over the picture, with `--heatmap`."""
         if not controls.heatmap:
             return {}
         from enhance_cli.methods.clahe_adaptive.heatmap import draw_clip_limits
 
         return {"heatmap": draw_clip_limits(image, plan.clip_limits)}
+
+
+def _digits(number: float) -> float:
+    """The nine digits that tell any float32 from its neighbours, so that a replayed report gives the same bytes."""
+    return float(f"{number:.9g}")

@@ -74,9 +74,7 @@ def _legend(width: int, low: float, high: float) -> Array:
     ramp = np.linspace(0, 255, width).astype(np.uint8)[None].repeat(_LEGEND_HEIGHT // 2, axis=0)
     bar = cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[..., ::-1]
     words = np.full((_LEGEND_HEIGHT - bar.shape[0], width, 3), 255, np.uint8)
-    cv2.putText(
-        words, f"clip limit {low:.2f}", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA
-    )
+    cv2.putText(words, f"clip limit {low:.2f}", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
     text = f"{high:.2f}"
     (text_width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
     cv2.putText(

@@ -104,9 +104,7 @@ def opencv_tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) 
     return torch.round(torch.cumsum(counts, dim=-1).to(torch.float32) * scale).clamp(0, 255)
 
 
-def blend_curves(
-    luma: Tensor, curves: Tensor, height: int, width: int, top: int = 0, left: int = 0
-) -> Tensor:
+def blend_curves(luma: Tensor, curves: Tensor, height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
     """Map a window of luma through the curves of its four nearest tiles, before any rounding (METHODS 1.2 step 6).
 
     Args:
@@ -125,9 +123,7 @@ def blend_curves(
     upper, lower, down = _neighbours(top, luma.shape[0], tile_height, rows, curves)
     before, after, right = _neighbours(left, luma.shape[1], tile_width, columns, curves)
     flat = curves.reshape(-1)
-    corners = [
-        (row[:, None] * columns + column) * BINS for row in (upper, lower) for column in (before, after)
-    ]
+    corners = [(row[:, None] * columns + column) * BINS for row in (upper, lower) for column in (before, after)]
     codes = luma.to(torch.int64)
     if luma.dtype == torch.uint16:
         knots = codes // 257
@@ -211,9 +207,7 @@ def render_rgb_scaled(
     return _stored(torch.round(colour).clamp(0, _white(rgb)).to(torch.int32), rgb, out)
 
 
-def render_planes_scaled(
-    luma_before: Tensor, luma_after: Tensor, cb: Tensor, cr: Tensor
-) -> tuple[Tensor, Tensor]:
+def render_planes_scaled(luma_before: Tensor, luma_after: Tensor, cb: Tensor, cr: Tensor) -> tuple[Tensor, Tensor]:
     """Scale subsampled 8-bit chroma planes with the change of luma, as `render_rgb_scaled` does (METHODS 1.6).
 
     Args:
@@ -231,8 +225,7 @@ def render_planes_scaled(
     after = luma_after[::step_y, ::step_x].to(torch.int32)
     factor = _chroma_factor(before, after)
     planes = [
-        torch.round((plane.to(torch.float32) - 128) * factor + 128).clamp(0, 255).to(torch.uint8)
-        for plane in (cb, cr)
+        torch.round((plane.to(torch.float32) - 128) * factor + 128).clamp(0, 255).to(torch.uint8) for plane in (cb, cr)
     ]
     return planes[0], planes[1]
 
@@ -243,9 +236,7 @@ def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, l
     return torch.round(blended).clamp(0, _white(luma)).to(torch.int32)
 
 
-def _neighbours(
-    start: int, length: int, tile: int, tiles: int, like: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _neighbours(start: int, length: int, tile: int, tiles: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For pixels start..start+length: the tiles whose centres lie before and after, and the latter's weight.
 
     Positions are absolute and each pixel is computed alone, so windows equal the whole bit for bit.
