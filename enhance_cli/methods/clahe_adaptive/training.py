@@ -111,6 +111,15 @@ class Recipe:
     """Weight of the mean limit: above the largest bin a limit has no gradient, so it must not drift there."""
 
 
+ABLATIONS: Mapping[str, Recipe] = {
+    "random grids": Recipe(),
+    "fixed 8x8 grid": Recipe(grid=(8, 8)),
+    "one limit for all": Recipe(uniform=True),
+    "no tile head": Recipe(dimensions=Dimensions(tile_hidden=0)),
+}
+"""What the card compares: the paper's two ablations [P] and ours; `train(options, log, recipe)` runs each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What a training leaves behind."""
@@ -320,9 +329,9 @@ class UniformLimit(nn.Module):
         self.limit = nn.Parameter(torch.tensor([4.0]))
 
     def forward(self, thumbnail: Tensor, statistics: Tensor, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Estimator.forward`, deaf to all of it."""
-        local = torch.full_like(thumbnail[:, :, ::2, ::2], 0.5)
-        return functional.softplus(self.limit), local, torch.ones_like(tiles[:, :1])
+        """As `Estimator.forward`, deaf to all of it; the zeros keep the inputs in the ONNX file."""
+        local = 0.0 * thumbnail[:, :, ::2, ::2] + 0.5
+        return functional.softplus(self.limit) + 0.0 * statistics.sum(), local, 0.0 * tiles[:, :1] + 1.0
 
 
 def predict(
