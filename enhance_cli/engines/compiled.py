@@ -75,6 +75,7 @@ def _kernel_cache() -> str:
 KERNEL_CACHE = _kernel_cache()
 """The folder where compiled kernels are kept; empty where no folder can be written."""
 
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a pixel loop on first call: cached on disk, without the GIL, never its own threads.
 

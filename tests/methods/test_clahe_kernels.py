@@ -233,8 +233,6 @@ def test_what_cannot_be_rendered_is_refused():
         kernels.render_luma(luma, curves, 41, 51, left=-1)
     with pytest.raises(ValueError, match="2×2×255"):
         kernels.render_luma(luma, curves[..., 1:], 40, 50)
-    with pytest.raises(ValueError, match="one picture"):
-        kernels.render_planes_scaled(luma, luma, luma[:30, ::2], luma[:30, ::2])
     with pytest.raises(TypeError, match="float32"):
         kernels.render_luma(luma.astype(np.float32), curves, 40, 50)
 
@@ -283,18 +281,6 @@ def test_scaled_colour_differences_follow_luma(depth):
     factor = np.clip(after / np.maximum(before, 1), 0.5, 2) ** 0.5
     expected = np.clip(after + (rgb - before) * factor, 0, np.iinfo(depth).max)
     assert np.abs(kernels.render_rgb_scaled(rgb, curves, 60, 70) - expected).max() <= 0.51
-
-
-@pytest.mark.parametrize("shape", [(60, 70), (61, 71), (1, 1)])
-@pytest.mark.parametrize(("fy", "fx"), [(1, 1), (2, 2), (1, 2), (2, 1), (1, 4)])
-def test_scaled_chroma_planes_follow_the_luma_at_their_place(shape, fy, fx):
-    before, after = picture(*shape, 1), picture(*shape, 2)
-    size = -(-shape[0] // fy), -(-shape[1] // fx)
-    cb, cr = picture(*size, 3), picture(*size, 4)
-    factor = np.clip(after[::fy, ::fx] / np.maximum(before[::fy, ::fx].astype(float), 1), 0.5, 2) ** 0.5
-    for plane, scaled in zip((cb, cr), kernels.render_planes_scaled(before, after, cb, cr), strict=True):
-        assert scaled.dtype == np.uint8
-        assert np.abs(scaled - np.clip(128 + (plane - 128.0) * factor, 0, 255)).max() <= 0.51
 
 
 # --- 16 bits -----------------------------------------------------------------------------------------------

@@ -58,14 +58,3 @@ def test_the_kernel_files_agree_to_one_grey_level(height, width, rows, columns, 
         rendered = getattr(here, name)(pixels, curves, *size).astype(int)
         rendered_there = getattr(there, name)(pixels_there, curves_there, *size).numpy().astype(int)
         assert np.abs(rendered - rendered_there).max() <= level, name
-
-
-@pytest.mark.parametrize(("fy", "fx"), [(1, 1), (2, 2), (1, 2)])
-def test_the_kernel_files_scale_chroma_alike(fy, fx):
-    rng = np.random.default_rng(5)
-    before, after = rng.integers(0, 256, (2, 41, 57), dtype=np.uint8)
-    cb, cr = rng.integers(0, 256, (2, -(-41 // fy), -(-57 // fx)), dtype=np.uint8)
-    planes = here.render_planes_scaled(before, after, cb, cr)
-    planes_there = there.render_planes_scaled(*(torch.from_numpy(plane) for plane in (before, after, cb, cr)))
-    for plane, plane_there in zip(planes, planes_there, strict=True):
-        assert np.abs(plane.astype(int) - plane_there.numpy()).max() <= 1

@@ -245,16 +245,6 @@ def test_rgb_changes_by_the_change_of_luma() -> None:
     assert torch.equal((after.int() - rgb.int())[inside], change[inside][:, None].expand(-1, 3))
 
 
-def test_scaled_chroma_keeps_grey_grey_and_follows_luma() -> None:
-    before = torch.full((4, 4), 50, dtype=torch.uint8)
-    after = torch.full((4, 4), 200, dtype=torch.uint8)
-    cb = torch.tensor([[128, 148], [108, 255]], dtype=torch.uint8)
-    scaled, _ = kernels.render_planes_scaled(before, after, cb, cb)
-    assert scaled.tolist() == [[128, 156], [100, 255]]  # a factor of sqrt(2), the ratio being cut at 2
-    same, _ = kernels.render_planes_scaled(before, before, cb, cb)
-    assert torch.equal(same, cb)
-
-
 def test_arithmetic_of_tiles() -> None:
     assert tile_geometry(64, 64, 8, 8) == (8, 8)
     assert tile_geometry(65, 64, 8, 8) == (9, 9)

@@ -30,7 +30,6 @@ __all__ = [
     "luma",
     "opencv_tile_curves",
     "render_luma",
-    "render_planes_scaled",
     "render_rgb",
     "render_rgb_scaled",
     "thumbnail",
@@ -254,36 +253,6 @@ def render_rgb_scaled(
     luma rises. Arguments, result and errors as for `render_rgb`.
     """
     return _render_colour(rgb, curves, height, width, top, left, out, scaled=True)
-
-
-def render_planes_scaled(luma_before: Array, luma_after: Array, cb: Array, cr: Array) -> tuple[Array, Array]:
-    """Scale subsampled 8-bit chroma planes with the change of luma, as `render_rgb_scaled` does.
-
-    Args:
-        luma_before: H×W uint8.
-        luma_after: H×W uint8, what `render_luma` made of it.
-        cb: h×w uint8 centred on 128, where h = ceil(H / fy) for a whole factor fy, and so for w.
-        cr: as `cb`.
-
-    Returns:
-        The two planes, h×w uint8. The factor is taken at the co-sited luma sample, the top left of its block.
-
-    Raises:
-        ValueError: the planes do not belong together.
-    """
-    height, width = cb.shape
-    step_y, step_x = -(-luma_before.shape[0] // height), -(-luma_before.shape[1] // width)
-    covered = luma_before[::step_y, ::step_x].shape == cb.shape == cr.shape
-    if not covered or luma_before.shape != luma_after.shape:
-        shapes = ", ".join(str(plane.shape) for plane in (luma_before, luma_after, cb, cr))
-        raise ValueError(f"planes of {shapes} are not those of one picture")
-    before, before_stride = flat_rows(luma_before[::step_y])
-    after, after_stride = flat_rows(luma_after[::step_y])
-    planes = np.empty((2, height, width), np.uint8)
-    for plane, scaled in zip((cb, cr), planes, strict=True):
-        line, stride = flat_rows(plane)
-        _scale_plane(before, before_stride, after, after_stride, step_x, line, stride, scaled)
-    return planes[0], planes[1]
 
 
 def _render_colour(
@@ -510,13 +479,3 @@ def _scale_colour(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
         out[3 * x] = np.int32(np.rint(min(max(red, zero), white)))
         out[3 * x + 1] = np.int32(np.rint(min(max(green, zero), white)))
         out[3 * x + 2] = np.int32(np.rint(min(max(blue, zero), white)))
-
-
-@kernel
-def _scale_plane(before, before_stride, after, after_stride, step, plane, stride, out):  # type: ignore[no-untyped-def]
-    height, width = out.shape
-    for y in range(height):
-        for x in range(width):
-            factor = _chroma_factor(before[y * before_stride + x * step], after[y * after_stride + x * step])
-            value = (np.float32(plane[y * stride + x]) - np.float32(128)) * factor + np.float32(128)
-            out[y, x] = np.int32(np.rint(min(max(value, np.float32(0)), np.float32(255))))

@@ -207,29 +207,6 @@ def render_rgb_scaled(
     return _stored(torch.round(colour).clamp(0, _white(rgb)).to(torch.int32), rgb, out)
 
 
-def render_planes_scaled(luma_before: Tensor, luma_after: Tensor, cb: Tensor, cr: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale subsampled 8-bit chroma planes with the change of luma, as `render_rgb_scaled` does (METHODS 1.6).
-
-    Args:
-        luma_before: H×W uint8.
-        luma_after: H×W uint8, what `render_luma` made of it.
-        cb: h×w uint8 centred on 128, where h = ceil(H / fy) for a whole factor fy, and so for w.
-        cr: as `cb`.
-
-    Returns:
-        The two planes, h×w uint8. The factor is taken at the co-sited luma sample, the top left of its block.
-    """
-    height, width = cb.shape
-    step_y, step_x = -(-luma_before.shape[0] // height), -(-luma_before.shape[1] // width)
-    before = luma_before[::step_y, ::step_x].to(torch.int32)
-    after = luma_after[::step_y, ::step_x].to(torch.int32)
-    factor = _chroma_factor(before, after)
-    planes = [
-        torch.round((plane.to(torch.float32) - 128) * factor + 128).clamp(0, 255).to(torch.uint8) for plane in (cb, cr)
-    ]
-    return planes[0], planes[1]
-
-
 def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, left: int) -> Tensor:
     """`blend_curves` rounded half to even and clipped: int32."""
     blended = blend_curves(luma, curves, height, width, top, left)
