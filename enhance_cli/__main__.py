@@ -8,20 +8,36 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the only place that ends the process."""
+    """Run the command line; ends with SystemExit, like any."""
     # A start makes half a million objects that live as long as the process; looking through them for cycles at
     # the usual pace took a tenth of it. What a photograph leaves behind is small and still collected.
     gc.set_threshold(100_000, 20, 20)
 
     from enhance_cli.cli.app import build
 
+    build()(prog_name="enhance")
+
+
+def run() -> None:
+    """Run the command line as a process of its own; the only place that ends it."""
+    code: object = 0
     try:
-        build()(prog_name="enhance")
+        try:
+            main()
+        except SystemExit as done:
+            code = done.code
+        sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
         # Python would complain once more when it flushes stdout at exit; there is nobody left to hear it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        code = 141
+    if "numba" in sys.modules and isinstance(code, int):
+        # Everything is in place and closed by now. Taking the compiled kernels apart would cost a quarter of the
+        # time of one small photograph, to give back memory that the process gives back by ending.
+        os._exit(code)
+    sys.exit(code)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    main()
+    run()
