@@ -144,6 +144,14 @@ class Controls:
         """Field name to its `Knob`, in order of declaration."""
         return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
 
+    def variants(self) -> tuple[tuple[str, Controls], ...]:
+        """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
+
+        One picture with no ending, unless a method's controls say otherwise. The endings are known before any
+        picture is read, so that outputs can be named.
+        """
+        return (("", self),)
+
     def to_json(self) -> dict[str, Any]:
         """The controls as the report writes them."""
         shown: dict[str, Any] = {}
@@ -299,6 +307,14 @@ class Enhancer(Protocol):
 
     def illustrations(self, image: Image, plan: Any, controls: Any) -> Mapping[str, Array]:
         """Pictures that the controls ask for beside the output: name to H×W×3 uint8."""
+        ...
+
+
+class VariantEnhancer(Enhancer, Protocol):
+    """An Enhancer whose controls may ask for several pictures of one photograph."""
+
+    def estimate_variants(self, image: Image, controls: Any) -> list[Any]:
+        """One Plan for each of `controls.variants()`, in order, from one look at the picture."""
         ...
 
 

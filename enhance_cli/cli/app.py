@@ -134,7 +134,7 @@ def _default_text(default: Any, spec: Knob) -> str:
     if default is None or isinstance(default, bool):
         return ""
     if isinstance(default, tuple):
-        text = "x".join(str(part) for part in default)
+        text = "x".join(f"{part:g}" for part in default)
     elif spec.metavar == "SIZE":
         text = f"{default // 10**6}M"
     else:
