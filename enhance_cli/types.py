@@ -329,6 +329,11 @@ class Job:
     source: Path | None
     target: Path | None
 
+    def target_with(self, ending: str) -> Path:
+        """The target of a variant: `<stem><ending>.<suffix>`."""
+        assert self.target is not None
+        return self.target.with_name(f"{self.target.stem}{ending}{self.target.suffix}") if ending else self.target
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
