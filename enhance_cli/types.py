@@ -72,6 +72,9 @@ class Image:
 
     metadata: Metadata = field(default_factory=Metadata)
 
+    companions: Mapping[str, Image] = field(default_factory=dict)
+    """Other pictures that the controls named for this one, such as a reference (see `Controls.companions`)."""
+
     @property
     def height(self) -> int:
         """Rows of the picture."""
@@ -151,6 +154,14 @@ class Controls:
         picture is read, so that outputs can be named.
         """
         return (("", self),)
+
+    def companions(self, source: str) -> Mapping[str, Path]:
+        """Files that belong to a picture under these controls, by what they are; read for `estimate` to see.
+
+        Raises:
+            UsageError: there is none, or no telling which.
+        """
+        return {}
 
     def to_json(self) -> dict[str, Any]:
         """The controls as the report writes them."""

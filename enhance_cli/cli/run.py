@@ -155,7 +155,7 @@ def _settle_existing(found: Scan, options: RunOptions, endings: tuple[str, ...])
     ours = _recorded_outputs(found, options)
     strangers = existing_targets(found.jobs, lambda target: str(target.absolute()) in ours, endings)
     if strangers:
-        first = ", ".join(str(job.target_with(endings[0])) for job in strangers[:5])
+        first = ", ".join(map(str, strangers[:5]))
         more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
         raise UsageError(
             f"There already: {first}{more}, and no report says that enhance wrote "

@@ -81,6 +81,9 @@ class Recipe:
         ms: dict[str, float] = {}
         with _timed(ms, "estimate"):
             before = exposure_of(working)
+            for name, path in self.controls.companions(image.metadata.source).items():
+                companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
+                working = working.replace(companions={**working.companions, name: companion})
             if len(variants) == 1:
                 plans = [self.enhancer.estimate(working, self.controls)]
             else:
@@ -92,10 +95,7 @@ class Recipe:
                 rendered = self._render(working, plan, reuse=last and (reuse or working.pixels is not image.pixels))
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
-                result = working.replace(
-                    pixels=rendered,
-                    metadata=image.metadata,
-                )
+                result = working.replace(pixels=rendered, metadata=image.metadata, companions={})
                 after = exposure_of(result)
             yield Enhanced(result, plan, {"before": before, "after": after}, illustrations, dict(ms), ending, controls)
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look

@@ -247,14 +247,7 @@ def _same_file(source: Path, target: Path) -> bool:
 
 def existing_targets(
     jobs: Iterable[Job], written_by_us: Callable[[Path], bool], endings: Sequence[str] = ("",)
-) -> list[Job]:
-    """Jobs with an output that is there already and was not written by an earlier run."""
-
-    def stranger(target: Path) -> bool:
-        return target.exists() and not written_by_us(target)
-
-    return [
-        job
-        for job in jobs
-        if job.target is not None and any(stranger(job.target_with(ending)) for ending in endings)
-    ]
+) -> list[Path]:
+    """Outputs that are there already and were not written by an earlier run."""
+    targets = [job.target_with(ending) for job in jobs if job.target is not None for ending in endings]
+    return [target for target in targets if target.exists() and not written_by_us(target)]

@@ -174,6 +174,15 @@ class ClodeControls(Controls):
         if self.time != "best" and self.reference is not None:
             raise UsageError("--reference is for --time best alone.")
 
+    def companions(self, source: str) -> Mapping[str, Path]:
+        """The reference of this picture."""
+        if self.reference is None or self.reference.pixels is not None:
+            return {}
+        try:
+            return {"reference": Path(self.reference.for_source(source))}
+        except ValueError as error:
+            raise UsageError(f"--reference: {error}") from None
+
     def variants(self) -> tuple[tuple[str, Controls], ...]:
         """A list of times makes a picture for each."""
         if isinstance(self.time, str) or len(self.time) == 1:

@@ -23,19 +23,22 @@ RATIO_SHARE = {"channel": 0.0, "blend": 0.3, "ratio": 1.0}
 
 def luma(light: Array) -> Array:
     """Luma of light whose channels come first: h×w of 3×h×w."""
-    return np.tensordot(WEIGHTS, light, axes=(0, 0))
+    plane: Array = np.tensordot(WEIGHTS, light, axes=(0, 0))
+    return plane
 
 
 def guide(light: Array) -> Array:
     """What the bilateral grid calls tone: the root of luma, so that shadows get as many bins as lights."""
-    return np.sqrt(np.maximum(luma(light), 0.0))
+    tone: Array = np.sqrt(np.maximum(luma(light), 0.0))
+    return tone
 
 
 def shifted(light: Array, shift: Array) -> Array:
     """sigmoid(logit(I) + S) in closed form, exact at 0 and 1: I e^S / (1 - I + I e^S)."""
     gain = np.exp(shift)
     bright = light * gain
-    return bright / (1.0 - light + bright)
+    curved: Array = bright / (1.0 - light + bright)
+    return curved
 
 
 def coloured(light: Array, shift: Array, share: float) -> Array:

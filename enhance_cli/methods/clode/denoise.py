@@ -28,11 +28,11 @@ _PATCHES, _PATCH = 16, 16
 
 
 def visible_noise(pixels: Array, shift: Array) -> float:
-    """The noise that a shift adds to a picture, as a share of white: the lower quartile over patches.
+    """The noise that a shift adds to a picture, as a share of white: the lower quartile over the patches it lifts.
 
     Per patch: the noise of luma from second differences across the diagonal, times what the curve's slope adds to
     it. Texture looks like noise to differences, so the flatter patches are believed; black and white ones, where
-    noise is clipped, are not asked.
+    noise is clipped, are not asked. Where fewer than a tenth of the patches are lifted there is nothing to say.
 
     Args:
         pixels: H×W×3 uint8 or uint16.
@@ -43,7 +43,7 @@ def visible_noise(pixels: Array, shift: Array) -> float:
     side_y, side_x = min(_PATCH, height), min(_PATCH, width)
     if min(side_y, side_x) < 2:
         return 0.0
-    added = []
+    added, asked = [], 0
     for top in np.unique(np.linspace(0, height - side_y, _PATCHES).astype(int)):
         for left in np.unique(np.linspace(0, width - side_x, _PATCHES).astype(int)):
             patch = pixels[top : top + side_y, left : left + side_x].astype(np.float32) / white
@@ -51,14 +51,16 @@ def visible_noise(pixels: Array, shift: Array) -> float:
             tone = float(luma.mean())
             if not 0.01 < tone < 0.97:
                 continue
+            asked += 1
             diagonal = luma[1:, 1:] - luma[:-1, 1:] - luma[1:, :-1] + luma[:-1, :-1]
             sigma = 0.5 * 1.2533 * float(np.abs(diagonal).mean())
             i = (top + side_y // 2) * shift.shape[1] // height
             j = (left + side_x // 2) * shift.shape[2] // width
             gain = float(np.exp(shift[:, i, j].mean()))
             slope = gain / (1.0 - tone + tone * gain) ** 2
-            added.append(sigma * np.sqrt(max(slope * slope - 1.0, 0.0)))
-    return float(np.quantile(added, 0.25)) if added else 0.0
+            if slope > 1.0:
+                added.append(sigma * np.sqrt(slope * slope - 1.0))
+    return float(np.quantile(added, 0.25)) if 10 * len(added) > asked else 0.0
 
 
 def strength_for(noise: float) -> float:

@@ -6,14 +6,13 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from enhance_cli.errors import EnhanceError, UsageError
-from enhance_cli.imaging import bilateral_grid
-from enhance_cli.methods.clode import METHOD, TRAINED_TIMES, ClodeControls, References
+from enhance_cli.errors import UsageError
+from enhance_cli.imaging import bilateral_grid, colour
+from enhance_cli.methods.clode import METHOD, TRAINED_TIMES, ClodeControls
 from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.solvers import Point, Rate, between, solve
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     from enhance_cli.engines import Engine
     from enhance_cli.types import Array
 
-CELL, BINS = 12.0, 16
-"""Pixels of the proxy to a cell of the bilateral grid, and its cells of tone."""
+CELL, BINS, SIGMA, ROUNDS = 12.0, 24, 0.7, 2
+"""Pixels of the proxy to a cell of the bilateral grid, its cells of tone, the blur in cells, and corrections: the
+best of those compared in docs/clode.md."""
 
 _STANDSTILL = 0.01
 """`--time auto` stops where mean luma moves less than this in a unit of time."""
@@ -211,7 +211,8 @@ class Clode:
 
     def _match(self, course: _Course, image: Image, controls: ClodeControls) -> Point:
         """`--time best`: the point nearest to the reference in mean squared error, on the proxy."""
-        reference = self._reference(image, controls)
+        given = controls.reference.pixels if controls.reference is not None else None
+        reference = image.companions["reference"] if given is None else colour.to_rgb(colour.from_array(given))
         goal = self._proxy(reference, str(max(course.light.shape[1:])))
         if goal.shape != course.light.shape:
             raise UsageError(
@@ -236,19 +237,6 @@ class Clode:
         course.seen[best.time] = course.brightness(best.shift)
         return best
 
-    def _reference(self, image: Image, controls: ClodeControls) -> Image:
-        from enhance_cli.imaging import codecs, colour
-
-        references = controls.reference
-        assert isinstance(references, References)
-        if references.pixels is not None:
-            return colour.to_rgb(colour.from_array(references.pixels))
-        try:
-            path = references.for_source(image.metadata.source)
-            return colour.to_rgb(codecs.decode(Path(path).read_bytes(), source=path))
-        except (ValueError, OSError, EnhanceError) as error:
-            raise UsageError(f"--reference: {error}") from error
-
     def _plan(
         self, image: Image, controls: ClodeControls, course: _Course, point: Point, notes: tuple[str, ...]
     ) -> ClodePlan:
@@ -259,7 +247,7 @@ class Clode:
         elif point.time != 0.0:
             rows, columns = bilateral_grid.cells(height, width, CELL)
             values = np.moveaxis(point.shift, 0, 2)
-            grid = bilateral_grid.fit(guide(course.light), values, rows, columns, BINS)
+            grid = bilateral_grid.fit(guide(course.light), values, rows, columns, BINS, SIGMA, ROUNDS)
         noise = visible_noise(image.pixels, point.shift)
         lowest, highest = TRAINED_TIMES
         if not lowest <= point.time <= highest:

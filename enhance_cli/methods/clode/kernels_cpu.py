@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.errors import UsageError
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.methods.clode.solvers import LIGHT_STEPS, Derivative, Step
 
@@ -84,7 +85,10 @@ def adaptive(
     """Dormand-Prince 4(5) of SciPy: (time, state, steps so far) at each of the times, between steps by its quartic."""
     if sys.modules.get("scipy.linalg.cython_blas", sys) is None:
         del sys.modules["scipy.linalg.cython_blas"]  # the command line keeps Numba from loading it; SciPy needs it
-    from scipy.integrate import RK45
+    try:
+        from scipy.integrate import RK45
+    except ImportError:
+        raise UsageError("--solver dopri5 needs SciPy, which is not installed here; choose another solver.") from None
 
     def flat(time: float, state: Array) -> Array:
         return derivative(time, state).ravel()  # type: ignore[no-any-return]
@@ -269,8 +273,8 @@ def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type:
     above = grid[i].ravel()
     below = grid[i + 1].ravel()
     near = blended.ravel()
-    for n in range(len(near)):
-        near[n] = above[n] + down * (below[n] - above[n])
+    for i in range(len(near)):
+        near[i] = above[i] + down * (below[i] - above[i])
     stride = 3 * (bins + 1)
     nodes = codes[0]
     right = codes[1].view(np.float32)
@@ -284,7 +288,7 @@ def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type:
     one, two, three = room[0], room[1], room[2]
     for x in range(len(up)):
         n = np.uint64(nodes[x])
-        m = n + np.uint64(stride)
+        m = np.uint64(n + np.uint64(stride))
         u = up[x]
         v = right[x]
         a = near[n] + u * (near[n + np.uint64(3)] - near[n])
