@@ -22,7 +22,7 @@ LOWEST_TIME, HIGHEST_TIME = -3.0, 6.0
 """What `--time` takes: the networks are bounded, so nothing breaks beyond what they were trained for."""
 
 TRAINED_TIMES = (-1.5, 5.0)
-"""What the networks have seen in training; a note is made outside, and `auto` and `best` search inside."""
+"""What the networks have seen in training; a note is made outside."""
 
 Times = tuple[float, ...] | Literal["auto", "best"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import bilateral_grid, colour
-from enhance_cli.methods.clode import METHOD, TRAINED_TIMES, ClodeControls
+from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME, METHOD, TRAINED_TIMES, ClodeControls
 from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.solvers import Point, Rate, between, solve
@@ -183,7 +183,7 @@ class Clode:
             return course.start
         sign = 1.0 if before < controls.target else -1.0
         previous, level = course.start, before
-        for point in course.points(_stops(TRAINED_TIMES[sign > 0], controls)):
+        for point in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
             now = course.seen[round(point.time, 6)]
             if (now - controls.target) * sign >= 0:
                 return self._bisect(course, previous, point, controls.target, sign)
@@ -226,7 +226,7 @@ class Clode:
         best, least = course.start, error(course.start.shift)
         for sign in (1.0, -1.0):
             low = course.start
-            for high in course.points(_stops(TRAINED_TIMES[sign > 0], controls)):
+            for high in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
                 for share in (0.25, 0.5, 0.75, 1.0):
                     time = low.time + share * (high.time - low.time)
                     shift = between(low, high, time)
