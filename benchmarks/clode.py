@@ -62,9 +62,11 @@ class Bench:
         return [read_rgb(path) for path in files] + [one for one, _ in self.pairs("lol") + self.pairs("under")]
 
     def enhance(self, picture: Picture, **controls: Any) -> Any:
+        """A Result."""
         return self.method.enhance(picture, model=self.model, **controls)
 
     def each(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """Work on items, some at once; results in order."""
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(work, items))
 

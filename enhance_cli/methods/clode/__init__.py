@@ -154,7 +154,7 @@ class ClodeControls(Controls):
     )
     colour: Literal["channel", "ratio", "blend"] = knob(
         "blend",
-        "How the curve meets colour: in each channel, as one ratio for all three, or half of each.",
+        "How the curve meets colour: in each channel, as one ratio for all three, or a blend of both.",
         choices=("channel", "ratio", "blend"),
     )
     solver: str = knob(

@@ -17,8 +17,11 @@ Array = NDArray[Any]
 WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 """BT.601 luma."""
 
-RATIO_SHARE = {"channel": 0.0, "blend": 0.3, "ratio": 1.0}
+RATIO_SHARE = {"channel": 0.0, "blend": 0.4, "ratio": 1.0}
 """How much of the common ratio each `--colour` takes."""
+
+STEEPNESS = 1.0 / 0.15
+"""A blend takes its whole share from this peak on, and less in deep shadow: a ratio would keep its colour noise."""
 
 
 def luma(light: Array) -> Array:
@@ -50,7 +53,7 @@ def coloured(light: Array, shift: Array, share: float) -> Array:
     Args:
         light: 3×h×w in 0..1.
         shift: 3×h×w.
-        share: of the ratio: 0 channels alone, 1 the ratio alone.
+        share: of the ratio: 0 channels alone, 1 the ratio alone; between, the share of what is no deep shadow.
     """
     channels = shifted(light, shift)
     if share == 0.0:
@@ -58,5 +61,6 @@ def coloured(light: Array, shift: Array, share: float) -> Array:
     peak = light.max(axis=0)
     gain = np.exp(shift.mean(axis=0))
     ratio = gain / (1.0 - peak + peak * gain)
-    mixed: Array = channels + np.float32(share) * (light * ratio - channels)
+    part = np.float32(share) * (np.minimum(peak * np.float32(STEEPNESS), 1.0) if share < 1.0 else 1.0)
+    mixed: Array = channels + part * (light * ratio - channels)
     return mixed

@@ -16,12 +16,12 @@ from enhance_cli.methods.clode import HALO
 if TYPE_CHECKING:
     from enhance_cli.types import Array, Window
 
-BLOCK = 128
-"""Side of a block without its context: large enough that context is a quarter of it, small enough for the caches."""
+BLOCK = 256
+"""Side of a block without its context, which is an eighth more to compute; tiles of the stream hold whole blocks."""
 
-FAINT, PLAIN = 0.010, 0.030
-"""Added noise, as a share of white, below which nothing is removed and above which everything is: two and a half
-grey levels are hard to see, eight are not to be missed."""
+FAINT, PLAIN = 0.002, 0.008
+"""Added noise, as a share of white, below which nothing is removed and above which everything is: half a grey level
+cannot be seen, two are plain in a dark plane. Night photographs add 7 to 30 thousandths, clean ones under 4."""
 
 _PATCHES, _PATCH = 16, 16
 """Noise is judged on 16x16 patches of 16x16 pixels, spread over the picture."""
@@ -92,7 +92,7 @@ def noise_of(light: Array, window: Window, height: int, width: int, network: Cal
         down, inner_down = _places(block_top, window.top, rows, top, bottom)
         for block_left in range(left // BLOCK * BLOCK, right, BLOCK):
             across, inner_across = _places(block_left, window.left, columns, left, right)
-            image = np.ascontiguousarray(light[:, down[:, None], across[None, :]][None])
+            image = np.ascontiguousarray(light[:, down][:, :, across][None])
             found = network(image=image)["noise"][0]
             noise[:, inner_down.start - window.top : inner_down.stop - window.top,
                   inner_across.start - window.left : inner_across.stop - window.left] = found[
@@ -110,7 +110,9 @@ def _believed(start: int, count: int, length: int) -> tuple[int, int]:
     return (first, last) if first < last else (start, start)
 
 
-def _places(block: int, start: int, count: int, first: int, last: int) -> tuple[Array, slice]:
+def _places(block: int, start: int, count: int, first: int, last: int) -> tuple[slice | Array, slice]:
     """Where a block with its context reads in the window, borders repeated, and what of it is wanted."""
-    reads = np.clip(np.arange(block - HALO, block + BLOCK + HALO) - start, 0, count - 1)
+    begin, end = block - HALO - start, block + BLOCK + HALO - start
+    inside = begin >= 0 and end <= count  # a view; gathering by indices costs as much as the network
+    reads = slice(begin, end) if inside else np.clip(np.arange(begin, end), 0, count - 1)
     return reads, slice(max(block, first), min(block + BLOCK, last))

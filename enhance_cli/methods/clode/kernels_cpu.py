@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.luma import flat_rows
+from enhance_cli.methods.clode.curve import STEEPNESS
 from enhance_cli.methods.clode.solvers import LIGHT_STEPS, Derivative, Step
 
 Array = NDArray[Any]
 
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
+_STEEPNESS = np.float32(STEEPNESS)
 
 
 # --- the proxy ---------------------------------------------------------------------------------------------
@@ -312,11 +314,13 @@ def _curve_mixed(red, green, blue, room, codes, share):  # type: ignore[no-untyp
         common[x] = (one[x] + two[x] + three[x]) * third
     for c in range(4):
         _exp(room[c], codes[c])
-    rest = _ONE - share
+    steep = _STEEPNESS if share < _ONE else np.float32(1e9)
     for x in range(len(red)):
         r, g, b = red[x], green[x], blue[x]
         peak = max(r, max(g, b))
-        ratio = share * (common[x] / (_ONE - peak + peak * common[x]))
+        part = share * min(peak * steep, _ONE)
+        rest = _ONE - part
+        ratio = part * (common[x] / (_ONE - peak + peak * common[x]))
         lifted = r * one[x]
         red[x] = rest * (lifted / (_ONE - r + lifted)) + ratio * r
         lifted = g * two[x]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.methods.clode.curve import STEEPNESS
 from enhance_cli.methods.clode.solvers import Derivative, Step
 
 Array = NDArray[Any]
@@ -107,7 +108,8 @@ def render_light(
     peak = light.amax(dim=0)
     common = torch.exp(field.mean(dim=0))
     ratio = common / (1.0 - peak + peak * common)
-    return (1.0 - share) * channels + share * (light * ratio)
+    part = share * (peak * STEEPNESS).clamp(max=1.0) if share < 1.0 else 1.0
+    return (1.0 - part) * channels + part * (light * ratio)
 
 
 def store(light: Tensor, noise: Tensor, strength: float, out: Tensor) -> None:
