@@ -69,6 +69,13 @@ def test_unevenness_is_the_variance_inside_each_picture() -> None:
     assert losses.unevenness(shift).item() == pytest.approx(0.5)
 
 
+def test_channel_deviation_lets_all_channels_move_together() -> None:
+    shift = picture(2, 1, 4, 4).expand(2, 3, 4, 4).clone()
+    assert losses.channel_deviation(shift).item() == pytest.approx(0.0, abs=1e-7)
+    shift[:, 0] += 3.0
+    assert losses.channel_deviation(shift).item() == pytest.approx(2.0, rel=1e-4)
+
+
 def test_noise_removal_wants_the_noise_and_nothing_else() -> None:
     clean = torch.full((2, 3, 32, 32), 0.5)
     noise = 0.05 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))

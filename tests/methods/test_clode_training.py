@@ -210,7 +210,11 @@ def tiny() -> training.Recipe:
     estimator = replace(recipe.estimator_lite, schedule=schedule, batch=3, sides=(32,), steps=2)
     denoiser = replace(recipe.denoiser_lite, schedule=schedule, batch=2, side=32)
     return replace(
-        recipe, estimator_lite=estimator, estimator_full=estimator, denoiser_lite=denoiser, denoiser_full=denoiser
+        recipe,
+        estimator_lite=estimator,
+        estimator_full=replace(estimator, imitation=3),
+        denoiser_lite=denoiser,
+        denoiser_full=replace(denoiser, imitation=3),
     )
 
 
@@ -230,6 +234,14 @@ def test_all_four_networks_train_and_are_written(folder: Path, tmp_path: Path) -
     training.read_weights(denoiser, trained.exported["denoiser-full"].safetensors)
     for name, value in denoiser.state_dict().items():
         assert torch.equal(value, estimator.denoiser.state_dict()[name])  # g inside h, frozen
+
+
+def test_imitation_falls_to_nothing_where_the_rates_agree(folder: Path) -> None:
+    album = training.Album.read(folder, training.Recipe(), lambda sentence: None)
+    lite, other = fresh("estimator", "lite"), fresh("estimator", "full")
+    numbers = tiny().estimator_full
+    assert training.imitation_loss(lite, lite, album, numbers, 0, 0).item() == 0.0
+    assert training.imitation_loss(other, lite, album, numbers, 0, 0).item() > 0.0
 
 
 def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ def unevenness(shift: Tensor) -> Tensor:
     return shift.var(dim=(2, 3), correction=0).mean()
 
 
+def channel_deviation(shift: Tensor) -> Tensor:
+    """The variance of a logit shift between red, green and blue: what turns hues beyond the curve itself."""
+    return shift.var(dim=1, correction=0).mean()
+
+
 def noise_removal(noise_of: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """ZS-N2N: two half-size pictures of one noisy picture, each cleaned, are to agree with the other.
 

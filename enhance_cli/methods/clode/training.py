@@ -25,7 +25,7 @@ from enhance_cli.methods.clode import losses, network
 from enhance_cli.training import degradations, loop
 from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export, read_weights
+from enhance_cli.training.export import Exported, export, read_configuration, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
 
@@ -52,8 +52,8 @@ class Goal:
     arrival: float = 3.0
     """The paper's T."""
 
-    departure: float = 2.0
-    """Bright pictures are seldom more than two stops over, and a rate is at most 1."""
+    departure: float = 1.5
+    """Clipped lights do not move and the rate is at most 1: most bright pictures need all of it, up to T = -3."""
 
     least_up: float = 0.1
     """Logits per unit of time that a bright picture still brightens: at T = 3 it is hardly touched."""
@@ -64,8 +64,8 @@ class Goal:
     beyond: float = 0.2
     """Logits per unit of time after the target is reached: T = 4 is a little brighter, not white."""
 
-    fastest: float = 1.1
-    """The mean of a dark picture can follow its shift no faster: |S| <= T."""
+    fastest: float = 1.2
+    """A mean follows its shift no faster: |S| <= T."""
 
     def means(self, before: Tensor, time: float) -> Tensor:
         """The wanted mean luma at a time, of pictures with the given means at time 0."""
@@ -101,8 +101,13 @@ class EstimatorRecipe:
     colour: float = 0.0  # grey world: it turned blue skies mauve; the function stays for the ablation
     variation: float = 2.0  # METHODS 2.9
     unevenness: float = 0.02  # a shift without places or tones is hard to beat: each must earn its deviation
+    channels: float = 0.2  # the full network's three rates are free: without this they tint
     order: float = 10.0  # rarely active: the goal itself grows with time
-    two_tone: float = 2.0  # one of eight pictures is synthetic, see `two_tones`
+    two_tone: float = 2.0  # one picture of each batch is synthetic, see `two_tones`
+
+    imitation: int = 0
+    """Iterations at the start that copy the rates of the lite estimator, where there is one, at half the side: they
+    cost a tenth of a solve, and from random weights the paper's network needs thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,10 @@ class DenoiserRecipe:
     side: int = 80
     """Native pixels: noise must not be shrunk away."""
 
+    imitation: int = 0
+    """Iterations at the start that copy what the lite denoiser calls noise, where there is one: by ZS-N2N alone the
+    paper's g takes away half as many decibels in as many iterations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -121,14 +130,17 @@ class Recipe:
 
     denoiser_lite: DenoiserRecipe = field(
         default_factory=lambda: DenoiserRecipe(
-            loop.Schedule(iterations=1500, learning_rate=3e-3, averaging=0.995, validate_every=500)
+            loop.Schedule(iterations=1200, learning_rate=3e-3, averaging=0.995, validate_every=400)
         )
     )
     denoiser_full: DenoiserRecipe = field(
         default_factory=lambda: DenoiserRecipe(
-            loop.Schedule(iterations=600, learning_rate=1e-3, averaging=0.99, validate_every=300, checkpoint_every=100),
+            loop.Schedule(
+                iterations=2000, learning_rate=2e-3, averaging=0.995, validate_every=500, checkpoint_every=250
+            ),
             batch=4,
             side=64,
+            imitation=1500,
         )
     )
     estimator_lite: EstimatorRecipe = field(
@@ -138,10 +150,21 @@ class Recipe:
     )
     estimator_full: EstimatorRecipe = field(
         default_factory=lambda: EstimatorRecipe(
-            loop.Schedule(iterations=600, learning_rate=1e-3, averaging=0.98, validate_every=200, checkpoint_every=50),
+            loop.Schedule(
+                iterations=1200,
+                learning_rate=3e-3,
+                averaging=0.98,
+                journal_every=25,
+                validate_every=300,
+                checkpoint_every=50,
+            ),
             batch=4,
-            sides=(48, 64),
+            sides=(40, 48, 64),
             steps=3,
+            variation=5.0,  # it sees 8 % of a picture at once: without more pull it equalises neighbourhoods
+            unevenness=0.05,
+            two_tone=5.0,
+            imitation=1100,
         )
     )
 
@@ -155,6 +178,7 @@ class Recipe:
     """Share of good photographs: half darkened with noise, a quarter over-exposed, a quarter as they are."""
 
     parts: tuple[str, ...] = ("denoiser-lite", "denoiser-full", "estimator-lite", "estimator-full")
+    """In this order: the full networks learn from the lite ones first, if those are in the folder of the results."""
 
     read_side: int = 640
     """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
@@ -436,10 +460,32 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
         total = total + recipe.colour * losses.colour_constancy(real)
     total = total + recipe.local_exposure * losses.exposure(real, goal.means(before, end))
     total = total + recipe.variation * losses.variation(solution.rates)
+    total = total + recipe.channels * losses.channel_deviation(solution.shifts[-1])
     total = total + recipe.unevenness * losses.unevenness(solution.shifts[-1][:-1])
     ordered = [before, *means] if end > 0 else [*means[::-1], before]
     total = total + recipe.order * losses.brightness_order(ordered, step=0.002)
     return total + recipe.two_tone * losses.two_tone(solution.shifts[-1][-1:], bright)
+
+
+def imitation_loss(
+    estimator: nn.Module, teacher: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int
+) -> Tensor:
+    """How far the rates are from those of another estimator, each picture at a time and state of its own.
+
+    The states are not those of a solve, but near enough: pictures under one shift, of the size that the time allows.
+    """
+    device = next(estimator.parameters()).device
+    random = generator(seed, iteration)
+    count, side = 3 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
+    flat, _ = two_tones(random, side)
+    image = torch.cat([album.batch(random, count - 1, side), torch.from_numpy(flat)[None]]).to(device)
+    time = torch.from_numpy(random.uniform(-3.0, 5.0, count).astype(np.float32)).to(device)
+    speed = torch.from_numpy(random.uniform(0.0, 1.0, count).astype(np.float32)).to(device)
+    state = shifted(image, (time * speed)[:, None, None, None])
+    with torch.no_grad():
+        wanted = teacher(state, time)[0]
+    difference: Tensor = estimator(state, time)[0] - wanted
+    return 10.0 * difference.square().mean()
 
 
 def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Recipe, log: loop.Log) -> nn.Module:
@@ -453,9 +499,16 @@ def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Rec
         # g is trained by noise alone: here it would only blur what the estimator sees.
         module.denoiser.requires_grad_(False)
     module = module.to(options.device)
+    teacher = _teacher("estimator-lite", options) if numbers.imitation else None
+
+    def loss(iteration: int) -> Tensor:
+        if teacher is not None and iteration < numbers.imitation:
+            return imitation_loss(module, teacher, album, numbers, options.seed, iteration)
+        return estimator_loss(module, album, numbers, options.seed, iteration, options.device)
+
     return loop.train(
         module,
-        lambda iteration: estimator_loss(module, album, numbers, options.seed, iteration, options.device),
+        loss,
         _estimator_figures(album, recipe),
         _schedule(numbers.schedule, options),
         options.out / stem,
@@ -506,11 +559,25 @@ def brightened(image: Tensor) -> Tensor:
 
 
 def denoiser_loss(
-    denoiser: nn.Module, album: Album, recipe: DenoiserRecipe, seed: int, iteration: int, device: str = "cpu"
+    denoiser: nn.Module,
+    album: Album,
+    recipe: DenoiserRecipe,
+    seed: int,
+    iteration: int,
+    device: str = "cpu",
+    teacher: nn.Module | None = None,
 ) -> Tensor:
-    """ZS-N2N on pieces of brightened noisy photographs; a function of seed and number alone."""
+    """ZS-N2N on pieces of brightened noisy photographs, or the distance to a teacher's noise there.
+
+    A function of seed and number alone.
+    """
     random = generator(seed, iteration, 1)
     image = brightened(album.batch(random, recipe.batch, recipe.side, native=True).to(device))
+    if teacher is not None:
+        with torch.no_grad():
+            wanted = teacher(image)[0]
+        difference: Tensor = denoiser(image)[0] - wanted
+        return difference.square().mean()
     return losses.noise_removal(lambda picture: denoiser(picture)[0], image)
 
 
@@ -518,9 +585,15 @@ def _train_denoiser(stem: str, album: Album, options: TrainOptions, recipe: Reci
     kind = stem.split("-")[1]
     numbers = recipe.denoiser_lite if kind == "lite" else recipe.denoiser_full
     module = _fresh("denoiser", kind, options.seed).to(options.device)
+    teacher = _teacher("denoiser-lite", options) if numbers.imitation else None
+
+    def loss(iteration: int) -> Tensor:
+        guide = teacher if iteration < numbers.imitation else None
+        return denoiser_loss(module, album, numbers, options.seed, iteration, options.device, guide)
+
     return loop.train(
         module,
-        lambda iteration: denoiser_loss(module, album, numbers, options.seed, iteration, options.device),
+        loss,
         _denoiser_figures(album),
         _schedule(numbers.schedule, options),
         options.out / stem,
@@ -569,6 +642,16 @@ def _fresh(part: str, kind: str, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return network.build({"part": part, "kind": kind})
+
+
+def _teacher(stem: str, options: TrainOptions) -> nn.Module | None:
+    """A network that this run has exported before; None where it has not."""
+    path = options.out / f"{stem}.safetensors"
+    if not path.exists():
+        return None
+    module = network.build(read_configuration(path))
+    read_weights(module, path)
+    return module.to(options.device).eval()
 
 
 def _schedule(schedule: loop.Schedule, options: TrainOptions) -> loop.Schedule:
