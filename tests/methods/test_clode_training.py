@@ -12,7 +12,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from enhance_cli.errors import UsageError  # noqa: E402 - torch may be missing
+from safetensors.torch import load_file  # noqa: E402 - torch may be missing
+
+from enhance_cli.errors import UsageError  # noqa: E402
 from enhance_cli.methods.clode import HALO, network, training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
@@ -247,7 +249,6 @@ def test_imitation_falls_to_nothing_where_the_rates_agree(folder: Path) -> None:
 def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:
     recipe = replace(tiny(), parts=("estimator-lite",))
     whole = training.train(TrainOptions(folder, tmp_path / "whole"), recipe=recipe)
-    schedule = recipe.estimator_lite.schedule
     out = tmp_path / "parts"
     calls = 0
     honest = loop._save
@@ -267,5 +268,5 @@ def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(Stop):
             training.train(TrainOptions(folder, out), recipe=recipe)
     resumed = training.train(TrainOptions(folder, out, resume=True), recipe=recipe)
-    assert schedule.iterations == 6
-    assert resumed.exported["estimator-lite"].sha256 == whole.exported["estimator-lite"].sha256
+    first, second = (load_file(run.exported["estimator-lite"].safetensors) for run in (whole, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
