@@ -73,9 +73,7 @@ def _blurred(sums: Array, sigma: float, axes: tuple[int, ...]) -> Array:
         padding = [(radius, radius) if item == axis else (0, 0) for item in range(sums.ndim)]
         padded = np.pad(sums, padding)
         length = sums.shape[axis]
-        sums = sum(
-            tap * np.take(padded, np.arange(start, start + length), axis) for start, tap in enumerate(taps)
-        )
+        sums = sum(tap * np.take(padded, np.arange(start, start + length), axis) for start, tap in enumerate(taps))
     return sums
 
 
