@@ -140,7 +140,7 @@ class Recipe:
             ),
             batch=4,
             side=64,
-            imitation=1500,
+            imitation=1200,
         )
     )
     estimator_lite: EstimatorRecipe = field(
@@ -572,7 +572,10 @@ def denoiser_loss(
     A function of seed and number alone.
     """
     random = generator(seed, iteration, 1)
-    image = brightened(album.batch(random, recipe.batch, recipe.side, native=True).to(device))
+    image = brightened(album.batch(random, recipe.batch - 1, recipe.side, native=True))
+    # Flat tones under white noise, in every batch: in photographs they are rare, and seen at once where noise is left.
+    flat = two_tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
+    image = torch.cat([image, torch.from_numpy(flat.clip(0.0, 1.0).astype(np.float32))[None]]).to(device)
     if teacher is not None:
         with torch.no_grad():
             wanted = teacher(image)[0]
