@@ -39,10 +39,17 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("1x1", {"grid": (1, 1)}),
         ("8x8", {"grid": (8, 8)}),
     ],
+    "clode": [
+        *((f"{model} T=3", {"model": model}) for model in ("lite", "full")),
+        *((f"{model} auto", {"model": model, "time": "auto"}) for model in ("lite", "full")),
+        *((f"{model} best (sees the reference)", {"model": model, "time": "best"}) for model in ("lite", "full")),
+        ("lite T=3, all pixels", {"model": "lite", "proxy": "full"}),
+    ],
 }
 
 Picture = NDArray[Any]
-Enhance = Callable[[Picture], Picture]
+Enhance = Callable[..., Picture]
+"""From a picture, and `reference=` where the contender is one that sees it, to the output."""
 
 
 class Contender(NamedTuple):
@@ -51,6 +58,12 @@ class Contender(NamedTuple):
     label: str
     enhance: Enhance
     ours: bool
+    oracle: bool = False
+    """Whether it sees the reference."""
+
+    def output(self, picture: Picture, reference: Picture) -> Picture:
+        """The enhanced picture."""
+        return self.enhance(picture, reference=reference) if self.oracle else self.enhance(picture)
 
 
 class Figures(NamedTuple):
@@ -92,7 +105,10 @@ def contenders(methods: Iterable[str], extra_rows: Iterable[str]) -> list[Conten
     """The rows of our methods: all their settings, then the rows asked for by `--row`."""
     wanted = [(name, label, controls) for name in methods for label, controls in SETTINGS.get(name, [("", {})])]
     wanted += [_parse_row(row) for row in extra_rows]
-    return [Contender(f"{name} {label}".strip(), _ours(name, controls), True) for name, label, controls in wanted]
+    return [
+        Contender(f"{name} {label}".strip(), _ours(name, controls), True, controls.get("time") == "best")
+        for name, label, controls in wanted
+    ]
 
 
 def _parse_row(text: str) -> tuple[str, str, dict[str, Any]]:
@@ -114,7 +130,7 @@ def _ours(name: str, controls: dict[str, Any]) -> Enhance:
     import enhance_cli
 
     method = enhance_cli.open(name, threads=1)  # several pictures at once instead
-    return lambda picture: method.enhance(picture, **controls).array
+    return lambda picture, **more: method.enhance(picture, **controls, **more).array
 
 
 # --- measuring ---------------------------------------------------------------------------------------------
@@ -136,7 +152,7 @@ def measure_set(found: Sequence[Pair], rows: Sequence[Contender], pool: ThreadPo
 
     def measure(pair: Pair) -> list[Figures]:
         picture, reference = read_rgb(pair.input), read_rgb(pair.reference)
-        return [judge(row.enhance(picture), reference) for row in rows]
+        return [judge(row.output(picture, reference), reference) for row in rows]
 
     per_picture = list(pool.map(measure, found))
     columns = zip(*per_picture, strict=True)
@@ -153,7 +169,7 @@ def measure_harm(
 
     def measure(pair: Pair) -> list[tuple[float, float, float | None]]:
         picture = read_rgb(pair.input)
-        outputs = [row.enhance(picture) for row in rows]
+        outputs = [row.output(picture, picture) for row in rows]
         return [
             (
                 ssim(mean_matched(output, picture), picture),
@@ -181,7 +197,7 @@ def measure_two_tone(rows: Sequence[Contender]) -> dict[str, dict[str, float | N
     pictures = two_tone_pictures()
     flatness: dict[str, dict[str, float | None]] = {}
     for row in rows:
-        scores = [two_tone_flatness(tone.pixels, row.enhance(tone.pixels)) for tone in pictures]
+        scores = [two_tone_flatness(tone.pixels, row.output(tone.pixels, tone.pixels)) for tone in pictures]
         figures = {"median": statistics.median(scores), "worst": max(scores)}
         flatness[row.label] = {name: value if np.isfinite(value) else None for name, value in figures.items()}
     return flatness
@@ -255,7 +271,7 @@ def write_sheet(path: Path, found: Sequence[Pair], rows: Sequence[Contender], wi
     for line, pair in enumerate(chosen):
         top = LABEL + line * (CELL_HEIGHT + LABEL)
         picture, reference = read_rgb(pair.input), read_rgb(pair.reference)
-        cells = [(picture, pair.name)] + [(row.enhance(picture), "") for row in rows]
+        cells = [(picture, pair.name)] + [(row.output(picture, reference), "") for row in rows]
         cells += [(reference, pair.reference.stem)] if with_reference else []
         for column, (pixels, caption) in enumerate(cells):
             left = column * CELL_WIDTH

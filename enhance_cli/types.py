@@ -72,6 +72,9 @@ class Image:
 
     metadata: Metadata = field(default_factory=Metadata)
 
+    companions: Mapping[str, Image] = field(default_factory=dict)
+    """Other pictures that the controls named for this one, such as a reference (see `Controls.companions`)."""
+
     @property
     def height(self) -> int:
         """Rows of the picture."""
@@ -143,6 +146,22 @@ class Controls:
     def knobs(cls) -> dict[str, Knob]:
         """Field name to its `Knob`, in order of declaration."""
         return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
+
+    def variants(self) -> tuple[tuple[str, Controls], ...]:
+        """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
+
+        One picture with no ending, unless a method's controls say otherwise. The endings are known before any
+        picture is read, so that outputs can be named.
+        """
+        return (("", self),)
+
+    def companions(self, source: str) -> Mapping[str, Path]:
+        """Files that belong to a picture under these controls, by what they are; read for `estimate` to see.
+
+        Raises:
+            UsageError: there is none, or no telling which.
+        """
+        return {}
 
     def to_json(self) -> dict[str, Any]:
         """The controls as the report writes them."""
@@ -302,6 +321,14 @@ class Enhancer(Protocol):
         ...
 
 
+class VariantEnhancer(Enhancer, Protocol):
+    """An Enhancer whose controls may ask for several pictures of one photograph."""
+
+    def estimate_variants(self, image: Image, controls: Any) -> list[Any]:
+        """One Plan for each of `controls.variants()`, in order, from one look at the picture."""
+        ...
+
+
 # --- the stream --------------------------------------------------------------------------------------------
 
 
@@ -312,6 +339,11 @@ class Job:
     index: int
     source: Path | None
     target: Path | None
+
+    def target_with(self, ending: str) -> Path:
+        """The target of a variant: `<stem><ending>.<suffix>`."""
+        assert self.target is not None
+        return self.target.with_name(f"{self.target.stem}{ending}{self.target.suffix}") if ending else self.target
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ HOMES = {
     # The doctor must see a real session, and an export is compared with what will run it.
     "onnxruntime": ("engines/cpu.py", "cli/doctor.py", "training/export.py"),
     "onnx": ("training/export.py",),
+    "scipy": ("methods/*/kernels_cpu.py",),
+    "torchdiffeq": ("methods/*/kernels_cuda.py",),
     "typer": ("cli/*",),
     "rich": ("cli/console.py",),
     "tqdm": ("cli/console.py",),
@@ -45,7 +47,7 @@ HOMES = {
     "PIL": ("imaging/raster.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
-LAZY_ONLY = {"onnxruntime", "onnx", "rich", "tqdm"}
+LAZY_ONLY = {"onnxruntime", "onnx", "rich", "scipy", "torchdiffeq", "tqdm"}
 
 
 class Import(NamedTuple):

@@ -136,7 +136,7 @@ def default_text(default: Any, spec: Knob) -> str:
     if default is None or isinstance(default, bool):
         return ""
     if isinstance(default, tuple):
-        text = "x".join(str(part) for part in default)
+        text = "x".join(f"{part:g}" for part in default)
     elif spec.metavar == "SIZE":
         text = f"{default // 10**6}M"
     else:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.cli.console import Console, summary_text
+from enhance_cli.cli.console import Console, Progress, summary_text
 from enhance_cli.errors import ExitCode, OutputError, UsageError
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.scan import REPORT_NAME, STDIO, Scan, existing_targets, scan
@@ -32,13 +32,14 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
         recursive=options.recursive,
         format=options.format,
         beside=[name for name in method.illustrations if getattr(controls, name)],
+        endings=_endings(controls),
     )
     for remark in found.remarks:
         console.say(remark)
     _check_destinations(found, options)
-    jobs, skipped = _settle_existing(found, options)
+    jobs, skipped = _settle_existing(found, options, _endings(controls))
     if options.dry_run:
-        return _dry_run(jobs, skipped, console)
+        return _dry_run(jobs, skipped, _endings(controls), console)
     if not jobs and not skipped:
         if console.json:
             console.data(_summary([], 0.0, "none", None, ExitCode.OK))
@@ -84,39 +85,35 @@ def _stream(
     report = open_report(options.report, found.folder, REPORT_NAME)
 
     # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
-    def work(job: Job, admit: Admission) -> Outcome:
-        outcome = process(job, recipe, coding, admit, put_in_place=write)
-        report.append(outcome.report)
-        return outcome
+    def work(job: Job, admit: Admission) -> list[Outcome]:
+        finished = []
+        for outcome in process(job, recipe, coding, admit, put_in_place=write):
+            report.append(outcome.report)
+            finished.append(outcome)
+        return finished
 
-    def failed(job: Job, error: Exception) -> Outcome:
+    def failed(job: Job, error: Exception) -> list[Outcome]:
         line = recipe.line(
             STDIO if job.source is None else str(job.source),
             None if job.target is None else str(job.target),
             error=error,
         )
         report.append(line)
-        return Outcome(job, "failed", line, error=error)
+        return [Outcome(job, "failed", line, error=error)]
 
     outcomes: list[Outcome] = []
     started = time.monotonic()
     with report:
         for job in skipped:
-            line = recipe.line(str(job.source), str(job.target), skipped=True)
-            report.append(line)
-            outcomes.append(Outcome(job, "skipped", line))
-        with console.progress(len(jobs)) as progress:
-            for outcome in parallel(jobs, work, failed, workers=workers, budget=ByteBudget(options.memory)):
-                outcomes.append(outcome)
-                progress.advance(outcome)
-                if outcome.error is not None:
-                    progress.above(f"enhance: {outcome.report['error']['message']}")
-                    if console.debug:
-                        console.error("where it failed:", outcome.error)
-                    if isinstance(outcome.error, OutputError):
-                        raise outcome.error  # a disk that is full or gone stays so for the next photograph
-                elif console.verbose:
-                    progress.above(_line_for_people(outcome))
+            for ending in _endings(controls):
+                line = recipe.line(str(job.source), str(job.target_with(ending)), skipped=True)
+                report.append(line)
+                outcomes.append(Outcome(job, "skipped", line))
+        with console.progress(len(jobs) * len(controls.variants())) as progress:
+            for finished in parallel(jobs, work, failed, workers=workers, budget=ByteBudget(options.memory)):
+                for outcome in finished:
+                    outcomes.append(outcome)
+                    _tell(outcome, progress, console)
         seconds = time.monotonic() - started
         code = _exit_code(outcomes)
         where = None if options.report == "none" else STDIO if options.report == STDIO else report.path
@@ -127,6 +124,23 @@ def _stream(
     if found.folder is not None or console.verbose:
         console.say(summary_text(summary))
     return code
+
+
+def _tell(outcome: Outcome, progress: Progress, console: Console) -> None:
+    """Show one photograph's end.
+
+    Raises:
+        OutputError: it could not be written: a disk that is full or gone stays so for the next photograph.
+    """
+    progress.advance(outcome)
+    if outcome.error is not None:
+        progress.above(f"enhance: {outcome.report['error']['message']}")
+        if console.debug:
+            console.error("where it failed:", outcome.error)
+        if isinstance(outcome.error, OutputError):
+            raise outcome.error
+    elif console.verbose:
+        progress.above(_line_for_people(outcome))
 
 
 # --- before any work ---------------------------------------------------------------------------------------
@@ -142,18 +156,22 @@ def _check_destinations(found: Scan, options: RunOptions) -> None:
         raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
 
 
-def _settle_existing(found: Scan, options: RunOptions) -> tuple[list[Job], list[Job]]:
+def _endings(controls: Controls) -> tuple[str, ...]:
+    return tuple(ending for ending, _ in controls.variants())
+
+
+def _settle_existing(found: Scan, options: RunOptions, endings: tuple[str, ...]) -> tuple[list[Job], list[Job]]:
     """Split jobs into those to do and those to skip; refuse to replace pictures that are not ours."""
     if options.overwrite:
         return found.jobs, []
     if options.skip_existing:
-        skipped = existing_targets(found.jobs, lambda target: False)
-        held = {job.index for job in skipped}
+        held = {job.index for job in found.jobs if job.target and all(job.target_with(e).exists() for e in endings)}
+        skipped = [job for job in found.jobs if job.index in held]
         return [job for job in found.jobs if job.index not in held], skipped
     ours = _recorded_outputs(found, options)
-    strangers = existing_targets(found.jobs, lambda target: str(target.absolute()) in ours)
+    strangers = existing_targets(found.jobs, lambda target: str(target.absolute()) in ours, endings)
     if strangers:
-        first = ", ".join(str(job.target) for job in strangers[:5])
+        first = ", ".join(map(str, strangers[:5]))
         more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
         raise UsageError(
             f"There already: {first}{more}, and no report says that enhance wrote "
@@ -170,14 +188,19 @@ def _recorded_outputs(found: Scan, options: RunOptions) -> set[str]:
     return outputs_on_record(Path(options.report) if options.report else found.folder / REPORT_NAME)
 
 
-def _dry_run(jobs: list[Job], skipped: list[Job], console: Console) -> ExitCode:
-    for job in jobs:
-        console.say(f"would enhance {job.source or STDIO} -> {job.target or STDIO}")
+def _dry_run(jobs: list[Job], skipped: list[Job], endings: tuple[str, ...], console: Console) -> ExitCode:
+    planned = [
+        (str(job.source or STDIO), str(job.target_with(ending)) if job.target else STDIO)
+        for job in jobs
+        for ending in endings
+    ]
+    for source, output in planned:
+        console.say(f"would enhance {source} -> {output}")
     for job in skipped:
         console.say(f"would skip {job.source}: {job.target} exists")
     console.say(f"{len(jobs)} to enhance, {len(skipped)} to skip; nothing was done (--dry-run).")
     if console.json:
-        rows = [{"source": str(job.source or STDIO), "output": str(job.target or STDIO)} for job in jobs]
+        rows = [{"source": source, "output": output} for source, output in planned]
         console.data({"schema": "enhance-plan/1", "jobs": rows, "skipped": len(skipped)})
     return ExitCode.OK
 

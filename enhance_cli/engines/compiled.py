@@ -60,7 +60,7 @@ def _sources() -> str:
     a change to one of those would go on running as it was: every state gets a folder of its own.
     """
     package = Path(__file__).parents[1]
-    files = [package / "imaging" / "luma.py", *sorted(package.glob("methods/*/kernels_cpu.py"))]
+    files = [*sorted(package.glob("imaging/*.py")), *sorted(package.glob("methods/*/kernels_cpu.py"))]
     states = "".join(f"{path.name}{path.stat().st_size}{path.stat().st_mtime_ns}" for path in files)
     return hashlib.blake2s(states.encode(), digest_size=6).hexdigest()
 

@@ -61,7 +61,7 @@ class CudaEngine:
         """Open a network of the method, verified; takes and returns numpy arrays, as on the CPU.
 
         The weights carry the sizes of their network; `network.build` makes one of them, and `network.OUTPUTS`
-        names what its `forward` returns.
+        names what its `forward` returns, unless the network itself does, in `outputs`.
 
         Raises:
             WeightsError: missing, altered, or not loadable.
@@ -76,10 +76,12 @@ class CudaEngine:
         except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
 
+        names = getattr(module, "outputs", None) or room.OUTPUTS
+
         def run(**inputs: Array) -> dict[str, Array]:
             with torch.inference_mode():
                 outputs = module(**{name: self.upload(value) for name, value in inputs.items()})
-            return {name: self.download(value) for name, value in zip(room.OUTPUTS, outputs, strict=True)}
+            return {name: self.download(value) for name, value in zip(names, outputs, strict=True)}
 
         return run, found
 

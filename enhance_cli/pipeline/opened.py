@@ -11,7 +11,7 @@ from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.pipeline.photograph import Recipe, read
+from enhance_cli.pipeline.photograph import Enhanced, Recipe, read
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image
 
@@ -84,6 +84,14 @@ class Opened:
         recipe = self._recipe(amount, controls)
         return self._one(recipe, _as_image(picture))
 
+    def enhance_variants(self, picture: Any, *, amount: float = 1.0, **controls: Any) -> list[Result]:
+        """Every picture that the controls ask for, such as one for each time of clode's `time=(1, 2, 3)`.
+
+        `enhance` returns the first of them; arguments are as there.
+        """
+        recipe, image = self._recipe(amount, controls), _as_image(picture)
+        return [self._result(recipe, image, enhanced) for enhanced in recipe.enhance_variants(image)]
+
     def enhance_many(
         self,
         paths: Iterable[str | Path],
@@ -135,7 +143,9 @@ class Opened:
         return Recipe(self._engine, self._enhancer, made, amount)
 
     def _one(self, recipe: Recipe, image: Image) -> Result:
-        enhanced = recipe.enhance(image)
+        return self._result(recipe, image, recipe.enhance(image))
+
+    def _result(self, recipe: Recipe, image: Image, enhanced: Enhanced) -> Result:
         notes = (*image.metadata.notes, *enhanced.plan.notes)
         line = recipe.line(image.metadata.source, None, enhanced=enhanced, notes=notes, ms=enhanced.ms)
         return Result(enhanced.image, line, enhanced.plan)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from enhance_cli.errors import EnhanceError, MissingSource, UnreadableSource
 from enhance_cli.imaging import atomic, codecs, colour
 from enhance_cli.imaging.tiles import Tile, tiles
 from enhance_cli.pipeline.report import report_line
 from enhance_cli.pipeline.scan import STDIO, illustration_paths
-from enhance_cli.types import Enhancer, Image, Job, Outcome, Window
+from enhance_cli.types import Enhancer, Image, Job, Outcome, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -39,6 +39,11 @@ class Enhanced:
     exposure: dict[str, dict[str, float]]
     illustrations: Mapping[str, Array]
     ms: dict[str, float]
+    ending: str = ""
+    """Of the output's name: which of the pictures that the controls ask for this is."""
+
+    controls: Any = None
+    """The controls of this one."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +71,34 @@ class Recipe:
             image: any layout; it is converted to what the method takes and back.
             reuse: the caller gives up `image.pixels`, so a method without halo may render in place.
         """
+        return next(self.enhance_variants(image, reuse=reuse))
+
+    def enhance_variants(self, image: Image, *, reuse: bool = False) -> Iterator[Enhanced]:
+        """Every picture that the controls ask for of one photograph, from one estimate; arguments as for `enhance`."""
         grey = image.chroma is None and image.pixels.ndim == 2
         working = image if self.reads_planes else colour.to_rgb(image)
+        variants = self.controls.variants()
         ms: dict[str, float] = {}
         with _timed(ms, "estimate"):
             before = exposure_of(working)
-            plan = self.enhancer.estimate(working, self.controls)
-        illustrations = self.enhancer.illustrations(image, plan, self.controls)
-        with _timed(ms, "render"):
-            rendered = self._render(working, plan, reuse=reuse or working.pixels is not image.pixels)
-            if grey and rendered.ndim == 3:
-                rendered = colour.grey_like(rendered)
-            result = working.replace(
-                pixels=rendered,
-                metadata=image.metadata,
-            )
-            after = exposure_of(result)
-        return Enhanced(result, plan, {"before": before, "after": after}, illustrations, ms)
+            for name, path in self.controls.companions(image.metadata.source).items():
+                companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
+                working = working.replace(companions={**working.companions, name: companion})
+            if len(variants) == 1:
+                plans = [self.enhancer.estimate(working, self.controls)]
+            else:
+                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
+        for (ending, controls), plan in zip(variants, plans, strict=True):
+            illustrations = self.enhancer.illustrations(image, plan, controls)
+            with _timed(ms, "render"):
+                last = plan is plans[-1]
+                rendered = self._render(working, plan, reuse=last and (reuse or working.pixels is not image.pixels))
+                if grey and rendered.ndim == 3:
+                    rendered = colour.grey_like(rendered)
+                result = working.replace(pixels=rendered, metadata=image.metadata, companions={})
+                after = exposure_of(result)
+            yield Enhanced(result, plan, {"before": before, "after": after}, illustrations, dict(ms), ending, controls)
+            ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
 
     def _render(self, image: Image, plan: Any, *, reuse: bool) -> Array:
         import numpy as np
@@ -127,7 +143,7 @@ class Recipe:
             output=output,
             status="failed" if error else "skipped" if skipped else "done",
             method=self.enhancer.method.name,
-            controls={**self.controls.to_json(), "amount": self.amount},
+            controls={**(enhanced.controls if enhanced else self.controls).to_json(), "amount": self.amount},
             error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
             weights=self.weights,
             device=self.engine.device,
@@ -222,8 +238,8 @@ def read(source: Path | None) -> bytes:
 
 def process(
     job: Job, recipe: Recipe, coding: Coding, admit: Callable[[int], None], *, put_in_place: Callable[..., None]
-) -> Outcome:
-    """Enhance one file into another.
+) -> Iterator[Outcome]:
+    """Enhance one file into another, or into several where the controls ask for that; yields each when it is there.
 
     Args:
         job: the file and its target; `job.target` None hands the bytes to `put_in_place` with path None.
@@ -247,20 +263,27 @@ def process(
     ms["decode"] = (time.perf_counter() - started) * 1e3
     written_format = coding.format_for(job, image)
     del data
-    enhanced = recipe.enhance(image, reuse=True)
-    ms.update(enhanced.ms)
-    with _timed(ms, "encode"):
-        coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
-        if job.target is not None:
-            for path, picture in zip(
-                illustration_paths(job.target, enhanced.illustrations), enhanced.illustrations.values(), strict=True
-            ):
-                put_in_place(path, codecs.encode(Image(picture), "png")[0])
-        put_in_place(job.target, coded)
-    notes = (*image.metadata.notes, *_name_note(job.source, image, written_format), *enhanced.plan.notes, *coding_notes)
-    output = STDIO if job.target is None else str(job.target)
-    line = recipe.line(source, output, enhanced=enhanced, notes=notes, ms=ms)
-    return Outcome(job, "done", line, megapixels=image.height * image.width / 1e6)
+    for enhanced in recipe.enhance_variants(image, reuse=True):
+        ms.update(enhanced.ms)
+        target = None if job.target is None else job.target_with(enhanced.ending)
+        with _timed(ms, "encode"):
+            coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
+            if target is not None:
+                for path, picture in zip(
+                    illustration_paths(target, enhanced.illustrations), enhanced.illustrations.values(), strict=True
+                ):
+                    put_in_place(path, codecs.encode(Image(picture), "png")[0])
+            put_in_place(target, coded)
+        notes = (
+            *image.metadata.notes,
+            *_name_note(job.source, image, written_format),
+            *enhanced.plan.notes,
+            *coding_notes,
+        )
+        output = STDIO if target is None else str(target)
+        line = recipe.line(source, output, enhanced=enhanced, notes=notes, ms=ms)
+        yield Outcome(job, "done", line, megapixels=image.height * image.width / 1e6)
+        ms["decode"] = 0.0  # once, for the first of them
 
 
 _BYTES_PER_PIXEL = 6

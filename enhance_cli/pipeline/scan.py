@@ -46,6 +46,7 @@ def scan(
     recursive: bool = False,
     format: str | None = None,
     beside: Sequence[str] = (),
+    endings: Sequence[str] = ("",),
 ) -> Scan:
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
@@ -54,6 +55,7 @@ def scan(
         recursive: whether folders are read with their subfolders.
         format: the format that outputs are written in; None keeps each source's name.
         beside: names of the illustrations that will be written as `<stem>_<name>.png`, for the clash check.
+        endings: of the names of the pictures that are written for each source (see `Controls.variants`).
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
@@ -72,6 +74,8 @@ def scan(
     found = list(_find(inputs, folder if single_file is None else None, recursive, remarks))
     if output == STDIO and beside:
         raise UsageError(f"--{beside[0]} writes a picture beside the output, and - is no file; name one.")
+    if output == STDIO and len(endings) > 1:
+        raise UsageError(f"stdout takes one picture, and {len(endings)} are asked of each; give a folder as OUTPUT.")
     if output == STDIO and len(found) > 1:
         raise UsageError(f"stdout takes one picture, and there are {len(found)}; give a folder as OUTPUT.")
     if single_file is not None and len(found) > 1:
@@ -88,7 +92,7 @@ def scan(
         else:
             target = Path(output) / _renamed(item.relative, format)
         jobs.append(Job(index, item.source, target))
-    _refuse_clashes(jobs, beside)
+    _refuse_clashes(jobs, beside, endings)
     return Scan(jobs, folder, single_file is not None, remarks)
 
 
@@ -215,27 +219,29 @@ def _pictures(count: int) -> str:
 # --- clashes -----------------------------------------------------------------------------------------------
 
 
-def _refuse_clashes(jobs: Iterable[Job], beside: Sequence[str]) -> None:
+def _refuse_clashes(jobs: Iterable[Job], beside: Sequence[str], endings: Sequence[str]) -> None:
     """No output may be another's, or a source. Names equal but for case clash too: some file systems think so."""
     owners: dict[str, Job] = {}
     for job in jobs:
         if job.target is None:
             continue
-        for path in (job.target, *illustration_paths(job.target, beside)):
-            key = str(path).casefold()
-            if key in owners:
-                raise UsageError(
-                    f"{owners[key].source} and {job.source} would both be written to {path}; "
-                    "give them different names or run them apart."
-                )
-            owners[key] = job
-        if job.source is not None and _same_file(job.source, job.target):
-            raise UsageError(f"{job.target} would replace its own source; give another folder as OUTPUT.")
+        for target in [job.target_with(ending) for ending in endings]:
+            for path in (target, *illustration_paths(target, beside)):
+                key = str(path).casefold()
+                if key in owners:
+                    raise UsageError(
+                        f"{owners[key].source} and {job.source} would both be written to {path}; "
+                        "give them different names or run them apart."
+                    )
+                owners[key] = job
+            if job.source is not None and _same_file(job.source, target):
+                raise UsageError(f"{target} would replace its own source; give another folder as OUTPUT.")
     sources = {os.path.abspath(job.source): job for job in jobs if job.source is not None}  # noqa: PTH100
     for job in jobs:
-        other = None if job.target is None else sources.get(os.path.abspath(job.target))  # noqa: PTH100
-        if other is not None:
-            raise UsageError(f"{job.source} would be written over the source {other.source}; give another OUTPUT.")
+        for target in [] if job.target is None else [job.target_with(ending) for ending in endings]:
+            other = sources.get(os.path.abspath(target))  # noqa: PTH100
+            if other is not None:
+                raise UsageError(f"{job.source} would be written over the source {other.source}; give another OUTPUT.")
 
 
 def illustration_paths(target: Path, names: Iterable[str]) -> Iterator[Path]:
@@ -251,6 +257,9 @@ def _same_file(source: Path, target: Path) -> bool:
         return False
 
 
-def existing_targets(jobs: Iterable[Job], written_by_us: Callable[[Path], bool]) -> list[Job]:
-    """Jobs whose output is there already and was not written by an earlier run."""
-    return [job for job in jobs if job.target is not None and job.target.exists() and not written_by_us(job.target)]
+def existing_targets(
+    jobs: Iterable[Job], written_by_us: Callable[[Path], bool], endings: Sequence[str] = ("",)
+) -> list[Path]:
+    """Outputs that are there already and were not written by an earlier run."""
+    targets = [job.target_with(ending) for job in jobs if job.target is not None for ending in endings]
+    return [target for target in targets if target.exists() and not written_by_us(target)]

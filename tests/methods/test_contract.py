@@ -108,6 +108,8 @@ def test_both_engines_agree_to_a_grey_level(enhancer):
     twin = methods.open_enhancer(enhancer.method, CudaEngine("cpu"))
     for samples in (picture(120, 170), picture(77, 91, np.uint16), picture(64, 80, channels=1)):
         controls = enhancer.method.controls()
+        if samples.ndim == 2 and not enhancer.reads_planes(controls):
+            continue
         one = enhancer.render(Window(samples, 0, 0), enhancer.estimate(Image(samples), controls))
         two = twin.render(Window(samples, 0, 0), twin.estimate(Image(samples), controls))
         level = 257 if samples.dtype == np.uint16 else 1

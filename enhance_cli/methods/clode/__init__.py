@@ -1,0 +1,202 @@
+"""CLODE: low-light enhancement as a neural ODE, whose time is the exposure that the user turns.
+
+This file holds only what `--help` needs: the controls and the declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from enhance_cli.errors import UsageError
+from enhance_cli.types import Controls, Method, knob
+
+HALO = 8
+"""Pixels of context around a window: no denoiser looks further."""
+
+LOWEST_TIME, HIGHEST_TIME = -3.0, 6.0
+"""What `--time` takes: the networks are bounded, so nothing breaks beyond what they were trained for."""
+
+TRAINED_TIMES = (-1.5, 5.0)
+"""What the networks have seen in training; a note is made outside."""
+
+Times = tuple[float, ...] | Literal["auto", "best"]
+
+
+def parse_time(value: Any) -> Times:
+    """Read `3`, `1,2,3,4`, `auto` or `best`; or take a number or a sequence of numbers."""
+    if isinstance(value, str) and value.strip().lower() in ("auto", "best"):
+        return "auto" if value.strip().lower() == "auto" else "best"
+    try:
+        parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
+        times = tuple(float(part) for part in parts)
+    except (ValueError, TypeError):
+        raise ValueError(f"a time is a number, a list such as 1,2,3, auto or best, not {value!r}.") from None
+    if not times or not all(LOWEST_TIME <= time <= HIGHEST_TIME for time in times):  # also refuses NaN
+        raise ValueError(f"times lie between {LOWEST_TIME:g} and {HIGHEST_TIME:g}, not {value!r}.")
+    if len(set(times)) != len(times):
+        raise ValueError(f"{value!r} names a time twice.")
+    return times
+
+
+def _report_time(times: Times) -> Any:
+    return times if isinstance(times, str) else times[0] if len(times) == 1 else list(times)
+
+
+def parse_strength(value: Any) -> float | Literal["auto"]:
+    """Read `auto` or a share from 0 to 1."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return "auto"
+    try:
+        strength = float(value)
+    except (ValueError, TypeError):
+        strength = math.nan
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"it is auto or a number from 0 to 1, not {value!r}.")
+    return strength
+
+
+def parse_proxy(value: Any) -> str:
+    """Read a size as text or number; the choices are checked by the knob."""
+    return str(value).strip().lower()
+
+
+@dataclass(frozen=True)
+class References:
+    """Pictures that `--time best` may look at: a folder of files by stem, or one array from Python."""
+
+    path: str
+    by_stem: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pixels: Any = None
+
+    @classmethod
+    def parse(cls, value: Any) -> References:
+        """List a folder; or take a picture as an array."""
+        if isinstance(value, References):
+            return value
+        if not isinstance(value, str | Path):
+            return cls("", pixels=value)
+        found: dict[str, list[str]] = {}
+        try:
+            entries = sorted(Path(value).iterdir())
+        except NotADirectoryError:
+            raise ValueError(f"{value} is a file; give a folder of references.") from None
+        except OSError as error:
+            raise ValueError(f"the folder {value} cannot be read: {error.strerror}.") from None
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_file():
+                found.setdefault(entry.stem, []).append(str(entry))
+        if not found:
+            raise ValueError(f"{value} holds no files.")
+        return cls(str(value), {stem: tuple(paths) for stem, paths in found.items()})
+
+    def for_source(self, source: str) -> str:
+        """The path of the reference with the stem of a picture.
+
+        Raises:
+            ValueError: there is none, or there are several.
+        """
+        stem = Path(source).stem
+        paths = self.by_stem.get(stem, ())
+        if len(paths) != 1:
+            several = f"several: {', '.join(Path(path).name for path in paths)}" if paths else "no picture"
+            raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
+        return paths[0]
+
+
+@dataclass(frozen=True)
+class ClodeControls(Controls):
+    """The knobs of `clode`."""
+
+    time: Times = knob(
+        (3.0,),
+        "Exposure time, -3 to 6: above 0 brighter, below 0 darker, 0 leaves the light alone. A list such as 1,2,3 "
+        "writes a picture for each, as <name>_t<T>; auto finds the time that reaches --target; best finds the "
+        "time that comes nearest to --reference.",
+        parse=parse_time,
+        metavar="T|T,T,...|auto|best",
+        report=_report_time,
+    )
+    target: float = knob(0.5, "Mean luma that --time auto aims at.", minimum=0.05, maximum=0.95)
+    dead_band: float = knob(
+        0.08,
+        "With --time auto, pictures whose mean luma is this near to the target keep their light.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    reference: References | None = knob(
+        None,
+        "A folder with a picture of the same name, any suffix, for every input; for --time best.",
+        parse=References.parse,
+        metavar="DIR",
+        report=lambda references: references.path,
+    )
+    denoise: float | Literal["auto"] = knob(
+        "auto",
+        "Share of the estimated noise that is removed, 0 to 1; auto: by how much noise the gain would make visible.",
+        parse=parse_strength,
+        metavar="auto|SHARE",
+    )
+    model: Literal["auto", "full", "lite"] = knob(
+        "auto",
+        "The networks: full is the paper's; lite is made for CPUs; auto is full on CUDA.",
+        choices=("auto", "full", "lite"),
+    )
+    proxy: str = knob(
+        "256",
+        "Long side of the picture that the networks look at; full: all pixels, as in the paper, slow.",
+        parse=parse_proxy,
+        choices=("256", "384", "512", "full"),
+    )
+    colour: Literal["channel", "ratio", "blend"] = knob(
+        "blend",
+        "How the curve meets colour: in each channel, as one ratio for all three, or a blend of both.",
+        choices=("channel", "ratio", "blend"),
+    )
+    solver: str = knob(
+        "logit-heun",
+        "Solver of the equation: three of ours that work on logits, and the paper's kind on light itself.",
+        choices=("logit-heun", "logit-rk4", "logit-euler", "dopri5", "rk4", "midpoint", "euler"),
+    )
+    steps: int = knob(
+        6, "Steps of a fixed-step solver for three units of time: its step is 3/STEPS.", minimum=1, maximum=1000
+    )
+    tol: float = knob(1e-5, "Tolerance of dopri5, absolute and relative.", minimum=1e-9, maximum=0.1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time == "best" and self.reference is None:
+            raise UsageError("--time best needs --reference, a folder with a picture of the same name for every input.")
+        if self.time != "best" and self.reference is not None:
+            raise UsageError("--reference is for --time best alone.")
+
+    def companions(self, source: str) -> Mapping[str, Path]:
+        """The reference of this picture."""
+        if self.reference is None or self.reference.pixels is not None:
+            return {}
+        try:
+            return {"reference": Path(self.reference.for_source(source))}
+        except ValueError as error:
+            raise UsageError(f"--reference: {error}") from None
+
+    def variants(self) -> tuple[tuple[str, Controls], ...]:
+        """A list of times makes a picture for each."""
+        if isinstance(self.time, str) or len(self.time) == 1:
+            return super().variants()
+        return tuple((f"_t{time:g}", dataclasses.replace(self, time=(time,))) for time in self.time)
+
+
+METHOD = Method(
+    name="clode",
+    summary="Exposure as a continuous knob: a neural ODE brightens or darkens, for as long as --time says.",
+    paper="CLODE: continuous exposure learning for low-light image enhancement using neural ODEs",
+    controls=ClodeControls,
+    enhancer="enhance_cli.methods.clode.enhancer:Clode",
+    channels="rgb",
+    halo=HALO,
+    weights=("estimator-full", "estimator-lite", "denoiser-full", "denoiser-lite"),
+)

@@ -1,0 +1,334 @@
+"""CLODE as estimate and render: the equation is solved on a proxy, its shift is applied to every pixel."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from enhance_cli.errors import UsageError
+from enhance_cli.imaging import bilateral_grid, colour
+from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME, METHOD, TRAINED_TIMES, ClodeControls
+from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma
+from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
+from enhance_cli.methods.clode.solvers import Point, Rate, between, solve
+from enhance_cli.types import Image, Method, Plan, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.types import Array
+
+CELL, BINS, SIGMA, ROUNDS = 12.0, 24, 0.7, 2
+"""Pixels of the proxy to a cell of the bilateral grid, its cells of tone, the blur in cells, and corrections: the
+best of those compared in docs/clode.md."""
+
+_STANDSTILL = 0.01
+"""`--time auto` stops where mean luma moves less than this in a unit of time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClodePlan(Plan):
+    """Everything that `render` needs, and everything the report says."""
+
+    method: ClassVar[str] = METHOD.name
+
+    height: int
+    width: int
+    grid: Array
+    """rows×columns×bins×3 float32: the shift over place and root of luma; empty where there is none."""
+
+    shift: Array
+    """3×height×width float32 where the networks saw every pixel; else empty."""
+
+    colour: str
+    strength: float
+    """Share of the estimated noise that `render` removes."""
+
+    added_noise: float
+    """What the shift would add to the picture's noise, as a share of white."""
+
+    model: str
+    time: float
+    solver: str
+    evaluations: int
+    steps: int
+    proxy: tuple[int, int]
+    trajectory: Array
+    """n×2: time and mean luma of the proxy."""
+
+    gain_stops: tuple[float | None, float | None, float | None]
+    """Mean gain of linear light in dark, mid and bright parts of the input."""
+
+
+@dataclass(slots=True)
+class _Course:
+    """One solve of one proxy: what was seen on its way."""
+
+    light: Array
+    share: float
+    rate: Rate
+    run: Callable[[Rate, Array, Sequence[float]], Iterator[Point]]
+    seen: dict[float, float]
+    """Mean luma by time."""
+
+    def brightness(self, shift: Array) -> float:
+        return float(luma(coloured(self.light, shift, self.share)).mean())
+
+    def points(self, times: Sequence[float]) -> Iterator[Point]:
+        for point in self.run(self.rate, self.light, times):
+            self.seen[round(point.time, 6)] = self.brightness(point.shift)
+            yield point
+
+    @property
+    def start(self) -> Point:
+        return Point(0.0, np.zeros_like(self.light), 0)
+
+
+class Clode:
+    """`clode` on one engine."""
+
+    method: Method = METHOD
+
+    def __init__(self, engine: Engine) -> None:
+        """Choose the kernels; networks are loaded when controls first need them."""
+        self._engine = engine
+        self._kernels: Any = engine.kernels(METHOD)
+        self._lock = threading.Lock()
+        self._networks: dict[str, Any] = {}
+
+    def _model(self, controls: ClodeControls) -> str:
+        if controls.model != "auto":
+            return controls.model
+        return "full" if self._engine.device.startswith("cuda") else "lite"
+
+    def _network(self, stem: str) -> Any:
+        """A network and its weights, loaded once."""
+        with self._lock:
+            if stem not in self._networks:
+                self._networks[stem] = self._engine.network(METHOD, stem)
+            return self._networks[stem]
+
+    def prepare(self, controls: ClodeControls) -> Mapping[str, str] | None:
+        """Load the estimator, and the denoiser unless it is turned off."""
+        model = self._model(controls)
+        if controls.denoise != 0.0:
+            self._network(f"denoiser-{model}")
+        return self._network(f"estimator-{model}")[1].report()  # type: ignore[no-any-return]
+
+    def reads_planes(self, controls: ClodeControls) -> bool:
+        """The curve needs all three channels."""
+        return False
+
+    # --- estimate ------------------------------------------------------------------------------------------
+
+    def estimate(self, image: Image, controls: ClodeControls) -> ClodePlan:
+        """Solve on the proxy to the time asked for, or found.
+
+        Raises:
+            UsageError: the reference is missing, or shaped differently.
+        """
+        return self.estimate_variants(image, controls)[0]
+
+    def estimate_variants(self, image: Image, controls: ClodeControls) -> list[ClodePlan]:
+        """A plan for every time that the controls name, from one solve."""
+        course = self._course(image, controls)
+        if controls.time == "auto":
+            chosen, notes = [self._reach(course, controls)], self._auto_notes(course, controls)
+        elif controls.time == "best":
+            chosen, notes = [self._match(course, image, controls)], ()
+        else:
+            chosen, notes = self._visit(course, controls.time, controls), ()
+        return [self._plan(image, controls, course, point, notes) for point in chosen]
+
+    def _course(self, image: Image, controls: ClodeControls) -> _Course:
+        light = self._proxy(image, controls.proxy)
+        length = 3.0 / controls.steps
+
+        def run(rate: Rate, light: Array, times: Sequence[float]) -> Iterator[Point]:
+            options: dict[str, Any] = {"solver": controls.solver, "length": length, "tol": controls.tol}
+            return solve(rate, light, times, kernels=self._kernels, **options)
+
+        rate = Rate(self._network(f"estimator-{self._model(controls)}")[0])
+        course = _Course(light, RATIO_SHARE[controls.colour], rate, run, {})
+        course.seen[0.0] = float(luma(light).mean())
+        return course
+
+    def _proxy(self, image: Image, size: str) -> Array:
+        height, width = image.height, image.width
+        longest = max(height, width)
+        if size != "full" and longest > int(size):
+            scale = int(size) / longest
+            height, width = max(1, round(height * scale)), max(1, round(width * scale))
+        engine = self._engine
+        return engine.download(self._kernels.proxy(engine.upload(image.pixels), height, width))
+
+    def _visit(self, course: _Course, times: Sequence[float], controls: ClodeControls) -> list[Point]:
+        """The points at some times, in their order, by one walk up and one down."""
+        found = {0.0: course.start}
+        for sign in (1.0, -1.0):
+            wanted = sorted((time for time in times if time * sign > 0), key=abs)
+            if wanted:
+                stops = sorted({*wanted, *_stops(wanted[-1], controls)}, key=abs)
+                found.update({point.time: point for point in course.points(stops) if point.time in wanted})
+        return [found[time] for time in times]
+
+    def _reach(self, course: _Course, controls: ClodeControls) -> Point:
+        """`--time auto`: the point whose mean luma is the target's, or the last one before light stands still."""
+        before = course.seen[0.0]
+        if abs(before - controls.target) <= controls.dead_band:
+            return course.start
+        sign = 1.0 if before < controls.target else -1.0
+        previous, level = course.start, before
+        for point in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
+            now = course.seen[round(point.time, 6)]
+            if (now - controls.target) * sign >= 0:
+                return self._bisect(course, previous, point, controls.target, sign)
+            if (now - level) * sign < _STANDSTILL * abs(point.time - previous.time):
+                break
+            previous, level = point, now
+        return previous
+
+    def _bisect(self, course: _Course, low: Point, high: Point, target: float, sign: float) -> Point:
+        start, end = low.time, high.time
+        for _ in range(12):
+            middle = 0.5 * (start + end)
+            short = (course.brightness(between(low, high, middle)) - target) * sign < 0
+            start, end = (middle, end) if short else (start, middle)
+        time = round(0.5 * (start + end), 4)
+        point = Point(time, between(low, high, time), high.steps)
+        course.seen[time] = course.brightness(point.shift)
+        return point
+
+    def _auto_notes(self, course: _Course, controls: ClodeControls) -> tuple[str, ...]:
+        reached = min(course.seen.values(), key=lambda level: abs(level - controls.target))
+        if abs(reached - controls.target) <= max(controls.dead_band, 0.005):
+            return ()
+        return (f"mean luma reaches {reached:.2f}, not the target of {controls.target:g}",)
+
+    def _match(self, course: _Course, image: Image, controls: ClodeControls) -> Point:
+        """`--time best`: the point nearest to the reference in mean squared error, on the proxy."""
+        given = controls.reference.pixels if controls.reference is not None else None
+        reference = image.companions["reference"] if given is None else colour.to_rgb(colour.from_array(given))
+        goal = self._proxy(reference, str(max(course.light.shape[1:])))
+        if goal.shape != course.light.shape:
+            raise UsageError(
+                f"--reference: the reference of {image.metadata.source or 'the picture'} is "
+                f"{reference.width}x{reference.height}, shaped differently from {image.width}x{image.height}."
+            )
+
+        def error(shift: Array) -> float:
+            return float(np.square(coloured(course.light, shift, course.share) - goal).mean())
+
+        best, least = course.start, error(course.start.shift)
+        for sign in (1.0, -1.0):
+            low = course.start
+            for high in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
+                for share in (0.25, 0.5, 0.75, 1.0):
+                    time = low.time + share * (high.time - low.time)
+                    shift = between(low, high, time)
+                    now = error(shift)
+                    if now < least:
+                        best, least = Point(round(time, 4), shift, high.steps), now
+                low = high
+        course.seen[best.time] = course.brightness(best.shift)
+        return best
+
+    def _plan(
+        self, image: Image, controls: ClodeControls, course: _Course, point: Point, notes: tuple[str, ...]
+    ) -> ClodePlan:
+        height, width = course.light.shape[1:]
+        grid, shift = np.empty((0, 0, 0, 3), np.float32), np.empty((3, 0, 0), np.float32)
+        if point.time != 0.0 and (height, width) == (image.height, image.width):
+            shift = np.ascontiguousarray(point.shift, np.float32)
+        elif point.time != 0.0:
+            rows, columns = bilateral_grid.cells(height, width, CELL)
+            values = np.moveaxis(point.shift, 0, 2)
+            grid = bilateral_grid.fit(guide(course.light), values, rows, columns, BINS, SIGMA, ROUNDS)
+        noise = visible_noise(image.pixels, point.shift)
+        lowest, highest = TRAINED_TIMES
+        if not lowest <= point.time <= highest:
+            notes = (*notes, f"the networks were trained for times from {lowest:g} to {highest:g}, not {point.time:g}")
+        return ClodePlan(
+            height=image.height,
+            width=image.width,
+            grid=grid,
+            shift=shift,
+            colour=controls.colour,
+            strength=strength_for(noise) if controls.denoise == "auto" else float(controls.denoise),
+            added_noise=noise,
+            model=self._model(controls),
+            time=point.time,
+            solver=controls.solver,
+            evaluations=course.rate.evaluations,
+            steps=point.steps,
+            proxy=(height, width),
+            trajectory=np.array(sorted(course.seen.items()), np.float64),
+            gain_stops=_gain_stops(course, point.shift),
+            notes=notes,
+        )
+
+    # --- render --------------------------------------------------------------------------------------------
+
+    def render(self, window: Window, plan: ClodePlan, out: Array | None = None) -> Array:
+        """Apply the curve, then take out noise; bit-equal for any window that has its halo."""
+        kernels, engine = self._kernels, self._engine
+        out = np.empty_like(window.pixels) if out is None else out
+        if plan.time == 0.0 and plan.strength == 0.0:
+            out[...] = window.pixels
+            return out
+        on_cpu = engine.device == "cpu"
+        place = (RATIO_SHARE[plan.colour], plan.height, plan.width, window.top, window.left)
+        arguments = [engine.upload(array) for array in (window.pixels, plan.grid, plan.shift)]
+        if plan.strength == 0.0:
+            rendered = kernels.render(*arguments, *place, out=out if on_cpu else None)
+        else:
+            light = kernels.render_light(*arguments, *place)
+            network = self._network(f"denoiser-{plan.model}")[0]
+            noise = noise_of(engine.download(light), window, plan.height, plan.width, network)
+            rendered = out if on_cpu else arguments[0].clone()
+            kernels.store(light, engine.upload(noise), plan.strength, rendered)
+        if not on_cpu:
+            out[...] = engine.download(rendered)
+        return out
+
+    def describe(self, plan: ClodePlan) -> dict[str, Any]:
+        """The time used, what the solve cost, and what it did to the light."""
+        return {
+            "time": plan.time,
+            "solver": plan.solver,
+            "evaluations": plan.evaluations,
+            "steps": plan.steps,
+            "proxy": list(plan.proxy),
+            "model": plan.model,
+            "trajectory": [[round(float(time), 4), round(float(mean), 5)] for time, mean in plan.trajectory],
+            "gain_stops": dict(zip(("dark", "mid", "bright"), plan.gain_stops, strict=True)),
+            "denoise": plan.strength,
+            "added_noise": round(plan.added_noise, 5),
+        }
+
+    def illustrations(self, image: Image, plan: ClodePlan, controls: ClodeControls) -> Mapping[str, Array]:
+        """None."""
+        return {}
+
+
+def _stops(end: float, controls: ClodeControls) -> list[float]:
+    """Times to look at on the way to `end`, and that: the whole steps of a fixed-step solver, for dopri5 quarters."""
+    length = math.copysign(0.25 if controls.solver == "dopri5" else 3.0 / controls.steps, end)
+    stops = [round(length * n, 9) for n in range(1, math.floor(end / length + 1e-6) + 1)]
+    return stops if stops and abs(stops[-1] - end) < 1e-6 else [*stops, end]
+
+
+def _gain_stops(course: _Course, shift: Array) -> tuple[float | None, float | None, float | None]:
+    """Mean gain of linear light (encoded luma to the power 2.2) in stops, by the luma of the input: below a quarter,
+    to three quarters, above; None where the picture has no such part.
+    """
+    before = np.maximum(luma(course.light), 1e-3)
+    after = np.maximum(luma(coloured(course.light, shift, course.share)), 1e-3)
+    gain = 2.2 * np.log2(after / before)
+    parts = (before < 0.25, (before >= 0.25) & (before < 0.75), before >= 0.75)
+    dark, mid, bright = (round(float(gain[part].mean()), 3) if part.any() else None for part in parts)
+    return dark, mid, bright

@@ -1,0 +1,347 @@
+"""The pixel work of clode on numpy arrays: the proxy, and the curve sliced and applied in one pass.
+
+The same functions as `kernels_cuda.py`, equal to one grey level. A row of pixels goes through three loops over
+buffers that fit the first cache: to light and tone, which the compiler turns into vectors; the look-ups of the
+grid, scalar by nature, in a grid row blended beforehand so that a pixel needs four nodes, not eight; and the
+curve, vectors again, with an exponential of its own because a call of the library's would break them.
+
+Every pixel's place in the grid is a function of its place in the whole picture, so rendering a window equals the
+same part of rendering the whole, bit for bit.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.engines.compiled import kernel
+from enhance_cli.errors import UsageError
+from enhance_cli.imaging.luma import flat_rows
+from enhance_cli.methods.clode.curve import STEEPNESS
+from enhance_cli.methods.clode.solvers import LIGHT_STEPS, Derivative, Step
+
+Array = NDArray[Any]
+
+_ONE = np.float32(1.0)
+_HALF = np.float32(0.5)
+_STEEPNESS = np.float32(STEEPNESS)
+
+
+# --- the proxy ---------------------------------------------------------------------------------------------
+
+
+def proxy(pixels: Array, height: int, width: int) -> Array:
+    """Area means of an H×W×3 picture as light: float32 3×height×width in 0..1.
+
+    Bins are whole pixels, `floor(i * H / height)` to `ceil((i + 1) * H / height)`, as in adaptive average pooling.
+    """
+    line, stride = flat_rows(pixels)
+    out = np.empty((3, height, width), np.float32)
+    _area_means(line, stride, pixels.shape[0], pixels.shape[1], float(np.iinfo(pixels.dtype).max), out)
+    return out
+
+
+@kernel
+def _area_means(line, stride, rows, columns, white, out):  # type: ignore[no-untyped-def]
+    _, height, width = out.shape
+    sums = np.empty(3 * columns, np.uint32)
+    for i in range(height):
+        top = i * rows // height
+        bottom = -(-(i + 1) * rows // height)
+        sums[:] = 0
+        for y in range(top, bottom):
+            row = line[y * stride : y * stride + 3 * columns]
+            for x in range(len(sums)):
+                sums[x] += row[x]
+        for j in range(width):
+            left = j * columns // width
+            right = -(-(j + 1) * columns // width)
+            scale = 1.0 / (white * ((bottom - top) * (right - left)))
+            red = np.uint64(0)
+            green = np.uint64(0)
+            blue = np.uint64(0)
+            for x in range(left, right):
+                red += sums[3 * x]
+                green += sums[3 * x + 1]
+                blue += sums[3 * x + 2]
+            out[0, i, j] = np.float64(red) * scale
+            out[1, i, j] = np.float64(green) * scale
+            out[2, i, j] = np.float64(blue) * scale
+
+
+# --- solvers of others -------------------------------------------------------------------------------------
+
+
+def step_on_light(solver: str) -> Step:
+    """A fixed step of `euler`, `midpoint` or `rk4`."""
+    return LIGHT_STEPS[solver]
+
+
+def adaptive(
+    derivative: Derivative, start: Array, times: Sequence[float], tol: float
+) -> Iterator[tuple[float, Array, int]]:
+    """Dormand-Prince 4(5) of SciPy: (time, state, steps so far) at each of the times, between steps by its quartic."""
+    if sys.modules.get("scipy.linalg.cython_blas", sys) is None:
+        del sys.modules["scipy.linalg.cython_blas"]  # the command line keeps Numba from loading it; SciPy needs it
+    try:
+        from scipy.integrate import RK45
+    except ImportError:
+        raise UsageError("--solver dopri5 needs SciPy, which is not installed here; choose another solver.") from None
+
+    def flat(time: float, state: Array) -> Array:
+        return derivative(time, state).ravel()  # type: ignore[no-any-return]
+
+    course = RK45(flat, 0.0, start.ravel(), np.inf if times[0] > 0 else -np.inf, rtol=tol, atol=tol)
+    steps = 0
+    for wanted in times:
+        while abs(course.t) < abs(wanted):
+            course.step()
+            steps += 1
+        yield wanted, course.dense_output()(wanted), steps
+
+
+# --- rendering ---------------------------------------------------------------------------------------------
+
+
+def render(
+    pixels: Array,
+    grid: Array,
+    shift: Array,
+    share: float,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Slice the shift and apply the curve to a window, rounded once, half up.
+
+    Args:
+        pixels: h×w×3 uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` picture.
+        grid: float32 rows×columns×bins×3, the field of shifts over place and root of luma; empty for no shift.
+        shift: float32 3×H×W, used instead of the grid where it is not empty: the shift of every pixel.
+        share: of the common ratio in the colours (see `curve.coloured`).
+        height: rows of the whole picture.
+        width: columns of the whole picture.
+        top: first row of the window.
+        left: first column of the window.
+        out: h×w×3 of the dtype of `pixels` to write into; may be `pixels` itself.
+
+    Returns:
+        `out`, or a new array like it.
+    """
+    out = np.empty(pixels.shape, pixels.dtype) if out is None else out
+    line, stride = flat_rows(pixels)
+    target, target_stride = flat_rows(out, writable=True)
+    white = float(np.iinfo(pixels.dtype).max)
+    _render_codes(
+        *(line, stride, target, target_stride, white, pixels.shape[0], pixels.shape[1]),
+        *_field(grid, shift, height, width, top, left, pixels.shape),
+        np.float32(share),
+    )
+    return out
+
+
+def render_light(
+    pixels: Array, grid: Array, shift: Array, share: float, height: int, width: int, top: int = 0, left: int = 0
+) -> Array:
+    """As `render`, before rounding: float32 3×h×w in 0..1, for the denoiser."""
+    line, stride = flat_rows(pixels)
+    out = np.empty((3, *pixels.shape[:2]), np.float32)
+    _render_planes(
+        *(line, stride, out, float(np.iinfo(pixels.dtype).max)),
+        *_field(grid, shift, height, width, top, left, pixels.shape),
+        np.float32(share),
+    )
+    return out
+
+
+def store(light: Array, noise: Array, strength: float, out: Array) -> None:
+    """Light minus its noise, clipped and rounded half up, into h×w×3 codes; `light` and `noise` are 3×h×w."""
+    _store(light, noise, np.float32(strength), float(np.iinfo(out.dtype).max), out)
+
+
+def _field(
+    grid: Array, shift: Array, height: int, width: int, top: int, left: int, shape: tuple[int, ...]
+) -> tuple[Any, ...]:
+    rows, columns = shape[:2]
+    if top < 0 or left < 0 or top + rows > height or left + columns > width:
+        raise ValueError(f"the window {rows}x{columns} at ({top}, {left}) reaches out of {height}x{width}")
+    if shift.size:
+        if shift.shape != (3, height, width):
+            raise ValueError(f"shifts of {shift.shape} for a picture of {height}x{width}")
+    elif grid.ndim != 4 or grid.shape[3] != 3 or (grid.size and min(grid.shape) < 2):
+        raise ValueError(f"a grid of {grid.shape} has no cells")
+    return grid, shift, height, width, top, left
+
+
+@kernel
+def _render_codes(  # type: ignore[no-untyped-def]
+    line, stride, target, target_stride, white, rows, columns, grid, shift, height, width, top, left, share
+):
+    light = np.empty((3, columns), np.float32)
+    room = np.empty((4, columns), np.float32)
+    codes = np.empty((4, columns), np.int32)
+    blended = np.empty(grid.shape[1:], np.float32)
+    full = np.float32(white)
+    for y in range(rows):
+        row = line[y * stride : y * stride + 3 * columns]
+        _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
+        to = target[y * target_stride : y * target_stride + 3 * columns]
+        red, green, blue = light[0], light[1], light[2]
+        for x in range(columns):
+            to[3 * x] = np.int32(red[x] * full + _HALF)
+            to[3 * x + 1] = np.int32(green[x] * full + _HALF)
+            to[3 * x + 2] = np.int32(blue[x] * full + _HALF)
+
+
+@kernel
+def _render_planes(line, stride, out, white, grid, shift, height, width, top, left, share):  # type: ignore[no-untyped-def]
+    _, rows, columns = out.shape
+    light = np.empty((3, columns), np.float32)
+    room = np.empty((4, columns), np.float32)
+    codes = np.empty((4, columns), np.int32)
+    blended = np.empty(grid.shape[1:], np.float32)
+    full = np.float32(white)
+    for y in range(rows):
+        row = line[y * stride : y * stride + 3 * columns]
+        _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
+        out[:, y] = light
+
+
+@kernel
+def _store(light, noise, strength, white, out):  # type: ignore[no-untyped-def]
+    _, height, width = light.shape
+    full = np.float32(white)
+    for y in range(height):
+        for c in range(3):
+            clean = light[c, y]
+            grain = noise[c, y]
+            row = out[y]
+            for x in range(width):
+                value = min(max(clean[x] - strength * grain[x], np.float32(0.0)), _ONE)
+                row[x, c] = np.int32(value * full + _HALF)
+
+
+@kernel
+def _curve_row(row, white, grid, shift, height, width, y, left, share, light, room, codes, blended):  # type: ignore[no-untyped-def]
+    """One row of samples to `light`, curved; `room` and `codes` are buffers, `blended` one row of the grid."""
+    columns = light.shape[1]
+    red, green, blue = light[0], light[1], light[2]
+    up = room[3]
+    scale = _ONE / white
+    bins = np.float32(grid.shape[2] - 1)
+    for x in range(columns):
+        r = np.float32(row[3 * x])
+        g = np.float32(row[3 * x + 1])
+        b = np.float32(row[3 * x + 2])
+        red[x] = r / white
+        green[x] = g / white
+        blue[x] = b / white
+        tone = (np.float32(0.299) * r + np.float32(0.587) * g + np.float32(0.114) * b) * scale
+        up[x] = min(np.sqrt(tone), _ONE) * bins
+    if shift.size > 0:
+        for c in range(3):
+            source = shift[c, y]
+            to = room[c]
+            for x in range(columns):
+                to[x] = source[left + x]
+    elif grid.size == 0:
+        return
+    else:
+        _slice_row(grid, height, width, y, left, up, room, codes, blended)
+    if share > np.float32(0.0):
+        _curve_mixed(red, green, blue, room, codes, share)
+    else:
+        for c in range(3):
+            _exp(room[c], codes[c])
+            values = light[c]
+            gains = room[c]
+            for x in range(columns):
+                bright = values[x] * gains[x]
+                values[x] = bright / (_ONE - values[x] + bright)
+
+
+@kernel
+def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type: ignore[no-untyped-def]
+    rows, columns, bins = grid.shape[0] - 1, grid.shape[1] - 1, grid.shape[2] - 1
+    at_row = (y + 0.5) * rows / height
+    i = min(int(at_row), rows - 1)
+    down = np.float32(at_row - i)
+    above = grid[i].ravel()
+    below = grid[i + 1].ravel()
+    near = blended.ravel()
+    for i in range(len(near)):
+        near[i] = above[i] + down * (below[i] - above[i])
+    stride = 3 * (bins + 1)
+    nodes = codes[0]
+    right = codes[1].view(np.float32)
+    for x in range(len(up)):
+        at_column = np.float64(left + x + 0.5) * columns / width
+        j = min(np.int32(at_column), np.int32(columns - 1))
+        right[x] = np.float32(at_column - j)
+        tone = min(np.int32(up[x]), np.int32(bins - 1))
+        up[x] -= np.float32(tone)
+        nodes[x] = j * np.int32(stride) + np.int32(3) * tone
+    one, two, three = room[0], room[1], room[2]
+    for x in range(len(up)):
+        n = np.uint64(nodes[x])
+        m = np.uint64(n + np.uint64(stride))
+        u = up[x]
+        v = right[x]
+        a = near[n] + u * (near[n + np.uint64(3)] - near[n])
+        b = near[m] + u * (near[m + np.uint64(3)] - near[m])
+        one[x] = a + v * (b - a)
+        a = near[n + np.uint64(1)] + u * (near[n + np.uint64(4)] - near[n + np.uint64(1)])
+        b = near[m + np.uint64(1)] + u * (near[m + np.uint64(4)] - near[m + np.uint64(1)])
+        two[x] = a + v * (b - a)
+        a = near[n + np.uint64(2)] + u * (near[n + np.uint64(5)] - near[n + np.uint64(2)])
+        b = near[m + np.uint64(2)] + u * (near[m + np.uint64(5)] - near[m + np.uint64(2)])
+        three[x] = a + v * (b - a)
+
+
+@kernel
+def _curve_mixed(red, green, blue, room, codes, share):  # type: ignore[no-untyped-def]
+    """The curve by channel, mixed with a common ratio at the largest channel (`curve.coloured`)."""
+    common = room[3]
+    third = np.float32(1.0 / 3.0)
+    one, two, three = room[0], room[1], room[2]
+    for x in range(len(red)):
+        common[x] = (one[x] + two[x] + three[x]) * third
+    for c in range(4):
+        _exp(room[c], codes[c])
+    steep = _STEEPNESS if share < _ONE else np.float32(1e9)
+    for x in range(len(red)):
+        r, g, b = red[x], green[x], blue[x]
+        peak = max(r, max(g, b))
+        part = share * min(peak * steep, _ONE)
+        rest = _ONE - part
+        ratio = part * (common[x] / (_ONE - peak + peak * common[x]))
+        lifted = r * one[x]
+        red[x] = rest * (lifted / (_ONE - r + lifted)) + ratio * r
+        lifted = g * two[x]
+        green[x] = rest * (lifted / (_ONE - g + lifted)) + ratio * g
+        lifted = b * three[x]
+        blue[x] = rest * (lifted / (_ONE - b + lifted)) + ratio * b
+
+
+@kernel
+def _exp(values, whole):  # type: ignore[no-untyped-def]
+    """e**value in place, to 3e-6 of it and exactly 1 at 0: two to the whole part by bits, the rest by Taylor."""
+    powers = whole.view(np.float32)
+    for x in range(len(values)):
+        exponent = values[x] * np.float32(1.4426950408889634)
+        nearest = np.floor(exponent + _HALF)
+        whole[x] = (np.int32(nearest) + np.int32(127)) << np.int32(23)
+        values[x] = exponent - nearest
+    for x in range(len(values)):
+        part = values[x]
+        power = np.float32(0.0013333558) * part + np.float32(0.009618129)
+        power = power * part + np.float32(0.05550411)
+        power = power * part + np.float32(0.24022651)
+        power = power * part + np.float32(0.6931472)
+        values[x] = (power * part + _ONE) * powers[x]

@@ -1,0 +1,162 @@
+"""From the network's rate to the logit shift S(t): six fixed-step solvers, and the door to an adaptive one.
+
+Solvers work on one of two states. On *logits* the state is S itself, dS/dt = a(I(S), t), and light is had from it
+in closed form: no step can leave 0..1 and errors are a tenth. On *light*, as the paper does it, the state is I,
+dI/dt = a I (1 - I), and S is read off at the end. The logit solvers are ours; of the others the adaptive one is a
+library's (SciPy's on the CPU, torchdiffeq's beside torch), and the fixed steps are torchdiffeq's beside torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from enhance_cli.methods.clode.curve import shifted
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+Derivative = Callable[[float, Any], Any]
+"""d state / dt at (time, state)."""
+
+Step = Callable[[Derivative, float, float, Any], Any]
+"""The state after a step: (derivative, time, length, state)."""
+
+_EDGE = 1e-3
+"""Solvers on light start this far from 0 and 1, where light does not move and S could not be read off."""
+
+_LEAST_SIDE = 16
+"""Proxies are padded to this many pixels a side: the networks' convolutions reflect at the border."""
+
+
+class Point(NamedTuple):
+    """Where a solve has come to."""
+
+    time: float
+    shift: Array
+    """3×h×w float32."""
+
+    steps: int
+
+
+class Rate:
+    """The network as a function a(I, t) of 3×h×w light, and the count of its evaluations."""
+
+    def __init__(self, network: Callable[..., dict[str, Array]]) -> None:
+        """Take what an engine opened: `image` 1×3×h×w and `time` 1 to `rate` 1×3×h×w."""
+        self._network = network
+        self.evaluations = 0
+
+    def __call__(self, light: Array, time: float) -> Array:
+        """The rate, 3×h×w float32."""
+        self.evaluations += 1
+        _, height, width = light.shape
+        rows, columns = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
+        if rows or columns:
+            light = np.pad(light, ((0, 0), (0, rows), (0, columns)), mode="edge")
+        image = np.ascontiguousarray(light[None], np.float32)
+        rate: Array = self._network(image=image, time=np.array([time], np.float32))["rate"]
+        return rate[0, :, :height, :width]
+
+
+def euler(derivative: Derivative, time: float, length: float, state: Any) -> Any:
+    """One evaluation, first order."""
+    return state + length * derivative(time, state)
+
+
+def heun(derivative: Derivative, time: float, length: float, state: Any) -> Any:
+    """Two evaluations, second order: the mean of the slopes at both ends."""
+    slope = derivative(time, state)
+    return state + 0.5 * length * (slope + derivative(time + length, state + length * slope))
+
+
+def midpoint(derivative: Derivative, time: float, length: float, state: Any) -> Any:
+    """Two evaluations, second order: the slope half way."""
+    half = 0.5 * length
+    return state + length * derivative(time + half, state + half * derivative(time, state))
+
+
+def rk4(derivative: Derivative, time: float, length: float, state: Any) -> Any:
+    """Four evaluations, fourth order (Kutta's 3/8 rule, which torchdiffeq has too)."""
+    third = length / 3.0
+    one = derivative(time, state)
+    two = derivative(time + third, state + third * one)
+    three = derivative(time + 2.0 * third, state + length * (two - one / 3.0))
+    four = derivative(time + length, state + length * (one - two + three))
+    return state + length * 0.125 * (one + 3.0 * (two + three) + four)
+
+
+LOGIT_STEPS: dict[str, Step] = {"logit-euler": euler, "logit-heun": heun, "logit-rk4": rk4}
+LIGHT_STEPS: dict[str, Step] = {"euler": euler, "midpoint": midpoint, "rk4": rk4}
+SOLVERS = (*LOGIT_STEPS, *LIGHT_STEPS, "dopri5")
+
+
+def solve(
+    rate: Rate, light: Array, times: Sequence[float], *, solver: str, length: float, tol: float, kernels: Any
+) -> Iterator[Point]:
+    """The shift at each of some times, lazily: who stops asking stops the solve.
+
+    A fixed-step solver goes on in whole steps whatever is asked; a time between two of them is reached by a
+    shorter step on the side. So a time's result does not depend on which others were asked for.
+
+    Args:
+        rate: the network.
+        light: 3×h×w float32 in 0..1.
+        times: all above 0 or all below, in the order of their distance from 0.
+        solver: one of `SOLVERS`.
+        length: of a fixed step, above 0.
+        tol: of the adaptive solver, absolute and relative.
+        kernels: the engine's: `step_on_light(solver)` and `adaptive(...)`.
+    """
+    if solver in LOGIT_STEPS:
+
+        def on_logits(time: float, shift: Array) -> Array:
+            return rate(shifted(light, shift), time)
+
+        yield from _march(LOGIT_STEPS[solver], on_logits, np.zeros_like(light), times, length)
+        return
+
+    start = np.clip(light, np.float32(_EDGE), np.float32(1.0 - _EDGE))
+
+    def on_light(time: float, state: Array) -> Array:
+        state = np.asarray(state, np.float32).reshape(light.shape)
+        return rate(state, time) * state * (1.0 - state)
+
+    if solver == "dopri5":
+        points = kernels.adaptive(on_light, start, times, tol)
+    else:
+        points = _march(kernels.step_on_light(solver), on_light, start, times, length)
+    before = _logit(start)
+    for time, state, steps in points:
+        yield Point(time, _logit(np.asarray(state, np.float32).reshape(light.shape)) - before, steps)
+
+
+def _march(step: Step, derivative: Derivative, state: Any, times: Sequence[float], length: float) -> Iterator[Point]:
+    done = 0
+    for wanted in times:
+        forward = length if wanted > 0 else -length
+        whole = int(wanted / forward + 1e-6)
+        while done < whole:
+            state = step(derivative, done * forward, forward, state)
+            done += 1
+        left = wanted - done * forward
+        if abs(left) < 1e-6 * length:
+            yield Point(wanted, state, done)
+        else:
+            yield Point(wanted, step(derivative, done * forward, left, state), done + 1)
+
+
+def _logit(light: Array) -> Array:
+    """log(I / (1 - I)); a first-order step may have left 0..1, which no S could reach."""
+    inside = np.clip(light, np.float32(1e-6), np.float32(1.0 - 1e-6))
+    odds: Array = np.log(inside) - np.log1p(-inside)
+    return odds
+
+
+def between(one: Point, two: Point, time: float) -> Array:
+    """The shift at a time between two points: S is smooth, and a line is within a quarter of a grey level."""
+    share = np.float32((time - one.time) / (two.time - one.time))
+    shift: Array = one.shift + share * (two.shift - one.shift)
+    return shift

@@ -1,0 +1,671 @@
+"""How CLODE's networks are trained: pictures without references, the solver, the losses, a reason per number.
+
+The denoisers learn from single noisy pictures, brightened as they will be when they are used (ZS-N2N). The
+estimators learn what exposure to reach at each time: the equation is solved in logits from 0 to a random time,
+and every step on the way is judged, so that time means something everywhere. The loop, the degradations and the
+export are those of `enhance_cli.training`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from enhance_cli.methods.clode import losses, network
+from enhance_cli.training import degradations, loop
+from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.degradations import generator
+from enhance_cli.training.export import Exported, export, read_configuration, read_weights
+from enhance_cli.training.options import TrainOptions
+from enhance_cli.training.sheet import write_sheet
+
+Codes = NDArray[np.uint8]
+Picture = NDArray[np.float32]
+
+HELD_OUT_EVERY = 8
+"""Of the dark pictures, stacks and clean photographs, in order of name, the last of every eight validates."""
+
+OUTPUT = {"estimator": "rate", "denoiser": "noise"}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Which mean luma a picture is to have at each time: the meaning of the knob.
+
+    In logits of the mean: a dark picture gets to `target` at time `arrival` on a straight line, a bright one at
+    `-departure`; where the way is short or leads elsewhere, the least speeds keep the knob alive.
+    """
+
+    target: float = 0.5
+    """Mean at arrival; `--time auto` aims at the same by default."""
+
+    arrival: float = 3.0
+    """The paper's T."""
+
+    departure: float = 1.5
+    """Clipped lights do not move and the rate is at most 1: most bright pictures need all of it, up to T = -3."""
+
+    least_up: float = 0.1
+    """Logits per unit of time that a bright picture still brightens: at T = 3 it is hardly touched."""
+
+    least_down: float = 0.3
+    """Logits per unit of time that a dark picture darkens."""
+
+    beyond: float = 0.2
+    """Logits per unit of time after the target is reached: T = 4 is a little brighter, not white."""
+
+    fastest: float = 1.2
+    """A mean follows its shift no faster: |S| <= T."""
+
+    def means(self, before: Tensor, time: float) -> Tensor:
+        """The wanted mean luma at a time, of pictures with the given means at time 0."""
+        start = torch.logit(before.clamp(1e-3, 0.98))
+        distance = math.log(self.target / (1.0 - self.target)) - start
+        if time >= 0.0:
+            speed = (distance / self.arrival).clamp(self.least_up, self.fastest)
+            way = speed * min(time, self.arrival) + self.beyond * max(0.0, time - self.arrival)
+        else:
+            speed = (-distance / self.departure).clamp(self.least_down, self.fastest)
+            way = -speed * min(-time, self.departure) - self.beyond * max(0.0, -time - self.departure)
+        return torch.sigmoid(start + way)
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorRecipe:
+    """Every number of an estimator's training, with its reason."""
+
+    schedule: loop.Schedule
+    batch: int = 8
+    sides: tuple[int, ...] = (40, 48, 64)
+    """Sides of the squares that training sees: GroupNorm must meet several, and small ones train as well."""
+
+    steps: int = 4
+    """Euler steps in logits of one solve; errors of the solver are far below those of the exposure."""
+
+    goal: Goal = field(default_factory=Goal)
+
+    spatial: float = 1.0  # as in Zero-DCE, the same family
+    mean_exposure: float = 30.0  # where the picture as a whole is to be: this decides
+    local_exposure: float = 1.0  # what single regions gain: little, as it also makes halos and veils
+    chromaticity: float = 20.0  # METHODS 2.9
+    colour: float = 0.0  # grey world: it turned blue skies mauve; the function stays for the ablation
+    variation: float = 2.0  # METHODS 2.9
+    unevenness: float = 0.02  # a shift without places or tones is hard to beat: each must earn its deviation
+    channels: float = 0.2  # the full network's three rates are free: without this they tint
+    order: float = 10.0  # rarely active: the goal itself grows with time
+    two_tone: float = 2.0  # one picture of each batch is synthetic, see `two_tones`
+
+    imitation: int = 0
+    """Iterations at the start that copy the rates of the lite estimator, where there is one, at half the side: they
+    cost a tenth of a solve, and from random weights the paper's network needs thousands of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserRecipe:
+    """Every number of a denoiser's training, with its reason."""
+
+    schedule: loop.Schedule
+    batch: int = 8
+    side: int = 80
+    """Native pixels: noise must not be shrunk away."""
+
+    imitation: int = 0
+    """Iterations at the start that copy what the lite denoiser calls noise, where there is one: by ZS-N2N alone the
+    paper's g takes away half as many decibels in as many iterations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All four networks. The denoisers come first: the full estimator holds the full one, frozen."""
+
+    denoiser_lite: DenoiserRecipe = field(
+        default_factory=lambda: DenoiserRecipe(
+            loop.Schedule(iterations=1200, learning_rate=3e-3, averaging=0.995, validate_every=400)
+        )
+    )
+    denoiser_full: DenoiserRecipe = field(
+        default_factory=lambda: DenoiserRecipe(
+            loop.Schedule(
+                iterations=2000, learning_rate=2e-3, averaging=0.995, validate_every=500, checkpoint_every=250
+            ),
+            batch=4,
+            side=64,
+            imitation=1200,
+        )
+    )
+    estimator_lite: EstimatorRecipe = field(
+        default_factory=lambda: EstimatorRecipe(
+            loop.Schedule(iterations=1500, learning_rate=4e-3, averaging=0.99, validate_every=500, checkpoint_every=250)
+        )
+    )
+    estimator_full: EstimatorRecipe = field(
+        default_factory=lambda: EstimatorRecipe(
+            loop.Schedule(
+                iterations=1200,
+                learning_rate=3e-3,
+                averaging=0.98,
+                journal_every=25,
+                validate_every=300,
+                checkpoint_every=50,
+            ),
+            batch=4,
+            sides=(40, 48, 64),
+            steps=3,
+            variation=5.0,  # it sees 8 % of a picture at once: without more pull it equalises neighbourhoods
+            unevenness=0.05,
+            two_tone=5.0,
+            imitation=1100,
+        )
+    )
+
+    dark: float = 0.35
+    """Share of real dark photographs among the pictures; the rest of the shares below fill up."""
+
+    stacks: float = 0.35
+    """Share of frames of exposure stacks, over-exposed ones among them."""
+
+    clean: float = 0.30
+    """Share of good photographs: half darkened with noise, a quarter over-exposed, a quarter as they are."""
+
+    parts: tuple[str, ...] = ("denoiser-lite", "denoiser-full", "estimator-lite", "estimator-full")
+    """In this order: the full networks learn from the lite ones first, if those are in the folder of the results."""
+
+    read_side: int = 640
+    """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves behind."""
+
+    exported: Mapping[str, Exported]
+    figures: Mapping[str, Mapping[str, float]]
+    sheet: Path
+
+
+def train(
+    options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
+) -> Trained:
+    """Train the networks from a folder of photographs and export them.
+
+    The folder may hold `unpaired_dark/`, `paired_lowlight/low/`, `exposure/sice512/` and `clean/`, as
+    `shared/data/train` does, or the photographs themselves, which then count as clean. No reference is looked at
+    but by the validation.
+
+    Args:
+        options: where the photographs are, where the results go, seed and device.
+        log: receives sentences for people.
+        recipe: the numbers; None takes those of the shipped weights.
+
+    Raises:
+        UsageError: no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+    """
+    recipe = recipe or Recipe()
+    torch.set_num_threads(options.threads)
+    album = Album.read(options.data, recipe, log)
+    exported: dict[str, Exported] = {}
+    figures: dict[str, Mapping[str, float]] = {}
+    trained: dict[str, nn.Module] = {}
+    for stem in recipe.parts:
+        log(f"Training {stem}.")
+        part, kind = stem.split("-")
+        if part == "denoiser":
+            module = _train_denoiser(stem, album, options, recipe, log)
+            validate = _denoiser_figures(album)
+        else:
+            module = _train_estimator(stem, album, options, recipe, log)
+            validate = _estimator_figures(album, recipe)
+        trained[stem] = module.cpu().eval()
+        with torch.no_grad():
+            figures[stem] = dict(validate(trained[stem]))
+        exported[stem] = deliver(trained[stem], options.out, part, kind)
+    sheet = options.out / "validation.png"
+    estimator = trained.get("estimator-lite", trained.get("estimator-full"))
+    if estimator is not None:
+        write_sheet(sheet, [_row(estimator, name, picture) for name, picture in album.examples])
+        log(f"Wrote {sheet}.")
+    return Trained(exported, figures, sheet)
+
+
+def deliver(module: nn.Module, out: Path, part: str, kind: str) -> Exported:
+    """Write the files of one network."""
+    random = generator(0, 1)
+
+    def sample(height: int, width: int, time: float) -> dict[str, Picture]:
+        inputs: dict[str, Picture] = {"image": random.random((1, 3, height, width), np.float32)}
+        if part == "estimator":
+            inputs["time"] = np.array([time], np.float32)
+        return inputs
+
+    free = {2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        # Normalisation and reflect padding ask for sizes while they are traced; the samples below have several.
+        warnings.simplefilter("ignore")
+        return export(
+            module,
+            out,
+            f"{part}-{kind}",
+            identity=f"clode/{part}-{kind}-1",
+            configuration={"part": part, "kind": kind},
+            samples=[sample(32, 48, 1.0), sample(57, 33, -2.0), sample(5, 3, 0.0)],
+            outputs=(OUTPUT[part],),
+            dynamic_axes={"image": free, OUTPUT[part]: free},
+        )
+
+
+# --- data --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """The photographs in memory by kind, and what is put aside."""
+
+    dark: Sequence[Codes]
+    stacks: Sequence[Codes]
+    clean: Sequence[Codes]
+    held_out: Mapping[str, Sequence[Pair]]
+    """`lowlight`, `under` and `over`: pairs whose references only the validation sees."""
+
+    recipe: Recipe
+
+    @property
+    def examples(self) -> list[tuple[str, Codes]]:
+        """A few held-out pictures of each kind, for the sheet."""
+        return [(pair.name, pair.degraded) for pairs in self.held_out.values() for pair in pairs[:3]]
+
+    @classmethod
+    def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
+        """Read what there is, and put every eighth scene of it aside."""
+        side = recipe.read_side
+        low, unpaired, sice = data / "paired_lowlight", data / "unpaired_dark", data / "exposure" / "sice512"
+        pairs = read_pairs(low / "low", low / "high", side) if (low / "low").is_dir() else []
+        aside = {pair.name for pair in pairs[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]}
+        dark = [pair.degraded for pair in pairs if pair.name not in aside]
+        if unpaired.is_dir():
+            dark += list(read_photographs(unpaired, side).values())
+        frames = read_photographs(sice, side) if sice.is_dir() else {}
+        scenes = sorted({_scene(stem) for stem in frames})
+        scenes_aside = set(scenes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
+        stacks = [frame for stem, frame in frames.items() if _scene(stem) not in scenes_aside]
+        of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if _scene(pair.name) in scenes_aside]
+        folder = data / "clean" if (data / "clean").is_dir() else data
+        clean = list(read_photographs(folder, side).values()) if (not dark and not frames) or folder != data else []
+        held_out = {
+            "lowlight": [pair for pair in pairs if pair.name in aside],
+            "under": [pair for pair in of_stacks if pair.degraded.mean() < pair.reference.mean()],
+            "over": [pair for pair in of_stacks if pair.degraded.mean() >= pair.reference.mean()],
+        }
+        log(
+            f"Training on {len(dark)} dark photographs, {len(stacks)} stack frames and {len(clean)} clean ones; "
+            f"{', '.join(f'{len(found)} {kind}' for kind, found in held_out.items())} held out."
+        )
+        return cls(dark, stacks, clean, {kind: found for kind, found in held_out.items() if found}, recipe)
+
+    def picture(self, random: np.random.Generator, side: int, native: bool) -> Picture:
+        """A picture of side×side in 0..1: a piece of a photograph at its own pixels, or most of it made small."""
+        recipe = self.recipe
+        shares = np.array([recipe.dark * bool(self.dark), recipe.stacks * bool(self.stacks), recipe.clean])
+        if not self.clean:
+            shares[2] = 0.0
+        if native:
+            shares[1] *= 0.2  # their noise is compressed away
+        kind = int(random.choice(3, p=shares / shares.sum()))
+        photographs = (self.dark, self.stacks, self.clean)[kind]
+        piece = cut(photographs[int(random.integers(len(photographs)))], random, side, native)
+        if kind < 2:
+            return piece
+        fault = random.random()
+        if native or fault < 0.5:
+            return degradations.lowlight(piece, random).astype(np.float32) / np.float32(255.0)
+        return degradations.overexpose(piece, random).astype(np.float32) / np.float32(255.0) if fault < 0.75 else piece
+
+    def batch(self, random: np.random.Generator, count: int, side: int, native: bool = False) -> Tensor:
+        """Pictures as N×3×side×side."""
+        pictures = np.stack([self.picture(random, side, native) for _ in range(count)])
+        return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
+
+
+def _scene(stem: str) -> str:
+    return stem.rsplit("_e", 1)[0]
+
+
+def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool) -> Picture:
+    """A random square of a photograph, mirrored half of the time, in 0..1.
+
+    At its own pixels; or half to all of each side, shrunk to the square by area means: the whole picture's light,
+    as the proxy of production shows it.
+    """
+    height, width = photograph.shape[:2]
+    share = 1.0 if native else random.uniform(0.5, 1.0)
+    rows, columns = (min(side, height), min(side, width)) if native else (round(height * share), round(width * share))
+    top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
+    piece = photograph[top : top + rows, left : left + columns]
+    if piece.shape[:2] != (side, side):
+        piece = np.asarray(cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    if random.random() < 0.5:
+        piece = piece[:, ::-1]
+    return piece.astype(np.float32) / np.float32(255.0)
+
+
+def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
+    """A flat dark and a flat bright tone: 3×side×side, and where the bright one is, 1×side×side."""
+    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
+    angle, place, size = random.uniform(0, 2 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)
+    across = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
+    match int(random.integers(3)):
+        case 0:
+            bright = across > place
+        case 1:
+            bright = np.hypot(x - 0.5 - place, y - 0.5) < size
+        case _:
+            bright = np.abs(across - place) > 0.3 * size
+    if not bright.any() or bright.all():
+        bright = x > 0.5
+    dark = float(random.uniform(0.01, 0.35))
+    tones = np.where(bright, dark + float(random.uniform(0.2, 0.6)), dark)
+    return np.repeat(tones[None], 3, axis=0).astype(np.float32), bright[None].astype(np.float32)
+
+
+# --- the estimators ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A solve from 0 to a time: lists of one entry per step."""
+
+    times: Sequence[float]
+    states: Sequence[Tensor]
+    shifts: Sequence[Tensor]
+    rates: Sequence[Tensor]
+
+
+def shifted(image: Tensor, shift: Tensor) -> Tensor:
+    """sigmoid(logit(I) + S), exact at 0 and 1."""
+    bright = image * torch.exp(shift)
+    return bright / (1.0 - image + bright)
+
+
+def solve(estimator: nn.Module, image: Tensor, end: float, steps: int, *, heun: bool = False) -> Solution:
+    """Integrate the logit shift from 0 to a time in equal steps, by Euler or Heun."""
+    step = end / steps
+    shift, state = torch.zeros_like(image), image
+    times, states, shifts, rates = [], [], [], []
+    for index in range(steps):
+        time = torch.full((1,), index * step, dtype=image.dtype, device=image.device)
+        rate = estimator(state, time)[0]
+        rates.append(rate)
+        if heun:
+            ahead = shifted(image, shift + step * rate)
+            rate = 0.5 * (rate + estimator(ahead, time + step)[0])
+        shift = shift + step * rate
+        state = shifted(image, shift)
+        times.append((index + 1) * step)
+        states.append(state)
+        shifts.append(shift)
+    return Solution(times, states, shifts, rates)
+
+
+def draw_time(random: np.random.Generator) -> float:
+    """Where one training solve ends: at the paper's T in four of ten, before, beyond it, or below 0."""
+    kind = random.random()
+    if kind < 0.4:
+        return 3.0
+    if kind < 0.5:
+        return float(random.uniform(1.0, 3.0))
+    if kind < 0.7:
+        return float(random.uniform(3.5, 5.0))
+    return -float(random.uniform(1.0, 3.0))
+
+
+def estimator_loss(
+    estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int, device: str = "cpu"
+) -> Tensor:
+    """What the pictures of one iteration cost; a function of seed and number alone."""
+    random = generator(seed, iteration)
+    side = int(random.choice(recipe.sides))
+    image = album.batch(random, recipe.batch - 1, side)
+    flat, bright = two_tones(random, side)
+    image = torch.cat([image, torch.from_numpy(flat)[None]]).to(device)
+    end = draw_time(random)
+    solution = solve(estimator, image, end, recipe.steps)
+    return solution_loss(solution, image, torch.from_numpy(bright)[None].to(device), recipe)
+
+
+def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: EstimatorRecipe) -> Tensor:
+    """The losses of one solve; the last picture of the batch is a synthetic two-tone."""
+    output, end = solution.states[-1], solution.times[-1]
+    photographs, real = image[:-1], output[:-1]
+    before = photographs.mean(dim=(1, 2, 3))
+    means = [state[:-1].mean(dim=(1, 2, 3)) for state in solution.states]
+    goal = recipe.goal
+    reached = [
+        losses.exposure(state[:-1], goal.means(before, time), pool=None)
+        for time, state in zip(solution.times, solution.states, strict=True)
+    ]
+    # The end counts as much as all steps on the way to it.
+    total = recipe.mean_exposure * 0.5 * (reached[-1] + torch.stack(reached).mean())
+    total = total + recipe.spatial * losses.spatial_consistency(real, photographs)
+    total = total + recipe.chromaticity * losses.chromaticity(real, photographs)
+    if recipe.colour:
+        total = total + recipe.colour * losses.colour_constancy(real)
+    total = total + recipe.local_exposure * losses.exposure(real, goal.means(before, end))
+    total = total + recipe.variation * losses.variation(solution.rates)
+    total = total + recipe.channels * losses.channel_deviation(solution.shifts[-1])
+    total = total + recipe.unevenness * losses.unevenness(solution.shifts[-1][:-1])
+    ordered = [before, *means] if end > 0 else [*means[::-1], before]
+    total = total + recipe.order * losses.brightness_order(ordered, step=0.002)
+    return total + recipe.two_tone * losses.two_tone(solution.shifts[-1][-1:], bright)
+
+
+def imitation_loss(
+    estimator: nn.Module, teacher: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int
+) -> Tensor:
+    """How far the rates are from those of another estimator, each picture at a time and state of its own.
+
+    The states are not those of a solve, but near enough: pictures under one shift, of the size that the time allows.
+    """
+    device = next(estimator.parameters()).device
+    random = generator(seed, iteration)
+    count, side = 3 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
+    flat, _ = two_tones(random, side)
+    image = torch.cat([album.batch(random, count - 1, side), torch.from_numpy(flat)[None]]).to(device)
+    time = torch.from_numpy(random.uniform(-3.0, 5.0, count).astype(np.float32)).to(device)
+    speed = torch.from_numpy(random.uniform(0.0, 1.0, count).astype(np.float32)).to(device)
+    state = shifted(image, (time * speed)[:, None, None, None])
+    with torch.no_grad():
+        wanted = teacher(state, time)[0]
+    difference: Tensor = estimator(state, time)[0] - wanted
+    return 10.0 * difference.square().mean()
+
+
+def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Recipe, log: loop.Log) -> nn.Module:
+    kind = stem.split("-")[1]
+    numbers = recipe.estimator_lite if kind == "lite" else recipe.estimator_full
+    module = _fresh("estimator", kind, options.seed)
+    if isinstance(module, network.FullEstimator):
+        prior = options.out / "denoiser-full.safetensors"
+        if prior.exists():
+            read_weights(module.denoiser, prior)
+        # g is trained by noise alone: here it would only blur what the estimator sees.
+        module.denoiser.requires_grad_(False)
+    module = module.to(options.device)
+    teacher = _teacher("estimator-lite", options) if numbers.imitation else None
+
+    def loss(iteration: int) -> Tensor:
+        if teacher is not None and iteration < numbers.imitation:
+            return imitation_loss(module, teacher, album, numbers, options.seed, iteration)
+        return estimator_loss(module, album, numbers, options.seed, iteration, options.device)
+
+    return loop.train(
+        module,
+        loss,
+        _estimator_figures(album, recipe),
+        _schedule(numbers.schedule, options),
+        options.out / stem,
+        resume=options.resume,
+        log=log,
+    )
+
+
+def _estimator_figures(album: Album, recipe: Recipe) -> Callable[[nn.Module], Mapping[str, float]]:
+    return lambda module: estimator_figures(module, album.held_out)
+
+
+def estimator_figures(module: nn.Module, held_out: Mapping[str, Sequence[Pair]], side: int = 96) -> dict[str, float]:
+    """PSNR at T = 3 (lowlight, under) or T = -2 (over) of held-out pairs made small, and the means reached there."""
+    device = next(module.parameters()).device
+    figures = {}
+    for kind, pairs in held_out.items():
+        ratios, means = [], []
+        for pair in pairs[:40]:
+            image, reference = (_small(codes, side).to(device) for codes in (pair.degraded, pair.reference))
+            output = solve(module, image, -2.0 if kind == "over" else 3.0, 6).states[-1]
+            error = float(((output - reference) ** 2).mean())
+            ratios.append(10.0 * math.log10(1.0 / max(error, 1e-9)))
+            means.append(float(output.mean()))
+        figures[f"{kind} psnr"] = float(np.mean(ratios))
+        figures[f"{kind} mean"] = float(np.mean(means))
+    return figures
+
+
+def _small(codes: Codes, side: int) -> Tensor:
+    height, width = codes.shape[:2]
+    scale = side / max(height, width)
+    size = (max(3, round(width * scale)), max(3, round(height * scale)))
+    shrunk = np.asarray(cv2.resize(codes, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255.0)
+    return torch.from_numpy(np.ascontiguousarray(shrunk.transpose(2, 0, 1)))[None]
+
+
+# --- the denoisers -----------------------------------------------------------------------------------------
+
+
+def brightened(image: Tensor) -> Tensor:
+    """Noisy pictures as production hands them to g: under one shift that brings their mean to one half.
+
+    At most 3.5 logits up, as far as T = 3 to 4 can go, and never down.
+    """
+    mean = image.mean(dim=(1, 2, 3), keepdim=True).clamp(1e-3, 0.999)
+    return shifted(image, (-torch.logit(mean)).clamp(0.0, 3.5))
+
+
+def denoiser_loss(
+    denoiser: nn.Module,
+    album: Album,
+    recipe: DenoiserRecipe,
+    seed: int,
+    iteration: int,
+    device: str = "cpu",
+    teacher: nn.Module | None = None,
+) -> Tensor:
+    """ZS-N2N on pieces of brightened noisy photographs, or the distance to a teacher's noise there.
+
+    A function of seed and number alone.
+    """
+    random = generator(seed, iteration, 1)
+    image = brightened(album.batch(random, recipe.batch - 1, recipe.side, native=True))
+    # Flat tones under white noise, in every batch: in photographs they are rare, and seen at once where noise is left.
+    flat = two_tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
+    image = torch.cat([image, torch.from_numpy(flat.clip(0.0, 1.0).astype(np.float32))[None]]).to(device)
+    if teacher is not None:
+        with torch.no_grad():
+            wanted = teacher(image)[0]
+        difference: Tensor = denoiser(image)[0] - wanted
+        return difference.square().mean()
+    return losses.noise_removal(lambda picture: denoiser(picture)[0], image)
+
+
+def _train_denoiser(stem: str, album: Album, options: TrainOptions, recipe: Recipe, log: loop.Log) -> nn.Module:
+    kind = stem.split("-")[1]
+    numbers = recipe.denoiser_lite if kind == "lite" else recipe.denoiser_full
+    module = _fresh("denoiser", kind, options.seed).to(options.device)
+    teacher = _teacher("denoiser-lite", options) if numbers.imitation else None
+
+    def loss(iteration: int) -> Tensor:
+        guide = teacher if iteration < numbers.imitation else None
+        return denoiser_loss(module, album, numbers, options.seed, iteration, options.device, guide)
+
+    return loop.train(
+        module,
+        loss,
+        _denoiser_figures(album),
+        _schedule(numbers.schedule, options),
+        options.out / stem,
+        resume=options.resume,
+        log=log,
+    )
+
+
+def _denoiser_figures(album: Album) -> Callable[[nn.Module], Mapping[str, float]]:
+    return lambda module: denoiser_figures(module, album.held_out.get("lowlight", []))
+
+
+def denoiser_figures(module: nn.Module, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Decibels gained on flat grey with noise of .05, and on held-out dark pictures under the best affine light."""
+    device = next(module.parameters()).device
+    random = generator(0, 2)
+    flat = np.full((1, 3, 64, 64), 0.5, np.float32)
+    noisy = torch.from_numpy(flat + random.normal(0.0, 0.05, flat.shape).astype(np.float32)).to(device)
+    clean = noisy - module(noisy)[0]
+    ratio = float((noisy - 0.5).square().mean() / (clean - 0.5).square().mean())
+    figures = {"flat gain": 10.0 * math.log10(ratio)}
+    gains = []
+    for pair in pairs[:16]:
+        image, reference = (_whole(codes[:256, :256]).to(device) for codes in (pair.degraded, pair.reference))
+        image = brightened(image)
+        gains.append(_matched(image - module(image)[0], reference) - _matched(image, reference))
+    if gains:
+        figures["lowlight gain"] = float(np.mean(gains))
+    return figures
+
+
+def _matched(output: Tensor, reference: Tensor) -> float:
+    error = (output * (reference.mean() / output.mean()) - reference).square().mean()
+    return 10.0 * math.log10(1.0 / max(float(error), 1e-9))
+
+
+def _whole(codes: Codes) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)).astype(np.float32) / np.float32(255.0))[None]
+
+
+# --- delivery ----------------------------------------------------------------------------------------------
+
+
+def _fresh(part: str, kind: str, seed: int) -> nn.Module:
+    """A freshly initialised network, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network.build({"part": part, "kind": kind})
+
+
+def _teacher(stem: str, options: TrainOptions) -> nn.Module | None:
+    """A network that this run has exported before; None where it has not."""
+    path = options.out / f"{stem}.safetensors"
+    if not path.exists():
+        return None
+    module = network.build(read_configuration(path))
+    read_weights(module, path)
+    return module.to(options.device).eval()
+
+
+def _schedule(schedule: loop.Schedule, options: TrainOptions) -> loop.Schedule:
+    return schedule if options.iterations is None else replace(schedule, iterations=options.iterations)
+
+
+def _row(estimator: nn.Module, name: str, picture: Codes) -> list[tuple[str, Codes]]:
+    """Input and the states at a few times, of the picture made small."""
+    image = _small(picture, 256)
+    cells: list[tuple[str, Any]] = [(name, image)]
+    for time in (-2.0, 1.0, 3.0, 4.0):
+        with torch.no_grad():
+            cells.append((f"T = {time:g}", solve(estimator, image, time, 6, heun=True).states[-1]))
+    return [(label, (cell[0] * 255.0).round().to(torch.uint8).numpy().transpose(1, 2, 0)) for label, cell in cells]
