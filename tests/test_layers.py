@@ -31,7 +31,11 @@ ROOMS = {
 }
 
 # Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
-TORCH = ("methods/*/network.py", "methods/*/kernels_cuda.py", "methods/*/training.py", "training/*", "engines/cuda.py")
+TORCH = (
+    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "losses", "training")),
+    "training/*",
+    "engines/cuda.py",
+)
 HOMES = {
     "torch": TORCH,
     "safetensors": (*TORCH, "methods/*/network.py"),
