@@ -281,7 +281,7 @@ class Album:
     @property
     def examples(self) -> list[tuple[str, Codes]]:
         """A few held-out pictures of each kind, for the sheet."""
-        return [(pair.name, pair.degraded) for pairs in self.held_out.values() for pair in pairs[:3]]
+        return [(pair.name, pair.degraded) for pairs in self.held_out.values() for pair in pairs[:2]]
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
@@ -663,9 +663,9 @@ def _schedule(schedule: loop.Schedule, options: TrainOptions) -> loop.Schedule:
 
 def _row(estimator: nn.Module, name: str, picture: Codes) -> list[tuple[str, Codes]]:
     """Input and the states at a few times, of the picture made small."""
-    image = _small(picture, 256)
+    image = _small(picture, 160)
     cells: list[tuple[str, Any]] = [(name, image)]
     for time in (-2.0, 1.0, 3.0, 4.0):
         with torch.no_grad():
-            cells.append((f"T = {time:g}", solve(estimator, image, time, 6, heun=True).states[-1]))
+            cells.append((f"T = {time:g}", solve(estimator, image, time, 4, heun=True).states[-1]))
     return [(label, (cell[0] * 255.0).round().to(torch.uint8).numpy().transpose(1, 2, 0)) for label, cell in cells]
