@@ -145,7 +145,10 @@ class Recipe:
     )
     estimator_lite: EstimatorRecipe = field(
         default_factory=lambda: EstimatorRecipe(
-            loop.Schedule(iterations=1500, learning_rate=4e-3, averaging=0.99, validate_every=500, checkpoint_every=250)
+            loop.Schedule(
+                iterations=1500, learning_rate=4e-3, averaging=0.99, validate_every=500, checkpoint_every=250
+            ),
+            unevenness=0.01,  # it cannot see places: what it gives away is tone alone
         )
     )
     estimator_full: EstimatorRecipe = field(
