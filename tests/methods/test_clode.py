@@ -346,7 +346,7 @@ def test_best_refuses_another_shape(clode):
 
 
 def test_times_outside_training_are_noted(clode):
-    assert "trained for times from -1.5 to 5, not 5.5" in enhanced(clode, scene(60, 60), time=5.5).plan.notes[0]
+    assert "trained for times from -3 to 5, not 5.5" in enhanced(clode, scene(60, 60), time=5.5).plan.notes[0]
 
 
 def test_a_plan_survives_its_bytes(clode):

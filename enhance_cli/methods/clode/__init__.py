@@ -21,7 +21,7 @@ HALO = 8
 LOWEST_TIME, HIGHEST_TIME = -3.0, 6.0
 """What `--time` takes: the networks are bounded, so nothing breaks beyond what they were trained for."""
 
-TRAINED_TIMES = (-1.5, 5.0)
+TRAINED_TIMES = (-3.0, 5.0)
 """What the networks have seen in training; a note is made outside."""
 
 Times = tuple[float, ...] | Literal["auto", "best"]
