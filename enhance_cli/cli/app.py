@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from enhance_cli import methods
 from enhance_cli.cli.console import Console
-from enhance_cli.errors import EnhanceError, ExitCode
+from enhance_cli.cli.failures import reported
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.types import Controls, Knob, Method, option_name
 
@@ -142,47 +141,3 @@ def default_text(default: Any, spec: Knob) -> str:
     else:
         text = f"{default:g}" if isinstance(default, float) else str(default)
     return f" [default: {text}]"
-
-
-class reported:  # noqa: N801 - a context manager that reads as a verb
-    """Turn our errors into one sentence on stderr and their exit code; anything else is a bug and says so."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from enhance_cli.cli.run import Terminated
-
-        if isinstance(error, EnhanceError):
-            self._console.error(str(error), error)
-            raise typer.Exit(error.exit_code) from None
-        if isinstance(error, KeyboardInterrupt):
-            self._console.error("interrupted; what is finished is in place.")
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
-        if isinstance(error, Terminated):
-            self._console.error("terminated; what is finished is in place.")
-            raise typer.Exit(ExitCode.TERMINATED) from None
-        if isinstance(error, BrokenPipeError):
-            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
-        if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
-            self._console.error(
-                f"a bug of ours, sorry ({type(error).__name__}: {error}); run again with --debug for its traceback.",
-                error,
-            )
-            raise typer.Exit(ExitCode.BUG) from None
-
-
-def existing(path: Path) -> Path:
-    """A path that must exist.
-
-    Raises:
-        UsageError: it does not.
-    """
-    from enhance_cli.errors import UsageError
-
-    if not path.exists():
-        raise UsageError(f"{path} does not exist.")
-    return path

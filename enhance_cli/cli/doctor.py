@@ -40,8 +40,8 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Examine everything a run needs; exit 0 if all of it works."""
-    from enhance_cli.cli.app import reported
     from enhance_cli.cli.console import Console
+    from enhance_cli.cli.failures import reported
 
     console = Console(debug=debug, json=json)
     with reported(console):

@@ -26,8 +26,8 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Print a table, or JSON."""
-    from enhance_cli.cli.app import reported
     from enhance_cli.cli.console import Console
+    from enhance_cli.cli.failures import reported
 
     console = Console(debug=debug, json=json)
     with reported(console):

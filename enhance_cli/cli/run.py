@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from enhance_cli.cli.console import Console, Progress, summary_text
+from enhance_cli.cli.failures import Terminated
 from enhance_cli.errors import ExitCode, OutputError, UsageError
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.scan import REPORT_NAME, STDIO, Scan, existing_targets, scan
 from enhance_cli.types import Controls, Job, Method, Outcome
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 def run(method: Method, arguments: list[str], controls: Controls, options: RunOptions, console: Console) -> ExitCode:

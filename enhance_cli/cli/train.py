@@ -28,8 +28,8 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Train, with a log, checkpoints and validation sheets in the output folder."""
-    from enhance_cli.cli.app import existing, reported
     from enhance_cli.cli.console import Console
+    from enhance_cli.cli.failures import existing, reported
 
     console = Console(debug=debug)
     with reported(console):
