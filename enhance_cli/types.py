@@ -272,6 +272,10 @@ class Method:
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may open."""
 
+    def module(self, name: str) -> str:
+        """The full name of a module of the method's folder, such as `kernels_cpu`."""
+        return self.enhancer.partition(":")[0].rpartition(".")[0] + "." + name
+
 
 class Window(NamedTuple):
     """A part of a picture: the pixels and where their first row and column lie in the whole."""

@@ -33,7 +33,7 @@ def command(
 
     console = Console(debug=debug)
     with reported(console):
-        room = methods.get(method).enhancer.split(":")[0].rpartition(".")[0] + ".training"
+        room = methods.get(method).module("training")
         if util.find_spec(room) is None:
             raise UsageError(f"{method} has nothing to train.")
         for package in ("torch", "onnx"):

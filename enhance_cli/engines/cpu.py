@@ -48,7 +48,7 @@ class CpuEngine:
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
-        return import_module(method.enhancer.split(":")[0].rpartition(".")[0] + ".kernels_cpu")
+        return import_module(method.module("kernels_cpu"))
 
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
         """Open a network of the method, verified.

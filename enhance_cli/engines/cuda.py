@@ -55,7 +55,7 @@ class CudaEngine:
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
-        return import_module(method.enhancer.split(":")[0].rpartition(".")[0] + ".kernels_cuda")
+        return import_module(method.module("kernels_cuda"))
 
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
         """Open a network of the method, verified; takes and returns numpy arrays, as on the CPU.
@@ -67,7 +67,7 @@ class CudaEngine:
             WeightsError: missing, altered, or not loadable.
         """
         found = weights_room.find(method, stem, "safetensors")
-        room = import_module(method.enhancer.split(":")[0].rpartition(".")[0] + ".network")
+        room = import_module(method.module("network"))
         try:
             with safe_open(found.path, framework="pt") as file:
                 module = room.build(json.loads(file.metadata()["configuration"]))

@@ -11,7 +11,7 @@ from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.pipeline.photograph import Enhanced, Recipe, read
+from enhance_cli.pipeline.photograph import DECODED_BYTES_PER_PIXEL, Enhanced, Recipe, read
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image
 
@@ -172,6 +172,6 @@ def _as_image(picture: Any) -> Image:
 def _read_image(path: str | Path, admit: Admission | None) -> Image:
     def admitted(height: int, width: int) -> None:
         if admit is not None:
-            admit(height * width * 6)
+            admit(height * width * DECODED_BYTES_PER_PIXEL)
 
     return codecs.decode(read(Path(path)), source=str(path), admit=admitted)

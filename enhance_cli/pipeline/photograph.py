@@ -256,7 +256,7 @@ def process(
     ms: dict[str, float] = {}
 
     def admitted(height: int, width: int) -> None:
-        admit(height * width * _BYTES_PER_PIXEL)
+        admit(height * width * DECODED_BYTES_PER_PIXEL)
 
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
@@ -286,7 +286,7 @@ def process(
         ms["decode"] = 0.0  # once, for the first of them
 
 
-_BYTES_PER_PIXEL = 6
+DECODED_BYTES_PER_PIXEL = 6
 """Decoded samples of an 8-bit RGB picture, twice: as decoded, and as planes or as the rendered copy."""
 
 
