@@ -1,0 +1,126 @@
+"""The tone curve of a dark photograph: where the pseudo ground truth and the illumination start (METHODS 5.11).
+
+Pairs of low and high exposures lie near one *power* curve with log-log slopes of .43 to .70, the flatter the
+darker the picture. So a picture's mean alone gives the exponent, and the factor follows from the exposure that is
+asked for. Because the curve is a function of single samples, its mean over a picture is exact from a histogram: no
+pixel is rendered to find it.
+
+NumPy only; pictures are sRGB-encoded samples in 0..1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TARGET = 0.47
+"""Mean of all samples after the curve: what dark pictures' own bright twins have (METHODS 5.11)."""
+
+LARGEST_FACTOR = 4.0
+"""Of `factor`: a nearly black picture has no detail that a larger one could show, only steps."""
+
+KNEE = 0.8
+"""Where the soft shoulder begins, as a share of white: lamps roll off instead of clipping."""
+
+PEDESTAL = 0.004
+"""One grey level, added to light before a gain is read off it, so that black has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToneCurve:
+    """R = shoulder(a x^g), never more than `max_gain` times x."""
+
+    exponent: float
+    """g, .45 for the darkest pictures, .75 from a mean of .18 on; 1 leaves a picture alone."""
+
+    factor: float
+    """a, 0..4."""
+
+    max_gain: float = np.inf
+    """Bound of R / x: what `--max-gain` sets; black lies below it in every curve."""
+
+    knee: float = KNEE
+    """Where the shoulder begins, 0..1; 1 is a hard clip."""
+
+    def __call__(self, light: Array) -> Array:
+        """The curve at light in 0..1, float32 of the same shape, in 0..1."""
+        x = np.maximum(np.asarray(light, np.float32), np.float32(0.0))
+        raw = np.float32(self.factor) * x ** np.float32(self.exponent)
+        if np.isfinite(self.max_gain):
+            raw = np.minimum(raw, np.float32(self.max_gain) * x)
+        return shoulder(raw, self.knee)
+
+    def log_gain(self, light: Array) -> Array:
+        """Log of the curve's gain at smoothed light: float32, what the denoiser is told of the noise it will meet.
+
+        Without shoulder, and with a pedestal, so that it is finite and smooth.
+        """
+        x = np.asarray(light, np.float32) + np.float32(PEDESTAL)
+        gain = np.float32(np.log(max(self.factor, 1e-6))) + np.float32(self.exponent - 1.0) * np.log(x)
+        return np.asarray(np.minimum(gain, np.log(self.max_gain)), np.float32)
+
+
+def shoulder(raw: Array, knee: float = KNEE) -> Array:
+    """Values up to the knee as they are, beyond it ever slower towards 1; C¹ at the knee."""
+    if knee >= 1.0:
+        return np.clip(raw, 0.0, 1.0)
+    room = np.float32(1.0 - knee)
+    return np.where(raw > knee, np.float32(1.0) - room * np.exp(-(raw - np.float32(knee)) / room), raw)
+
+
+def exponent_for(mean: float) -> float:
+    """The exponent from the mean of all samples, 0..1: METHODS 5.11, g = .45 + .3 clip((log2 m + 5.5) / 3, 0, 1)."""
+    share = (np.log2(max(mean, 1e-6)) + 5.5) / 3.0
+    return 0.45 + 0.3 * float(np.clip(share, 0.0, 1.0))
+
+
+def histogram(pixels: Array) -> NDArray[np.int64]:
+    """How often each code occurs in each channel: 3×256 or 3×65536, of H×W×3 uint8 or uint16."""
+    codes = np.iinfo(pixels.dtype).max + 1
+    return np.stack([np.bincount(pixels[..., channel].ravel(), minlength=codes) for channel in range(3)])
+
+
+def mean_of(counts: Array) -> float:
+    """The mean of all samples, 0..1."""
+    codes = np.arange(counts.shape[1]) / (counts.shape[1] - 1)
+    return float((counts @ codes).sum() / max(counts.sum(), 1))
+
+
+def fitted(
+    counts: Array,
+    *,
+    target: float = TARGET,
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    max_gain: float = np.inf,
+    largest_factor: float = LARGEST_FACTOR,
+    knee: float = KNEE,
+    exponent: float | None = None,
+) -> ToneCurve:
+    """The curve that gives a picture the mean `target`.
+
+    Args:
+        counts: the picture's `histogram`, 3×codes.
+        target: mean of all samples after the curve, 0..1.
+        balance: factors of red, green and blue before the curve.
+        max_gain: bound of the curve's gain.
+        largest_factor: bound of a; a picture that needs more stays darker than `target`.
+        knee: of the shoulder.
+        exponent: g, if it is not to follow from the picture's mean.
+    """
+    codes = np.arange(counts.shape[1], dtype=np.float64) / (counts.shape[1] - 1)
+    light = np.clip(codes * np.asarray(balance, np.float64)[:, None], 0.0, 1.0)
+    weights = counts / max(counts.sum(), 1)
+    light, weights = light[counts > 0], weights[counts > 0]  # dark pictures use few codes
+    if exponent is None:
+        exponent = exponent_for(mean_of(counts))
+    low, high = 0.0, largest_factor
+    for _ in range(24):
+        middle = 0.5 * (low + high)
+        reached = float((weights * ToneCurve(exponent, middle, max_gain, knee)(light)).sum())
+        low, high = (middle, high) if reached < target else (low, middle)
+    return ToneCurve(exponent, 0.5 * (low + high), max_gain, knee)
