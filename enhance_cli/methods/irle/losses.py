@@ -58,7 +58,7 @@ def decoupled(output: Tensor, twin: Tensor, brighter: Tensor, weight: Tensor) ->
     """
     wanted, around = low_pass(twin), low_pass(output)
     # No gradient through the ratio: a picture must not fade to make its twin's texture small.
-    ratio = (around.detach() + 0.01) / (wanted + 0.01)
+    ratio = (around.detach() + 1e-3) / (wanted + 1e-3)
     ratio = functional.interpolate(ratio, scale_factor=4.0, mode="bilinear", align_corners=False)
     texture = (output - twin * ratio).square().mean()
     colours = (around - low_pass(brighter)).square().mean(dim=(1, 2, 3))

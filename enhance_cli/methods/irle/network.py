@@ -32,8 +32,21 @@ class Network(nn.Module):
     multiple: int
     """Of which the sides of a picture must be multiples."""
 
+    halo: int
+    """Pixels beyond a tile that it looks at: what lies further changes nothing inside. A multiple of `multiple`."""
+
     configuration: dict[str, Any]
     """What `build` makes it from; plain JSON values."""
+
+    def _looks(self, multiple: int, unit: int, blocks: Sequence[int], beyond: int = 0) -> None:
+        """Note the multiple and the halo of a trunk whose pixels are unit×unit pixels of the picture."""
+        reach = 0
+        for count in reversed(blocks):
+            # Two convolutions a block, down and up again; the level below sees twice as far, and one pixel beside;
+            # the gain's adapter looks one pixel further than the block that it modulates.
+            reach = 2 * count + 1 + (2 * reach + 1 + 2 * count if reach else 0)
+        pixels = unit * (reach + 3) + beyond
+        self.multiple, self.halo = multiple, -(-pixels // multiple) * multiple
 
 
 class GainModulation(nn.Module):
@@ -147,7 +160,7 @@ class SeeingDenoiser(Network):
     ) -> None:
         super().__init__()
         self.fold = fold
-        self.multiple = fold << (len(widths) - 1)
+        self._looks(fold << (len(widths) - 1), fold, blocks)
         self.trunk = GainAwareUNet(3 * fold * fold + 1, 3 * fold * fold, widths, blocks, gain)
 
     def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
@@ -201,7 +214,7 @@ class BlindDenoiser(Network):
     ) -> None:
         super().__init__()
         self.fold = fold
-        self.multiple = 2 * fold << (len(widths) - 1)
+        self._looks(2 * fold << (len(widths) - 1), 2 * fold, blocks, beyond=1)
         self.told = 4 if share else 3
         self.masked = MaskedConvolution(3, first)
         self.trunk = GainAwareUNet(first * fold * fold + 1, self.told * fold * fold, widths, blocks, gain)
@@ -260,7 +273,7 @@ class IlluminationNet(Network):
     ) -> None:
         super().__init__()
         self.fold, self.bound = fold, bound
-        self.multiple = fold << (len(widths) - 1)
+        self._looks(fold << (len(widths) - 1), fold, blocks, beyond=fold)
         self.trunk = GainAwareUNet(3 * fold * fold + 1, 1, widths, blocks, 0)
 
     def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:

@@ -53,7 +53,7 @@ class ToneCurve:
         raw = np.float32(self.factor) * x ** np.float32(self.exponent)
         if np.isfinite(self.max_gain):
             raw = np.minimum(raw, np.float32(self.max_gain) * x)
-        return shoulder(raw, self.knee)
+        return shoulder(raw, self.knee, min(self.factor, self.max_gain))
 
     def log_gain(self, light: Array) -> Array:
         """Log of the curve's gain at smoothed light: float32, what the denoiser is told of the noise it will meet.
@@ -65,12 +65,24 @@ class ToneCurve:
         return np.asarray(np.minimum(gain, np.log(self.max_gain)), np.float32)
 
 
-def shoulder(raw: Array, knee: float = KNEE) -> Array:
-    """Values up to the knee as they are, beyond it ever slower towards 1; C¹ at the knee."""
-    if knee >= 1.0:
-        return np.clip(raw, 0.0, 1.0)
+def shoulder(raw: Array, knee: float, white: float) -> Array:
+    """Values up to the knee as they are, beyond it compressed so that `white` becomes 1; C¹ and strictly rising.
+
+    Reinhard et al., "Photographic tone reproduction for digital images", 2002, eq. 4, above the knee: an exponential
+    shoulder keeps .1 dB more and leaves nothing of what a lamp lights.
+
+    Args:
+        raw: values of at least 0.
+        knee: 0..1; 1 clips.
+        white: the largest value; at most 1 there is nothing to compress.
+    """
+    if knee >= 1.0 or white <= 1.0:
+        return np.minimum(raw, np.float32(1.0))
     room = np.float32(1.0 - knee)
-    return np.where(raw > knee, np.float32(1.0) - room * np.exp(-(raw - np.float32(knee)) / room), raw)
+    above = np.maximum(raw - np.float32(knee), np.float32(0.0)) / room
+    top = np.float32((white - knee) / (1.0 - knee))
+    bent = np.float32(knee) + room * above * (1.0 + above / (top * top)) / (1.0 + above)
+    return np.where(raw > knee, np.minimum(bent, np.float32(1.0)), raw)
 
 
 def exponent_for(mean: float) -> float:

@@ -1,0 +1,164 @@
+"""The networks of irle: exactly blind, modulated by the gain, and looking no further than they declare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from enhance_cli.methods.irle import network, training  # noqa: E402 - torch may be missing
+
+BLIND: dict[str, dict[str, Any]] = {
+    "lite": training.LITE,
+    "full": training.FULL,
+    "internal": {**training.LITE, "share": False},
+}
+SMALL = {"kind": "blind", "widths": [6, 8], "blocks": [1, 2], "gain": 3, "first": 4}
+
+
+def speaking(configuration: dict[str, Any]) -> network.Network:
+    """A network in float64 whose layers that start at zero have something to say."""
+    torch.manual_seed(0)
+    module = network.build(configuration).double().eval()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.1)
+    return module
+
+
+def inputs(side: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    random = np.random.default_rng(seed)
+    image = torch.from_numpy(random.random((1, 3, side, side))).requires_grad_()
+    return image, torch.from_numpy(3.0 * random.random((1, 1, side, side))).requires_grad_()
+
+
+# --- blindness ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_a_prediction_does_not_depend_on_its_own_pixel(name: str) -> None:
+    """METHODS 5.10 (a): the gradient at the pixel itself is exactly zero, at a fixed gain, and not elsewhere."""
+    module = speaking(BLIND[name])
+    image, gain = inputs(4 * module.multiple)
+    blind = module(image, gain)[1]
+    for y, x in ((17, 22), (18, 23), (25, 16), (24, 24)):  # every phase
+        for channel in range(3):
+            (gradient,) = torch.autograd.grad(blind[0, channel, y, x], image, retain_graph=True)
+            assert torch.all(gradient[0, :, y, x] == 0.0)
+            assert torch.all(gradient[0, :, y - 1 : y + 2, x - 1 : x + 2].abs().sum(dim=0).flatten()[[0, 1, 3, 5]] > 0)
+
+
+def test_changing_one_pixel_changes_every_prediction_around_it_but_its_own() -> None:
+    module = speaking(SMALL)
+    with torch.no_grad():
+        image, gain = inputs(32)
+        before = module(image, gain)[1]
+        changed = image.clone()
+        changed[0, :, 13, 14] = 1.0 - changed[0, :, 13, 14]
+        difference = (module(changed, gain)[1] - before).abs().sum(dim=1)[0]
+    assert difference[13, 14] == 0.0
+    assert torch.all(difference[12:15, 13:16].flatten()[[0, 1, 2, 3, 5, 6, 7, 8]] > 0.0)
+
+
+def test_the_share_of_the_own_pixel_is_blind_too() -> None:
+    """clean = blind + share (pixel - blind): its gradient at the pixel is the share, alike for R, G and B, below 1."""
+    module = speaking(SMALL)
+    image, gain = inputs(32)
+    clean, blind = module(image, gain)
+    shares = []
+    for channel in range(3):
+        (gradient,) = torch.autograd.grad(clean[0, channel, 13, 14], image, retain_graph=True)
+        shares.append(gradient[0, channel, 13, 14].item())
+        expected = blind[0, channel, 13, 14] + shares[-1] * (image - blind)[0, channel, 13, 14]
+        assert clean[0, channel, 13, 14].item() == pytest.approx(expected.item(), abs=1e-12)
+    assert min(shares) > 0.0
+    assert max(shares) < 1.0
+    assert np.ptp(shares) < 1e-12
+
+
+def test_without_a_share_clean_and_blind_are_one() -> None:
+    module = speaking({**SMALL, "share": False})
+    with torch.no_grad():
+        clean, blind = module(*inputs(32))
+    assert torch.equal(clean, blind)
+
+
+# --- the gain ----------------------------------------------------------------------------------------------
+
+
+def test_modulation_is_the_identity_before_training() -> None:
+    """METHODS 5.10 (e)."""
+    modulation = network.GainModulation(6, 3)
+    features = torch.rand(2, 6, 5, 4)
+    assert torch.equal(modulation(features, torch.rand(2, 3, 5, 4)), features)
+
+
+def test_modulation_scales_and_shifts() -> None:
+    modulation = network.GainModulation(1, 1)
+    torch.nn.init.constant_(modulation.adapt.bias, 0.5)  # scale .5, shift .5
+    found = modulation(torch.full((1, 1, 1, 1), 2.0), torch.zeros(1, 1, 1, 1))
+    assert found.item() == pytest.approx(2.0 * 1.5 + 0.5)
+
+
+@pytest.mark.parametrize("gain", [0, 3])
+def test_the_gain_is_heard_with_and_without_modulation(gain: int) -> None:
+    module = speaking({**SMALL, "gain": gain})
+    with torch.no_grad():
+        image, log_gain = inputs(32)
+        assert (module(image, log_gain)[0] - module(image, log_gain + 1.0)[0]).abs().max() > 1e-6
+
+
+def test_before_training_the_blind_picture_is_the_mean_of_the_neighbours() -> None:
+    module = network.build(SMALL)
+    image, gain = (plane.detach().float() for plane in inputs(32))
+    blind = module(image, gain)[1]
+    expected = (image[0, :, 9:12, 9:12].sum(dim=(1, 2)) - image[0, :, 10, 10]) / 8
+    torch.testing.assert_close(blind[0, :, 10, 10], expected)
+
+
+# --- sizes -------------------------------------------------------------------------------------------------
+
+
+def test_parameters() -> None:
+    def count(configuration: dict[str, Any]) -> int:
+        return sum(parameter.numel() for parameter in network.build(configuration).parameters())
+
+    assert 0.2e6 < count(training.LITE) < 0.32e6
+    assert 1.2e6 < count(training.FULL) < 1.4e6  # the paper's stage 2 has 1.317 M
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [SMALL, {**SMALL, "widths": [4, 6, 8], "blocks": [1, 1, 1]}, {"kind": "seeing", "widths": [4, 6], "blocks": [1, 1]},
+     {"kind": "reflectance", "widths": [4, 6, 8], "blocks": [1, 1, 1]},
+     {"kind": "illumination", "widths": [4, 6], "blocks": [1, 1]}],
+)  # fmt: skip
+def test_no_network_looks_further_than_its_halo(configuration: dict[str, Any]) -> None:
+    module = speaking(configuration)
+    assert module.halo % module.multiple == 0
+    centre = -(-module.halo // module.multiple) * module.multiple + module.multiple
+    image, gain = inputs(2 * centre)
+    output = module(image, gain)[0]
+    furthest = 0
+    for y, x in ((centre, centre), (centre + module.multiple - 1, centre + module.multiple - 1)):
+        gradients = torch.autograd.grad(output[0, 0, y, x], (image, gain), retain_graph=True)
+        for gradient in gradients:
+            rows, columns = torch.nonzero(gradient[0].abs().sum(dim=0), as_tuple=True)
+            furthest = max(furthest, int((rows - y).abs().max()), int((columns - x).abs().max()))
+    assert module.halo // 2 < furthest <= module.halo
+
+
+def test_a_correction_of_light_is_bounded_and_nothing_before_training() -> None:
+    module = network.build({"kind": "illumination"})
+    image, gain = (plane.detach().float() for plane in inputs(32))
+    assert torch.all(module(image, gain)[0] == 0.0)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 1.0)
+    assert module(image, gain)[0].abs().max() <= 0.35
+
+
+def test_what_is_unknown_is_refused() -> None:
+    with pytest.raises(ValueError, match="no network of irle"):
+        network.build({"kind": "deaf"})
