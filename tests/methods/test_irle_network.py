@@ -118,6 +118,26 @@ def test_before_training_the_blind_picture_is_the_mean_of_the_neighbours() -> No
     torch.testing.assert_close(blind[0, :, 10, 10], expected)
 
 
+@pytest.mark.parametrize("larger", [{"widths": [9, 12]}, {"blocks": [2, 3]}, {"widths": [7, 11], "blocks": [1, 3]}])
+def test_a_grown_network_says_what_the_small_one_says_and_can_learn(larger: dict[str, Any]) -> None:
+    small = speaking(SMALL)
+    torch.manual_seed(1)
+    large = network.build({**SMALL, **larger}).double().eval()
+    network.grow(small, large)
+    image, gain = inputs(32)
+    torch.testing.assert_close(large(image, gain), small(image, gain), rtol=0, atol=1e-10)
+    large(image, gain)[0].square().sum().backward()
+    silent = [name for name, value in large.named_parameters() if value.grad is None or not value.grad.any()]
+    # A new block is the identity, and what lies before its zeros hears nothing until the first step has been made.
+    assert all(".first." in name or ".modulation." in name for name in silent)
+    assert not silent or "blocks" in larger
+
+
+def test_a_network_without_room_is_not_grown_into() -> None:
+    with pytest.raises(ValueError, match="no room"):
+        network.grow(speaking(SMALL), speaking({**SMALL, "widths": [4, 8]}))
+
+
 # --- sizes -------------------------------------------------------------------------------------------------
 
 

@@ -76,7 +76,7 @@ def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: i
         noisy, gain = maps[:, :3], maps[:, 3:]
         loss = losses.blind_spot(module(noisy, gain)[1], noisy)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return np.concatenate([value.detach().numpy().ravel() for value in module.parameters()]).astype(np.float32)
 

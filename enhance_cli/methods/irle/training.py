@@ -36,7 +36,7 @@ from enhance_cli.quality.reference import mean_matched, psnr, ssim
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export
+from enhance_cli.training.export import Exported, export, read_configuration, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
 
@@ -44,7 +44,7 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 BALANCE = 0.5
-"""Default share of the white balance, by matched PSNR of the training pairs: 0 gives 24.8, .3 and .5 25.0, .7 25.0 dB."""
+"""Default share of the white balance, by matched PSNR of 90 training pairs: 24.8 dB at 0, 25.0 at .3, .5 and .7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,9 @@ class DenoiserRecipe:
 
     texture: float = 10.0
     colour: float = 2.0  # METHODS 5.11
+
+    grown_from: str | None = None
+    """The stem of a smaller network, trained before into the same folder, which this one starts from."""
 
     internal: bool = False
     """Learn from single shots by the blind-spot loss alone: the purely internal variant."""
@@ -96,8 +99,8 @@ def _denoiser_schedule(iterations: int) -> loop.Schedule:
 LITE = {"kind": "blind", "widths": [32, 64], "blocks": [1, 3], "gain": 8, "first": 16}
 """Two levels, .299 M parameters: 1.4 s a megapixel on one core, and it looks 80 pixels far."""
 
-FULL = {"kind": "blind", "widths": [40, 80, 160], "blocks": [1, 1, 2], "gain": 16, "first": 16}
-"""Three levels as in the paper's figure, 1.3 M parameters."""
+FULL = {"kind": "blind", "widths": [64, 120], "blocks": [1, 4], "gain": 8, "first": 16}
+"""1.3 M parameters, as the paper's; the lite network has room in it, and it is grown out of that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,9 @@ class Recipe:
     denoisers: Mapping[str, DenoiserRecipe] = field(
         default_factory=lambda: {
             "denoiser-lite": DenoiserRecipe(_denoiser_schedule(5000), LITE),
-            "denoiser-full": DenoiserRecipe(_denoiser_schedule(5000), FULL),
+            "denoiser-full": DenoiserRecipe(
+                replace(_denoiser_schedule(1000), learning_rate=5e-4), FULL, grown_from="denoiser-lite"
+            ),
             "denoiser-internal": DenoiserRecipe(_denoiser_schedule(2000), {**LITE, "share": False}, internal=True),
         }
     )
@@ -177,6 +182,14 @@ def train_denoiser(
 ) -> network.Network:
     """Train one denoiser from its random start."""
     module = fresh(recipe.configuration, options.seed)
+    if recipe.grown_from is not None:
+        path = options.out / f"{recipe.grown_from}.safetensors"
+        if path.exists():
+            small = network.build(read_configuration(path))
+            read_weights(small, path)
+            network.grow(small, module)
+        else:
+            log(f"{path} is not there to start from; {stem} starts from random weights.")
     module.to(options.device)
     loop.train(
         module,
