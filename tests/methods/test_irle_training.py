@@ -68,6 +68,18 @@ def test_no_reference_is_needed(folder: Path) -> None:
     assert not alone.clean
 
 
+def test_a_folder_without_twins_is_refused_and_one_with_clean_photographs_is_not(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "low").mkdir()
+    picture = (folder / "paired_lowlight/low/0_0.png").read_bytes()
+    (tmp_path / "low/one.png").write_bytes(picture)
+    with pytest.raises(UsageError, match="no two dark shots of one scene"):
+        training_data.Album.read(tmp_path / "low", lambda sentence: None)
+    (tmp_path / "low" / "clean").mkdir()
+    (tmp_path / "low" / "clean" / "a.png").write_bytes((folder / "clean/0.png").read_bytes())
+    album = training_data.Album.read(tmp_path / "low", lambda sentence: None)
+    assert training_data.twin_batch(album, SMALL, 0, 0).noisy.shape == (3, 3, 64, 64)
+
+
 def test_a_draw_is_a_function_of_seed_and_number(album: training_data.Album) -> None:
     one, same, other = (training_data.twin_batch(album, SMALL, seed, 7) for seed in (0, 0, 1))
     assert torch.equal(one.noisy, same.noisy)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from enhance_cli.errors import UsageError
 from enhance_cli.methods.irle import pseudo_ground_truth, tone, twins
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair, read_photographs, read_rgb
@@ -116,7 +117,11 @@ class Album:
 
     @classmethod
     def read(cls, data: Path, log: loop.Log) -> Album:
-        """Read `paired_lowlight/low`, and of `high` only what the validation needs."""
+        """Read `paired_lowlight/low`, and of `high` only what the validation needs.
+
+        Raises:
+            UsageError: no photographs, one that cannot be decoded, or nothing that twins could be made of.
+        """
         folder = data / "paired_lowlight" / "low"
         photographs = read_photographs(folder if folder.is_dir() else data, 4096)
         found = twins.groups(photographs)
@@ -135,6 +140,10 @@ class Album:
             f"ones; {len(pairs)} of {len(aside)} scenes held out."
         )
         clean = list(read_photographs(data / "clean", 640).values()) if (data / "clean").is_dir() else []
+        if not scenes and not clean:
+            raise UsageError(
+                f"{data} holds no two dark shots of one scene and no folder clean to simulate some of; add one of both."
+            )
         return cls(scenes, single, clean, pairs)
 
 
@@ -170,7 +179,7 @@ def twin_batch(album: Album, draws: Draws, seed: int, iteration: int) -> Batch:
 
 def _pair(album: Album, draws: Draws, random: np.random.Generator) -> tuple[NDArray[Any], ...]:
     side = draws.side
-    if album.clean and random.random() < draws.simulated:
+    if album.clean and (not album.scenes or random.random() < draws.simulated):
         piece = _piece(album.clean[int(random.integers(len(album.clean)))], random, max(side, 256))
         pair = twins.simulated(piece.astype(np.float32) / np.float32(255.0), random)
         one, other = (Shot.of(codes) for codes in pair)
@@ -209,37 +218,34 @@ def single_batch(album: Album, draws: Draws, seed: int, iteration: int) -> list[
     still, and nearer to the truth.
     """
     random = generator(seed, iteration, 1)
-    rows = []
-    for _ in range(draws.batch):
-        balance = float(random.uniform(*draws.balance))
-        if album.clean and random.random() < draws.simulated:
-            piece = _piece(album.clean[int(random.integers(len(album.clean)))], random, draws.side + 32)
-            one = brighter = Shot.of(twins.simulated(piece.astype(np.float32) / np.float32(255.0), random)[0])
-        else:
-            scene = album.any_scene(random)
-            one = scene[int(random.integers(len(scene)))]
-            brighter = max(scene, key=lambda shot: tone.mean_of(shot.counts))
-        top, left, side = *_corner(one.pixels, random, draws.side), draws.side
-        mirror = random.random() < 0.5
-
-        def window(shot: Shot, top: int = top, left: int = left, mirror: bool = mirror) -> Codes:
-            piece = np.full((draws.side, draws.side, 3), 0, np.uint8)
-            found = shot.pixels[top : top + draws.side, left : left + draws.side]
-            piece[: found.shape[0], : found.shape[1]] = found
-            return np.ascontiguousarray(piece[:, ::-1] if mirror else piece)
-
-        light, curve, bright = one.lit(window(one), balance)
-        clearer, its_curve, _ = brighter.lit(window(brighter), balance)
-        factors = (1.0, 1.0, 1.0)  # the light is balanced already
-        reference = pseudo_ground_truth.reference(clearer, its_curve, factors, 0.0, smooth=False)
-        rows.append((planes(bright), log_gain(light, curve), planes(light), planes(reference)))
-        assert bright.shape[0] == side
+    rows = [_single(album, draws, random) for _ in range(draws.batch)]
     return [torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)]
 
 
-def _corner(pixels: Codes, random: np.random.Generator, side: int) -> tuple[int, int]:
-    height, width = pixels.shape[:2]
-    return int(random.integers(max(height - side, 0) + 1)), int(random.integers(max(width - side, 0) + 1))
+def _single(album: Album, draws: Draws, random: np.random.Generator) -> tuple[NDArray[Any], ...]:
+    balance = float(random.uniform(*draws.balance))
+    if album.clean and random.random() < draws.simulated:
+        piece = _piece(album.clean[int(random.integers(len(album.clean)))], random, draws.side + 32)
+        one = brightest = Shot.of(twins.simulated(piece.astype(np.float32) / np.float32(255.0), random)[0])
+    else:
+        scene = album.any_scene(random)
+        one = scene[int(random.integers(len(scene)))]
+        brightest = max(scene, key=lambda shot: tone.mean_of(shot.counts))
+    height, width = one.pixels.shape[:2]
+    top = int(random.integers(max(height - draws.side, 0) + 1))
+    left = int(random.integers(max(width - draws.side, 0) + 1))
+    mirror = random.random() < 0.5
+
+    def window(shot: Shot) -> Codes:
+        found = shot.pixels[top : top + draws.side, left : left + draws.side]
+        missing = (draws.side - found.shape[0], draws.side - found.shape[1])
+        piece = np.pad(found, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
+        return np.ascontiguousarray(piece[:, ::-1] if mirror else piece)
+
+    light, curve, bright = one.lit(window(one), balance)
+    clearer, its_curve, _ = brightest.lit(window(brightest), balance)  # light is balanced from here on
+    reference = pseudo_ground_truth.reference(clearer, its_curve, (1.0, 1.0, 1.0), 0.0, smooth=False)
+    return planes(bright), log_gain(light, curve), planes(light), planes(reference)
 
 
 def _piece(photograph: Codes, random: np.random.Generator, side: int) -> Codes:
