@@ -47,6 +47,25 @@ def test_a_curve_rises_smoothly_from_black_to_white() -> None:
     assert np.abs(np.diff(slopes)).max() < 5e-4
 
 
+def test_the_curve_of_a_picture_keeps_hue_and_the_curve_of_its_ends() -> None:
+    picture = dark_scene().astype(np.float32) / 255.0
+    curve = tone.ToneCurve(0.55, 2.5)
+    found, channels = curve.picture(picture), curve(picture)
+    np.testing.assert_allclose(found.max(axis=2), channels.max(axis=2), atol=1e-6)
+    np.testing.assert_allclose(found.min(axis=2), channels.min(axis=2), atol=1e-6)
+    # The hexagonal hue is the middle channel's place between the others.
+    coloured = np.ptp(picture, axis=2) > 0.02
+    for one in (picture, found):
+        assert np.array_equal(np.argmax(one, axis=2)[coloured], np.argmax(picture, axis=2)[coloured])
+    places = []
+    for one in (picture[coloured], found[coloured]):
+        low, middle, high = np.sort(one, axis=1).T
+        places.append((middle - low) / (high - low))
+    np.testing.assert_allclose(*places, atol=1e-4)
+    grey = np.full((2, 2, 3), 0.1)
+    np.testing.assert_allclose(curve.picture(grey), curve(grey), atol=1e-6)
+
+
 def test_the_gain_is_bounded() -> None:
     light = np.linspace(0.0, 1.0, 300)
     curve = tone.ToneCurve(0.45, 4.0, max_gain=5.0)

@@ -182,7 +182,7 @@ def reference(
     """
     light = np.clip(np.asarray(proxy, np.float32) * np.asarray(balance, np.float32), 0.0, 1.0)
     gain = curve.log_gain(cv2.GaussianBlur(light @ LUMA, (0, 0), 1.0))
-    bright = curve(light)
+    bright = curve.picture(light)
     if bend:
         log_bend = np.float32(bend) * local_bend(light, curve)
         bright, gain = bright * np.exp(log_bend)[..., None], gain + log_bend

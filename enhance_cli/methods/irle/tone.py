@@ -55,6 +55,20 @@ class ToneCurve:
             raw = np.minimum(raw, np.float32(self.max_gain) * x)
         return shoulder(raw, self.knee, min(self.factor, self.max_gain))
 
+    def picture(self, light: Array) -> Array:
+        """The curve of a colour picture, which keeps every pixel's hue: float32, H×W×3.
+
+        Its largest and its smallest channel follow the curve, which also decides how much colour is left; the one
+        between stays where it was between them. The curve of each channel alone turns hues by a median of 12 degrees
+        on dark pairs of the training photographs and this by 4, for .15 dB of matched PSNR; one ratio for all three
+        keeps them too and costs 2.5 dB (METHODS 2.9).
+        """
+        x = np.asarray(light, np.float32)
+        low, high = x.min(axis=2, keepdims=True), x.max(axis=2, keepdims=True)
+        bottom, top = self(low), self(high)
+        place = (x - low) / np.maximum(high - low, np.float32(1e-6))
+        return np.asarray(bottom + (top - bottom) * place, np.float32)
+
     def log_gain(self, light: Array) -> Array:
         """Log of the curve's gain at smoothed light: float32, what the denoiser is told of the noise it will meet.
 

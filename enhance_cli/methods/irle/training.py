@@ -380,7 +380,7 @@ def illumination_correction(
     height, width = light.shape[:2]
     gain = log_gain(light, curve)[0]
     multiple = module.multiple
-    stacked = np.dstack([curve(light), gain])
+    stacked = np.dstack([curve.picture(light), gain])
     padded = cv2.copyMakeBorder(stacked, 0, -height % multiple, 0, -width % multiple, cv2.BORDER_REPLICATE)
     maps = torch.from_numpy(planes(padded))[None].to(next(module.parameters()).device)
     with torch.no_grad():

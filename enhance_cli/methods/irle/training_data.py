@@ -84,8 +84,8 @@ class Shot:
         curve = replace(curve, factor=curve.factor * more)
         light = window.astype(np.float32) * (np.asarray(factors, np.float32) / np.float32(255.0))
         if like is None:
-            return light, curve, curve(light)
-        return light, curve, curve(light * np.float32(mean / max(tone.mean_of(self.counts), 1e-4)))
+            return light, curve, curve.picture(light)
+        return light, curve, curve.picture(light * np.float32(mean / max(tone.mean_of(self.counts), 1e-4)))
 
 
 def proxy_of(pixels: Codes) -> Picture:
