@@ -83,6 +83,16 @@ def test_a_fitted_curve_reaches_the_mean_exactly(balance: tuple[float, float, fl
     assert rendered.mean() == pytest.approx(0.42, abs=1e-4)
 
 
+def test_a_night_with_lamps_is_not_lifted_until_a_tenth_is_white() -> None:
+    night = np.full((100, 100, 3), 4, np.uint8)
+    night[:30] = 60  # three tenths that would go white long before the mean is reached
+    curve = tone.fitted(tone.histogram(night))
+    lifted = curve(night / 255.0)
+    assert (lifted > tone.WHITE).mean() <= tone.BLOWN
+    assert 0.25 < lifted[:30].mean() <= tone.WHITE + 1e-3
+    assert lifted.mean() < tone.TARGET - 0.05
+
+
 def test_sixteen_bits_get_the_curve_of_eight() -> None:
     picture = dark_scene()
     one, other = (tone.fitted(tone.histogram(p)) for p in (picture, picture.astype(np.uint16) * 257))
