@@ -121,6 +121,19 @@ def mean_of(counts: Array) -> float:
     return float((counts @ codes).sum() / max(counts.sum(), 1))
 
 
+def mean_after(counts: Array, curve: ToneCurve, balance: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> float:
+    """The mean of all samples that a curve gives a white-balanced picture, exact from its histogram."""
+    light, weights = _levels(counts, balance)
+    return float((weights * curve(light)).sum())
+
+
+def _levels(counts: Array, balance: tuple[float, float, float]) -> tuple[Array, Array]:
+    """Light of every code that occurs in any channel, and its share of all samples; dark pictures use few codes."""
+    codes = np.arange(counts.shape[1], dtype=np.float64) / (counts.shape[1] - 1)
+    light = np.clip(codes * np.asarray(balance, np.float64)[:, None], 0.0, 1.0)
+    return light[counts > 0], counts[counts > 0] / max(counts.sum(), 1)
+
+
 def fitted(
     counts: Array,
     *,
@@ -142,10 +155,7 @@ def fitted(
         knee: of the shoulder.
         exponent: g, if it is not to follow from the picture's mean.
     """
-    codes = np.arange(counts.shape[1], dtype=np.float64) / (counts.shape[1] - 1)
-    light = np.clip(codes * np.asarray(balance, np.float64)[:, None], 0.0, 1.0)
-    weights = counts / max(counts.sum(), 1)
-    light, weights = light[counts > 0], weights[counts > 0]  # dark pictures use few codes
+    light, weights = _levels(counts, balance)
     if exponent is None:
         exponent = exponent_for(mean_of(counts))
     blown = BLOWN + float(weights[light > WHITE].sum())

@@ -234,11 +234,18 @@ def restored(
         target: mean to reach.
         balance: share of the white balance.
     """
-    light, curve, bright = Shot.of(pixels).lit(pixels, balance)
+    shot = Shot.of(pixels)
+    light, curve, bright = shot.lit(pixels, balance, target=target)
     gain = log_gain(light, curve)[0]
     clean = bright if module is None else bright + strength * (denoised(module, bright, gain) - bright)
-    result = pseudo_ground_truth.desaturated_shadows(clean, gain)
-    result *= target / max(float(result.clip(0.0, 1.0).mean()), 1e-3)
+    return finished(clean, gain, shot, curve, balance)
+
+
+def finished(picture: Picture, gain: Picture, shot: Shot, curve: tone.ToneCurve, balance: float) -> Codes:
+    """Shadows desaturated, and the mean that the curve gives, which denoising moves a little, set again."""
+    result = pseudo_ground_truth.desaturated_shadows(picture, gain)
+    reached = tone.mean_after(shot.counts, curve, pseudo_ground_truth.balanced_with(shot.cast, balance))
+    result *= reached / max(float(result.clip(0.0, 1.0).mean()), 1e-3)
     return np.rint(result.clip(0.0, 1.0) * 255.0).astype(np.uint8)
 
 
@@ -366,9 +373,7 @@ def first_stage(module: StageOne, pixels: Codes, *, reflect: bool = True, balanc
     bend = pseudo_ground_truth.slice_of(correction, guide)
     bright, gain = np.clip(bright * np.exp(bend)[..., None], 0.0, 1.0), gain + bend
     result = denoised(module.reflectance, bright, gain) if reflect else bright
-    result = pseudo_ground_truth.desaturated_shadows(result, gain)
-    result *= tone.TARGET / max(float(result.clip(0.0, 1.0).mean()), 1e-3)
-    return np.rint(result.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+    return finished(result, gain, shot, curve, balance)
 
 
 def illumination_correction(

@@ -65,7 +65,13 @@ class Shot:
         return cls(pixels, tone.histogram(pixels), pseudo_ground_truth.robust_white_balance(proxy_of(pixels)))
 
     def lit(
-        self, window: Codes, balance: float, steeper: float = 0.0, more: float = 1.0, like: Shot | None = None
+        self,
+        window: Codes,
+        balance: float,
+        steeper: float = 0.0,
+        more: float = 1.0,
+        like: Shot | None = None,
+        target: float = tone.TARGET,
     ) -> tuple[Picture, tone.ToneCurve, Picture]:
         """A window's white-balanced light, the curve, and the curve of that light.
 
@@ -74,13 +80,14 @@ class Shot:
             balance: share of the white balance.
             steeper: added to the curve's exponent.
             more: factor of the curve's own.
+            target: mean that the curve is to give the whole photograph.
             like: another shot, whose curve is to be used; this one's light is first brought to its exposure.
         """
         shot = like or self
         factors = pseudo_ground_truth.balanced_with(shot.cast, balance)
         mean = tone.mean_of(shot.counts)
         exponent = tone.exponent_for(mean) + steeper
-        curve = tone.fitted(shot.counts, balance=factors, exponent=exponent)
+        curve = tone.fitted(shot.counts, target=target, balance=factors, exponent=exponent)
         curve = replace(curve, factor=curve.factor * more)
         light = window.astype(np.float32) * (np.asarray(factors, np.float32) / np.float32(255.0))
         if like is None:
