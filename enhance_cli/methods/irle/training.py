@@ -109,16 +109,22 @@ class Recipe:
 
     denoisers: Mapping[str, DenoiserRecipe] = field(
         default_factory=lambda: {
-            "denoiser-lite": DenoiserRecipe(_denoiser_schedule(5000), LITE),
+            "denoiser-lite": DenoiserRecipe(_denoiser_schedule(3000), LITE),
             "denoiser-full": DenoiserRecipe(
-                replace(_denoiser_schedule(1000), learning_rate=5e-4), FULL, grown_from="denoiser-lite"
+                replace(_denoiser_schedule(600), learning_rate=5e-4, averaging=0.99),
+                FULL,
+                Draws(batch=4),
+                grown_from="denoiser-lite",
             ),
-            "denoiser-internal": DenoiserRecipe(_denoiser_schedule(2000), {**LITE, "share": False}, internal=True),
+            "denoiser-internal": DenoiserRecipe(_denoiser_schedule(800), {**LITE, "share": False}, internal=True),
         }
     )
     stage_one: StageOneRecipe | None = field(
         default_factory=lambda: StageOneRecipe(
-            loop.Schedule(iterations=1500, learning_rate=5e-4, averaging=0.995, validate_every=250)
+            loop.Schedule(
+                iterations=400, learning_rate=1e-3, averaging=0.99, warm_up=50, validate_every=200, checkpoint_every=100
+            ),
+            Draws(batch=2, side=256, simulated=0.1, resampled=0.0),
         )
     )
 
@@ -154,19 +160,20 @@ def train(
     album = Album.read(options.data, log)
     exported: dict[str, Exported] = {}
     figures: dict[str, Mapping[str, float]] = {}
-    first: StageOne | None = None
-    if recipe.stage_one is not None:
-        log("Training stage 1.")
-        first = train_stage_one("stage-1", album, options, recipe.stage_one, log).cpu().eval()
-        figures["stage-1"] = stage_one_figures(first, album.held_out)
-        for stem, part in (("illumination", first.illumination), ("reflectance", first.reflectance)):
-            exported[stem] = deliver(part, options.out, stem)
     denoisers = {}
     for stem, numbers in recipe.denoisers.items():
         log(f"Training {stem}.")
         denoisers[stem] = train_denoiser(stem, album, options, numbers, log)
         figures[stem] = denoiser_figures(denoisers[stem], album.held_out)
         exported[stem] = deliver(denoisers[stem], options.out, stem)
+    if recipe.stage_one is not None:
+        log("Training stage 1.")
+        first = train_stage_one("stage-1", album, options, recipe.stage_one, log).cpu().eval()
+        figures["stage-1"] = stage_one_figures(first, album.held_out)
+        for stem, part in (("illumination", first.illumination), ("reflectance", first.reflectance)):
+            exported[stem] = deliver(part, options.out, stem)
+    for stem, found in figures.items():
+        log(f"{stem}: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
     sheet = options.out / "validation.png"
     if album.held_out:
         write_sheet(sheet, [_row(pair, denoisers) for pair in album.held_out[:6]], height=400)
