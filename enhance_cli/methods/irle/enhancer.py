@@ -1,47 +1,58 @@
 """IRLE as estimate and render: light is decided on a proxy, noise is taken out at full resolution by blocks.
 
 A network's convolutions and a library's vector loops may round differently on arrays of other sizes. So everything
-is computed on blocks of one size that lie at the same places of a picture, whatever window is rendered.
+that looks at neighbours is computed on blocks that lie at the same places of a picture, whatever window is rendered:
+squares of `BLOCK` pixels, each with as much around it as the networks can see.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
 
 from enhance_cli.imaging import colour
-from enhance_cli.methods.irle import METHOD, IrleControls, tone
+from enhance_cli.methods.irle import HALO, METHOD, IrleControls, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from enhance_cli.engines import Engine
     from enhance_cli.types import Array
 
-BLOCK = 512
-"""Side of a block without its context; pictures smaller than that have smaller ones."""
+BLOCK = 1024
+"""Side of a block without its context. The stream's tiles hold whole blocks, and a third is computed twice, where
+blocks of 512 would compute all of it twice; a lite block takes a third of a gigabyte."""
 
-BLUR = 4.0
-"""Of the luma that the denoiser's gain is read off, in pixels: the noise of a single pixel must not steer it."""
-
-BLUR_REACH = 16
-"""Pixels that this blur looks beyond a block: four deviations, as OpenCV cuts it off."""
+REACH = 16
+"""Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
 
 NETWORK_HALO = {"lite": 96, "full": 176}
-"""Of each denoiser, as `network.build` declares it."""
+"""Of each denoiser: `network.build` declares it, a multiple of `MULTIPLE`, from which on nothing is seen."""
+
+BORDER, MULTIPLE = 32, 16
+"""Reflected pixels around the picture, and of what the sides that a denoiser gets are multiples."""
 
 FAINT = 0.7
-"""ln of the gain from which the denoiser works in full: noise that is hardly amplified stays."""
+"""ln of the gain from which on the denoiser works in full: noise that is hardly amplified stays where it is."""
 
-_KEPT_BLOCKS = 4
-"""Blocks remembered: neighbouring windows of a small picture ask for the same ones."""
+SHADOWS = (2.2, 1.2, 0.6)
+"""ln of the gain where colour begins to go, the way to where all of it has gone that will, and the share that goes:
+`pseudo_ground_truth.desaturated_shadows`."""
+
+LEVELS = (0.9, 1.1)
+"""Bounds of the factor at the end: what the bounds of the curve hold back is not put in here again."""
+
+PATCHES, PATCH = 12, 32
+"""Noise is judged on the flattest four of 12×12 patches of 32×32 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +63,8 @@ class IrlePlan(Plan):
 
     height: int
     width: int
+    stage: str
+    model: str
     balance: tuple[float, float, float]
     """Factors of R, G and B before the curve."""
 
@@ -61,38 +74,50 @@ class IrlePlan(Plan):
     exponent: float
     factor: float
     max_gain: float
-    """The tone curve, see `tone.ToneCurve`."""
+    """The tone curve, see `tone.ToneCurve`; exponent and factor are 1 where light is left alone."""
 
     level: float
-    """Factor after everything: denoising and desaturation move the mean a little."""
+    """Factor after everything: desaturation and the keeping of hues move the mean a little."""
 
     strength: float
-    stage: str
-    model: str
-    tuned: Array
-    """Weights of `--adapt`, flat; empty without."""
+    """Share of the noise that goes; 0 in other stages than the second."""
 
-    adapted: int
     reference: Array
     """h×w×3 float32, the pseudo ground truth of the proxy; empty unless it is what is asked for."""
 
+    tuned: Array
+    """Weights of `--adapt`, flat float32; empty without."""
+
+    adapted: int
     gain_stops: tuple[float, float, float]
-    """Least, median and largest gain of the proxy, in stops."""
+    """1 %, 50 % and 99 % quantiles of the proxy's gain, in stops."""
 
     means: tuple[float, float]
-    """Mean of all samples before, and as the proxy shows it after."""
+    """Mean of all samples before, and as the proxy has it after."""
+
+    noise: tuple[float, float, float] | None = None
+    """Deviation of luma in flat dark patches, as a share of white: of the input, brightened, and after; None where
+    there are no such patches."""
 
     @property
     def curve(self) -> tone.ToneCurve:
         """The tone curve."""
         return tone.ToneCurve(self.exponent, self.factor, self.max_gain)
 
+    @property
+    def leaves_light(self) -> bool:
+        """Whether the curve does nothing."""
+        return self.exponent == self.factor == 1.0
 
-class _Block(NamedTuple):
-    """A block in the whole picture's coordinates, without its context."""
 
-    top: int
-    left: int
+class _Side(NamedTuple):
+    """A block along one axis, in the whole picture's coordinates."""
+
+    first: int
+    last: int
+    before: int
+    after: int
+    """Pixels of context of the denoiser; `REACH` more of either for the gain."""
 
 
 class Irle:
@@ -101,12 +126,13 @@ class Irle:
     method: Method = METHOD
 
     def __init__(self, engine: Engine) -> None:
-        """Networks are loaded when controls first need them."""
+        """Choose the kernels; networks are loaded when controls first need them."""
         self._engine = engine
+        self._kernels: Any = engine.kernels(METHOD)
         self._lock = threading.Lock()
         self._networks: dict[str, Any] = {}
-        self._tuned: dict[bytes, Callable[[Array, Array], Array]] = {}
-        self._done: OrderedDict[bytes, Array] = OrderedDict()
+        self._tuned: tuple[bytes, Callable[[Array, Array], Array]] | None = None
+        self._latest: tuple[bytes, Array] | None = None
 
     def _model(self, controls: IrleControls) -> str:
         if controls.model != "auto":
@@ -121,7 +147,7 @@ class Irle:
             return self._networks[model]
 
     def prepare(self, controls: IrleControls) -> Mapping[str, str] | None:
-        """Load the denoiser, unless it is turned off."""
+        """Load the denoiser, where one will run."""
         if controls.stage != "2" or controls.denoise == 0.0:
             return None
         return self._network(self._model(controls))[1].report()  # type: ignore[no-any-return]
@@ -133,33 +159,34 @@ class Irle:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: IrleControls) -> IrlePlan:
-        """White balance and curve from a proxy and the whole picture's histogram."""
+        """White balance and level from a proxy, the curve from the whole picture's histogram.
+
+        Raises:
+            UsageError: `--adapt` is asked for and torch is missing.
+        """
         counts = tone.histogram(image.pixels)
         before = tone.mean_of(counts)
         proxy = _proxy(image.pixels)
         cast = reference_room.robust_white_balance(proxy)
         balance = reference_room.balanced_with(cast, controls.white_balance)
-        notes: tuple[str, ...] = ()
-        if cast.beyond and controls.white_balance > 0.0:
-            notes = ("the light is tinted too strongly to be made neutral: one channel is nearly empty",)
-        if before >= controls.exposure or before == 0.0:
-            curve = tone.ToneCurve(1.0, 1.0, controls.max_gain)
-        else:
-            curve = tone.fitted(counts, target=controls.exposure, balance=balance, max_gain=controls.max_gain)
-        light = np.clip(proxy * np.asarray(balance, np.float32), 0.0, 1.0)
-        gain = curve.log_gain(cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), 1.0))
+        curve = _curve(counts, before, balance, controls)
+        light = proxy * np.asarray(balance, np.float32)
+        gain = _gain_of(light, curve)
         bright = reference_room.desaturated_shadows(curve.picture(light), gain).clip(0.0, 1.0)
         reached = float(bright.mean())
-        level = controls.exposure / reached if curve.exponent < 1.0 and reached > 0.0 else 1.0
-        # A curve at its bounds leaves a picture darker; what the bounds hold back is not put in here again.
-        level = float(np.clip(level, 0.9, 1.1))
+        level = 1.0
+        if not _is_identity(curve) and reached > 0.0:
+            level = float(np.clip(tone.mean_after(counts, curve, balance) / reached, *LEVELS))
         smooth = np.empty((0, 0, 3), np.float32)
         if controls.stage == "reference":
-            smooth = np.clip(level * reference_room.reference(proxy, curve, balance, 0.0), 0.0, 1.0)
-        stops = np.quantile(gain, (0.01, 0.5, 0.99)) / np.log(2.0)
+            bright = reference_room.low_passed(bright)
+            smooth = np.clip(np.float32(level) * bright, 0.0, 1.0)
+        stops = np.quantile(gain, (0.01, 0.5, 0.99)) / math.log(2.0)
         plan = IrlePlan(
             height=image.height,
             width=image.width,
+            stage=controls.stage,
+            model=self._model(controls),
             balance=balance,
             tint=cast.tint,
             exponent=curve.exponent,
@@ -167,151 +194,215 @@ class Irle:
             max_gain=controls.max_gain,
             level=level,
             strength=controls.denoise if controls.stage == "2" else 0.0,
-            stage=controls.stage,
-            model=self._model(controls),
-            tuned=np.empty(0, np.float32),
-            adapted=controls.adapt,
             reference=smooth,
+            tuned=np.empty(0, np.float32),
+            adapted=0,
             gain_stops=(float(stops[0]), float(stops[1]), float(stops[2])),
-            means=(before, min(1.0, reached * level)),
-            notes=notes,
+            means=(before, float((bright * level).clip(0.0, 1.0).mean())),
+            notes=_notes(cast, controls),
         )
-        return self._adapted(image, plan) if controls.adapt and plan.strength > 0.0 else plan
+        if controls.adapt and plan.strength > 0.0 and not plan.leaves_light:
+            plan = self._adapted(image.pixels, plan, controls.adapt)
+        return replace(plan, noise=self._noise(image.pixels, plan))
 
-    def _adapted(self, image: Image, plan: IrlePlan) -> IrlePlan:
-        from dataclasses import replace
-
-        from enhance_cli.engines import weights
+    def _adapted(self, pixels: Array, plan: IrlePlan, steps: int) -> IrlePlan:
         from enhance_cli.methods.irle import adapt
 
-        path = weights.find(METHOD, f"denoiser-{plan.model}", "safetensors").path
-
         def piece(top: int, left: int, height: int, width: int) -> tuple[Array, Array]:
-            first = max(top - BLUR_REACH, 0), max(left - BLUR_REACH, 0)
-            context = image.pixels[first[0] : top + height + BLUR_REACH, first[1] : left + width + BLUR_REACH]
-            bright, gain = stage_one(context, plan)
-            inner = np.s_[top - first[0] : top - first[0] + height, left - first[1] : left - first[1] + width]
-            return bright[inner], gain[inner]
+            sides = _Side(top, top + height, 0, 0), _Side(left, left + width, 0, 0)
+            picture, gain = self._lit(pixels, (0, 0), sides, plan)
+            return self._engine.download(picture).transpose(1, 2, 0), self._engine.download(gain)
 
-        tuned = adapt.adapt(path, piece, image.height, image.width, plan.adapted)
-        return replace(plan, tuned=tuned)
+        tuned = adapt.adapt(_weights(plan.model), piece, plan.height, plan.width, steps)
+        return replace(plan, tuned=tuned, adapted=steps)
+
+    def _noise(self, pixels: Array, plan: IrlePlan) -> tuple[float, float, float] | None:
+        """`IrlePlan.noise`, by rendering the flattest of the dark patches."""
+        if plan.stage == "reference" or min(plan.height, plan.width) < PATCH:
+            return None
+        found = []
+        for top, left in _flat_patches(pixels):
+            sides = _Side(top, top + PATCH, BORDER, BORDER), _Side(left, left + PATCH, BORDER, BORDER)
+            patches = [pixels[top : top + PATCH, left : left + PATCH]]
+            for strength in (0.0, plan.strength):
+                patches.append(self._block(pixels, (0, 0), sides, replace(plan, strength=strength)))
+            found.append([_deviation(patch) for patch in patches])
+        if not found:
+            return None
+        before, brightened, after = np.mean(found, axis=0).tolist()
+        return before, brightened, after
 
     # --- render --------------------------------------------------------------------------------------------
 
     def render(self, window: Window, plan: IrlePlan, out: Array | None = None) -> Array:
         """Curve, denoiser and desaturation by blocks; bit-equal for any window that has its halo."""
         out = np.empty_like(window.pixels) if out is None else out
+        place = window.top, window.left
         if plan.stage == "reference":
-            return _enlarged(plan.reference, window, plan, out)
-        context = (NETWORK_HALO[plan.model] if plan.strength > 0.0 else 0) + BLUR_REACH
-        side = min(BLOCK, -(-max(plan.height, plan.width) // 32) * 32)
-        rows, columns = window.pixels.shape[:2]
-        top, bottom = _believed(window.top, rows, plan.height, context)
-        left, right = _believed(window.left, columns, plan.width, context)
-        out[...] = window.pixels
-        for block_top in range(top // side * side, bottom, side):
-            for block_left in range(left // side * side, right, side):
-                down = _gathered(block_top - context, side + 2 * context, window.top, rows)
-                across = _gathered(block_left - context, side + 2 * context, window.left, columns)
-                codes = np.ascontiguousarray(window.pixels[down][:, across])
-                done = self._block(codes, plan, context)
-                y0, y1 = max(block_top, top), min(block_top + side, bottom)
-                x0, x1 = max(block_left, left), min(block_left + side, right)
-                out[y0 - window.top : y1 - window.top, x0 - window.left : x1 - window.left] = done[
-                    y0 - block_top : y1 - block_top, x0 - block_left : x1 - block_left
+            self._enlarge(plan, place, out)
+            return out
+        sides = []
+        for start, count, length in zip(place, out.shape, (plan.height, plan.width), strict=False):
+            believed = _believed(start, count, length)
+            sides.append((believed, list(_blocks(*believed, length, plan))))
+        ((top, bottom), rows), ((left, right), columns) = sides
+        if (bottom - top, right - left) != out.shape[:2]:
+            out[...] = window.pixels
+        for down in rows:
+            for across in columns:
+                done = self._block(window.pixels, place, (down, across), plan)
+                y = slice(max(down.first, top), min(down.last, bottom))
+                x = slice(max(across.first, left), min(across.last, right))
+                out[y.start - place[0] : y.stop - place[0], x.start - place[1] : x.stop - place[1]] = done[
+                    y.start - down.first : y.stop - down.first, x.start - across.first : x.stop - across.first
                 ]
         return out
 
-    def _block(self, codes: Array, plan: IrlePlan, context: int) -> Array:
-        """A block with its context to the block as it will be."""
-        key = hashlib.blake2b(codes.tobytes(), digest_size=16)
-        told = (plan.balance, plan.curve, plan.level, plan.strength, plan.model, plan.tuned.tobytes(), codes.shape)
-        key.update(repr(told).encode())
-        with self._lock:
-            if key.digest() in self._done:
-                return self._done[key.digest()]
-        bright, gain = stage_one(codes, plan)
-        inner = slice(BLUR_REACH, -BLUR_REACH)
-        bright, gain = bright[inner, inner], gain[inner, inner]
-        if plan.strength > 0.0 and float(gain.max()) > 0.0:
-            image = np.ascontiguousarray(bright.transpose(2, 0, 1)[None])
-            clean = self._clean(plan)(image, np.ascontiguousarray(gain[None, None]))[0].transpose(1, 2, 0)
-            share = np.float32(plan.strength) * np.clip(gain / np.float32(FAINT), 0.0, 1.0)[..., None]
-            bright = bright + share * (clean - bright)
-        cut = context - BLUR_REACH
-        if cut:
-            bright, gain = bright[cut:-cut, cut:-cut], gain[cut:-cut, cut:-cut]
-        done = finished(bright, gain, plan.level, codes.dtype)
-        with self._lock:
-            self._done[key.digest()] = done
-            while len(self._done) > _KEPT_BLOCKS:
-                self._done.popitem(last=False)
+    def _enlarge(self, plan: IrlePlan, place: tuple[int, int], out: Array) -> None:
+        target = out if self._engine.device == "cpu" else self._engine.upload(out)
+        small = self._engine.upload(plan.reference)
+        self._kernels.enlarge(small, plan.height, plan.width, *place, target)
+        if target is not out:
+            out[...] = self._engine.download(target)
+
+    def _block(self, pixels: Array, place: tuple[int, int], sides: tuple[_Side, _Side], plan: IrlePlan) -> Array:
+        """One block of a window as it will be; the latest one is remembered, as windows of small pictures share it."""
+        down, across = sides
+        key = b""
+        if max(plan.height, plan.width) <= BLOCK:
+            seen = hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16)
+            seen.update(repr((place, pixels.shape, pixels.dtype, sides)).encode() + plan.to_bytes())
+            key = seen.digest()
+            with self._lock:
+                if self._latest is not None and self._latest[0] == key:
+                    return self._latest[1]
+        engine = self._engine
+        picture, gain = self._lit(pixels, place, sides, plan)
+        clean = picture
+        if plan.strength > 0.0 and not plan.leaves_light:
+            image = np.ascontiguousarray(engine.download(picture))[None]
+            clean = engine.upload(
+                self._denoiser(plan)(image, np.ascontiguousarray(engine.download(gain))[None, None])[0]
+            )
+        inner = tuple(slice(side.before, side.before + side.last - side.first) for side in sides)
+        done = np.empty((down.last - down.first, across.last - across.first, 3), pixels.dtype)
+        target = done if engine.device == "cpu" else engine.upload(done)
+        start, way, amount = SHADOWS
+        numbers = (plan.strength, FAINT, start, 1.0 / way, amount, plan.level)
+        self._kernels.finish(picture[:, *inner], clean[:, *inner], gain[inner], numbers, target)
+        done = engine.download(target)
+        if key:
+            with self._lock:
+                self._latest = key, done
         return done
 
-    def _clean(self, plan: IrlePlan) -> Callable[[Array, Array], Array]:
-        """The denoiser of a plan: image and gain to the clean image."""
+    def _lit(
+        self, pixels: Array, place: tuple[int, int], sides: tuple[_Side, _Side], plan: IrlePlan
+    ) -> tuple[Any, Any]:
+        """Stage 1 of a block with its context, and ln of its gain: 3×h×w and h×w on the engine's device.
+
+        Args:
+            pixels: a window.
+            place: its first row and column.
+            sides: the block.
+            plan: of the whole picture.
+        """
+        reads = [
+            _reflected(side.first - side.before - REACH, side.last + side.after + REACH, length, start, count)
+            for side, length, start, count in zip(sides, (plan.height, plan.width), place, pixels.shape, strict=False)
+        ]
+        codes = np.ascontiguousarray(_gathered(pixels, *reads))
+        engine, curve = self._engine, plan.curve
+        white = np.iinfo(pixels.dtype).max
+        steps = np.arange(white + 1, dtype=np.float32)
+        light = steps * (np.asarray(plan.balance, np.float32) / np.float32(white))[:, None]
+        bright = np.minimum(light, np.float32(1.0)) if plan.leaves_light else curve(light)
+        picture, luma = self._kernels.first_stage(*map(engine.upload, (codes, light, bright)))
+        numbers = (math.log(max(plan.factor, 1e-6)), plan.exponent - 1.0, math.log(plan.max_gain))
+        gain = self._kernels.log_gain(luma, numbers)
+        inner = slice(REACH, -REACH)
+        return picture[:, inner, inner], gain[inner, inner]
+
+    def _denoiser(self, plan: IrlePlan) -> Callable[[Array, Array], Array]:
+        """The denoiser of a plan: image 1×3×h×w and gain 1×1×h×w to the clean image."""
         if plan.tuned.size == 0:
             network = self._network(plan.model)[0]
-            return lambda image, gain: network(image=image, gain=gain)["clean"]
+            return lambda image, gain: network(image=image, gain=gain)["clean"]  # type: ignore[no-any-return]
         key = hashlib.blake2b(plan.tuned.tobytes(), digest_size=16).digest()
         with self._lock:
-            if key not in self._tuned:
-                from enhance_cli.engines import weights
+            if self._tuned is None or self._tuned[0] != key:
                 from enhance_cli.methods.irle import adapt
 
-                path = weights.find(METHOD, f"denoiser-{plan.model}", "safetensors").path
-                self._tuned.clear()
-                self._tuned[key] = adapt.network_of(path, plan.tuned)
-            return self._tuned[key]
+                self._tuned = key, adapt.network_of(_weights(plan.model), plan.tuned)
+            return self._tuned[1]
+
+    # --- telling -------------------------------------------------------------------------------------------
 
     def describe(self, plan: IrlePlan) -> dict[str, Any]:
         """What was decided about light and noise."""
-        least, median, largest = (round(stops, 3) for stops in plan.gain_stops)
+        stops = zip(("p01", "median", "p99"), plan.gain_stops, strict=True)
+        noise = None if plan.noise is None else zip(("before", "brightened", "after"), plan.noise, strict=True)
         return {
             "stage": plan.stage,
-            "model": plan.model,
+            "model": plan.model if plan.strength > 0.0 else None,
             "cast": [round(value, 4) for value in plan.tint],
             "balance": [round(value, 4) for value in plan.balance],
             "curve": {"exponent": round(plan.exponent, 4), "factor": round(plan.factor, 4)},
-            "gain_stops": {"least": least, "median": median, "largest": largest},
-            "exposure": {"before": round(plan.means[0], 5), "after": round(plan.means[1], 5)},
+            "gain_stops": {name: round(value, 3) for name, value in stops},
+            "exposure": {name: round(value, 5) for name, value in zip(("before", "after"), plan.means, strict=True)},
+            "noise": None if noise is None else {name: round(value, 5) for name, value in noise},
             "denoise": plan.strength,
-            "adapt": plan.adapted,
+            "adapted": plan.adapted,
         }
 
     def illustrations(self, image: Image, plan: IrlePlan, controls: IrleControls) -> Mapping[str, Array]:
-        """Illumination (left) and gain in stops (right) of the proxy, as greys, if `--maps` asks for them."""
+        """`--maps`: the illumination on the left, white where nothing was lifted; on the right the gain, a stop
+        for every 32 levels.
+        """
         if not controls.maps:
             return {}
-        rgb = colour.to_rgb(image).pixels
-        light = np.clip(_proxy(rgb) * np.asarray(plan.balance, np.float32), 0.0, 1.0)
-        gain = plan.curve.log_gain(cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), 1.0))
-        planes = (np.exp(-np.maximum(gain, 0.0)), gain / max(float(gain.max()), 1e-3))
-        greys = np.concatenate([np.clip(plane, 0.0, 1.0) for plane in planes], axis=1)
-        return {"maps": np.rint(greys * 255.0).astype(np.uint8)[..., None].repeat(3, axis=2)}
+        light = _proxy(colour.to_rgb(image).pixels) * np.asarray(plan.balance, np.float32)
+        gain = np.maximum(_gain_of(light, plan.curve), 0.0)
+        greys = np.concatenate([np.exp(-gain) * 255.0, gain / math.log(2.0) * 32.0], axis=1)
+        drawn: Array = np.rint(np.clip(greys, 0.0, 255.0)).astype(np.uint8)[..., None].repeat(3, axis=2)
+        return {"maps": drawn}
 
 
-def stage_one(codes: Array, plan: IrlePlan) -> tuple[Array, Array]:
-    """White balance and curve of codes h×w×3: the bright picture, float32 h×w×3 in 0..1, and its ln(gain), h×w.
-
-    The gain is read off blurred luma: within `BLUR_REACH` of a border that is no border of the picture it is not to
-    be used.
-    """
-    scale = np.asarray(plan.balance, np.float32) / np.float32(np.iinfo(codes.dtype).max)
-    light = codes.astype(np.float32) * scale
-    smooth = cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), BLUR)
-    curve = plan.curve
-    if curve.exponent == 1.0 and curve.factor == 1.0:
-        return np.minimum(light, np.float32(1.0)), np.zeros_like(smooth)
-    return curve.picture(light), curve.log_gain(smooth)
+# --- light -----------------------------------------------------------------------------------------------------
 
 
-def finished(bright: Array, gain: Array, level: float, dtype: Any) -> Array:
-    """Shadows desaturated, the level set, rounded to codes."""
-    white = np.float32(np.iinfo(dtype).max)
-    picture = reference_room.desaturated_shadows(bright, gain) * np.float32(level)
-    codes: Array = np.rint(np.clip(picture, 0.0, 1.0) * white).astype(dtype)
-    return codes
+def _is_identity(curve: tone.ToneCurve) -> bool:
+    return curve.exponent == curve.factor == 1.0
+
+
+def _curve(counts: Array, before: float, balance: tuple[float, float, float], controls: IrleControls) -> tone.ToneCurve:
+    """The curve that reaches `--exposure`; none where the picture is as bright already, or black."""
+    bound = controls.max_gain
+    if before >= controls.exposure or before == 0.0:
+        return tone.ToneCurve(1.0, 1.0, bound)
+    curve = tone.fitted(counts, target=controls.exposure, balance=balance, max_gain=bound)
+    if curve.factor >= 1.0:
+        return curve
+    # A factor below 1 makes white grey. The picture needs a gentler curve, up to none: white stays, the exponent moves.
+    light = np.arange(counts.shape[1])[None] * (np.asarray(balance) / (counts.shape[1] - 1))[:, None]
+    low, high = curve.exponent, 1.0
+    for _ in range(24):
+        middle = 0.5 * (low + high)
+        reached = float((counts * tone.ToneCurve(middle, 1.0, bound)(light)).sum() / counts.sum())
+        low, high = (low, middle) if reached < controls.exposure else (middle, high)
+    return tone.ToneCurve(0.5 * (low + high), 1.0, bound)
+
+
+def _gain_of(light: Array, curve: tone.ToneCurve) -> Array:
+    """Log of the curve's gain over a proxy's light, h×w."""
+    smooth = cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), 1.0)
+    return np.zeros_like(smooth) if _is_identity(curve) else curve.log_gain(smooth)
+
+
+def _notes(cast: reference_room.Cast, controls: IrleControls) -> tuple[str, ...]:
+    if cast.beyond and controls.white_balance > 0.0:
+        return ("the light is tinted too strongly to be made neutral: one channel is nearly empty",)
+    return ()
 
 
 def _proxy(pixels: Array) -> Array:
@@ -323,33 +414,74 @@ def _proxy(pixels: Array) -> Array:
     return np.asarray(small, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
-def _believed(start: int, count: int, length: int, context: int) -> tuple[int, int]:
+# --- noise -----------------------------------------------------------------------------------------------------
+
+
+def _flat_patches(pixels: Array) -> list[tuple[int, int]]:
+    """Where the four flattest patches of the darker half lie that are not black: first rows and columns."""
+    height, width = pixels.shape[:2]
+    white = float(np.iinfo(pixels.dtype).max)
+    judged = []
+    for top in np.unique(np.linspace(0, height - PATCH, PATCHES).astype(int)).tolist():
+        for left in np.unique(np.linspace(0, width - PATCH, PATCHES).astype(int)).tolist():
+            patch = pixels[top : top + PATCH, left : left + PATCH].astype(np.float32) @ reference_room.LUMA / white
+            coarse = patch.reshape(4, PATCH // 4, 4, PATCH // 4).mean(axis=(1, 3))
+            if coarse.min() > 2.0 / 255.0:
+                judged.append((float(patch.mean()), float(coarse.std()) / float(patch.mean()), top, left))
+    judged.sort()
+    darker = judged[: -(-len(judged) // 2)]
+    return [(top, left) for _, _, top, left in sorted(darker, key=lambda row: row[1])[:4]]
+
+
+def _deviation(patch: Array) -> float:
+    """Deviation of luma from the plane that fits it best, as a share of white."""
+    luma = patch.astype(np.float64) @ reference_room.LUMA / np.iinfo(patch.dtype).max
+    y, x = np.mgrid[: luma.shape[0], : luma.shape[1]]
+    plane = np.stack([np.ones(luma.size), y.ravel(), x.ravel()], axis=1)
+    left = luma.ravel() - plane @ np.linalg.lstsq(plane, luma.ravel(), rcond=None)[0]
+    return float(left.std())
+
+
+def _weights(model: str) -> Path:
+    from enhance_cli.engines import weights
+
+    return weights.find(METHOD, f"denoiser-{model}", "safetensors").path
+
+
+# --- blocks ----------------------------------------------------------------------------------------------------
+
+
+def _blocks(first: int, last: int, length: int, plan: IrlePlan) -> Iterator[_Side]:
+    """The blocks along one axis that cover `first` to `last` of a picture of `length`."""
+    halo = NETWORK_HALO[plan.model] if plan.strength > 0.0 and not plan.leaves_light else 0
+    for start in range(first // BLOCK * BLOCK, last, BLOCK):
+        end = min(start + BLOCK, length)
+        before = halo if start > 0 else min(BORDER, halo)
+        after = halo if end < length else min(BORDER, halo)
+        yield _Side(start, end, before, after + -(end - start + before + after) % MULTIPLE)
+
+
+def _believed(start: int, count: int, length: int) -> tuple[int, int]:
     """The part of a window's side, in the whole picture's coordinates, that has its context or needs none."""
-    first = start + (context if start > 0 else 0)
-    last = start + count - (context if start + count < length else 0)
+    first = start + (HALO if start > 0 else 0)
+    last = start + count - (HALO if start + count < length else 0)
     return (first, last) if first < last else (start, start)
 
 
-def _gathered(begin: int, size: int, start: int, count: int) -> Array:
-    """Indices into a window for a block with its context; what lies outside repeats the border."""
-    return np.clip(np.arange(begin, begin + size) - start, 0, count - 1)
+def _reflected(begin: int, end: int, length: int, start: int, count: int) -> slice | Array:
+    """Where rows `begin` to `end` of a picture lie in a window from `start`: what lies outside the picture is
+    reflected at its border. What lies outside the window is looked at by no pixel that is believed: any row will do.
+    """
+    if begin >= start and end <= start + count:
+        return slice(begin - start, end - start)
+    at = np.abs(np.arange(begin, end))
+    if length > 1:
+        at %= 2 * length - 2
+        at = np.minimum(at, 2 * length - 2 - at)
+    else:
+        at[:] = 0
+    return np.clip(at - start, 0, count - 1)
 
 
-def _enlarged(small: Array, window: Window, plan: IrlePlan, out: Array) -> Array:
-    """The reference of the proxy at full resolution, bilinear in the whole picture's coordinates."""
-    rows, columns = window.pixels.shape[:2]
-    places = []
-    for start, count, length, cells in (
-        (window.top, rows, plan.height, small.shape[0]),
-        (window.left, columns, plan.width, small.shape[1]),
-    ):
-        at = np.clip((np.arange(start, start + count) + 0.5) * cells / length - 0.5, 0.0, cells - 1.0)
-        cell = np.minimum(at.astype(np.int64), max(cells - 2, 0))
-        places.append((cell, np.minimum(cell + 1, cells - 1), (at - cell).astype(np.float32)))
-    (above, below, down), (before, after, right) = places
-    white = np.float32(np.iinfo(out.dtype).max)
-    for y in range(rows):
-        row = small[above[y]] + down[y] * (small[below[y]] - small[above[y]])
-        found = row[before] + right[:, None] * (row[after] - row[before])
-        out[y] = np.rint(np.clip(found, 0.0, 1.0) * white)
-    return out
+def _gathered(pixels: Array, rows: slice | Array, columns: slice | Array) -> Array:
+    return pixels[rows][:, columns]
