@@ -45,6 +45,12 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         *((f"{model} best (sees the reference)", {"model": model, "time": "best"}) for model in ("lite", "full")),
         ("lite T=3, all pixels", {"model": "lite", "proxy": "full"}),
     ],
+    "irle": [
+        ("reference", {"stage": "reference"}),
+        ("stage 1", {"stage": "1"}),
+        *((f"stage 2 {model}", {"model": model}) for model in ("lite", "full")),
+        ("stage 2 lite, adapt 50", {"model": "lite", "adapt": 50}),
+    ],
 }
 
 Picture = NDArray[Any]

@@ -20,7 +20,7 @@ class IrleControls(Controls):
 
     exposure: float = knob(
         0.47,
-        "Mean to reach, over all samples; a picture that is as bright already keeps its light.",
+        "Mean to reach, over all samples; less where a tenth would turn white. Brighter pictures keep their light.",
         minimum=0.05,
         maximum=0.95,
     )

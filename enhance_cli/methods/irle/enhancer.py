@@ -182,6 +182,7 @@ class Irle:
             bright = reference_room.low_passed(bright)
             smooth = np.clip(np.float32(level) * bright, 0.0, 1.0)
         stops = np.quantile(gain, (0.01, 0.5, 0.99)) / math.log(2.0)
+        after = float((bright * level).clip(0.0, 1.0).mean())
         plan = IrlePlan(
             height=image.height,
             width=image.width,
@@ -198,8 +199,8 @@ class Irle:
             tuned=np.empty(0, np.float32),
             adapted=0,
             gain_stops=(float(stops[0]), float(stops[1]), float(stops[2])),
-            means=(before, float((bright * level).clip(0.0, 1.0).mean())),
-            notes=_notes(cast, controls),
+            means=(before, after),
+            notes=_notes(cast, after, controls),
         )
         if controls.adapt and plan.strength > 0.0 and not plan.leaves_light:
             plan = self._adapted(image.pixels, plan, controls.adapt)
@@ -270,8 +271,9 @@ class Irle:
         down, across = sides
         key = b""
         if max(plan.height, plan.width) <= BLOCK:
-            seen = hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16)
-            seen.update(repr((place, pixels.shape, pixels.dtype, sides)).encode() + plan.to_bytes())
+            seen = hashlib.blake2b(pixels.tobytes(), digest_size=16)
+            numbers = plan.balance, plan.curve, plan.level, plan.strength, plan.model
+            seen.update(repr((place, pixels.shape, pixels.dtype, sides, numbers)).encode() + plan.tuned.tobytes())
             key = seen.digest()
             with self._lock:
                 if self._latest is not None and self._latest[0] == key:
@@ -288,8 +290,11 @@ class Irle:
         done = np.empty((down.last - down.first, across.last - across.first, 3), pixels.dtype)
         target = done if engine.device == "cpu" else engine.upload(done)
         start, way, amount = SHADOWS
-        numbers = (plan.strength, FAINT, start, 1.0 / way, amount, plan.level)
-        self._kernels.finish(picture[:, *inner], clean[:, *inner], gain[inner], numbers, target)
+        self._kernels.finish(
+            *(picture[:, *inner], clean[:, *inner], gain[inner]),
+            (plan.strength, FAINT, start, 1.0 / way, amount, plan.level),
+            target,
+        )
         done = engine.download(target)
         if key:
             with self._lock:
@@ -311,7 +316,7 @@ class Irle:
             _reflected(side.first - side.before - REACH, side.last + side.after + REACH, length, start, count)
             for side, length, start, count in zip(sides, (plan.height, plan.width), place, pixels.shape, strict=False)
         ]
-        codes = np.ascontiguousarray(_gathered(pixels, *reads))
+        codes = np.ascontiguousarray(pixels[reads[0]][:, reads[1]])
         engine, curve = self._engine, plan.curve
         white = np.iinfo(pixels.dtype).max
         steps = np.arange(white + 1, dtype=np.float32)
@@ -327,7 +332,7 @@ class Irle:
         """The denoiser of a plan: image 1×3×h×w and gain 1×1×h×w to the clean image."""
         if plan.tuned.size == 0:
             network = self._network(plan.model)[0]
-            return lambda image, gain: network(image=image, gain=gain)["clean"]  # type: ignore[no-any-return]
+            return lambda image, gain: network(image=image, gain=gain)["clean"]
         key = hashlib.blake2b(plan.tuned.tobytes(), digest_size=16).digest()
         with self._lock:
             if self._tuned is None or self._tuned[0] != key:
@@ -399,10 +404,14 @@ def _gain_of(light: Array, curve: tone.ToneCurve) -> Array:
     return np.zeros_like(smooth) if _is_identity(curve) else curve.log_gain(smooth)
 
 
-def _notes(cast: reference_room.Cast, controls: IrleControls) -> tuple[str, ...]:
+def _notes(cast: reference_room.Cast, after: float, controls: IrleControls) -> tuple[str, ...]:
+    notes = []
     if cast.beyond and controls.white_balance > 0.0:
-        return ("the light is tinted too strongly to be made neutral: one channel is nearly empty",)
-    return ()
+        notes.append("the light is tinted too strongly to be made neutral: one channel is nearly empty")
+    if after < controls.exposure - 0.03:
+        held = "more would turn lights white, or black grey"
+        notes.append(f"the mean reaches {after:.2f}, not the {controls.exposure:g} asked for: {held}")
+    return tuple(notes)
 
 
 def _proxy(pixels: Array) -> Array:
@@ -474,14 +483,7 @@ def _reflected(begin: int, end: int, length: int, start: int, count: int) -> sli
     """
     if begin >= start and end <= start + count:
         return slice(begin - start, end - start)
-    at = np.abs(np.arange(begin, end))
-    if length > 1:
-        at %= 2 * length - 2
-        at = np.minimum(at, 2 * length - 2 - at)
-    else:
-        at[:] = 0
-    return np.clip(at - start, 0, count - 1)
-
-
-def _gathered(pixels: Array, rows: slice | Array, columns: slice | Array) -> Array:
-    return pixels[rows][:, columns]
+    period = max(2 * length - 2, 1)
+    at = np.abs(np.arange(begin, end)) % period
+    rows: Array = np.clip(np.minimum(at, period - at) - start, 0, count - 1) if length > 1 else at
+    return rows

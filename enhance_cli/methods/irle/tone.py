@@ -112,7 +112,11 @@ def exponent_for(mean: float) -> float:
 def histogram(pixels: Array) -> NDArray[np.int64]:
     """How often each code occurs in each channel: 3×256 or 3×65536, of H×W×3 uint8 or uint16."""
     codes = np.iinfo(pixels.dtype).max + 1
-    return np.stack([np.bincount(pixels[..., channel].ravel(), minlength=codes) for channel in range(3)])
+    counts = np.zeros((3, codes), np.int64)
+    for top in range(0, pixels.shape[0], 128):  # in bands: bincount widens what it counts to 8 bytes
+        for channel in range(3):
+            counts[channel] += np.bincount(pixels[top : top + 128, :, channel].ravel(), minlength=codes)
+    return counts
 
 
 def mean_of(counts: Array) -> float:
