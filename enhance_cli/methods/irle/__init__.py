@@ -44,12 +44,13 @@ class IrleControls(Controls):
     )
     adapt: int = knob(
         0,
-        "Steps of tuning the denoiser on this very picture before it is used; needs torch, and seconds a hundred.",
+        "Steps of tuning the denoiser on this very picture before it is used; needs torch, and some seconds a hundred.",
         parse=int,
         minimum=0,
         maximum=10_000,
+        metavar="N",
     )
-    maps: bool = knob(False, "Also write the illumination and the gain as a picture.")
+    maps: bool = knob(False, "Also write <name>_maps.png: the illumination, and the gain, a stop to 32 levels.")
 
 
 METHOD = Method(

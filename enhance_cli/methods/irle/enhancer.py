@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 BLOCK = 1024
-"""Side of a block without its context. The stream's tiles hold whole blocks, and a third is computed twice, where
-blocks of 512 would compute all of it twice; a lite block takes a third of a gigabyte."""
+"""Side of a block without its context. The stream's tiles hold whole blocks, which are with their context 1.41 times a
+picture of 12 megapixels, where blocks of 512 would be twice that picture; a lite block takes a third of a gigabyte."""
 
 REACH = 16
 """Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
