@@ -75,6 +75,9 @@ class Image:
     companions: Mapping[str, Image] = field(default_factory=dict)
     """Other pictures that the controls named for this one, such as a reference (see `Controls.companions`)."""
 
+    frames: tuple[Image, ...] = ()
+    """Further exposures of the same scene, RGB of the same size and depth, that become one picture with this one."""
+
     @property
     def height(self) -> int:
         """Rows of the picture."""
@@ -89,7 +92,7 @@ class Image:
     def nbytes(self) -> int:
         """Decoded bytes held by this picture."""
         planes = (self.pixels, *(self.chroma or ()), *(() if self.alpha is None else (self.alpha,)))
-        return sum(int(plane.nbytes) for plane in planes)
+        return sum(int(plane.nbytes) for plane in planes) + sum(frame.nbytes for frame in self.frames)
 
     def replace(self, **changes: Any) -> Image:
         """A copy with some fields changed."""
@@ -154,6 +157,14 @@ class Controls:
         picture is read, so that outputs can be named.
         """
         return (("", self),)
+
+    @property
+    def stacks(self) -> str | int | None:
+        """How the sources of a run are grouped into stacks that become one picture each (see `pipeline.stacks`).
+
+        None, unless a method's controls say otherwise: every source becomes a picture.
+        """
+        return None
 
     def companions(self, source: str) -> Mapping[str, Path]:
         """Files that belong to a picture under these controls, by what they are; read for `estimate` to see.
@@ -266,6 +277,9 @@ class Method:
     halo: int = 0
     """Pixels of context that `render` needs around a window."""
 
+    fuses: bool = False
+    """Whether it makes one picture of several exposures of a scene (`Image.frames`)."""
+
     illustrations: tuple[str, ...] = ()
     """Boolean controls that each ask for a picture of that name beside the output."""
 
@@ -283,6 +297,8 @@ class Window(NamedTuple):
     pixels: Array
     top: int
     left: int
+    frames: tuple[Array, ...] = ()
+    """The same part of the picture's further exposures (`Image.frames`)."""
 
 
 class Enhancer(Protocol):
@@ -343,6 +359,9 @@ class Job:
     index: int
     source: Path | None
     target: Path | None
+
+    frames: tuple[Path, ...] = ()
+    """Further exposures of the same scene, that become one picture with the source."""
 
     def target_with(self, ending: str) -> Path:
         """The target of a variant: `<stem><ending>.<suffix>`."""

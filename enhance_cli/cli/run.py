@@ -30,6 +30,7 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
         format=options.format,
         beside=[name for name in method.illustrations if getattr(controls, name)],
         endings=_endings(controls),
+        stacks=controls.stacks,
     )
     for remark in found.remarks:
         console.say(remark)
@@ -187,7 +188,7 @@ def _recorded_outputs(found: Scan, options: RunOptions) -> set[str]:
 
 def _dry_run(jobs: list[Job], skipped: list[Job], endings: tuple[str, ...], console: Console) -> ExitCode:
     planned = [
-        (str(job.source or STDIO), str(job.target_with(ending)) if job.target else STDIO)
+        (", ".join(map(str, (job.source or STDIO, *job.frames))), str(job.target_with(ending)) if job.target else STDIO)
         for job in jobs
         for ending in endings
     ]

@@ -17,6 +17,7 @@ from enhance_cli.imaging import atomic, codecs, colour
 from enhance_cli.imaging.tiles import Tile, tiles
 from enhance_cli.pipeline.report import report_line
 from enhance_cli.pipeline.scan import STDIO, illustration_paths
+from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.types import Enhancer, Image, Job, Outcome, VariantEnhancer, Window
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Recipe:
                 rendered = self._render(working, plan, reuse=last and (reuse or working.pixels is not image.pixels))
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
-                result = working.replace(pixels=rendered, metadata=image.metadata, companions={})
+                result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
                 after = exposure_of(result)
             yield Enhanced(result, plan, {"before": before, "after": after}, illustrations, dict(ms), ending, controls)
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
@@ -108,7 +109,8 @@ class Recipe:
         target = source if reuse and halo == 0 and self.amount == 1.0 else np.empty_like(source)
 
         def render_tile(tile: Tile) -> None:
-            window = Window(source[tile.outer], tile.outer_top, tile.outer_left)
+            frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
+            window = Window(source[tile.outer], tile.outer_top, tile.outer_left, frames)
             if halo == 0:
                 self.enhancer.render(window, plan, out=target[tile.inner])
             else:
@@ -256,10 +258,14 @@ def process(
     ms: dict[str, float] = {}
 
     def admitted(height: int, width: int) -> None:
-        admit(height * width * DECODED_BYTES_PER_PIXEL)
+        # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
+        admit(height * width * (DECODED_BYTES_PER_PIXEL + 3 * len(job.frames)))
 
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
+    if job.frames:
+        others = [codecs.decode(read(path), source=str(path), max_pixels=coding.max_pixels) for path in job.frames]
+        image = stacked(colour.to_rgb(image), [colour.to_rgb(other) for other in others])
     ms["decode"] = (time.perf_counter() - started) * 1e3
     written_format = coding.format_for(job, image)
     del data

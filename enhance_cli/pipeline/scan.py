@@ -11,6 +11,7 @@ from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
+from enhance_cli.pipeline.stacks import grouped
 from enhance_cli.types import Job
 
 STDIO = "-"
@@ -38,6 +39,7 @@ class _Found:
 
     source: Path | None
     relative: Path
+    frames: tuple[Path, ...] = ()
 
 
 def scan(
@@ -47,6 +49,7 @@ def scan(
     format: str | None = None,
     beside: Sequence[str] = (),
     endings: Sequence[str] = ("",),
+    stacks: str | int | None = None,
 ) -> Scan:
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
@@ -56,6 +59,7 @@ def scan(
         format: the format that outputs are written in; None keeps each source's name.
         beside: names of the illustrations that will be written as `<stem>_<name>.png`, for the clash check.
         endings: of the names of the pictures that are written for each source (see `Controls.variants`).
+        stacks: how sources are grouped into stacks that become one picture each (see `stacks.grouped`).
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
@@ -66,12 +70,14 @@ def scan(
         raise UsageError(f"Give at least one INPUT and the OUTPUT (a folder, a file, or -) last; there is {hint}.")
     *inputs, output = arguments
     remarks: list[str] = []
-    single_file = _single_file_target(inputs, output)
+    single_file = _single_file_target(inputs, output, several=stacks is not None)
     folder = None if output == STDIO else (single_file.parent if single_file else Path(output))
     if folder is not None and folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; the OUTPUT for several pictures is a folder.")
 
     found = list(_find(inputs, folder if single_file is None else None, recursive, remarks))
+    if stacks is not None and found:
+        found = _stacked(found, stacks, remarks)
     if output == STDIO and beside:
         raise UsageError(f"--{beside[0]} writes a picture beside the output, and - is no file; name one.")
     if output == STDIO and len(endings) > 1:
@@ -91,18 +97,34 @@ def scan(
             raise UsageError("A picture from stdin has no name: give a file or - as OUTPUT.")
         else:
             target = Path(output) / _renamed(item.relative, format)
-        jobs.append(Job(index, item.source, target))
+        jobs.append(Job(index, item.source, target, item.frames))
     _refuse_clashes(jobs, beside, endings)
     return Scan(jobs, folder, single_file is not None, remarks)
 
 
-def _single_file_target(inputs: Sequence[str], output: str) -> Path | None:
-    """The output as a file: no existing folder, a picture's suffix, one input that is no folder."""
+def _stacked(found: Sequence[_Found], rule: str | int, remarks: list[str]) -> list[_Found]:
+    """One item for each stack, named as its picture."""
+    sources = [item.source for item in found if item.source is not None]
+    if len(sources) < len(found):
+        raise UsageError("--fuse takes files, and - is one picture without a name.")
+    stacks, unmatched = grouped(sources, [item.relative for item in found], rule)
+    if unmatched:
+        remarks.append(f"{_pictures(len(unmatched))} left out: {rule} is not in {sources[unmatched[0]].name}, say.")
+    return [
+        _Found(sources[stack.frames[0]], stack.relative, tuple(sources[place] for place in stack.frames[1:]))
+        for stack in stacks
+    ]
+
+
+def _single_file_target(inputs: Sequence[str], output: str, *, several: bool = False) -> Path | None:
+    """The output as a file: no existing folder, a picture's suffix, one input that is no folder, or several files
+    that may become one picture.
+    """
     path = Path(output)
     announced = format_of_suffix(path)
     if output == STDIO or output.endswith(os.sep) or path.is_dir() or announced is None:
         return None
-    if len(inputs) != 1 or Path(inputs[0]).is_dir():
+    if not several and (len(inputs) != 1 or Path(inputs[0]).is_dir()):
         return None
     if not announced.writable:
         raise UsageError(f"{output} cannot be written as {announced.name}; name it as one of {_writable_suffixes()}.")
@@ -234,14 +256,19 @@ def _refuse_clashes(jobs: Iterable[Job], beside: Sequence[str], endings: Sequenc
                         "give them different names or run them apart."
                     )
                 owners[key] = job
-            if job.source is not None and _same_file(job.source, target):
-                raise UsageError(f"{target} would replace its own source; give another folder as OUTPUT.")
-    sources = {os.path.abspath(job.source): job for job in jobs if job.source is not None}  # noqa: PTH100
+            for source in _read_by(job):
+                if _same_file(source, target):
+                    raise UsageError(f"{target} would replace its own source; give another folder as OUTPUT.")
+    sources = {os.path.abspath(source): source for job in jobs for source in _read_by(job)}  # noqa: PTH100
     for job in jobs:
         for target in [] if job.target is None else [job.target_with(ending) for ending in endings]:
             other = sources.get(os.path.abspath(target))  # noqa: PTH100
             if other is not None:
-                raise UsageError(f"{job.source} would be written over the source {other.source}; give another OUTPUT.")
+                raise UsageError(f"{job.source} would be written over the source {other}; give another OUTPUT.")
+
+
+def _read_by(job: Job) -> tuple[Path, ...]:
+    return job.frames if job.source is None else (job.source, *job.frames)
 
 
 def illustration_paths(target: Path, names: Iterable[str]) -> Iterator[Path]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from enhance_cli.engines import weights as weights_room
+from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
 from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
@@ -116,6 +118,10 @@ class Retinex:
 
     def estimate(self, image: Image, controls: RetinexControls) -> RetinexPlan:
         """Look at the picture made small: the curves of both illuminations, and how its candidates are exposed."""
+        if image.frames:
+            return self._estimate_stack(image, controls)
+        if controls.fuse is not None:
+            raise UsageError("fuse groups the files of a run; from Python, fuse pictures by `Opened.fuse`.")
         light = area_means(image.pixels, PROXY, PROXY)
         found = self._illumination()[0](image=light[None])
         forward, inverse = found["forward"][0], found["inverse"][0]
@@ -142,6 +148,31 @@ class Retinex:
             noise_energy=0.0,
         )
         return plan if plan.denoise == 0.0 else _with(plan, noise_energy=self._noise_energy([image.pixels], plan))
+
+    def _estimate_stack(self, image: Image, controls: RetinexControls) -> RetinexPlan:
+        """The frames are the candidates; nothing is divided by an illumination."""
+        every = (image, *image.frames)
+        frames = [frame.pixels for frame in every]
+        candidates = [area_means(frame, PROXY, PROXY) for frame in frames]
+        fusion = self._fusion(candidates)
+        names = tuple(
+            Path(frame.metadata.source).name or f"frame {place}" for place, frame in enumerate(every, start=1)
+        )
+        plan = RetinexPlan(
+            height=image.height,
+            width=image.width,
+            forward=np.empty((0, 0, 0, 2), np.float32),
+            inverse=np.empty((0, 0, 0, 2), np.float32),
+            under=controls.under,
+            over=controls.over,
+            denoise=controls.denoise,
+            biases=fusion.biases,
+            candidates=names,
+            illuminations=np.empty((0, 4)),
+            shares=_shares(formulas.weights(candidates, fusion)),
+            noise_energy=0.0,
+        )
+        return plan if plan.denoise == 0.0 else _with(plan, noise_energy=self._noise_energy(frames, plan))
 
     def _fusion(self, candidates: Sequence[Array] | None, biases: Array | None = None) -> FusionWeights:
         """Fusion-Net, told of candidates, 3×h×w each, or with the biases that came of them."""
@@ -192,7 +223,7 @@ class Retinex:
             return out
         kernels, engine = self._kernels, self._engine
         on_cpu = engine.device == "cpu"
-        frames = [engine.upload(frame) for frame in (window.pixels,)]
+        frames = [engine.upload(frame) for frame in (window.pixels, *window.frames)]
         rendered = out if on_cpu else engine.upload(out)
         if plan.denoise in (0.0, 1.0):
             restoration = self._restoration() if plan.denoise else None

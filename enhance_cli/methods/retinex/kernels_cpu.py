@@ -205,7 +205,7 @@ def _cascade(  # type: ignore[no-untyped-def]
                     _mend(y, height, columns, cell, across, forward, inverse, power, inverse_power, images, room, codes, curves)  # noqa: E501 # fmt: skip
                 for k in range(candidates):
                     _score(images[k], first, first_biases[k], second, second_bias, third, hidden, room, scores[k])
-                _weigh(scores, codes)
+                _weigh(scores, room[0], codes)
                 _blend(images, scores, row, odd, n)
                 if restore:
                     if forward.size > 0:
@@ -408,11 +408,11 @@ def _add_four(values, i, p, q, a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _weigh(scores, whole):  # type: ignore[no-untyped-def]
+def _weigh(scores, total, whole):  # type: ignore[no-untyped-def]
     """Softmax over candidates, in place: weights that sum to 1."""
     count, length = scores.shape
-    total = np.empty(length, np.float32)
-    total[:] = scores[0]
+    for x in range(length):
+        total[x] = scores[0, x]
     for k in range(1, count):
         score = scores[k]
         for x in range(length):
@@ -422,7 +422,8 @@ def _weigh(scores, whole):  # type: ignore[no-untyped-def]
         for x in range(length):
             score[x] = max(score[x] - total[x], -_STEEPEST)
         exp_row(score, whole)
-    total[:] = scores[0]
+    for x in range(length):
+        total[x] = scores[0, x]
     for k in range(1, count):
         score = scores[k]
         for x in range(length):

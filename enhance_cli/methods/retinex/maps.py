@@ -33,12 +33,13 @@ def draw_maps(image: Image, plan: RetinexPlan, fusion: FusionWeights) -> Array:
     """
     scale = min(1.0, _LONG_SIDE / max(image.height, image.width))
     size = max(1, round(image.height * scale)), max(1, round(image.width * scale))
-    light = area_means(colour.to_rgb(image).pixels, *size)
+    candidates = [area_means(colour.to_rgb(frame).pixels, *size) for frame in (image, *image.frames)]
     panels: dict[str, Array] = {}
-    assert plan.grids is not None
-    panels["illumination"] = formulas.illumination(plan.forward, light.max(axis=0))
-    panels["illumination of the negative"] = formulas.illumination(plan.inverse, (1.0 - light).max(axis=0))
-    candidates = formulas.candidates(light, plan.grids, (plan.under, plan.over))
+    if plan.grids is not None:
+        light = candidates[0]
+        panels["illumination"] = formulas.illumination(plan.forward, light.max(axis=0))
+        panels["illumination of the negative"] = formulas.illumination(plan.inverse, (1.0 - light).max(axis=0))
+        candidates = formulas.candidates(light, plan.grids, (plan.under, plan.over))
     for name, weight in zip(plan.candidates, formulas.weights(candidates, fusion), strict=True):
         panels[f"weight: {name}"] = weight
     drawn = [_panel(values, name) for name, values in panels.items()]
