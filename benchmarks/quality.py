@@ -45,6 +45,12 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         *((f"{model} best (sees the reference)", {"model": model, "time": "best"}) for model in ("lite", "full")),
         ("lite T=3, all pixels", {"model": "lite", "proxy": "full"}),
     ],
+    "retinex": [
+        ("", {}),
+        ("denoise 0", {"denoise": 0.0}),
+        ("under alone", {"over": 0.0}),
+        ("over alone", {"under": 0.0}),
+    ],
 }
 
 Picture = NDArray[Any]

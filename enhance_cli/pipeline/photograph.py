@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 _LEAST_BAND = 128
 """Rows of a band below which handing it to another thread costs more than it gains."""
 
-_TILE = 1024
-"""Side of a tile for methods with a halo: large enough that the halo is a small part of it."""
+_TILE, _TILE_STEP = 1024, 256
+"""Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
+multiple of. The tiles of a picture are of about one size, so that threads end together."""
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ class Recipe:
             rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
             pieces = tiles(image.height, image.width, rows, image.width)
         else:
-            pieces = tiles(image.height, image.width, _TILE, _TILE, halo)
+            pieces = tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo)
         self.engine.map(render_tile, pieces)
         if self.amount == 1.0:
             return target
@@ -155,6 +156,12 @@ class Recipe:
             exposure=None if enhanced is None else enhanced.exposure,
             plan=None if enhanced is None else self.enhancer.describe(enhanced.plan),
         )
+
+
+def _even_part(length: int) -> int:
+    """A tile's side along one of a picture's: as few tiles as there must be, of about one size."""
+    count = -(-length // _TILE)
+    return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
 def exposure_of(image: Image) -> dict[str, float]:

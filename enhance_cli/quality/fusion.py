@@ -1,8 +1,9 @@
 """MEF-SSIM: how much of what exposures of a scene show best is in the picture that was fused from them.
 
 Reference: Ma, Zeng, Wang, "Perceptual quality assessment for multi-exposure image fusion", 2015, eq. 4-10, on luma at
-one scale. Around every pixel each exposure is a mean, a contrast and a structure. The best that could be is the greatest
-contrast with the average of the structures, weighted by contrast; means are not judged, since exposures differ in them.
+one scale. Around every pixel each exposure is a mean, a contrast and a structure. The best that could be is the
+greatest contrast with the average of the structures, weighted by contrast; means are not judged, since exposures
+differ in them.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 CANDIDATES = ("brightened", "input", "darkened")
 """What the pictures that are fused are called, unless they are frames of a stack."""
 
-_PATCHES, _PATCH = 5, 64
-"""The noise that goes is judged on 5×5 patches of 64×64 pixels, spread over the picture."""
+_PATCHES, _PATCH = 4, 32
+"""The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,20 +191,22 @@ class Retinex:
 
     def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan) -> float:
         """Mean square of the map that will be added, over patches."""
-        height, width = plan.height, plan.width
-        energies = []
-        for top in np.unique(np.linspace(0, max(height - _PATCH, 0), _PATCHES).astype(int)):
-            for left in np.unique(np.linspace(0, max(width - _PATCH, 0), _PATCHES).astype(int)):
-                wanted = Region(
-                    *(height, width, 0, 0, int(top), int(left), min(top + _PATCH, height), min(left + _PATCH, width))
-                )
-                around = wanted.grown(HALO)
-                window = around._replace(window_top=around.top, window_left=around.left)
-                part = slice(window.top, window.bottom), slice(window.left, window.right)
-                uploaded = [self._engine.upload(np.ascontiguousarray(frame[part])) for frame in frames]
-                wanted = wanted._replace(window_top=window.top, window_left=window.left)
-                energies.append(float(np.square(self._engine.download(self._noise(uploaded, wanted, plan)[1])).mean()))
-        return float(np.mean(energies))
+
+        def energy(place: tuple[int, int]) -> float:
+            top, left = place
+            bottom, right = min(top + _PATCH, plan.height), min(left + _PATCH, plan.width)
+            wanted = Region(plan.height, plan.width, 0, 0, top, left, bottom, right)
+            window = wanted.grown(HALO)
+            part = slice(window.top, window.bottom), slice(window.left, window.right)
+            uploaded = [self._engine.upload(np.ascontiguousarray(frame[part])) for frame in frames]
+            noise = self._noise(uploaded, wanted._replace(window_top=window.top, window_left=window.left), plan)[1]
+            return float(np.square(self._engine.download(noise)).mean())
+
+        tops, lefts = (
+            np.unique(np.linspace(0, max(length - _PATCH, 0), _PATCHES).astype(int)).tolist()
+            for length in (plan.height, plan.width)
+        )
+        return float(np.mean(self._engine.map(energy, [(top, left) for top in tops for left in lefts])))
 
     # --- render --------------------------------------------------------------------------------------------
 
