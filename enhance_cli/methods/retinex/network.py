@@ -34,30 +34,26 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class Illumination(nn.Module):
-    """Illumination-Net: curves of tone for the picture and its negative, by the same weights.
+    """Illumination-Net: curves of tone by place, for the picture and its negative by the same weights.
 
-    Eleven statistics of the channel's own tones and eleven of the other's decide a curve for the whole picture; where
-    `local` is not 0, the packed bright channel adds to its offset, by place and tone.
+    Eleven statistics of the channel's own tones and eleven of the other's say what the picture lacks as a whole. Where
+    `scales` are given, the packed channel's mean and deviation around a place join them there: a part in the shade is
+    darker than the picture. Otherwise one curve holds for the whole picture.
     """
 
     outputs = ("forward", "inverse")
 
-    def __init__(self, hidden: int = 24, bins: int = 12, local: int = 0, pack: int = 4) -> None:
+    def __init__(self, hidden: int = 24, bins: int = 12, scales: Sequence[int] = (3, 7), pack: int = 4) -> None:
         super().__init__()
-        self.bins, self.local, self.pack = bins, local, pack
+        self.bins, self.scales, self.pack = bins, tuple(scales), pack
         self.context = nn.Linear(2 * (len(BRIGHT_QUANTILES) + 2), hidden)
+        if scales:
+            self.place = nn.Linear(2 * len(scales), hidden, bias=False)
         self.curve = nn.Linear(hidden, 2 * bins)
         nn.init.zeros_(self.curve.weight)
         with torch.no_grad():
             # sigmoid(2): an illumination near 1 divides by nearly nothing, so training starts close to identity.
             self.curve.bias.copy_(torch.tensor([0.0, 2.0]).repeat(bins))
-        if local:
-            self.packed = nn.Conv2d(pack * pack, local, 1)
-            self.packed_context = nn.Linear(hidden, local, bias=False)
-            self.near = nn.Conv2d(local, local, 3, padding=1, padding_mode="replicate")
-            self.offset = nn.Conv2d(local, bins, 1)
-            nn.init.zeros_(self.offset.weight)
-            nn.init.zeros_(self.offset.bias)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The grids of a picture made small.
@@ -77,14 +73,22 @@ class Illumination(nn.Module):
         )
 
     def _grid(self, channel: Tensor, statistics: Tensor) -> Tensor:
-        context = torch.relu(self.context(statistics))
-        curve = self.curve(context).reshape(-1, 1, 1, self.bins, 2)
-        if not self.local:
-            return curve  # type: ignore[no-any-return]
-        packed = self.packed(functional.pixel_unshuffle(torch.sqrt(channel), self.pack))
-        packed = torch.relu(packed + self.packed_context(context)[:, :, None, None])
-        offset = self.offset(torch.relu(self.near(packed))).permute(0, 2, 3, 1)[..., None]
-        return curve + torch.cat([torch.zeros_like(offset), offset], dim=4)  # type: ignore[no-any-return]
+        context = self.context(statistics)[:, None, None]
+        if self.scales:
+            context = context + self.place(self._around(channel))
+        curve = self.curve(torch.relu(context))
+        return curve.reshape(-1, curve.shape[1], curve.shape[2], self.bins, 2)  # type: ignore[no-any-return]
+
+    def _around(self, channel: Tensor) -> Tensor:
+        """Mean and deviation of the squashed channel around each pack, at each scale: N×rows×columns×(2 scales)."""
+        light = squash(channel)
+        packs = functional.avg_pool2d(torch.cat([light, light * light], dim=1), self.pack)
+        found = []
+        for scale in self.scales:
+            around = functional.pad(packs, (scale // 2,) * 4, mode="replicate")
+            mean, square = functional.avg_pool2d(around, scale, stride=1).chunk(2, dim=1)
+            found += [mean, torch.sqrt((square - mean * mean).clamp(min=1e-6))]
+        return torch.cat(found, dim=1).permute(0, 2, 3, 1)
 
 
 class Fusion(nn.Module):
@@ -104,11 +108,13 @@ class Fusion(nn.Module):
 
     def forward(self, image: Tensor, statistics: Tensor) -> tuple[Tensor]:
         """The score N×1×H×W of candidates N×3×H×W in 0..1 with their `luma_statistics`, N×8."""
+        count, _, height, width = image.shape
         pixels = torch.cat([image, image.amax(dim=1, keepdim=True) - image.amin(dim=1, keepdim=True)], dim=1)
-        hidden = functional.conv2d(pixels, self.first.weight[:, :, None, None], self.first.bias)
-        hidden = torch.relu(hidden + self.statistics(statistics)[:, :, None, None])
-        hidden = torch.relu(functional.conv2d(hidden, self.second.weight[:, :, None, None], self.second.bias))
-        return (functional.conv2d(hidden, self.third.weight[:, :, None, None]),)
+        # Products of matrices: torch's convolutions are slow at so few channels.
+        first, second, third = (one.weight.expand(count, -1, -1) for one in (self.first, self.second, self.third))
+        hidden = torch.bmm(first, pixels.flatten(2)) + (self.first.bias + self.statistics(statistics))[:, :, None]
+        hidden = torch.bmm(second, torch.relu(hidden)) + self.second.bias[:, None]
+        return (torch.bmm(third, torch.relu(hidden)).reshape(count, 1, height, width),)
 
 
 class Restoration(nn.Module):
@@ -145,12 +151,42 @@ class Restoration(nn.Module):
         return (functional.pixel_shuffle(0.5 * torch.stack(heads).sum(dim=0), 2),)
 
 
+class Mending(nn.Module):
+    """Both networks of the first stage and what lies between them: a picture in, the mended one out."""
+
+    def __init__(self, illumination: Illumination, fusion: Fusion) -> None:
+        super().__init__()
+        self.illumination, self.fusion = illumination, fusion
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mend N×3×PROXY×PROXY; of the result every second pixel of every second row, since they teach as much.
+
+        Returns:
+            Mended picture, weights of its three candidates, L and L'; sides of PROXY / 2.
+        """
+        grid, grid_of_negative = self.illumination(image)
+        seen = thinned(image)
+        light = illumination(grid, bright_channel(seen))
+        light_of_negative = illumination(grid_of_negative, bright_channel(1.0 - seen))
+        parts = torch.cat([divided(seen, light), seen, divided_negative(seen, light_of_negative)])
+        scores = torch.cat(self.fusion(parts, _statistics_of_luma(parts))[0].chunk(3), dim=1)
+        weights = torch.softmax(scores, dim=1)
+        mended = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts.chunk(3)))
+        assert isinstance(mended, Tensor)
+        return mended, weights, light, light_of_negative
+
+
 # --- the formulas between them -----------------------------------------------------------------------------
 
 
 def bright_channel(image: Tensor) -> Tensor:
     """max RGB, N×1×H×W."""
     return image.amax(dim=1, keepdim=True)
+
+
+def thinned(image: Tensor) -> Tensor:
+    """Every second pixel of every second row: of a picture made small they tell as much."""
+    return image[:, :, ::2, ::2]
 
 
 def squash(light: Tensor) -> Tensor:
@@ -160,12 +196,16 @@ def squash(light: Tensor) -> Tensor:
 
 def describe(channel: Tensor) -> Tensor:
     """Nine quantiles, mean and deviation of a squashed channel, N×11."""
-    values = squash(channel).flatten(1)
+    values = squash(thinned(channel)).flatten(1)
     return torch.cat([_quantiles(values, BRIGHT_QUANTILES), _mean(values), _deviation(values)], dim=1)
 
 
 def luma_statistics(image: Tensor) -> Tensor:
-    """Seven quantiles and the mean of luma, N×8: all that `Fusion` knows of a whole candidate."""
+    """Seven quantiles and the mean of luma of a candidate of PROXY×PROXY, N×8: all that `Fusion` knows of its whole."""
+    return _statistics_of_luma(thinned(image))
+
+
+def _statistics_of_luma(image: Tensor) -> Tensor:
     weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
     values = (image * weights).sum(dim=1).flatten(1)
     return torch.cat([_quantiles(values, LUMA_QUANTILES), _mean(values)], dim=1)
@@ -181,16 +221,28 @@ def illumination(grid: Tensor, channel: Tensor) -> Tensor:
     Returns:
         N×1×H×W.
     """
-    count, _, height, width = channel.shape
+    _, _, height, width = channel.shape
+    _, rows, columns, bins, _ = grid.shape
     tone = torch.sqrt(channel.clamp(min=0.0))
-    y = torch.linspace(-1.0, 1.0, height + 1, dtype=grid.dtype, device=grid.device)
-    x = torch.linspace(-1.0, 1.0, width + 1, dtype=grid.dtype, device=grid.device)
-    y, x = 0.5 * (y[1:] + y[:-1]), 0.5 * (x[1:] + x[:-1])  # centres of pixels
-    place = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=2)
-    where = torch.cat([place.expand(count, -1, -1, -1), 2.0 * tone.permute(0, 2, 3, 1) - 1.0], dim=3)
-    volume = grid.permute(0, 4, 3, 1, 2)
-    found = functional.grid_sample(volume, where[:, None], padding_mode="border", align_corners=True)[:, :, 0]
-    return channel + (1.0 - channel) * torch.sigmoid(found[:, :1] * tone + found[:, 1:])
+    field = grid.permute(0, 4, 3, 1, 2)
+    if rows > 1:
+        field = _hats(height, rows, grid) @ field
+    if columns > 1:
+        field = field @ _hats(width, columns, grid).T
+    field = field.expand(-1, -1, -1, height, width)
+    at = tone * (bins - 1)
+    below = at.detach().floor().clamp(0, bins - 2)
+    share = at - below
+    low = below.long()[:, None].expand(-1, 2, -1, -1, -1)
+    found = torch.gather(field, 2, low) * (1.0 - share[:, None]) + torch.gather(field, 2, low + 1) * share[:, None]
+    return channel + (1.0 - channel) * torch.sigmoid(found[:, 0] * tone + found[:, 1])
+
+
+def _hats(pixels: int, nodes: int, like: Tensor) -> Tensor:
+    """How much each node counts at each pixel's centre, pixels×nodes: linear interpolation as a matrix."""
+    at = (torch.arange(pixels, dtype=like.dtype, device=like.device) + 0.5) * ((nodes - 1) / pixels)
+    node = torch.arange(nodes, dtype=like.dtype, device=like.device)
+    return (1.0 - (at[:, None] - node).abs()).clamp(min=0.0)
 
 
 def divided(image: Tensor, light: Tensor) -> Tensor:
@@ -211,20 +263,17 @@ def divided_negative(image: Tensor, light: Tensor) -> Tensor:
 
 def fuse(fusion: nn.Module, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The weighted sum of N×3×H×W candidates and the weights, N×(number of candidates)×H×W, which sum to 1."""
-    scores = torch.cat([fusion(one, luma_statistics(one))[0] for one in candidates], dim=1)
-    weights = torch.softmax(scores, dim=1)
+    together = torch.cat(list(candidates))
+    scores = fusion(together, luma_statistics(together))[0]
+    weights = torch.softmax(torch.cat(scores.chunk(len(candidates)), dim=1), dim=1)
     total = sum(weights[:, i : i + 1] * one for i, one in enumerate(candidates))
     assert isinstance(total, Tensor)
     return total, weights
 
 
 def _quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
-    # A full top-k is a sort that every ONNX runtime knows.
-    ordered = torch.topk(values, values.shape[1], dim=1, largest=False).values
-    places = torch.tensor([round(share * (PROXY * PROXY - 1)) for share in shares], device=values.device)
-    if values.shape[1] != PROXY * PROXY:
-        places = (torch.tensor(shares, device=values.device) * (values.shape[1] - 1)).round().long()
-    return ordered[:, places]
+    places = [round(share * (int(values.shape[1]) - 1)) for share in shares]
+    return torch.sort(values, dim=1).values[:, places]
 
 
 def _mean(values: Tensor) -> Tensor:
