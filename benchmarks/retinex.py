@@ -161,15 +161,21 @@ def _stacks(data: Path) -> Iterator[tuple[str, Path, list[Path]]]:
 
 def maps(bench: Bench) -> Iterator[Row]:
     """What was decided, to be looked at."""
-    folder = bench.data / "test" / "unpaired_dark"
     rows = []
-    for path in sorted(path for path in folder.rglob("*") if codecs.format_of_suffix(path)):
+    folders = [bench.data / "test" / name for name in ("unpaired_dark", "exposure_error_unpaired")]
+    files = [sorted(path for path in folder.rglob("*") if codecs.format_of_suffix(path)) for folder in folders]
+    for path in [path for found in files for path in _spread(found, 10)]:
         picture = read_rgb(path)
         scale = min(1.0, 640 / max(picture.shape[:2]))
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         rows.append([picture, *_with_maps(bench, picture)])
-    bench.sheet("maps", rows)
+    half = len(rows) // 2
+    bench.sheet("maps", [rows[i] + rows[half + i] for i in range(half)])
     yield from ()
+
+
+def _spread(items: Sequence[Path], count: int) -> list[Path]:
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items else []
 
 
 def _with_maps(bench: Bench, picture: Picture) -> list[Picture]:

@@ -255,9 +255,13 @@ def _load(line, stride, between, count, y, columns, white, images):  # type: ign
         red, green, blue, saturation = image[0], image[1], image[2], image[3]
         for x in range(len(columns)):
             at = np.uint64(3 * columns[x])
-            red[x] = np.float32(row[at]) / white
-            green[x] = np.float32(row[at + np.uint64(1)]) / white
-            blue[x] = np.float32(row[at + np.uint64(2)]) / white
+            red[x] = row[at]
+            green[x] = row[at + np.uint64(1)]
+            blue[x] = row[at + np.uint64(2)]
+        for x in range(len(columns)):
+            red[x] /= white
+            green[x] /= white
+            blue[x] /= white
         for x in range(len(columns)):
             saturation[x] = max(red[x], max(green[x], blue[x])) - min(red[x], min(green[x], blue[x]))
 
