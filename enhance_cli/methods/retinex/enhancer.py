@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -95,7 +95,7 @@ class Retinex:
     def _restoration(self) -> RestorationWeights:
         return self._once("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
 
-    def _once(self, name: str, load: Any) -> Any:
+    def _once(self, name: str, load: Callable[[], Any]) -> Any:
         with self._lock:
             if name in self._loaded:
                 return self._loaded[name]
@@ -118,21 +118,24 @@ class Retinex:
 
     def estimate(self, image: Image, controls: RetinexControls) -> RetinexPlan:
         """Look at the picture made small: the curves of both illuminations, and how its candidates are exposed."""
-        if image.frames:
-            return self._estimate_stack(image, controls)
-        if controls.fuse is not None:
+        if controls.fuse is not None and not image.frames:
             raise UsageError("fuse groups the files of a run; from Python, fuse pictures by `Opened.fuse`.")
-        light = area_means(image.pixels, PROXY, PROXY)
-        found = self._illumination()[0](image=light[None])
-        forward, inverse = found["forward"][0], found["inverse"][0]
-        candidates = formulas.candidates(light, (forward, inverse), (controls.under, controls.over))
-        fusion = self._fusion(candidates)
-        illuminations = np.stack(
-            [
-                _spread(formulas.illumination(forward, light.max(axis=0))),
-                _spread(formulas.illumination(inverse, (1.0 - light).max(axis=0))),
-            ]
-        )
+        frames = (image, *image.frames)
+        lights = [area_means(frame.pixels, PROXY, PROXY) for frame in frames]
+        if image.frames:
+            forward = inverse = np.empty((0, 0, 0, 2), np.float32)
+            illuminations = np.empty((0, 4))
+            candidates = lights
+            names = tuple(Path(it.metadata.source).name or f"frame {place}" for place, it in enumerate(frames, start=1))
+        else:
+            light = lights[0]
+            found = self._illumination()[0](image=light[None])
+            forward, inverse = found["forward"][0], found["inverse"][0]
+            channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
+            illuminations = np.stack([_spread(formulas.illumination(*each)) for each in channels])
+            candidates = formulas.candidates(light, (forward, inverse), (controls.under, controls.over))
+            names = CANDIDATES
+        biases = self._biases(candidates)
         plan = RetinexPlan(
             height=image.height,
             width=image.width,
@@ -141,53 +144,28 @@ class Retinex:
             under=controls.under,
             over=controls.over,
             denoise=controls.denoise,
-            biases=fusion.biases,
-            candidates=CANDIDATES,
-            illuminations=illuminations,
-            shares=_shares(formulas.weights(candidates, fusion)),
-            noise_energy=0.0,
-        )
-        return plan if plan.denoise == 0.0 else _with(plan, noise_energy=self._noise_energy([image.pixels], plan))
-
-    def _estimate_stack(self, image: Image, controls: RetinexControls) -> RetinexPlan:
-        """The frames are the candidates; nothing is divided by an illumination."""
-        every = (image, *image.frames)
-        frames = [frame.pixels for frame in every]
-        candidates = [area_means(frame, PROXY, PROXY) for frame in frames]
-        fusion = self._fusion(candidates)
-        names = tuple(
-            Path(frame.metadata.source).name or f"frame {place}" for place, frame in enumerate(every, start=1)
-        )
-        plan = RetinexPlan(
-            height=image.height,
-            width=image.width,
-            forward=np.empty((0, 0, 0, 2), np.float32),
-            inverse=np.empty((0, 0, 0, 2), np.float32),
-            under=controls.under,
-            over=controls.over,
-            denoise=controls.denoise,
-            biases=fusion.biases,
+            biases=biases,
             candidates=names,
-            illuminations=np.empty((0, 4)),
-            shares=_shares(formulas.weights(candidates, fusion)),
+            illuminations=illuminations,
+            shares=_shares(formulas.weights(candidates, self._fusion(biases))),
             noise_energy=0.0,
         )
-        return plan if plan.denoise == 0.0 else _with(plan, noise_energy=self._noise_energy(frames, plan))
+        if plan.denoise == 0.0:
+            return plan
+        return replace(plan, noise_energy=self._noise_energy([frame.pixels for frame in frames], plan))
 
-    def _fusion(self, candidates: Sequence[Array] | None, biases: Array | None = None) -> FusionWeights:
-        """Fusion-Net, told of candidates, 3×h×w each, or with the biases that came of them."""
+    def _biases(self, candidates: Sequence[Array]) -> Array:
+        """What Fusion-Net's first layer adds for each candidate, 3×h×w: its own bias, and the statistics' part."""
         tensors = self._arrays("fusion")
-        if biases is None:
-            assert candidates is not None
-            known = np.stack([formulas.luma_statistics(candidate) for candidate in candidates])
-            biases = known @ tensors["statistics.weight"].T + tensors["first.bias"]
-        return FusionWeights(
-            tensors["first.weight"],
-            np.ascontiguousarray(biases, np.float32),
-            tensors["second.weight"],
-            tensors["second.bias"],
-            tensors["third.weight"].reshape(-1),
-        )
+        known = np.stack([formulas.luma_statistics(candidate) for candidate in candidates])
+        biases: Array = known @ tensors["statistics.weight"].T + tensors["first.bias"]
+        return biases.astype(np.float32)
+
+    def _fusion(self, biases: Array) -> FusionWeights:
+        """Fusion-Net for candidates with these biases."""
+        tensors = self._arrays("fusion")
+        second = tensors["second.weight"], tensors["second.bias"]
+        return FusionWeights(tensors["first.weight"], biases, *second, tensors["third.weight"].reshape(-1))
 
     def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan) -> float:
         """Mean square of the map that will be added, over patches."""
@@ -229,7 +207,7 @@ class Retinex:
         rendered = out if on_cpu else engine.upload(out)
         if plan.denoise in (0.0, 1.0):
             restoration = self._restoration() if plan.denoise else None
-            fusion = self._fusion(None, plan.biases)
+            fusion = self._fusion(plan.biases)
             kernels.render(frames, wanted, plan.grids, (plan.under, plan.over), fusion, restoration, rendered)
         else:
             light, noise = self._noise(frames, wanted, plan)
@@ -240,7 +218,7 @@ class Retinex:
 
     def _noise(self, frames: Sequence[Any], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
         """The fused light of a region of a window, and what is added to it."""
-        kernels, fusion = self._kernels, self._fusion(None, plan.biases)
+        kernels, fusion = self._kernels, self._fusion(plan.biases)
         region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
         light, noise = kernels.render_light(
             frames, region, plan.grids, (plan.under, plan.over), fusion, self._restoration()
@@ -267,13 +245,7 @@ class Retinex:
 
     def illustrations(self, image: Image, plan: RetinexPlan, controls: RetinexControls) -> Mapping[str, Array]:
         """`--maps`."""
-        return {"maps": draw_maps(image, plan, self._fusion(None, plan.biases))} if controls.maps else {}
-
-
-def _with(plan: RetinexPlan, **changes: Any) -> RetinexPlan:
-    import dataclasses
-
-    return dataclasses.replace(plan, **changes)
+        return {"maps": draw_maps(image, plan, self._fusion(plan.biases))} if controls.maps else {}
 
 
 def _spread(values: Array) -> Array:

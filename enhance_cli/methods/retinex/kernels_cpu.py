@@ -168,9 +168,7 @@ def _cascade(  # type: ignore[no-untyped-def]
     candidates = len(first_biases)
 
     mended = np.zeros((4, 13, n + _LANES), np.float32)  # a ring of rows: packed light, and illumination
-    one = np.zeros((3, features, n + _LANES), np.float32)
-    two = np.zeros((3, features, n + _LANES), np.float32)
-    three = np.zeros((features, n + _LANES), np.float32)
+    layers = np.zeros((REACH, 3, features, n + _LANES), np.float32)  # a ring of rows for each convolution
     found = np.zeros((12, n), np.float32)
     columns = np.empty(2 * n, np.int32)
     cell = np.empty(2 * n, np.int32)
@@ -202,7 +200,21 @@ def _cascade(  # type: ignore[no-untyped-def]
                 y = min(2 * block + odd, height - 1)
                 _load(line, stride, between, count, y - window_top, columns, full, images)
                 if forward.size > 0:
-                    _mend(y, height, columns, cell, across, forward, inverse, power, inverse_power, images, room, codes, curves)  # noqa: E501 # fmt: skip
+                    _mend(
+                        y,
+                        height,
+                        columns,
+                        cell,
+                        across,
+                        forward,
+                        inverse,
+                        power,
+                        inverse_power,
+                        images,
+                        room,
+                        codes,
+                        curves,
+                    )
                 for k in range(candidates):
                     _score(images[k], first, first_biases[k], second, second_bias, third, hidden, room, scores[k])
                 _weigh(scores, room[0], codes)
@@ -215,22 +227,33 @@ def _cascade(  # type: ignore[no-untyped-def]
             p = q
             if restore:
                 _squash(row[12, :n], codes)
-                p = q - 3
-                if q >= block_top - 1:
-                    _conv(mended[(q - 2) % 4], mended[(q - 1) % 4], row, stem, biases[0], one[(q - 1) % 3], n)
-                    _relu(one[(q - 1) % 3], n)
-                if q >= block_top + 1:
-                    _conv(one[(q - 3) % 3], one[(q - 2) % 3], one[(q - 1) % 3], convs[0], biases[1], two[(q - 2) % 3], n)  # noqa: E501 # fmt: skip
-                    _relu_and_skip(two[(q - 2) % 3], one[(q - 2) % 3], n)
+                for layer in range(REACH):
+                    r = q - 1 - layer  # the row that this convolution can make now
+                    if r < block_top - REACH + 1 + layer:
+                        break
+                    made = layers[layer, r % 3]
+                    if layer == 0:
+                        _conv(mended[(r - 1) % 4], mended[r % 4], row, stem, biases[0], made, n)
+                        _relu(made, n)
+                    else:
+                        before = layers[layer - 1]
+                        _conv(
+                            before[(r - 1) % 3],
+                            before[r % 3],
+                            before[(r + 1) % 3],
+                            convs[layer - 1],
+                            biases[layer],
+                            made,
+                            n,
+                        )
+                        _relu_and_skip(made, before[r % 3], n)
+                p = q - REACH
                 if p < block_top:
                     continue
-                _conv(two[(q - 4) % 3], two[(q - 3) % 3], two[(q - 2) % 3], convs[1], biases[2], three, n)
-                _relu_and_skip(three, two[(q - 3) % 3], n)
                 for o in range(12):
                     found[o, :] = head_bias[o]
-                _mix(one[p % 3], 2, heads[0], found, n)
-                _mix(two[p % 3], 1, heads[1], found, n)
-                _mix(three, 0, heads[2], found, n)
+                for layer in range(REACH):
+                    _mix(layers[layer, p % 3], REACH - 1 - layer, heads[layer], found, n)
             for odd in range(2):
                 y = 2 * p + odd
                 if not top <= y < bottom:
@@ -239,7 +262,9 @@ def _cascade(  # type: ignore[no-untyped-def]
                     _put_planes(mended[p % 4], found, reach, odd, start, end, left, right, y - top, light, noise)
                 else:
                     to = target[(y - window_top) * target_stride :]
-                    _put_codes(mended[p % 4], found, reach, odd, start, end, left, right, window_left, restore, full, to)  # noqa: E501 # fmt: skip
+                    _put_codes(
+                        mended[p % 4], found, reach, odd, start, end, left, right, window_left, restore, full, to
+                    )
 
 
 # --- the curve and the fusion ------------------------------------------------------------------------------
