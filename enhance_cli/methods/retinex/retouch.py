@@ -94,7 +94,9 @@ class Table:
         Raises:
             KeyError: it is no such table.
         """
-        rows = [{name: _plain(row[name]) for name in (item.name for item in fields(Coefficients))} for row in values["rows"]]
+        rows = [
+            {name: _plain(row[name]) for name in (item.name for item in fields(Coefficients))} for row in values["rows"]
+        ]
         return cls(np.array(values["centres"], np.float32), tuple(Coefficients(**row) for row in rows))
 
 
@@ -123,9 +125,10 @@ def candidates(image: Picture, coefficients: Coefficients) -> list[Picture]:
 
 
 def illumination(image: Picture, coefficients: Coefficients) -> Plane:
-    """max RGB, smoothed where it is smooth already, and never below itself, so that nothing clips."""
+    """Max RGB, smoothed where it is smooth already, and never below itself, so that nothing clips."""
     bright = image.max(axis=2)
-    return np.maximum(smooth(bright, coefficients.smoothing, coefficients.edges, bright), bright)
+    smoothed = smooth(bright, coefficients.smoothing, coefficients.edges, bright)
+    return np.asarray(np.maximum(smoothed, bright), np.float32)
 
 
 def fused_exposures(pictures: Sequence[Picture], coefficients: Coefficients) -> Picture:
@@ -242,7 +245,9 @@ def objective(output: Codes, before: Codes) -> float:
 
 def cumulative_histogram(photograph: Codes) -> NDArray[np.float32]:
     """The shares of pixels whose max RGB is below each of 64 steps: what photographs are clustered by."""
-    counts = np.bincount(photograph.max(axis=2).ravel().astype(np.intp) * HISTOGRAM_BINS // 256, minlength=HISTOGRAM_BINS)
+    counts = np.bincount(
+        photograph.max(axis=2).ravel().astype(np.intp) * HISTOGRAM_BINS // 256, minlength=HISTOGRAM_BINS
+    )
     return np.asarray(np.cumsum(counts) / counts.sum(), np.float32)
 
 
