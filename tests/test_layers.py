@@ -48,7 +48,7 @@ HOMES = {
     "rich": ("cli/console.py",),
     "tqdm": ("cli/console.py",),
     "simplejpeg": ("imaging/jpeg.py",),
-    "PIL": ("imaging/raster.py",),
+    "PIL": tuple(f"imaging/{name}.py" for name in ("decoders", "raster", "tiff")),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
 LAZY_ONLY = {"onnxruntime", "onnx", "rich", "scipy", "torchdiffeq", "tqdm"}
@@ -196,7 +196,7 @@ def test_modules_found_by_name_are_found_in_known_places() -> None:
     """`import_module` could climb unseen, so the files that may use it are listed."""
     allowed = {
         "__init__.py",
-        "imaging/raster.py",
+        "imaging/decoders.py",
         "engines/cpu.py",
         "engines/cuda.py",
         "methods/__init__.py",

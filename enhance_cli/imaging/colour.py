@@ -53,6 +53,12 @@ def grey_like(rgb: Array) -> Array:
     return grey
 
 
+def interleaved(image: Image) -> Array:
+    """H×W, H×W×2 (grey and alpha), H×W×3 or H×W×4, contiguous."""
+    pixels = image.pixels if image.alpha is None else np.dstack((image.pixels, image.alpha))
+    return np.ascontiguousarray(pixels)
+
+
 def to_eight_bit(image: Image) -> Image:
     """16-bit samples to 8 bit, rounded to nearest; 8-bit pictures as they are."""
     if image.pixels.dtype == np.uint8:

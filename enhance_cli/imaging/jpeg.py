@@ -11,6 +11,7 @@ for bit, for every subsampling). What the binding refuses (CMYK, unheard-of samp
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,8 @@ import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import luma as luma_kernels
-from enhance_cli.imaging.metadata import (
-    JpegHeader,
-    jpeg_segments,
-    jpeg_with_metadata,
-    orient,
-    read_jpeg_header,
-    upright_exif,
-    upright_xmp,
-    valid_icc,
-)
+from enhance_cli.imaging.metadata import orient
+from enhance_cli.imaging.segments import JpegHeader, read_header, segments_of, with_metadata
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
@@ -70,7 +63,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         CorruptPicture: the data is truncated or damaged.
         UnsupportedFormat: 12 or 16 bits a sample, or a number of components that has no meaning.
     """
-    header = read_jpeg_header(data)
+    header = read_header(data)
     name = source or "the picture"
     if header.precision != 8:
         raise UnsupportedFormat(f"{name} is a JPEG of {header.precision} bits a sample; enhance reads those of 8.")
@@ -80,12 +73,9 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     check(header.height, header.width)
 
     notes: list[str] = []
-    orientation, exif = upright_exif(header.exif)
-    if header.exif is not None and exif is None:
-        notes.append("its EXIF is damaged and was left out")
+    orientation, carried = header.carried.upright(notes)
     if header.further_pictures:
         notes.append("a further picture inside (stereo, preview or HDR gain map) was left out")
-    icc = valid_icc(header.icc, notes)
     factors = _chroma_factors(header)
     lane = _plane_lane(header, factors, orientation) if planes else None
     chroma: tuple[Array, Array] | None = None
@@ -101,7 +91,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         from enhance_cli.imaging import raster
 
         pixels = raster.decode_jpeg(data, notes)
-        icc = None if components == 4 else icc
+        carried = replace(carried, icc=None) if components == 4 else carried
     if orientation != 1:
         pixels = orient(pixels, orientation)
         chroma = chroma and (orient(chroma[0], orientation), orient(chroma[1], orientation))
@@ -115,9 +105,9 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         metadata=Metadata(
             source=source,
             format="jpeg",
-            icc=icc,
-            exif=exif,
-            xmp=upright_xmp(header.xmp, orientation),
+            icc=carried.icc,
+            exif=carried.exif,
+            xmp=carried.xmp,
             jpeg=JpegCoding(estimate_quality(header.luma_table), subsampling),  # type: ignore[arg-type]
             notes=tuple(notes),
         ),
@@ -146,8 +136,7 @@ def encode(image: Image, *, quality: int | None = None) -> tuple[bytes, tuple[st
         coded = simplejpeg.encode_jpeg_yuv_planes(pixels, cb, cr, quality=quality)
     else:
         coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling)
-    meta = image.metadata
-    return jpeg_with_metadata(coded, exif=meta.exif, xmp=meta.xmp, icc=meta.icc)
+    return with_metadata(coded, image.metadata)
 
 
 @lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
@@ -251,7 +240,7 @@ def _relabelled(data: bytes, label: bytes) -> bytes:
     """The same JPEG with one segment for all its application segments and comments."""
     kept: list[bytes | memoryview] = [b"\xff\xd8", label]
     whole = memoryview(data)
-    for marker, start, end in jpeg_segments(data):
+    for marker, start, end in segments_of(data):
         if marker == 0xDA:
             kept.append(whole[start:])
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):

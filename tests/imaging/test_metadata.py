@@ -12,18 +12,9 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import codecs
-from enhance_cli.imaging.metadata import (
-    jpeg_with_metadata,
-    orient,
-    png_chunk,
-    read_avif_header,
-    read_jpeg_header,
-    read_png,
-    read_webp_header,
-    upright_exif,
-    upright_xmp,
-)
+from enhance_cli.imaging import codecs, headers, png, segments
+from enhance_cli.imaging.metadata import orient, upright_exif, upright_xmp
+from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -125,8 +116,9 @@ def test_a_thumbnail_amid_other_data_is_blanked():
     "xmp", [b"<a tiff:Orientation='6'/>", b'<a tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"]
 )
 def test_orientation_in_xmp_follows_the_pixels(xmp):
-    assert upright_xmp(xmp, 6) == xmp.replace(b"6", b"1")
-    assert upright_xmp(xmp, 1) == xmp
+    assert upright_xmp(xmp) == xmp.replace(b"6", b"1")
+    assert upright_xmp(upright_xmp(xmp)) == upright_xmp(xmp)
+    assert upright_xmp(None) is None
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -217,7 +209,7 @@ def test_blocks_too_long_for_a_jpeg_are_noted(rng):
     _, notes = codecs.encode(picture("jpeg", rng, exif=exif_of() + b"\0" * 66_000, xmp=b"x" * 66_000), "jpeg")
     assert len(notes) == 2
     assert all("does not fit" in note for note in notes)
-    assert "profile" in jpeg_with_metadata(b"\xff\xd8", exif=None, xmp=None, icc=b"x" * 2**24)[1][0]
+    assert "profile" in segments.with_metadata(b"\xff\xd8", Metadata(icc=b"x" * 2**24))[1][0]
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "avif"])
@@ -299,7 +291,7 @@ def test_compressed_xmp_is_read():
 
 
 def test_png_parts():
-    parts = read_png(png_of(png_chunk(b"tRNS", b"\0\x10"), png_chunk(b"acTL", struct.pack(">II", 3, 0))))
+    parts = png.take_apart(png_of(png_chunk(b"tRNS", b"\0\x10"), png_chunk(b"acTL", struct.pack(">II", 3, 0))))
     assert (parts.height, parts.width, parts.depth, parts.colour_type) == (1, 2, 8, 0)
     assert parts.transparent == (16,)
     assert parts.animated
@@ -316,7 +308,7 @@ def test_a_lost_colour_tag_is_noted():
 
 
 def test_jpeg_header_of_a_picture(rng):
-    header = read_jpeg_header(codecs.encode(picture("jpeg", rng, jpeg=JpegCoding(90, "422")), "jpeg")[0])
+    header = segments.read_header(codecs.encode(picture("jpeg", rng, jpeg=JpegCoding(90, "422")), "jpeg")[0])
     assert (header.height, header.width, header.precision, header.process) == (24, 32, 8, 0xC0)
     assert header.sampling == ((2, 1), (1, 1), (1, 1))
     assert header.jfif
@@ -329,7 +321,7 @@ def test_webp_header(alpha, lossless, rng):
     pixels = rng.integers(0, 256, (37, 53, 4 if alpha else 3), np.uint8)
     packed = io.BytesIO()
     Pillow.fromarray(pixels).save(packed, "WEBP", lossless=lossless)
-    header = read_webp_header(packed.getvalue())
+    header = headers.read_webp(packed.getvalue())
     assert header.size == (37, 53)
     assert header.lossy != lossless
 
@@ -338,6 +330,6 @@ def test_webp_header(alpha, lossless, rng):
 def test_avif_header(subsampling, rng):
     packed = io.BytesIO()
     Pillow.fromarray(rng.integers(0, 256, (37, 53, 3), np.uint8)).save(packed, "AVIF", subsampling=subsampling)
-    header = read_avif_header(packed.getvalue())
+    header = headers.read_avif(packed.getvalue())
     assert (header.depth, header.subsampling) == (8, subsampling.replace(":", ""))
     assert header.largest == (37, 53)

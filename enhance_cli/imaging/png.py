@@ -1,0 +1,204 @@
+"""PNG: its chunks taken apart and put back, and samples of 16 bits with whatever transparency."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from enhance_cli.errors import CorruptPicture
+from enhance_cli.imaging import colour, decoders
+from enhance_cli.imaging.metadata import Carried
+from enhance_cli.types import Image, Metadata
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+_PROFILE_LIMIT = 64 * 2**20  # a compressed chunk may swell to gigabytes; no profile or XMP is this large
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
+
+
+class PngParts(NamedTuple):
+    """A PNG taken apart: what its chunks say, and the file without all that is not pixels."""
+
+    height: int
+    width: int
+    depth: int
+    """Bits of a sample: 1, 2, 4, 8 or 16."""
+
+    colour_type: int
+    """0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha."""
+
+    transparent: tuple[int, ...] | None
+    """The one transparent colour (tRNS) of a grey or RGB picture."""
+
+    bare: bytes
+    """The file with only IHDR, PLTE, tRNS, IDAT and IEND, each whole, so that no decoder stumbles over the others."""
+
+    carried: Carried
+    animated: bool
+    cicp: tuple[int, int] | None
+    """Colour primaries and transfer function by their ITU-T H.273 numbers, where a cICP chunk names them."""
+
+
+def take_apart(data: bytes) -> PngParts:
+    """Take a PNG apart.
+
+    Damaged metadata is dropped; what follows the end chunk is ignored.
+
+    Raises:
+        CorruptPicture: the header is no header, or a chunk that holds pixels is cut short or fails its checksum.
+    """
+    if data[12:16] != b"IHDR" or len(data) < 33:
+        raise CorruptPicture("its PNG header is damaged")
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    whole = memoryview(data)
+    kept = [whole[:8]]
+    icc = exif = xmp = None
+    cicp: tuple[int, int] | None = None
+    transparent: tuple[int, ...] | None = None
+    animated = False
+    position = 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        name = data[position + 4 : position + 8]
+        end = position + 12 + length
+        if end > len(data):
+            if name in _PIXELS:
+                raise CorruptPicture(f"its PNG data ends within {name.decode()}")
+            break
+        sound = zlib.crc32(whole[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+        if name in _PIXELS:
+            if not sound:
+                raise CorruptPicture(f"its PNG data is damaged (the checksum of {name.decode()} is wrong)")
+            if name == b"tRNS" and colour_type in (0, 2):
+                samples = 1 if colour_type == 0 else 3
+                if length >= 2 * samples:
+                    transparent = struct.unpack_from(f">{samples}H", data, position + 8)
+            kept.append(whole[position:end])
+            if name == b"IEND":
+                break
+        elif sound and length < _PROFILE_LIMIT:
+            body = data[position + 8 : end - 4]
+            if name == b"iCCP":
+                icc = _inflated(body.partition(b"\0")[2][1:]) or b"?"
+            elif name == b"eXIf":
+                exif = body
+            elif name == b"iTXt" and body.startswith(_XMP_KEYWORD + b"\0"):
+                xmp = _international_text(body)
+            elif name == b"acTL":
+                animated = length >= 4 and int.from_bytes(body[:4], "big") > 1
+            elif name == b"cICP" and length >= 2:
+                cicp = (body[0], body[1])
+        position = end
+    if bytes(kept[-1][4:8]) != b"IEND":
+        # Never the tail as it is: OpenCV allocates whatever length a chunk that is cut short announces.
+        kept.append(memoryview(chunk(b"IEND", b"")))
+    return PngParts(
+        height, width, depth, colour_type, transparent, b"".join(kept), Carried(icc, exif, xmp), animated, cicp
+    )
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    """Unpack zlib data of bounded size; a missing checksum at its end is forgiven."""
+    try:
+        return zlib.decompressobj().decompress(packed, _PROFILE_LIMIT)
+    except zlib.error:
+        return None
+
+
+def _international_text(body: bytes) -> bytes | None:
+    """The text of an iTXt chunk: keyword, compressed?, method, language, translated keyword, text."""
+    compressed, rest = body[len(_XMP_KEYWORD) + 1 : len(_XMP_KEYWORD) + 2], body[len(_XMP_KEYWORD) + 3 :]
+    text = rest.split(b"\0", 2)[-1]
+    return _inflated(text) if compressed == b"\1" else text
+
+
+class PngFile:
+    """A PNG, taken apart (`decoders.PictureFile`)."""
+
+    def __init__(self, data: bytes) -> None:
+        self.parts = take_apart(data)
+        self.height, self.width = self.parts.height, self.parts.width
+
+    def read(self, notes: list[str]) -> decoders.Held:
+        """Decode at the depth of the file."""
+        if self.parts.animated:
+            notes.append(decoders.FIRST_FRAME)
+        if self.parts.depth == 16:
+            pixels, alpha = _sixteen_bit(self.parts)
+        else:
+            with decoders.open_as(self.parts.bare, "png") as opened:
+                pixels, alpha = decoders.eight_bit(opened, notes)
+        decoders.note_colour_tag(self.parts.cicp, self.parts.carried.icc, notes)
+        return decoders.Held(pixels, alpha, self.parts.carried)
+
+
+def _sixteen_bit(png: PngParts) -> tuple[Array, Array | None]:
+    samples = decoders.sixteen_bit(png.bare)
+    colours = samples[..., :3] if samples.ndim == 3 else samples
+    alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
+    if png.colour_type in (0, 4) and colours.ndim == 3:
+        colours = colours[..., 0]
+    if png.transparent is not None:
+        key = np.array(png.transparent, np.uint16)
+        hidden = (colours == key).all(axis=2) if colours.ndim == 3 else colours == key[0]
+        alpha = np.where(hidden, 0, 65535).astype(np.uint16)
+    return np.ascontiguousarray(colours), None if alpha is None else np.ascontiguousarray(alpha)
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+
+def encode(image: Image) -> bytes:
+    """The picture as a PNG, at its own depth, with its metadata."""
+    return with_metadata(_bare(image), image.metadata)
+
+
+def _bare(image: Image) -> bytes:
+    import cv2
+
+    samples = colour.interleaved(image)
+    if samples.ndim == 3 and samples.shape[2] == 2:
+        return _grey_alpha(samples)
+    if samples.ndim == 3:
+        samples = cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    done, coded = cv2.imencode(".png", samples)
+    if not done:
+        raise ValueError("OpenCV cannot encode PNG")
+    return coded.tobytes()
+
+
+def _grey_alpha(samples: Array) -> bytes:
+    """H×W×2 grey and alpha, which neither OpenCV (no such layout) nor Pillow (8 bits only) writes at 16 bits."""
+    height, width, _ = samples.shape
+    rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 2  # every row as its difference from the one above
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * samples.itemsize, 4, 0, 0, 0)
+    body = zlib.compress(filtered.data, 6)
+    signature = b"\x89PNG\r\n\x1a\n"
+    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def with_metadata(data: bytes, meta: Metadata) -> bytes:
+    """Put iCCP, eXIf and XMP (iTXt) chunks behind a PNG's IHDR."""
+    added = b""
+    if meta.icc is not None:
+        added += chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(meta.icc))
+    if meta.exif is not None:
+        added += chunk(b"eXIf", meta.exif)
+    if meta.xmp is not None:
+        added += chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + meta.xmp)
+    head = 8 + 12 + 13  # signature and IHDR
+    return data[:head] + added + data[head:]
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    """One chunk: length, name, body, checksum."""
+    return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")

@@ -1,0 +1,164 @@
+"""JPEG as a chain of segments: the header, and metadata taken out and put in. No pixels."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from enhance_cli.errors import CorruptPicture
+from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried
+from enhance_cli.types import Metadata
+
+_XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+_ICC_PREFIX = b"ICC_PROFILE\0"
+_SEGMENT_LIMIT = 65533  # a JPEG segment counts its own two length bytes
+
+
+class JpegHeader(NamedTuple):
+    """What the segments before the first scan say."""
+
+    height: int
+    width: int
+    precision: int
+    process: int
+    """The frame's marker byte: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless ..."""
+
+    sampling: tuple[tuple[int, int], ...]
+    """Horizontal and vertical sampling factors per component."""
+
+    component_ids: tuple[int, ...]
+    jfif: bool
+    adobe_transform: int | None
+    luma_table: tuple[int, ...] | None
+    """The first component's quantisation table in zigzag order."""
+
+    carried: Carried
+    further_pictures: bool
+    """Whether an index of further pictures (MPF: stereo, preview, gain map) is there."""
+
+
+def segments_of(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start of the segment, end) up to and including start-of-scan.
+
+    Raises:
+        CorruptPicture: the chain of segments breaks before a scan begins.
+    """
+    position, size = 2, len(data)
+    while position + 4 <= size:
+        if data[position] != 0xFF:
+            raise CorruptPicture("its JPEG segments are damaged")
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # stand-alone markers
+            position += 2
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if length < 2:
+            raise CorruptPicture("its JPEG segments are damaged")
+        end = position + 2 + length
+        yield marker, position, end
+        if marker == 0xDA:
+            return
+        position = end
+    raise CorruptPicture("its JPEG data ends before the picture begins")
+
+
+def read_header(data: bytes) -> JpegHeader:
+    """Read frame, quantisation and metadata segments of a JPEG.
+
+    Raises:
+        CorruptPicture: there is no frame header, or the segments are damaged.
+    """
+    frame: bytes | None = None
+    exif = xmp = adobe = None
+    tables: dict[int, tuple[int, ...]] = {}
+    icc_parts: dict[int, bytes] = {}
+    process = icc_count = 0
+    jfif = further = False
+    for marker, start, end in segments_of(data):
+        body = data[start + 4 : end]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            frame, process = body, marker
+        elif marker == 0xDB:
+            tables.update(_quantisation_tables(body))
+        elif marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
+            jfif = True
+        elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
+            adobe = body[11]
+        elif marker == 0xE1 and body.startswith(EXIF_PREFIX) and exif is None:
+            exif = body[len(EXIF_PREFIX) :]
+        elif marker == 0xE1 and body.startswith(_XMP_PREFIX) and xmp is None:
+            xmp = body[len(_XMP_PREFIX) :]
+        elif marker == 0xE2 and body.startswith(_ICC_PREFIX) and len(body) > 14:
+            icc_parts[body[12]], icc_count = body[14:], body[13]
+        elif marker == 0xE2 and body.startswith(b"MPF\0"):
+            further = True
+    if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
+        raise CorruptPicture("its JPEG frame header is missing or damaged")
+    # A profile with a part missing is worse than none, so it is handed on as what it is: no profile.
+    icc = b"".join(icc_parts[index] for index in sorted(icc_parts)) if len(icc_parts) == icc_count else b"?"
+    components = [frame[6 + 3 * index : 9 + 3 * index] for index in range(frame[5])]
+    return JpegHeader(
+        height=int.from_bytes(frame[1:3], "big"),
+        width=int.from_bytes(frame[3:5], "big"),
+        precision=frame[0],
+        process=process,
+        sampling=tuple((item[1] >> 4, item[1] & 15) for item in components),
+        component_ids=tuple(item[0] for item in components),
+        jfif=jfif,
+        adobe_transform=adobe,
+        luma_table=tables.get(components[0][2]) if components else None,
+        carried=Carried(icc, exif, xmp),
+        further_pictures=further,
+    )
+
+
+def _quantisation_tables(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(number, 64 values in zigzag order) of each table in a quantisation segment."""
+    position = 0
+    while position < len(body):
+        wide, number = body[position] >> 4, body[position] & 15
+        size = 128 if wide else 64
+        values = body[position + 1 : position + 1 + size]
+        if len(values) < size:
+            return
+        yield number, struct.unpack(">64H", values) if wide else tuple(values)
+        position += 1 + size
+
+
+def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
+    """Put metadata segments behind a JPEG's JFIF header.
+
+    Returns:
+        The JPEG, and a note for each block that is too long for its kind of segment and was left out.
+    """
+    added, notes = [], []
+    for name, prefix, block in (("EXIF", EXIF_PREFIX, meta.exif), ("XMP", _XMP_PREFIX, meta.xmp)):
+        if block is not None and len(prefix) + len(block) <= _SEGMENT_LIMIT:
+            added.append(_segment(0xE1, prefix + block))
+        elif block is not None:
+            notes.append(f"{name} of {len(block):,} bytes does not fit into a JPEG and was left out")
+    if meta.icc is not None:
+        room = _SEGMENT_LIMIT - len(_ICC_PREFIX) - 2
+        parts = [meta.icc[start : start + room] for start in range(0, len(meta.icc), room)]
+        if len(parts) <= 255:
+            added += [
+                _segment(0xE2, _ICC_PREFIX + bytes([number, len(parts)]) + part)
+                for number, part in enumerate(parts, start=1)
+            ]
+        else:
+            notes.append(f"a colour profile of {len(meta.icc):,} bytes does not fit into a JPEG and was left out")
+    if not added:
+        return data, tuple(notes)
+    head = 2
+    if data[2:4] == b"\xff\xe0":
+        head = 4 + int.from_bytes(data[4:6], "big")
+    whole = memoryview(data)
+    return b"".join((whole[:head], *added, whole[head:])), tuple(notes)
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
