@@ -36,6 +36,15 @@ class JpegCoding:
     """Chroma subsampling in the J:a:b notation without colons."""
 
 
+class Density(NamedTuple):
+    """How many pixels of a picture lie on a length of paper."""
+
+    across: float
+    down: float
+    unit: Literal["inch", "none"] = "inch"
+    """`none`: only their ratio is known, the shape of a pixel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What a picture carries besides its pixels. Orientation has already been applied to the pixels."""
@@ -52,6 +61,10 @@ class Metadata:
     """The TIFF structure, without the `Exif\\0\\0` prefix; its orientation tag reads 1."""
 
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    """IPTC-IIM records, as they stand in a Photoshop resource, without its header."""
+
+    density: Density | None = None
     jpeg: JpegCoding | None = None
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this picture (profile converted, first frame only)."""

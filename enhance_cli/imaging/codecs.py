@@ -18,6 +18,10 @@ MAX_PIXELS = 300_000_000
 """The default of `--max-pixels`."""
 
 
+BLOCKS = {"colour profile": "icc", "EXIF": "exif", "XMP": "xmp", "IPTC": "iptc", "density": "density"}
+"""What a picture may carry besides pixels, and the field of `types.Metadata` that holds it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One picture format: how its files are named, and what it can carry."""
@@ -28,8 +32,8 @@ class Format:
 
     sixteen_bit: bool = False
     alpha: bool = False
-    metadata: bool = True
-    """Whether it holds EXIF, XMP and a colour profile."""
+    carries: tuple[str, ...] = ("colour profile", "EXIF", "XMP")
+    """What it holds beside pixels, among the names of `BLOCKS`."""
 
     written_as: str | None = None
     """The format that pictures of this one are written in, where it has no writer worth using."""
@@ -46,11 +50,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     item.name: item
     for item in (
-        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
-        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True),
+        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), carries=tuple(BLOCKS)),
+        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True, carries=tuple(BLOCKS)),
         Format("webp", (".webp",), alpha=True),
-        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True),
-        Format("bmp", (".bmp", ".dib"), metadata=False),
+        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True, carries=tuple(BLOCKS)),
+        Format("bmp", (".bmp", ".dib"), carries=("density",)),
         Format("avif", (".avif", ".avifs"), alpha=True),
         Format("heif", (".heic", ".heif", ".hif"), alpha=True, extra="heif"),
         Format("gif", (".gif",), written_as="png"),
@@ -221,8 +225,8 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     if image.pixels.dtype.itemsize > 1 and not wanted.sixteen_bit:
         image = colour.to_eight_bit(image)
         notes.append(f"{wanted.name} is written with 8 bits a channel: reduced from 16")
-    lost = [name for name, block in (("EXIF", meta.exif), ("XMP", meta.xmp), ("colour profile", meta.icc)) if block]
-    if lost and not wanted.metadata:
+    lost = [name for name, field in BLOCKS.items() if getattr(meta, field) and name not in wanted.carries]
+    if lost:
         notes.append(f"{wanted.name} cannot hold {' and '.join(lost)}: left out")
     if wanted.name == "jpeg":
         from enhance_cli.imaging import jpeg

@@ -11,7 +11,6 @@ for bit, for every subsampling). What the binding refuses (CMYK, unheard-of samp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +90,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         from enhance_cli.imaging import raster
 
         pixels = raster.decode_jpeg(data, notes)
-        carried = replace(carried, icc=None) if components == 4 else carried
+        carried = carried._replace(icc=None) if components == 4 else carried
     if orientation != 1:
         pixels = orient(pixels, orientation)
         chroma = chroma and (orient(chroma[0], orientation), orient(chroma[1], orientation))
@@ -105,9 +104,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         metadata=Metadata(
             source=source,
             format="jpeg",
-            icc=carried.icc,
-            exif=carried.exif,
-            xmp=carried.xmp,
+            **carried._asdict(),
             jpeg=JpegCoding(estimate_quality(header.luma_table), subsampling),  # type: ignore[arg-type]
             notes=tuple(notes),
         ),

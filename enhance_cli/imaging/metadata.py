@@ -1,8 +1,8 @@
-"""What a picture carries besides pixels, whatever the file: EXIF, XMP and colour profile, made fit for the output.
+"""What a picture carries besides pixels, whatever the file: EXIF, XMP, IPTC, colour profile and density.
 
-EXIF, XMP and ICC bytes are passed through, never reinterpreted. Two places in EXIF are rewritten: the
-orientation, once it has been applied to the pixels, and the link to the thumbnail, which would still show the
-picture as it was. Where the blocks sit in a file is the business of the formats' own modules.
+Their bytes are passed through, never reinterpreted, but for what would no longer be true of the output: the
+orientation and, with it, the sizes that EXIF repeats, once pixels have been turned; and thumbnails, which would
+still show the picture as it was. Where the blocks sit in a file is the business of the formats' own modules.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from enhance_cli.types import Density
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -21,15 +22,19 @@ EXIF_PREFIX = b"Exif\0\0"
 
 _ORIENTATION_TAG = 0x0112
 _THUMBNAIL_OFFSET_TAG, _THUMBNAIL_LENGTH_TAG = 0x0201, 0x0202
+_EXIF_DIRECTORY_TAG = 0x8769
+_WIDTH_TAG, _HEIGHT_TAG = 0xA002, 0xA003
+_IPTC_RESOURCE = 0x0404
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """The blocks that a file holds beside its pixels."""
+class Carried(NamedTuple):
+    """The blocks that a file holds beside its pixels; fields are named as in `types.Metadata`."""
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    density: Density | None = None
 
     def upright(self, notes: list[str]) -> tuple[int, Carried]:
         """The orientation that is to be applied to the pixels, and the blocks fit for a picture that is upright.
@@ -39,7 +44,10 @@ class Carried:
         orientation, exif = upright_exif(self.exif)
         if self.exif and exif is None:
             notes.append(EXIF_LEFT_OUT)
-        return orientation, Carried(valid_icc(self.icc, notes), exif, upright_xmp(self.xmp))
+        density = self.density
+        if density is not None and orientation >= 5:
+            density = Density(density.down, density.across, density.unit)
+        return orientation, Carried(valid_icc(self.icc, notes), exif, upright_xmp(self.xmp), self.iptc, density)
 
 
 # --- EXIF --------------------------------------------------------------------------------------------------
@@ -53,7 +61,8 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
 
     Returns:
         The orientation (1..8; 1 where it is absent or senseless), and the EXIF without prefix, whose
-        orientation reads 1 and whose thumbnail is gone. Bytes that are no TIFF structure give (1, None).
+        orientation reads 1, whose width and height are those of the picture turned by it, and whose thumbnail
+        is gone. Bytes that are no TIFF structure give (1, None).
     """
     if exif is None:
         return 1, None
@@ -63,14 +72,17 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
     if order is None:
         return 1, None
     upright = bytearray(exif)
-    orientation = 1
+    orientation, details = 1, 0
     try:
         for tag, kind, place in _directory(exif, order, _offset(exif, order, 4)):
             if tag == _ORIENTATION_TAG and kind in (3, 4):
                 layout = order + ("H" if kind == 3 else "I")
                 (orientation,) = struct.unpack_from(layout, exif, place)
                 struct.pack_into(layout, upright, place, 1)
-                break
+            elif tag == _EXIF_DIRECTORY_TAG:
+                details = _offset(exif, order, place)
+        if details and 5 <= orientation <= 8:
+            _swap_sizes(upright, order, details)
         _drop_thumbnail(upright, order)
     except struct.error:
         pass  # damaged directories never fail a picture: what could be read counts
@@ -78,8 +90,11 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
 
 
 def upright_xmp(xmp: bytes | None) -> bytes | None:
-    """XMP whose own copy of the orientation, if any, reads 1, as the pixels are upright; same length."""
-    return xmp and re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
+    """XMP whose own copy of the orientation, if any, reads 1, as the pixels are upright, and without thumbnails."""
+    if xmp is None:
+        return None
+    xmp = re.sub(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", b"", xmp, flags=re.DOTALL)
+    return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
 
 
 def _offset(data: bytes | bytearray, order: str, place: int) -> int:
@@ -92,6 +107,14 @@ def _directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tupl
     for index in range(count):
         tag, kind = struct.unpack_from(order + "HH", data, start + 2 + 12 * index)
         yield tag, kind, start + 10 + 12 * index
+
+
+def _swap_sizes(exif: bytearray, order: str, directory: int) -> None:
+    """Exchange the width and the height that EXIF repeats."""
+    places = {tag: (kind, place) for tag, kind, place in _directory(exif, order, directory)}
+    (kind, across), (other, down) = places.get(_WIDTH_TAG, (0, 0)), places.get(_HEIGHT_TAG, (0, 0))
+    if kind == other and kind in (3, 4):
+        exif[across : across + 4], exif[down : down + 4] = exif[down : down + 4], exif[across : across + 4]
 
 
 def _drop_thumbnail(exif: bytearray, order: str) -> None:
@@ -112,6 +135,33 @@ def _drop_thumbnail(exif: bytearray, order: str) -> None:
         del exif[start:]
     else:
         exif[start:end] = bytes(length)
+
+
+# --- IPTC --------------------------------------------------------------------------------------------------
+
+
+def iptc_of(resources: bytes) -> bytes | None:
+    """The IPTC records among Photoshop's image resources, or among none: bytes that begin with a record are one."""
+    if resources[:1] == b"\x1c":
+        return resources
+    position = 0
+    while resources[position : position + 4] == b"8BIM" and position + 12 <= len(resources):
+        number = int.from_bytes(resources[position + 4 : position + 6], "big")
+        name = 1 + resources[position + 6]
+        body = position + 6 + name + name % 2 + 4
+        size = int.from_bytes(resources[body - 4 : body], "big")
+        if number == _IPTC_RESOURCE:
+            return resources[body : body + size] or None
+        position = body + size + size % 2
+    return None
+
+
+def photoshop_resource(iptc: bytes) -> bytes:
+    """IPTC records as the one Photoshop image resource that holds them."""
+    return struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+
+
+# --- colour profile and turning ----------------------------------------------------------------------------
 
 
 def valid_icc(icc: bytes | None, notes: list[str]) -> bytes | None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import colour, decoders
-from enhance_cli.imaging.metadata import Carried
-from enhance_cli.types import Image, Metadata
+from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
+from enhance_cli.types import Density, Image, Metadata
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _PROFILE_LIMIT = 64 * 2**20  # a compressed chunk may swell to gigabytes; no profile or XMP is this large
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_RAW_PROFILE = b"Raw profile type "
+_METRES = 0.0254  # in an inch
 
 
 class PngParts(NamedTuple):
@@ -57,7 +59,7 @@ def take_apart(data: bytes) -> PngParts:
     width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
     whole = memoryview(data)
     kept = [whole[:8]]
-    icc = exif = xmp = None
+    carried = Carried()
     cicp: tuple[int, int] | None = None
     transparent: tuple[int, ...] | None = None
     animated = False
@@ -83,23 +85,38 @@ def take_apart(data: bytes) -> PngParts:
                 break
         elif sound and length < _PROFILE_LIMIT:
             body = data[position + 8 : end - 4]
-            if name == b"iCCP":
-                icc = _inflated(body.partition(b"\0")[2][1:]) or b"?"
-            elif name == b"eXIf":
-                exif = body
-            elif name == b"iTXt" and body.startswith(_XMP_KEYWORD + b"\0"):
-                xmp = _international_text(body)
-            elif name == b"acTL":
+            if name == b"acTL":
                 animated = length >= 4 and int.from_bytes(body[:4], "big") > 1
             elif name == b"cICP" and length >= 2:
                 cicp = (body[0], body[1])
+            else:
+                carried = _with_chunk(carried, name, body)
         position = end
     if bytes(kept[-1][4:8]) != b"IEND":
         # Never the tail as it is: OpenCV allocates whatever length a chunk that is cut short announces.
         kept.append(memoryview(chunk(b"IEND", b"")))
-    return PngParts(
-        height, width, depth, colour_type, transparent, b"".join(kept), Carried(icc, exif, xmp), animated, cicp
-    )
+    return PngParts(height, width, depth, colour_type, transparent, b"".join(kept), carried, animated, cicp)
+
+
+def _with_chunk(carried: Carried, name: bytes, body: bytes) -> Carried:
+    """What was carried so far, and the block of one more chunk, where it holds one."""
+    if name == b"iCCP":
+        return carried._replace(icc=_inflated(body.partition(b"\0")[2][1:]) or b"?")
+    if name == b"eXIf":
+        return carried._replace(exif=body)
+    if name == b"pHYs" and len(body) == 9:
+        return carried._replace(density=_density_of(body))
+    if name == b"iTXt" and body.startswith(_XMP_KEYWORD + b"\0"):
+        return carried._replace(xmp=_international_text(body))
+    if name in (b"tEXt", b"zTXt") and body.startswith(_RAW_PROFILE):
+        kind, raw = _raw_profile(body, packed=name == b"zTXt")
+        if kind == b"iptc":
+            return carried._replace(iptc=iptc_of(raw.removeprefix(b"Photoshop 3.0\0")))
+        if raw.startswith(EXIF_PREFIX):
+            return carried._replace(exif=carried.exif or raw)
+        if kind == b"xmp":
+            return carried._replace(xmp=carried.xmp or raw)
+    return carried
 
 
 def _inflated(packed: bytes) -> bytes | None:
@@ -108,6 +125,25 @@ def _inflated(packed: bytes) -> bytes | None:
         return zlib.decompressobj().decompress(packed, _PROFILE_LIMIT)
     except zlib.error:
         return None
+
+
+def _raw_profile(body: bytes, *, packed: bool) -> tuple[bytes, bytes]:
+    """Kind and bytes of a `Raw profile type`: how programs keep what PNG has no chunk for, as lines of hexadecimal."""
+    keyword, _, text = body.partition(b"\0")
+    if packed:
+        text = _inflated(text[1:]) or b""
+    lines = text.split(None, 2)  # the kind again, the number of bytes, the bytes
+    try:
+        return keyword[len(_RAW_PROFILE) :].strip(), bytes.fromhex(lines[2].decode("ascii")) if len(lines) > 2 else b""
+    except ValueError:
+        return b"", b""
+
+
+def _density_of(body: bytes) -> Density | None:
+    across, down, metres = struct.unpack_from(">IIB", body)
+    if 0 in (across, down) or (not metres and across == down):
+        return None
+    return Density(across * _METRES, down * _METRES) if metres else Density(across, down, "none")
 
 
 def _international_text(body: bytes) -> bytes | None:
@@ -187,14 +223,22 @@ def _grey_alpha(samples: Array) -> bytes:
 
 
 def with_metadata(data: bytes, meta: Metadata) -> bytes:
-    """Put iCCP, eXIf and XMP (iTXt) chunks behind a PNG's IHDR."""
+    """Put iCCP, pHYs, eXIf, XMP (iTXt) and IPTC (a raw profile in zTXt) behind a PNG's IHDR."""
     added = b""
     if meta.icc is not None:
         added += chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(meta.icc))
+    if meta.density is not None:
+        metres = meta.density.unit == "inch"
+        numbers = (round(value / _METRES if metres else value) for value in meta.density[:2])
+        added += chunk(b"pHYs", struct.pack(">IIB", *numbers, metres))
     if meta.exif is not None:
         added += chunk(b"eXIf", meta.exif)
     if meta.xmp is not None:
         added += chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + meta.xmp)
+    if meta.iptc is not None:
+        resource = photoshop_resource(meta.iptc)
+        text = b"\niptc\n%8d\n%s\n" % (len(resource), resource.hex("\n", 36).encode())
+        added += chunk(b"zTXt", _RAW_PROFILE + b"iptc\0\0" + zlib.compress(text))
     head = 8 + 12 + 13  # signature and IHDR
     return data[:head] + added + data[head:]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import TiffImagePlugin
+from PIL import PsdImagePlugin, TiffImagePlugin
 
 from enhance_cli.errors import PictureTooLarge, UnsupportedFormat
 from enhance_cli.imaging import colour, decoders, headers, png, tiff
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT, Carried, orient
-from enhance_cli.types import Image, JpegCoding, Metadata
+from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -25,6 +25,7 @@ DEFAULT_HEIF_QUALITY = 85
 
 _LONGEST_SIDE = {"webp": 16383, "avif": 65536, "heif": 16384, "bmp": 2**31 - 1}
 _AVIF_PIXELS = 2**28  # libavif's own limit
+_PSD_RESOURCES = (0x0422, 0x0424, 0x0404)  # EXIF, XMP, IPTC
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -63,9 +64,7 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
             source=source,
             format=format_name,
             bit_depth=16 if held.pixels.dtype == np.uint16 else 8,
-            icc=carried.icc,
-            exif=carried.exif,
-            xmp=carried.xmp,
+            **carried._asdict(),
             jpeg=held.coding,
             notes=tuple(notes),
         ),
@@ -106,15 +105,14 @@ class _PillowFile:
             info = opened.info
             if _has_further_frames(opened):
                 notes.append(decoders.FIRST_FRAME)
-            exif = tiff.exif_of(opened) if isinstance(opened, TiffImagePlugin.TiffImageFile) else info.get("exif")
-            xmp, icc = info.get("xmp"), info.get("icc_profile")
+            carried = _carried(opened)
             pixels, alpha = self._samples(notes)
             if opened.mode in ("CMYK", "LAB"):
-                icc = None  # it described the colours that have been converted
+                carried = carried._replace(icc=None)  # it described the colours that have been converted
         depth = info.get("bit_depth", 8)
         if depth > 8 and pixels.dtype == np.uint8:
             notes.append(f"its {depth} bits a sample were read as 8")
-        return decoders.Held(pixels, alpha, Carried(icc, exif, xmp.encode() if isinstance(xmp, str) else xmp))
+        return decoders.Held(pixels, alpha, carried)
 
     def _samples(self, notes: list[str]) -> tuple[Array, Array | None]:
         """Colours and alpha at the depth of the file."""
@@ -166,6 +164,24 @@ class _AvifFile:
             notes.append(f"its {self.header.depth} bits a sample were read as 8")
         decoders.note_colour_tag(self.header.cicp, held.carried.icc, notes)
         return held._replace(coding=JpegCoding(DEFAULT_AVIF_QUALITY, self.header.subsampling))
+
+
+def _carried(opened: Pillow.Image) -> Carried:
+    """The blocks that Pillow found, and those that it keeps for whoever asks: a TIFF's tags, a PSD's resources."""
+    info = opened.info
+    exif, xmp, iptc, density = info.get("exif"), info.get("xmp"), None, None
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        exif, iptc, density = tiff.exif_of(opened), tiff.iptc_of(opened), tiff.density_of(opened)
+    elif all(info.get("dpi", (0,))):
+        across, down = info["dpi"][:2]
+        density = Density(float(across), float(down))
+    if isinstance(opened, PsdImagePlugin.PsdImageFile):
+        resources = {number: body for number, _, body in opened.resources}
+        exif, xmp, iptc = (resources.get(number) for number in _PSD_RESOURCES)
+    for block in info.get("metadata", ()):  # of pillow-heif
+        if block["type"] == "iptc":
+            iptc = block["data"]
+    return Carried(info.get("icc_profile"), exif, xmp.encode() if isinstance(xmp, str) else xmp, iptc, density)
 
 
 def _has_further_frames(opened: Pillow.Image) -> bool:
@@ -249,7 +265,9 @@ def _encode_pillow(image: Image, format_name: str, quality: int | None) -> bytes
         details = {"quality": quality or DEFAULT_AVIF_QUALITY, "speed": 8}  # 6, the default, takes seven times as long
         if image.pixels.ndim == 3 and meta.jpeg is not None and meta.jpeg.subsampling in ("444", "422", "420"):
             details["subsampling"] = ":".join(meta.jpeg.subsampling)
-    if format_name != "bmp":
+    if format_name == "bmp":
+        details = {} if meta.density is None else {"dpi": meta.density[:2]}
+    else:
         named = (("icc_profile", meta.icc), ("exif", meta.exif), ("xmp", meta.xmp))
         details |= {name: value for name, value in named if value}
     packed = io.BytesIO()

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried
-from enhance_cli.types import Metadata
+from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
+from enhance_cli.types import Density, Metadata
 
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC_PREFIX = b"ICC_PROFILE\0"
+_PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 _SEGMENT_LIMIT = 65533  # a JPEG segment counts its own two length bytes
+
+
+_CENTIMETRES = 2.54  # in an inch
 
 
 class JpegHeader(NamedTuple):
@@ -73,7 +77,8 @@ def read_header(data: bytes) -> JpegHeader:
         CorruptPicture: there is no frame header, or the segments are damaged.
     """
     frame: bytes | None = None
-    exif = xmp = adobe = None
+    exif = xmp = adobe = density = None
+    photoshop = b""
     tables: dict[int, tuple[int, ...]] = {}
     icc_parts: dict[int, bytes] = {}
     process = icc_count = 0
@@ -85,7 +90,7 @@ def read_header(data: bytes) -> JpegHeader:
         elif marker == 0xDB:
             tables.update(_quantisation_tables(body))
         elif marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
-            jfif = True
+            jfif, density = True, _density_of(body)
         elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
             adobe = body[11]
         elif marker == 0xE1 and body.startswith(EXIF_PREFIX) and exif is None:
@@ -94,6 +99,8 @@ def read_header(data: bytes) -> JpegHeader:
             xmp = body[len(_XMP_PREFIX) :]
         elif marker == 0xE2 and body.startswith(_ICC_PREFIX) and len(body) > 14:
             icc_parts[body[12]], icc_count = body[14:], body[13]
+        elif marker == 0xED and body.startswith(_PHOTOSHOP_PREFIX):
+            photoshop += body[len(_PHOTOSHOP_PREFIX) :]
         elif marker == 0xE2 and body.startswith(b"MPF\0"):
             further = True
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
@@ -111,9 +118,33 @@ def read_header(data: bytes) -> JpegHeader:
         jfif=jfif,
         adobe_transform=adobe,
         luma_table=tables.get(components[0][2]) if components else None,
-        carried=Carried(icc, exif, xmp),
+        carried=Carried(icc, exif, xmp, iptc_of(photoshop), density),
         further_pictures=further,
     )
+
+
+def _density_of(jfif: bytes) -> Density | None:
+    """The density in a JFIF header, None where it says nothing: no unit, and square pixels."""
+    unit, across, down = struct.unpack_from(">BHH", jfif, 7)
+    if 0 in (across, down) or unit > 2 or (unit == 0 and across == down):
+        return None
+    if unit == 2:
+        return Density(across * _CENTIMETRES, down * _CENTIMETRES)
+    return Density(across, down, "inch" if unit == 1 else "none")
+
+
+def _jfif_density(density: Density) -> bytes:
+    """Unit and density as a JFIF header holds them: in centimetres where only they are whole numbers."""
+    unit, values = int(density.unit == "inch"), (density.across, density.down)
+    per_centimetre = (density.across / _CENTIMETRES, density.down / _CENTIMETRES)
+    if unit and _off(per_centimetre) < 1e-3 <= _off(values):
+        unit, values = 2, per_centimetre
+    return struct.pack(">BHH", unit, *(min(max(round(value), 1), 65535) for value in values))
+
+
+def _off(values: tuple[float, ...]) -> float:
+    """How far the farthest is from a whole number."""
+    return max(abs(value - round(value)) for value in values)
 
 
 def _quantisation_tables(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -130,15 +161,20 @@ def _quantisation_tables(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 
 def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
-    """Put metadata segments behind a JPEG's JFIF header.
+    """Put metadata segments behind a JPEG's JFIF header, and the density into it.
 
     Returns:
         The JPEG, and a note for each block that is too long for its kind of segment and was left out.
     """
     added, notes = [], []
-    for name, prefix, block in (("EXIF", EXIF_PREFIX, meta.exif), ("XMP", _XMP_PREFIX, meta.xmp)):
+    resource = None if meta.iptc is None else photoshop_resource(meta.iptc)
+    for name, marker, prefix, block in (
+        ("EXIF", 0xE1, EXIF_PREFIX, meta.exif),
+        ("XMP", 0xE1, _XMP_PREFIX, meta.xmp),
+        ("IPTC", 0xED, _PHOTOSHOP_PREFIX, resource),
+    ):
         if block is not None and len(prefix) + len(block) <= _SEGMENT_LIMIT:
-            added.append(_segment(0xE1, prefix + block))
+            added.append(_segment(marker, prefix + block))
         elif block is not None:
             notes.append(f"{name} of {len(block):,} bytes does not fit into a JPEG and was left out")
     if meta.icc is not None:
@@ -151,13 +187,16 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
             ]
         else:
             notes.append(f"a colour profile of {len(meta.icc):,} bytes does not fit into a JPEG and was left out")
-    if not added:
-        return data, tuple(notes)
     head = 2
+    jfif = bytearray()
     if data[2:4] == b"\xff\xe0":
         head = 4 + int.from_bytes(data[4:6], "big")
-    whole = memoryview(data)
-    return b"".join((whole[:head], *added, whole[head:])), tuple(notes)
+        jfif += data[2:head]
+        if meta.density is not None:
+            jfif[11:16] = _jfif_density(meta.density)
+    if not added and jfif == data[2:head]:
+        return data, tuple(notes)
+    return b"".join((data[:2], jfif, *added, memoryview(data)[head:])), tuple(notes)
 
 
 def _segment(marker: int, body: bytes) -> bytes:

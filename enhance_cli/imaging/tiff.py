@@ -6,8 +6,10 @@ The writer is here because OpenCV leaves all metadata out and Pillow knows no 16
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +17,19 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin
 
 from enhance_cli.errors import UnsupportedFormat
-from enhance_cli.imaging import colour, decoders
+from enhance_cli.imaging import colour, decoders, metadata
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT
-from enhance_cli.types import Image, Metadata
+from enhance_cli.types import Density, Image, Metadata
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _EXIF_TAGS = (
     *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132),  # description, make ... date
-    *(0x013B, 0x4746, 0x4749, 0x8298, 0x83BB, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
+    *(0x013B, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
 )
+_IPTC_TAG, _PHOTOSHOP_TAG = 0x83BB, 0x8649
+_DENSITY_TAGS, _DENSITY_UNIT_TAG = (0x011A, 0x011B), 0x0128
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 
 
@@ -45,6 +49,25 @@ def exif_of(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
         return kept.tobytes() if len(kept) else None
     except decoders.FAILURES:
         return None  # a damaged tag is no reason to lose the picture
+
+
+def iptc_of(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
+    """The IPTC records of a TIFF, of their own tag or among Photoshop's resources."""
+    fields = opened.tag_v2._tagdata  # the bytes as they stand, which Adobe declares to be numbers
+    return metadata.iptc_of(fields.get(_IPTC_TAG, b"")) or metadata.iptc_of(fields.get(_PHOTOSHOP_TAG, b""))
+
+
+def density_of(opened: TiffImagePlugin.TiffImageFile) -> Density | None:
+    """The density of a TIFF, where one is given."""
+    try:
+        across, down = (float(opened.tag_v2.get(tag, 0)) for tag in _DENSITY_TAGS)
+    except decoders.FAILURES:
+        return None  # a damaged tag is no reason to lose the picture
+    unit = opened.tag_v2.get(_DENSITY_UNIT_TAG, 2)
+    if not (0 < across < math.inf and 0 < down < math.inf) or (unit == 1 and across == down):
+        return None
+    inches = 2.54 if unit == 3 else 1
+    return Density(across * inches, down * inches, "none" if unit == 1 else "inch")
 
 
 def samples_of(
@@ -143,7 +166,11 @@ def _image_directory(
         278: rows,
         279: tuple(len(strip) for strip in strips),
     }
-    blocks = {34675: (7, meta.icc), 700: (1, meta.xmp)}
+    blocks: dict[int, Any] = {34675: (7, meta.icc), 700: (1, meta.xmp), _IPTC_TAG: (7, meta.iptc)}
+    if meta.density is not None:
+        across, down = (Fraction(value).limit_denominator(10_000) for value in meta.density[:2])
+        unit = 2 if meta.density.unit == "inch" else 1
+        blocks |= {_DENSITY_TAGS[0]: (5, across), _DENSITY_TAGS[1]: (5, down), _DENSITY_UNIT_TAG: (3, unit)}
     for tag, kind, value in (
         *((tag, 3, value) for tag, value in shorts.items()),
         *((tag, 4, value) for tag, value in longs.items()),

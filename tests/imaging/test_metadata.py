@@ -9,13 +9,13 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from PIL import ImageCms
+from PIL import ImageCms, IptcImagePlugin
 
 from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import codecs, headers, png, segments
-from enhance_cli.imaging.metadata import orient, upright_exif, upright_xmp
+from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, upright_exif, upright_xmp
 from enhance_cli.imaging.png import chunk as png_chunk
-from enhance_cli.types import Image, JpegCoding, Metadata
+from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><note>light</note></x:xmpmeta><?xpacket end="w"?>'
@@ -200,9 +200,134 @@ def test_tiff_keeps_the_tags(depth, order, rng):
     assert_same_exif(third.metadata.exif)
 
 
+# --- IPTC and density --------------------------------------------------------------------------------------
+
+IPTC = b"\x1c\x02\x50\x00\x0cAda Lovelace" + b"\x1c\x02\x19\x00\x05night"
+"""A by-line and a keyword, 27 bytes: an odd number, which Photoshop pads."""
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("name", ["jpeg", "png", "tiff"])
+def test_iptc_is_kept(name, depth, rng):
+    if (name, depth) == ("jpeg", np.uint16):
+        pytest.skip("a JPEG has 8 bits")
+    data, notes = codecs.encode(picture(name, rng, depth, iptc=IPTC), name)
+    assert notes == ()
+    first = codecs.decode(data)
+    assert first.metadata.iptc == IPTC
+    assert codecs.decode(codecs.encode(first, name)[0]).metadata.iptc == IPTC
+    with Pillow.open(io.BytesIO(data)) as opened:
+        if name != "png":
+            assert IptcImagePlugin.getiptcinfo(opened) == {(2, 80): b"Ada Lovelace", (2, 25): b"night"}
+        else:
+            kind, length, digits = opened.info["Raw profile type iptc"].split(None, 2)
+            assert bytes.fromhex(digits) == photoshop_resource(IPTC)
+            assert (kind, int(length)) == ("iptc", len(photoshop_resource(IPTC)))
+
+
+@pytest.mark.parametrize("name", ["webp", "avif"])
+def test_formats_without_iptc_say_so(name, rng):
+    _, notes = codecs.encode(picture(name, rng, iptc=IPTC, density=Density(300, 300)), name)
+    assert notes == (f"{name} cannot hold IPTC and density: left out",)
+
+
+def test_iptc_is_found_among_other_resources():
+    other = b"8BIM" + struct.pack(">H", 0x03ED) + b"\x05Name?" + struct.pack(">I", 5) + b"12345\0"
+    assert iptc_of(other + photoshop_resource(IPTC)) == IPTC
+    assert iptc_of(IPTC) == IPTC
+    for nothing in (b"", b"8BIM", other, other[:9], b"8BPS" + bytes(30), photoshop_resource(b"")):
+        assert iptc_of(nothing) is None
+
+
+def test_iptc_in_several_segments_of_a_jpeg(rng):
+    plain = codecs.encode(picture("jpeg", rng), "jpeg")[0]
+    resource = photoshop_resource(IPTC)
+    parts = b"".join(
+        b"\xff\xed" + struct.pack(">H", 2 + 14 + len(part)) + b"Photoshop 3.0\0" + part
+        for part in (resource[:20], resource[20:])
+    )
+    assert codecs.decode(plain[:2] + parts + plain[2:]).metadata.iptc == IPTC
+
+
+def test_iptc_in_a_tiff_as_numbers():
+    padded = IPTC + b"\0"
+    for order in "<>":
+        words = struct.unpack(f"{order}7I", padded)
+        assert len(words) == 7
+        data = tiff_of(np.zeros((4, 4), np.uint8), order, [(33723, 4, words)])
+        metadata = codecs.decode(data).metadata
+        assert (metadata.iptc, metadata.density) == (padded, None)
+
+
+def tiff_of(pixels, order, extra):
+    """An uncompressed grey TIFF with more tags, as (number, kind 3 or 4, values)."""
+    height, width = pixels.shape
+    entries = [(256, 4, (width,)), (257, 4, (height,)), (258, 3, (8,)), (259, 3, (1,)), (262, 3, (1,)), (273, 4, (0,)),
+               (277, 3, (1,)), (278, 4, (height,)), (279, 4, (pixels.nbytes,)), *extra]  # fmt: skip
+    place = 8 + 2 + 12 * len(entries) + 4
+    tail = pixels.tobytes()
+    entries[5] = (273, 4, (place,))
+    directory = struct.pack(order + "H", len(entries))
+    for tag, kind, values in sorted(entries):
+        packed = struct.pack(f"{order}{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        directory += struct.pack(order + "HHI", tag, kind, len(values))
+        directory += packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(order + "I", place + len(tail))
+        tail += packed if len(packed) > 4 else b""
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + directory + bytes(4) + tail
+
+
+def test_exif_and_xmp_in_raw_profiles_of_a_png_are_read():
+    def profile_of(kind, body):
+        return b"Raw profile type %s\0\n%s\n%8d\n%s\n" % (kind, kind, len(body), body.hex("\n", 36).encode())
+
+    exif = png_chunk(b"tEXt", profile_of(b"APP1", b"Exif\0\0" + exif_of(6)))
+    xmp = png_chunk(b"tEXt", profile_of(b"xmp", XMP))
+    broken = png_chunk(b"tEXt", b"Raw profile type iptc\0\niptc\n  4\nxyzw\n")
+    image = codecs.decode(png_of(exif, xmp, broken))
+    assert image.pixels.shape == (2, 1)
+    assert (image.metadata.exif, image.metadata.xmp, image.metadata.iptc) == (exif_of(1), XMP, None)
+
+
+@pytest.mark.parametrize("density", [(300, 300), (72, 144), (72.0, 72.0), (299.72, 299.72), (11.3, 1200)])
+@pytest.mark.parametrize("name", ["jpeg", "png", "tiff", "bmp"])
+def test_density_is_kept(name, density, rng):
+    data, notes = codecs.encode(picture(name, rng, density=Density(*density)), name)
+    assert notes == ()
+    first = codecs.decode(data).metadata.density
+    assert first.unit == "inch"
+    precision = 0.5 if name == "jpeg" else 0.02
+    assert np.abs(np.subtract(first[:2], density)).max() <= precision
+    again = codecs.decode(codecs.encode(picture(name, rng, density=first), name)[0]).metadata.density
+    assert again == pytest.approx(first) if name != "bmp" else np.allclose(again[:2], first[:2], atol=0.03)
+    with Pillow.open(io.BytesIO(data)) as opened:
+        assert np.abs(np.subtract(opened.info["dpi"], density)).max() <= precision
+
+
+def test_density_in_centimetres_stays_whole(rng):
+    data = bytearray(codecs.encode(picture("jpeg", rng), "jpeg")[0])
+    data[13:18] = struct.pack(">BHH", 2, 118, 118)
+    again, _ = codecs.encode(codecs.decode(bytes(data)), "jpeg")
+    assert again[13:18] == data[13:18]
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "tiff"])
+def test_the_shape_of_a_pixel_is_kept(name, rng):
+    density = Density(16, 11, "none")
+    data, _ = codecs.encode(picture(name, rng, density=density), name)
+    assert codecs.decode(data).metadata.density == density
+    with Pillow.open(io.BytesIO(data)) as opened:
+        assert "dpi" not in opened.info
+
+
+def test_density_turns_with_the_picture(rng):
+    image = picture("png", rng, exif=exif_of(6), density=Density(72, 144))
+    turned = codecs.decode(codecs.encode(image, "png")[0]).metadata.density
+    assert turned == pytest.approx(Density(144, 72), abs=0.02)
+
+
 def test_bmp_says_what_it_cannot_hold(rng):
     _, notes = codecs.encode(picture("bmp", rng, exif=exif_of(), icc=SRGB), "bmp")
-    assert notes == ("bmp cannot hold EXIF and colour profile: left out",)
+    assert notes == ("bmp cannot hold colour profile and EXIF: left out",)
 
 
 def test_blocks_too_long_for_a_jpeg_are_noted(rng):
