@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from enhance_cli.types import Density
+from enhance_cli.types import Density, Metadata
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -22,8 +23,13 @@ EXIF_PREFIX = b"Exif\0\0"
 
 _ORIENTATION_TAG = 0x0112
 _THUMBNAIL_OFFSET_TAG, _THUMBNAIL_LENGTH_TAG = 0x0201, 0x0202
-_EXIF_DIRECTORY_TAG = 0x8769
+_EXIF_DIRECTORY_TAG, _GPS_DIRECTORY_TAG = 0x8769, 0x8825
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_FIELD_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+"""Bytes of a field by its TIFF type; 1 for the others."""
+
 _WIDTH_TAG, _HEIGHT_TAG = 0xA002, 0xA003
+_XMP_THUMBNAILS = re.compile(rb"<((?:xmp|xap):Thumbnails)>")
 _IPTC_RESOURCE = 0x0404
 
 
@@ -68,7 +74,7 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
         return 1, None
     if exif.startswith(EXIF_PREFIX):
         exif = exif[len(EXIF_PREFIX) :]
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    order = _BYTE_ORDERS.get(exif[:4])
     if order is None:
         return 1, None
     upright = bytearray(exif)
@@ -93,8 +99,26 @@ def upright_xmp(xmp: bytes | None) -> bytes | None:
     """XMP whose own copy of the orientation, if any, reads 1, as the pixels are upright, and without thumbnails."""
     if xmp is None:
         return None
-    xmp = re.sub(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", b"", xmp, flags=re.DOTALL)
+    xmp = _without_elements(xmp, _XMP_THUMBNAILS) or xmp
     return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
+
+
+def _without_elements(xmp: bytes, start_tag: re.Pattern[bytes]) -> bytes | None:
+    """XMP without the elements whose start tag matches, their name being its first group; None where one has no end.
+
+    Takes linear time, whatever the bytes.
+    """
+    kept, position = [], 0
+    while found := start_tag.search(xmp, position):
+        kept.append(xmp[position : found.start()])
+        position = found.end()
+        if not found[0].endswith(b"/>"):
+            end_tag = b"</%s>" % found[1]
+            end = xmp.find(end_tag, position)
+            if end < 0:
+                return None
+            position = end + len(end_tag)
+    return b"".join((*kept, xmp[position:]))
 
 
 def _offset(data: bytes | bytearray, order: str, place: int) -> int:
@@ -135,6 +159,80 @@ def _drop_thumbnail(exif: bytearray, order: str) -> None:
         del exif[start:]
     else:
         exif[start:end] = bytes(length)
+
+
+# --- what its owner would not tell -------------------------------------------------------------------------
+
+
+def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
+    """The metadata without the place where a picture was taken, or without anything about who, where, when and how.
+
+    Args:
+        metadata: of a decoded picture.
+        which: `gps` removes the GPS directory of EXIF and the GPS properties of XMP, bytes and all, and drops a block
+            whole where its structure is too damaged for that; `all` removes EXIF, XMP and IPTC. Colour profile and
+            density stay: they are about the picture, and without its profile colours would change.
+    """
+    if which == "all":
+        return replace(metadata, exif=None, xmp=None, iptc=None)
+    exif = None if metadata.exif is None else _exif_without_gps(metadata.exif)
+    xmp = None if metadata.xmp is None else _xmp_without_gps(metadata.xmp)
+    return replace(metadata, exif=exif, xmp=xmp)
+
+
+def _exif_without_gps(exif: bytes) -> bytes | None:
+    order = _BYTE_ORDERS.get(exif[:4])
+    if order is None:
+        return None
+    bare = bytearray(exif)
+    try:
+        first = _offset(exif, order, 4)
+        places = {tag: place for tag, _, place in _directory(exif, order, first)}
+        _remove_gps(bare, order, first)
+        if _EXIF_DIRECTORY_TAG in places:  # where it does not belong, but readers find it
+            _remove_gps(bare, order, _offset(exif, order, places[_EXIF_DIRECTORY_TAG]))
+    except struct.error:
+        return None
+    return bytes(bare)
+
+
+def _remove_gps(exif: bytearray, order: str, start: int) -> None:
+    """Take the link to a GPS directory out of the directory at `start`, and blank what it led to."""
+    entries = list(_directory(exif, order, start))
+    end = start + 2 + 12 * len(entries) + 4
+    for tag, _, place in reversed(entries):
+        if tag != _GPS_DIRECTORY_TAG:
+            continue
+        _blank_directory(exif, order, _offset(exif, order, place))
+        exif[place - 8 : end] = exif[place + 4 : end] + bytes(12)
+        (count,) = struct.unpack_from(order + "H", exif, start)
+        struct.pack_into(order + "H", exif, start, count - 1)
+
+
+def _blank_directory(exif: bytearray, order: str, start: int) -> None:
+    entries = list(_directory(exif, order, start))
+    for _, kind, place in entries:
+        size = _FIELD_SIZES.get(kind, 1) * _offset(exif, order, place - 4)
+        if size > 4:
+            _blank(exif, _offset(exif, order, place), size)
+    _blank(exif, start, 2 + 12 * len(entries) + 4)
+
+
+def _blank(exif: bytearray, start: int, size: int) -> None:
+    if start + size > len(exif):
+        raise struct.error("a field ends behind the end")
+    exif[start : start + size] = bytes(size)
+
+
+_XMP_PLACE = rb"[\w.-]+:(?i:gps[\w.-]*|latitude|longitude)"
+_XMP_PLACE_ATTRIBUTE = re.compile(rb"\s%s\s*=\s*(?:\"[^\"]*\"|'[^']*')" % _XMP_PLACE)
+_XMP_PLACE_ELEMENT = re.compile(rb"<(%s)(?=[\s/>])[^<>]*>" % _XMP_PLACE)
+
+
+def _xmp_without_gps(xmp: bytes) -> bytes | None:
+    if b"\0" in xmp:  # no UTF-8, so nothing would be found in it
+        return None
+    return _without_elements(_XMP_PLACE_ATTRIBUTE.sub(b"", xmp), _XMP_PLACE_ELEMENT)
 
 
 # --- IPTC --------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -13,12 +15,15 @@ from PIL import ImageCms, IptcImagePlugin
 
 from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import codecs, headers, png, segments
-from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, upright_exif, upright_xmp
+from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, strip, upright_exif, upright_xmp
 from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><note>light</note></x:xmpmeta><?xpacket end="w"?>'
+
+IPTC = b"\x1c\x02\x50\x00\x0cAda Lovelace" + b"\x1c\x02\x19\x00\x05night"
+"""A by-line and a keyword, 27 bytes: an odd number, which Photoshop pads."""
 
 
 def profile(size):
@@ -121,6 +126,30 @@ def test_orientation_in_xmp_follows_the_pixels(xmp):
     assert upright_xmp(None) is None
 
 
+@pytest.mark.parametrize("kinds", [(3, 3), (4, 4), (3, 4)])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", [1, 3, 5, 8])
+def test_sizes_in_exif_turn_with_the_picture(orientation, order, kinds):
+    sub = 8 + 2 + 24 + 4
+    blob = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 2)
+    blob += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    blob += struct.pack(order + "HHIII", 0x8769, 4, 1, sub, 0) + struct.pack(order + "H", 2)
+    for tag, kind, value in zip((0xA002, 0xA003), kinds, (4000, 3000), strict=True):
+        blob += struct.pack(order + "HHI", tag, kind, 1) + struct.pack(order + "HI"[kind - 3], value).ljust(4, b"\0")
+    _, exif = upright_exif(blob + bytes(4))
+    read = Pillow.Exif()
+    read.load(exif)
+    sizes = read.get_ifd(0x8769)[0xA002], read.get_ifd(0x8769)[0xA003]
+    turned = orientation >= 5 and kinds[0] == kinds[1]
+    assert sizes == ((3000, 4000) if turned else (4000, 3000))
+
+
+def test_thumbnails_in_xmp_go():
+    body = b"<x><xmp:Rating>5</xmp:Rating>%s<dc:title>a</dc:title></x>"
+    thumbnail = b"<xmp:Thumbnails><rdf:Alt>\n<rdf:li>/9j/4AAQ</rdf:li></rdf:Alt></xmp:Thumbnails>"
+    assert upright_xmp(body % thumbnail) == body % b""
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turning_is_what_exif_means(orientation):
     """A stored picture's first row and column lie where EXIF's table says they do."""
@@ -137,6 +166,112 @@ def test_turning_is_what_exif_means(orientation):
         8: [[2, 5], [1, 4], [0, 3]],
     }
     assert top_left.tolist() == expected[orientation]
+
+
+# --- strip -------------------------------------------------------------------------------------------------
+
+PLACE = {1: "N", 2: (48.0, 51.0, 29.6), 3: "E", 4: (2.0, 17.0, 40.2), 6: 35.25, 29: "2024:05:06"}
+
+
+def exif_with_place(**details):
+    exif = Pillow.Exif()
+    exif[0x010F] = "Light & Shade"
+    exif[0x0132] = "2024:05:06 20:15:00"
+    exif.get_ifd(0x8769)[0x829A] = 1 / 125
+    exif.get_ifd(0x8825).update(PLACE)
+    exif[0x8825] = exif.get_ifd(0x8825)
+    exif[0x8769] = exif.get_ifd(0x8769)
+    return exif.tobytes(**details)[6:]
+
+
+XMP_WITH_PLACE = (
+    b"<rdf:Description exif:GPSLatitude='48,51.4933N'\nexif:GPSLongitude=\"2,17.67E\" drone-dji:GpsLatitude='48.858' "
+    b"tiff:Make='Light'><exif:GPSTimeStamp>2024-05-06T18:15:00Z</exif:GPSTimeStamp><exif:GPSDestBearing/>"
+    b"<exif:GPSAreaInformation xml:lang='x'>\n<a>Champ</a></exif:GPSAreaInformation><dc:title>GPS: a title</dc:title>"
+)
+
+
+def test_strip_gps_leaves_nothing_of_the_place_and_all_else():
+    metadata = Metadata(exif=exif_with_place(), xmp=XMP_WITH_PLACE, iptc=IPTC, icc=SRGB, density=Density(300, 300))
+    stripped = strip(metadata, "gps")
+    read = Pillow.Exif()
+    read.load(stripped.exif)
+    assert read[0x010F] == "Light & Shade"
+    assert read[0x0132] == "2024:05:06 20:15:00"
+    assert read.get_ifd(0x8769)[0x829A] == 1 / 125
+    assert 0x8825 not in read
+    assert not read.get_ifd(0x8825)
+    assert len(stripped.exif) == len(metadata.exif)
+    assert b"2024:05:06\0" not in stripped.exif
+    assert struct.pack("<II", 51, 1) in metadata.exif
+    assert struct.pack("<II", 51, 1) not in stripped.exif
+    assert stripped.xmp == b"<rdf:Description tiff:Make='Light'><dc:title>GPS: a title</dc:title>"
+    assert (stripped.iptc, stripped.icc, stripped.density) == (IPTC, SRGB, Density(300, 300))
+    assert strip(stripped, "gps") == stripped
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<a:gps>", b"<a:gps ", b" a:gps=", b" a:gps='", b"<xmp:Thumbnails>", b" ", b"a", b"<a:"]
+)
+def test_hostile_xmp_takes_no_time(piece):
+    xmp = piece * (4_000_000 // len(piece))
+    started = time.process_time()
+    upright_xmp(xmp)
+    strip(Metadata(xmp=xmp), "gps")
+    assert time.process_time() - started < 5
+
+
+def test_strip_all_leaves_what_is_the_pictures():
+    coding = JpegCoding(90, "420")
+    metadata = Metadata(
+        source="a.jpg", exif=exif_of(), xmp=XMP, iptc=IPTC, icc=SRGB, density=Density(1, 2), jpeg=coding, notes=("a",)
+    )
+    stripped = strip(metadata, "all")
+    assert (stripped.exif, stripped.xmp, stripped.iptc) == (None, None, None)
+    kept = Metadata(source="a.jpg", icc=SRGB, density=Density(1, 2), jpeg=coding, notes=("a",))
+    assert stripped == kept
+
+
+def test_strip_gps_without_a_place_changes_nothing():
+    metadata = Metadata(exif=exif_of(), xmp=XMP)
+    assert strip(metadata, "gps") == metadata
+    assert strip(Metadata(), "gps") == Metadata()
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "avif"])
+def test_a_stripped_place_is_in_no_file(name, rng):
+    image = picture(name, rng, exif=exif_with_place(), xmp=XMP_WITH_PLACE)
+    with_it = codecs.decode(codecs.encode(image, name)[0]).metadata
+    assert gps_of(with_it.exif)
+    stripped = image.replace(metadata=strip(with_it, "gps"))
+    data, _ = codecs.encode(stripped, name)
+    again = codecs.decode(data).metadata
+    assert not gps_of(again.exif)
+    assert b"GPSL" not in again.xmp
+    assert b"48,51" not in data
+
+
+def gps_of(exif):
+    read = Pillow.Exif()
+    read.load(exif)
+    return read.get_ifd(0x8825)
+
+
+def test_damage_keeps_no_place():
+    """Wherever EXIF is cut or hit: it is dropped, or no reader finds the place in it."""
+    whole = exif_with_place()
+    for cut in range(len(whole)):
+        assert_no_place(strip(Metadata(exif=whole[:cut]), "gps").exif)
+    for place in range(len(whole)):
+        assert_no_place(strip(Metadata(exif=whole[:place] + b"\xff" + whole[place + 1 :]), "gps").exif)
+    assert strip(Metadata(xmp="<exif:GPSLatitude>".encode("utf-16")), "gps").xmp is None
+
+
+def assert_no_place(exif):
+    if exif is None:
+        return
+    with contextlib.suppress(Exception):
+        assert not {2, 4} & set(gps_of(exif))
 
 
 # --- through the formats -----------------------------------------------------------------------------------
@@ -201,9 +336,6 @@ def test_tiff_keeps_the_tags(depth, order, rng):
 
 
 # --- IPTC and density --------------------------------------------------------------------------------------
-
-IPTC = b"\x1c\x02\x50\x00\x0cAda Lovelace" + b"\x1c\x02\x19\x00\x05night"
-"""A by-line and a keyword, 27 bytes: an odd number, which Photoshop pads."""
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
