@@ -35,6 +35,10 @@ class JpegCoding:
     subsampling: Literal["444", "422", "420", "440", "411"]
     """Chroma subsampling in the J:a:b notation without colons."""
 
+    progressive: bool = False
+    optimised: bool = False
+    """Sequential, with Huffman tables made for the picture; a progressive JPEG always has such."""
+
 
 class Density(NamedTuple):
     """How many pixels of a picture lie on a length of paper."""

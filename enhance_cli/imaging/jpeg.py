@@ -11,9 +11,11 @@ for bit, for every subsampling). What the binding refuses (CMYK, unheard-of samp
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
@@ -40,9 +42,18 @@ _IJG_LUMA = (
 )
 """The luma table of quality 50 in zigzag order (ITU-T T.81, table K.1)."""
 
+_PROGRESSIVE = (0xC2, 0xCA)  # Huffman and arithmetic coding
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # tells that the components are R, G and B
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # tells that they are Y, Cb and Cr
-_HARMLESS = ("Adobe color transform", "JFIF revision", "ICC marker", "Invalid SOS parameters", "marker 0xd9")
+_END = b"\xff\xd9"
+_NO_END = "Premature end of JPEG file"
+_HARMLESS = (
+    "Adobe color transform",
+    "JFIF revision",
+    "ICC marker",
+    "Invalid SOS parameters",
+    "bytes before marker 0xd9",
+)
 """Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
 
 
@@ -105,7 +116,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
             source=source,
             format="jpeg",
             **carried._asdict(),
-            jpeg=JpegCoding(estimate_quality(header.luma_table), subsampling),  # type: ignore[arg-type]
+            jpeg=_coding(header, subsampling),
             notes=tuple(notes),
         ),
     )
@@ -133,7 +144,25 @@ def encode(image: Image, *, quality: int | None = None) -> tuple[bytes, tuple[st
         coded = simplejpeg.encode_jpeg_yuv_planes(pixels, cb, cr, quality=quality)
     else:
         coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling)
-    return with_metadata(coded, image.metadata)
+    notes: tuple[str, ...] = ()
+    if coding.progressive or coding.optimised:
+        coded, notes = _recoded(image, replace(coding, quality=quality), coded)
+    whole, further = with_metadata(coded, image.metadata)
+    return whole, notes + further
+
+
+def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The same as `plain`, progressive or with Huffman tables of its own, which the binding in use does not write.
+
+    Pillow does, but neither every subsampling nor files of any size: those stay as they are, and a progressive one
+    says so.
+    """
+    from enhance_cli.imaging import raster
+
+    pixels = image.height * image.width
+    if coding.subsampling in raster.JPEG_SUBSAMPLINGS and len(plain) < raster.jpeg_room(pixels, coding.quality):
+        return raster.encode_jpeg(image, coding), ()
+    return plain, ("its order of coding was progressive and is sequential now",) if coding.progressive else ()
 
 
 @lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
@@ -175,6 +204,10 @@ def _decode(data: bytes, header: JpegHeader, colorspace: str, notes: list[str], 
         decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=raw)
         return decoded  # type: ignore[no-any-return]
     except ValueError as error:
+        if _NO_END in str(error) and header.process not in _PROGRESSIVE and not data.endswith(_END):
+            decoded = _decode(data + _END, header, colorspace, notes, raw=raw)  # fails where more than that is missing
+            notes.append("its end marker is missing, but none of its pixels")
+            return decoded  # type: ignore[no-any-return]
         _raise_unless_harmless(error)
     plain = data if raw else _relabelled(data, _JFIF if _stores_ycbcr(header) else _ADOBE_RGB)
     try:
@@ -197,6 +230,20 @@ def _raise_unless_harmless(error: ValueError) -> None:
 def _plain(error: ValueError) -> str:
     """The library's words without the names of its functions."""
     return str(error).rpartition("(): ")[2].rstrip(".")
+
+
+def _coding(header: JpegHeader, subsampling: Any) -> JpegCoding:
+    """How the file was coded, under the subsampling that its planes have now."""
+    progressive = header.process in _PROGRESSIVE
+    optimised = not progressive and not _standard_huffman_tables().issuperset(header.huffman_tables)
+    return JpegCoding(estimate_quality(header.luma_table), subsampling, progressive, optimised)
+
+
+@cache
+def _standard_huffman_tables() -> frozenset[bytes]:
+    """The tables that are used when none are made for a picture (ITU-T T.81, annex K.3), as libjpeg writes them."""
+    plain: Any = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90, "RGB", "444")
+    return frozenset(read_header(plain).huffman_tables)
 
 
 def _chroma_factors(header: JpegHeader) -> tuple[int, int] | None:

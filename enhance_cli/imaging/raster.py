@@ -253,6 +253,31 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         return _encode_pillow(stripped, format_name, quality), (EXIF_LEFT_OUT,)
 
 
+JPEG_SUBSAMPLINGS = ("444", "422", "420")
+
+
+def jpeg_room(pixels: int, quality: int) -> int:
+    """The bytes that Pillow keeps free for a progressive or optimised JPEG; one that is larger fails."""
+    return max(2**16, pixels * (2 if quality >= 95 else 1))
+
+
+def encode_jpeg(image: Image, coding: JpegCoding) -> bytes:
+    """A bare JPEG, progressive or optimised, of 8-bit grey, RGB or planes.
+
+    Chroma is replicated, because the encoder takes the mean of what it will subsample: the stored samples again.
+    """
+    picture = Pillow.fromarray(image.pixels)
+    if image.chroma is not None:
+        size = (picture.width, picture.height)
+        across, down = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}[coding.subsampling]
+        planes = (plane.repeat(down, axis=0).repeat(across, axis=1) for plane in image.chroma)
+        picture = Pillow.merge("YCbCr", [picture, *(Pillow.fromarray(plane).crop((0, 0, *size)) for plane in planes)])
+    packed = io.BytesIO()
+    way = {"progressive": True} if coding.progressive else {"optimize": True}
+    picture.save(packed, "JPEG", quality=coding.quality, subsampling=":".join(coding.subsampling), **way)
+    return packed.getvalue()
+
+
 def _encode_pillow(image: Image, format_name: str, quality: int | None) -> bytes:
     meta = image.metadata
     details: dict[str, Any] = {}

@@ -37,6 +37,9 @@ class JpegHeader(NamedTuple):
     luma_table: tuple[int, ...] | None
     """The first component's quantisation table in zigzag order."""
 
+    huffman_tables: tuple[bytes, ...]
+    """Each table before the first scan: how many codes there are of each length, and their symbols."""
+
     carried: Carried
     further_pictures: bool
     """Whether an index of further pictures (MPF: stereo, preview, gain map) is there."""
@@ -80,6 +83,7 @@ def read_header(data: bytes) -> JpegHeader:
     exif = xmp = adobe = density = None
     photoshop = b""
     tables: dict[int, tuple[int, ...]] = {}
+    huffman: list[bytes] = []
     icc_parts: dict[int, bytes] = {}
     process = icc_count = 0
     jfif = further = False
@@ -89,6 +93,8 @@ def read_header(data: bytes) -> JpegHeader:
             frame, process = body, marker
         elif marker == 0xDB:
             tables.update(_quantisation_tables(body))
+        elif marker == 0xC4:
+            huffman += _huffman_tables(body)
         elif marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
             jfif, density = True, _density_of(body)
         elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
@@ -118,6 +124,7 @@ def read_header(data: bytes) -> JpegHeader:
         jfif=jfif,
         adobe_transform=adobe,
         luma_table=tables.get(components[0][2]) if components else None,
+        huffman_tables=tuple(huffman),
         carried=Carried(icc, exif, xmp, iptc_of(photoshop), density),
         further_pictures=further,
     )
@@ -158,6 +165,14 @@ def _quantisation_tables(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
             return
         yield number, struct.unpack(">64H", values) if wide else tuple(values)
         position += 1 + size
+
+
+def _huffman_tables(body: bytes) -> Iterator[bytes]:
+    position = 0
+    while position + 17 <= len(body):
+        end = position + 17 + sum(body[position + 1 : position + 17])
+        yield body[position + 1 : end]
+        position = end
 
 
 def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
