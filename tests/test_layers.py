@@ -49,9 +49,11 @@ HOMES = {
     "tqdm": ("cli/console.py",),
     "simplejpeg": ("imaging/jpeg.py",),
     "PIL": tuple(f"imaging/{name}.py" for name in ("decoders", "raster", "tiff")),
+    "pylibjxl": ("imaging/jxl.py",),
+    "rawpy": ("imaging/raw.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
-LAZY_ONLY = {"onnxruntime", "onnx", "rich", "scipy", "torchdiffeq", "tqdm"}
+LAZY_ONLY = {"onnxruntime", "onnx", "rich", "scipy", "torchdiffeq", "tqdm", "pylibjxl", "rawpy"}
 
 
 class Import(NamedTuple):

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
+from enhance_cli.imaging import metadata
 from enhance_cli.types import Image
 
 MAX_PIXELS = 300_000_000
@@ -20,6 +21,12 @@ MAX_PIXELS = 300_000_000
 
 BLOCKS = {"colour profile": "icc", "EXIF": "exif", "XMP": "xmp", "IPTC": "iptc", "density": "density"}
 """What a picture may carry besides pixels, and the field of `types.Metadata` that holds it."""
+
+
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".raf", ".rw2", ".orf", ".pef", ".srw"),
+    *(".3fr", ".erf", ".iiq", ".mef", ".mos", ".mrw", ".rwl", ".x3f"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +68,13 @@ FORMATS: dict[str, Format] = {
         Format("ppm", (".ppm", ".pgm", ".pbm", ".pnm"), written_as="png"),
         Format("jp2", (".jp2", ".j2k", ".jpf", ".jpx"), written_as="png"),
         Format("psd", (".psd",), written_as="png"),
+        Format("jxl", (".jxl",), alpha=True, extra="jxl"),
+        Format("raw", RAW_SUFFIXES, written_as="tiff", extra="raw"),
     )
 }
 _BY_SUFFIX = {suffix: item for item in FORMATS.values() for suffix in item.suffixes}
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
-_EXTRA_MODULES = {"heif": "pillow_heif"}
+_EXTRA_MODULES = {"heif": "pillow_heif", "jxl": "pylibjxl", "raw": "rawpy"}
 
 
 def format_named(name: str) -> Format:
@@ -118,6 +127,25 @@ def _brands(data: bytes) -> list[bytes]:
     return [data[8:12], *(data[start : start + 4] for start in range(16, end, 4))]
 
 
+_RAW_BEGINNINGS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+_NEW_SUBFILE_TYPE, _SUB_DIRECTORIES, _DNG_VERSION = 0x00FE, 0x014A, 0xC612
+
+
+def _is_raw(data: bytes) -> bool:
+    """Whether a file is a camera's raw one; many are TIFFs, whose first picture is a small preview."""
+    if data.startswith(_RAW_BEGINNINGS) or data[4:12] == b"ftypcrx " or data[6:14] == b"HEAPCCDR":
+        return True
+    if not _is_tiff(data):
+        return False
+    tags = metadata.first_directory(data)
+    is_preview = tags.get(_NEW_SUBFILE_TYPE) == 1 and _SUB_DIRECTORIES in tags
+    return data[8:10] == b"CR" or _DNG_VERSION in tags or is_preview
+
+
+def _is_tiff(data: bytes) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def _is_heif(data: bytes) -> bool:
     return any(brand in _HEIF_BRANDS for brand in _brands(data))
 
@@ -126,13 +154,15 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "jpeg": lambda data: data.startswith(b"\xff\xd8\xff"),
     "png": lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"),
     "webp": lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP",
-    "tiff": lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "raw": _is_raw,
+    "tiff": _is_tiff,
     "bmp": lambda data: data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS,
     "avif": lambda data: any(brand in _AVIF_BRANDS for brand in _brands(data)),
     "heif": _is_heif,
     "gif": lambda data: data[:6] in (b"GIF87a", b"GIF89a"),
     "ppm": lambda data: data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#" and len(data) > 3,
     "jp2": lambda data: data[:12] == b"\0\0\0\x0cjP  \r\n\x87\n" or data[:4] == b"\xff\x4f\xff\x51",
+    "jxl": lambda data: data[:2] == b"\xff\x0a" or data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n",
     "psd": lambda data: data[:6] == b"8BPS\0\x01",
 }
 

@@ -125,6 +125,22 @@ def _offset(data: bytes | bytearray, order: str, place: int) -> int:
     return int(struct.unpack_from(order + "I", data, place)[0])
 
 
+def first_directory(data: bytes) -> dict[int, int]:
+    """Each tag of the first directory of a TIFF structure, with its value where that is one number, else 0."""
+    order = _BYTE_ORDERS.get(data[:4])
+    tags: dict[int, int] = {}
+    if order is None:
+        return tags
+    try:
+        for tag, kind, place in _directory(data, order, _offset(data, order, 4)):
+            (count,) = struct.unpack_from(order + "I", data, place - 4)
+            layout = {3: "H", 4: "I"}.get(kind) if count == 1 else None
+            tags[tag] = struct.unpack_from(order + layout, data, place)[0] if layout else 0
+    except struct.error:
+        pass  # what could be read counts
+    return tags
+
+
 def _directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tuple[int, int, int]]:
     """(tag, field type, place of the value) for each entry of the directory at `start`."""
     (count,) = struct.unpack_from(order + "H", data, start)

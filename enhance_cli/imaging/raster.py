@@ -89,6 +89,14 @@ def _open(data: bytes, format_name: str, name: str) -> decoders.PictureFile:
         return _WebpFile(data, name)
     if format_name == "avif":
         return _AvifFile(data, name)
+    if format_name == "jxl":
+        from enhance_cli.imaging import jxl
+
+        return jxl.JxlFile(data)
+    if format_name == "raw":
+        from enhance_cli.imaging import raw
+
+        return raw.RawFile(data)
     return _PillowFile(data, format_name, name)
 
 
@@ -241,6 +249,10 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         return png.encode(image), ()
     if format_name == "tiff":
         return tiff.encode(image)
+    if format_name == "jxl":
+        from enhance_cli.imaging import jxl
+
+        return jxl.encode(image, quality=quality)
     if format_name == "heif":
         return _encode_heif(image, quality), ()
     try:

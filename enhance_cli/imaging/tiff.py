@@ -34,21 +34,34 @@ _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 
 
 def exif_of(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
-    """The tags of a TIFF that describe the photograph, not the file, as an EXIF block."""
+    """The tags of a TIFF that describe the photograph, not the file, as an EXIF block; None where they are damaged."""
     try:
-        exif = opened.getexif()
-        kept = Pillow.Exif()
-        for tag in _EXIF_TAGS:
-            if tag in exif:
-                kept[tag] = exif[tag]
-        for directory in (_EXIF_IFD, _GPS_IFD):
-            entries = exif.get_ifd(directory)
-            if entries:
-                kept.get_ifd(directory).update(entries)
-                kept[directory] = kept.get_ifd(directory)
-        return kept.tobytes() if len(kept) else None
+        return _exif_block(opened.getexif())
     except decoders.FAILURES:
         return None  # a damaged tag is no reason to lose the picture
+
+
+def exif_of_file(data: bytes) -> bytes | None:
+    """The same of whatever begins as a TIFF, though its pixels be of a kind that Pillow does not know."""
+    tags = Pillow.Exif()
+    try:
+        tags.load(data)
+        return _exif_block(tags)
+    except decoders.FAILURES:
+        return None
+
+
+def _exif_block(tags: Pillow.Exif) -> bytes | None:
+    kept = Pillow.Exif()
+    for tag in _EXIF_TAGS:
+        if tag in tags:
+            kept[tag] = tags[tag]
+    for directory in (_EXIF_IFD, _GPS_IFD):
+        entries = tags.get_ifd(directory)
+        if entries:
+            kept.get_ifd(directory).update(entries)
+            kept[directory] = kept.get_ifd(directory)
+    return kept.tobytes() if len(kept) else None
 
 
 def iptc_of(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
