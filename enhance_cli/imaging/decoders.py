@@ -115,17 +115,6 @@ class PictureFile(Protocol):
         ...
 
 
-def note_colour_tag(cicp: tuple[int, int] | None, icc: bytes | None, notes: list[str]) -> None:
-    """Say so where colours are tagged by numbers that no output carries."""
-    if cicp is None or icc:
-        return
-    primaries, transfer = cicp
-    if transfer in (16, 18):
-        notes.append("it is a high dynamic range picture, taken as an ordinary one; its colour tag is lost")
-    elif primaries not in (1, 2):
-        notes.append(f"its colour tag (CICP primaries {primaries}) is lost: colours will look paler")
-
-
 # --- samples -----------------------------------------------------------------------------------------------
 
 

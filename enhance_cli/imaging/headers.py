@@ -6,6 +6,7 @@ import struct
 from typing import Literal, NamedTuple
 
 from enhance_cli.errors import CorruptPicture
+from enhance_cli.imaging.profiles import Cicp
 
 
 class WebpHeader(NamedTuple):
@@ -54,8 +55,7 @@ class AvifHeader(NamedTuple):
     subsampling: Literal["444", "422", "420"]
     """Of the chroma: `444`, `422` or `420`."""
 
-    cicp: tuple[int, int] | None
-    """Colour primaries and transfer function, as in `png.PngParts`."""
+    cicp: Cicp | None
 
     largest: tuple[int, int]
     """Height and width of the largest picture announced; zeros where none is."""
@@ -63,7 +63,8 @@ class AvifHeader(NamedTuple):
 
 def read_avif(data: bytes) -> AvifHeader:
     """Find the coding of an AVIF's first item; what is not found has the commonest value."""
-    depth, cicp, largest = 8, None, (0, 0)
+    depth, largest = 8, (0, 0)
+    cicp: Cicp | None = None
     subsampling: Literal["444", "422", "420"] = "420"
     place = data.find(b"av1C")
     if place >= 0 and place + 7 <= len(data):
@@ -72,7 +73,7 @@ def read_avif(data: bytes) -> AvifHeader:
         subsampling = "444" if flags & 0x0C == 0 else "422" if flags & 0x0C == 0x08 else "420"
     place = data.find(b"colrnclx")
     if place >= 0 and place + 12 <= len(data):
-        cicp = struct.unpack_from(">HH", data, place + 8)
+        cicp = Cicp(*struct.unpack_from(">HH", data, place + 8))
     place = data.find(b"ispe")
     while place >= 0 and place + 16 <= len(data):
         width, height = struct.unpack_from(">II", data, place + 8)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import colour, decoders
+from enhance_cli.imaging import colour, decoders, profiles
 from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
+from enhance_cli.imaging.profiles import Cicp
 from enhance_cli.types import Density, Image, Metadata
 
 if TYPE_CHECKING:
@@ -21,6 +23,28 @@ _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _RAW_PROFILE = b"Raw profile type "
 _METRES = 0.0254  # in an inch
+
+
+class Colours(NamedTuple):
+    """The chunks that name the colour space where there is no profile, the first to be there counting."""
+
+    cicp: Cicp | None = None
+    srgb: bool = False
+    gamma: float | None = None
+    """The exponent from samples to light: one over that of gAMA."""
+
+    chromaticities: profiles.Chromaticities | None = None
+
+    def icc(self, notes: list[str]) -> bytes | None:
+        """The same as a profile; None where it is sRGB, or as good as that."""
+        if self.cicp is not None:
+            return profiles.icc_of_cicp(self.cicp, notes)
+        chromaticities = self.chromaticities or profiles.BT709
+        usual = math.isclose(self.gamma or 2.2, 2.2, abs_tol=0.03)
+        if self.srgb or (usual and np.allclose(chromaticities, profiles.BT709, atol=0.003)):
+            return None
+        curve = profiles.SRGB_CURVE if self.gamma is None else (self.gamma,)
+        return profiles.icc_profile("gAMA and cHRM", chromaticities, curve)
 
 
 class PngParts(NamedTuple):
@@ -42,8 +66,7 @@ class PngParts(NamedTuple):
 
     carried: Carried
     animated: bool
-    cicp: tuple[int, int] | None
-    """Colour primaries and transfer function by their ITU-T H.273 numbers, where a cICP chunk names them."""
+    colours: Colours
 
 
 def take_apart(data: bytes) -> PngParts:
@@ -60,7 +83,7 @@ def take_apart(data: bytes) -> PngParts:
     whole = memoryview(data)
     kept = [whole[:8]]
     carried = Carried()
-    cicp: tuple[int, int] | None = None
+    colours = Colours()
     transparent: tuple[int, ...] | None = None
     animated = False
     position = 8
@@ -87,15 +110,27 @@ def take_apart(data: bytes) -> PngParts:
             body = data[position + 8 : end - 4]
             if name == b"acTL":
                 animated = length >= 4 and int.from_bytes(body[:4], "big") > 1
-            elif name == b"cICP" and length >= 2:
-                cicp = (body[0], body[1])
+            elif name in (b"cICP", b"sRGB", b"gAMA", b"cHRM"):
+                colours = _with_colours(colours, name, body)
             else:
                 carried = _with_chunk(carried, name, body)
         position = end
     if bytes(kept[-1][4:8]) != b"IEND":
         # Never the tail as it is: OpenCV allocates whatever length a chunk that is cut short announces.
         kept.append(memoryview(chunk(b"IEND", b"")))
-    return PngParts(height, width, depth, colour_type, transparent, b"".join(kept), carried, animated, cicp)
+    return PngParts(height, width, depth, colour_type, transparent, b"".join(kept), carried, animated, colours)
+
+
+def _with_colours(colours: Colours, name: bytes, body: bytes) -> Colours:
+    """What was said of colours so far, and what one more chunk says."""
+    if name == b"cICP" and len(body) >= 2:
+        return colours._replace(cicp=Cicp(body[0], body[1]))
+    if name == b"gAMA" and len(body) == 4 and 0.2 <= (gamma := int.from_bytes(body, "big") / 100_000) <= 2:
+        return colours._replace(gamma=1 / gamma)
+    if name == b"cHRM" and len(body) == 32:
+        values = (value / 100_000 for value in struct.unpack(">8I", body))
+        return colours._replace(chromaticities=cast(profiles.Chromaticities, tuple(values)))
+    return colours._replace(srgb=True) if name == b"sRGB" else colours
 
 
 def _with_chunk(carried: Carried, name: bytes, body: bytes) -> Carried:
@@ -169,8 +204,10 @@ class PngFile:
         else:
             with decoders.open_as(self.parts.bare, "png") as opened:
                 pixels, alpha = decoders.eight_bit(opened, notes)
-        decoders.note_colour_tag(self.parts.cicp, self.parts.carried.icc, notes)
-        return decoders.Held(pixels, alpha, self.parts.carried)
+        carried = self.parts.carried
+        if carried.icc is None and pixels.ndim == 3:
+            carried = carried._replace(icc=self.parts.colours.icc(notes))
+        return decoders.Held(pixels, alpha, carried)
 
 
 def _sixteen_bit(png: PngParts) -> tuple[Array, Array | None]:

@@ -12,8 +12,9 @@ from PIL import Image as Pillow
 from PIL import PsdImagePlugin, TiffImagePlugin
 
 from enhance_cli.errors import PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import colour, decoders, headers, png, tiff
+from enhance_cli.imaging import colour, decoders, headers, png, profiles, tiff
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT, Carried, orient
+from enhance_cli.imaging.profiles import Cicp
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class _PillowFile:
             info = opened.info
             if _has_further_frames(opened):
                 notes.append(decoders.FIRST_FRAME)
-            carried = _carried(opened)
+            carried = _carried(opened, notes)
             pixels, alpha = self._samples(notes)
             if opened.mode in ("CMYK", "LAB"):
                 carried = carried._replace(icc=None)  # it described the colours that have been converted
@@ -170,11 +171,12 @@ class _AvifFile:
         held = self.file.read(notes)
         if self.header.depth > 8:
             notes.append(f"its {self.header.depth} bits a sample were read as 8")
-        decoders.note_colour_tag(self.header.cicp, held.carried.icc, notes)
-        return held._replace(coding=JpegCoding(DEFAULT_AVIF_QUALITY, self.header.subsampling))
+        icc = held.carried.icc or profiles.icc_of_cicp(self.header.cicp, notes)
+        coding = JpegCoding(DEFAULT_AVIF_QUALITY, self.header.subsampling)
+        return held._replace(carried=held.carried._replace(icc=icc), coding=coding)
 
 
-def _carried(opened: Pillow.Image) -> Carried:
+def _carried(opened: Pillow.Image, notes: list[str]) -> Carried:
     """The blocks that Pillow found, and those that it keeps for whoever asks: a TIFF's tags, a PSD's resources."""
     info = opened.info
     exif, xmp, iptc, density = info.get("exif"), info.get("xmp"), None, None
@@ -189,7 +191,10 @@ def _carried(opened: Pillow.Image) -> Carried:
     for block in info.get("metadata", ()):  # of pillow-heif
         if block["type"] == "iptc":
             iptc = block["data"]
-    return Carried(info.get("icc_profile"), exif, xmp.encode() if isinstance(xmp, str) else xmp, iptc, density)
+    icc = info.get("icc_profile")
+    if tag := info.get("nclx_profile"):  # of pillow-heif
+        icc = icc or profiles.icc_of_cicp(Cicp(tag["color_primaries"], tag["transfer_characteristics"]), notes)
+    return Carried(icc, exif, xmp.encode() if isinstance(xmp, str) else xmp, iptc, density)
 
 
 def _has_further_frames(opened: Pillow.Image) -> bool:

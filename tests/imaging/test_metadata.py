@@ -555,15 +555,6 @@ def test_png_parts():
     assert b"acTL" not in parts.bare
 
 
-def test_a_lost_colour_tag_is_noted():
-    wide = png_of(png_chunk(b"cICP", bytes((9, 13, 0, 1))))
-    bright = png_of(png_chunk(b"cICP", bytes((9, 16, 0, 1))))
-    plain = png_of(png_chunk(b"cICP", bytes((1, 13, 0, 1))))
-    assert "colour tag" in codecs.decode(wide).metadata.notes[0]
-    assert "high dynamic range" in codecs.decode(bright).metadata.notes[0]
-    assert codecs.decode(plain).metadata.notes == ()
-
-
 def test_jpeg_header_of_a_picture(rng):
     header = segments.read_header(codecs.encode(picture("jpeg", rng, jpeg=JpegCoding(90, "422")), "jpeg")[0])
     assert (header.height, header.width, header.precision, header.process) == (24, 32, 8, 0xC0)
