@@ -65,6 +65,9 @@ class Metadata:
     """The TIFF structure, without the `Exif\\0\\0` prefix; its orientation tag reads 1."""
 
     xmp: bytes | None = None
+    xmp_extension: bytes | None = None
+    """What a JPEG keeps of its XMP outside of the one segment that XMP may fill; that names the MD5 of this."""
+
     iptc: bytes | None = None
     """IPTC-IIM records, as they stand in a Photoshop resource, without its header."""
 

@@ -19,8 +19,17 @@ MAX_PIXELS = 300_000_000
 """The default of `--max-pixels`."""
 
 
-BLOCKS = {"colour profile": "icc", "EXIF": "exif", "XMP": "xmp", "IPTC": "iptc", "density": "density"}
+BLOCKS = {
+    "colour profile": "icc",
+    "EXIF": "exif",
+    "XMP": "xmp",
+    "extended XMP": "xmp_extension",
+    "IPTC": "iptc",
+    "density": "density",
+}
 """What a picture may carry besides pixels, and the field of `types.Metadata` that holds it."""
+
+_ALL_OF_A_FILE = ("colour profile", "EXIF", "XMP", "IPTC", "density")
 
 
 RAW_SUFFIXES = (
@@ -58,9 +67,9 @@ FORMATS: dict[str, Format] = {
     item.name: item
     for item in (
         Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), carries=tuple(BLOCKS)),
-        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True, carries=tuple(BLOCKS)),
+        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True, carries=_ALL_OF_A_FILE),
         Format("webp", (".webp",), alpha=True),
-        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True, carries=tuple(BLOCKS)),
+        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True, carries=_ALL_OF_A_FILE),
         Format("bmp", (".bmp", ".dib"), carries=("density",)),
         Format("avif", (".avif", ".avifs"), alpha=True),
         Format("heif", (".heic", ".heif", ".hif"), alpha=True, extra="heif"),

@@ -7,6 +7,7 @@ still show the picture as it was. Where the blocks sit in a file is the business
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ class Carried(NamedTuple):
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    xmp_extension: bytes | None = None
     iptc: bytes | None = None
     density: Density | None = None
 
@@ -53,7 +55,8 @@ class Carried(NamedTuple):
         density = self.density
         if density is not None and orientation >= 5:
             density = Density(density.down, density.across, density.unit)
-        return orientation, Carried(valid_icc(self.icc, notes), exif, upright_xmp(self.xmp), self.iptc, density)
+        icc, xmp = valid_icc(self.icc, notes), upright_xmp(self.xmp)
+        return orientation, self._replace(icc=icc, exif=exif, xmp=xmp, density=density)
 
 
 # --- EXIF --------------------------------------------------------------------------------------------------
@@ -101,6 +104,11 @@ def upright_xmp(xmp: bytes | None) -> bytes | None:
         return None
     xmp = _without_elements(xmp, _XMP_THUMBNAILS) or xmp
     return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
+
+
+def xmp_guid(extension: bytes) -> bytes:
+    """The name by which XMP knows its extension: the MD5 in capital hexadecimals."""
+    return hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
 
 
 def _without_elements(xmp: bytes, start_tag: re.Pattern[bytes]) -> bytes | None:
@@ -190,10 +198,15 @@ def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
             density stay: they are about the picture, and without its profile colours would change.
     """
     if which == "all":
-        return replace(metadata, exif=None, xmp=None, iptc=None)
+        return replace(metadata, exif=None, xmp=None, xmp_extension=None, iptc=None)
     exif = None if metadata.exif is None else _exif_without_gps(metadata.exif)
     xmp = None if metadata.xmp is None else _xmp_without_gps(metadata.xmp)
-    return replace(metadata, exif=exif, xmp=xmp)
+    extension = None if metadata.xmp_extension is None else _xmp_without_gps(metadata.xmp_extension)
+    if xmp is None:
+        extension = None
+    elif metadata.xmp_extension is not None:
+        xmp = xmp.replace(xmp_guid(metadata.xmp_extension), xmp_guid(extension or b""))
+    return replace(metadata, exif=exif, xmp=xmp, xmp_extension=extension)
 
 
 def _exif_without_gps(exif: bytes) -> bytes | None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
+from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource, xmp_guid
 from enhance_cli.types import Density, Metadata
 
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _ICC_PREFIX = b"ICC_PROFILE\0"
 _PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+_EXTENSION_HEADER = len(_XMP_EXTENSION_PREFIX) + 32 + 8
 _SEGMENT_LIMIT = 65533  # a JPEG segment counts its own two length bytes
 
 
@@ -84,6 +86,7 @@ def read_header(data: bytes) -> JpegHeader:
     photoshop = b""
     tables: dict[int, tuple[int, ...]] = {}
     huffman: list[bytes] = []
+    extension: dict[int, bytes] = {}
     icc_parts: dict[int, bytes] = {}
     process = icc_count = 0
     jfif = further = False
@@ -103,6 +106,9 @@ def read_header(data: bytes) -> JpegHeader:
             exif = body[len(EXIF_PREFIX) :]
         elif marker == 0xE1 and body.startswith(_XMP_PREFIX) and xmp is None:
             xmp = body[len(_XMP_PREFIX) :]
+        elif marker == 0xE1 and body.startswith(_XMP_EXTENSION_PREFIX) and len(body) >= _EXTENSION_HEADER:
+            offset = int.from_bytes(body[_EXTENSION_HEADER - 4 : _EXTENSION_HEADER], "big")
+            extension[offset] = body[_EXTENSION_HEADER:]
         elif marker == 0xE2 and body.startswith(_ICC_PREFIX) and len(body) > 14:
             icc_parts[body[12]], icc_count = body[14:], body[13]
         elif marker == 0xED and body.startswith(_PHOTOSHOP_PREFIX):
@@ -112,6 +118,9 @@ def read_header(data: bytes) -> JpegHeader:
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         raise CorruptPicture("its JPEG frame header is missing or damaged")
     # A profile with a part missing is worse than none, so it is handed on as what it is: no profile.
+    whole_extension = b"".join(extension[offset] for offset in sorted(extension))
+    if xmp is None or xmp_guid(whole_extension) not in xmp:
+        whole_extension = b""  # a part is missing, or it is another's
     icc = b"".join(icc_parts[index] for index in sorted(icc_parts)) if len(icc_parts) == icc_count else b"?"
     components = [frame[6 + 3 * index : 9 + 3 * index] for index in range(frame[5])]
     return JpegHeader(
@@ -125,7 +134,7 @@ def read_header(data: bytes) -> JpegHeader:
         adobe_transform=adobe,
         luma_table=tables.get(components[0][2]) if components else None,
         huffman_tables=tuple(huffman),
-        carried=Carried(icc, exif, xmp, iptc_of(photoshop), density),
+        carried=Carried(icc, exif, xmp, whole_extension or None, iptc_of(photoshop), density),
         further_pictures=further,
     )
 
@@ -192,6 +201,8 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
             added.append(_segment(marker, prefix + block))
         elif block is not None:
             notes.append(f"{name} of {len(block):,} bytes does not fit into a JPEG and was left out")
+    if meta.xmp_extension is not None:
+        added += _extension_segments(meta.xmp_extension)
     if meta.icc is not None:
         room = _SEGMENT_LIMIT - len(_ICC_PREFIX) - 2
         parts = [meta.icc[start : start + room] for start in range(0, len(meta.icc), room)]
@@ -212,6 +223,14 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
     if not added and jfif == data[2:head]:
         return data, tuple(notes)
     return b"".join((data[:2], jfif, *added, memoryview(data)[head:])), tuple(notes)
+
+
+def _extension_segments(extension: bytes) -> Iterator[bytes]:
+    """The extension of XMP under its name, its whole length and the offset of each part."""
+    room = _SEGMENT_LIMIT - _EXTENSION_HEADER
+    for start in range(0, len(extension), room):
+        header = _XMP_EXTENSION_PREFIX + xmp_guid(extension) + struct.pack(">II", len(extension), start)
+        yield _segment(0xE1, header + extension[start : start + room])
 
 
 def _segment(marker: int, body: bytes) -> bytes:
