@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,15 @@ def to_rgb(image: Image) -> Image:
     if image.pixels.ndim == 2:
         return image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
     return image
+
+
+def grey_as_rgb(image: Image) -> tuple[Image, tuple[str, ...]]:
+    """A grey picture for an encoder that takes none like it, and what is to be noted of that."""
+    notes: tuple[str, ...] = ("its grey is written as RGB, as its encoder takes no grey with alpha",)
+    if (image.metadata.icc or b"")[16:20] == b"GRAY":
+        image = image.replace(metadata=replace(image.metadata, icc=None))
+        notes += ("a colour profile of grey does not fit RGB and was left out",)
+    return to_rgb(image), notes
 
 
 def grey_like(rgb: Array) -> Array:

@@ -60,8 +60,8 @@ def encode(image: Image, *, quality: int | None) -> tuple[bytes, tuple[str, ...]
     meta = image.metadata
     notes: tuple[str, ...] = ()
     if image.pixels.ndim == 2 and (image.alpha is not None or (meta.icc or b"")[16:20] == b"RGB "):
-        image = colour.to_rgb(image)
-        notes = ("grey is written as RGB: JPEG XL's encoder takes it neither with alpha nor with a profile of RGB",)
+        image, notes = colour.grey_as_rgb(image)
+        meta = image.metadata
     samples = colour.interleaved(image)
     quality = quality or (meta.jpeg.quality if meta.jpeg else None)
     way: dict[str, Any] = {"lossless": True, "effort": 1}  # 3 takes ten times as long for a sixth less

@@ -194,7 +194,8 @@ def _carried(opened: Pillow.Image, notes: list[str]) -> Carried:
     icc = info.get("icc_profile")
     if tag := info.get("nclx_profile"):  # of pillow-heif
         icc = icc or profiles.icc_of_cicp(Cicp(tag["color_primaries"], tag["transfer_characteristics"]), notes)
-    return Carried(icc, exif, xmp.encode() if isinstance(xmp, str) else xmp, iptc, density)
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    return Carried(icc, exif, xmp, iptc=iptc, density=density)
 
 
 def _has_further_frames(opened: Pillow.Image) -> bool:
@@ -259,7 +260,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
 
         return jxl.encode(image, quality=quality)
     if format_name == "heif":
-        return _encode_heif(image, quality), ()
+        return _encode_heif(image, quality)
     try:
         return _encode_pillow(image, format_name, quality), ()
     except decoders.FAILURES:
@@ -317,14 +318,15 @@ def _encode_pillow(image: Image, format_name: str, quality: int | None) -> bytes
     return packed.getvalue()
 
 
-def _encode_heif(image: Image, quality: int | None) -> bytes:
+def _encode_heif(image: Image, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     import pillow_heif
 
     if not pillow_heif.libheif_info()["encoders"]:
         raise UnsupportedFormat("The installed pillow-heif has no HEIC encoder; give --format jpeg or avif.")
+    notes: tuple[str, ...] = ()
+    if image.alpha is not None and image.pixels.ndim == 2:
+        image, notes = colour.grey_as_rgb(image)
     meta = image.metadata
-    if image.alpha is not None and image.pixels.ndim == 2:  # libheif has no grey with alpha
-        image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
     packed = io.BytesIO()
     picture = Pillow.fromarray(colour.interleaved(image))
     if meta.icc:
@@ -333,4 +335,4 @@ def _encode_heif(image: Image, quality: int | None) -> bytes:
     # x265's own preset takes eight times as long, for 5 dB above what is 57 dB already.
     fast = {"preset": "ultrafast"}
     pillow_heif.from_pillow(picture).save(packed, quality=wanted, exif=meta.exif, xmp=meta.xmp, enc_params=fast)
-    return packed.getvalue()
+    return packed.getvalue(), notes

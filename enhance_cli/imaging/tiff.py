@@ -135,8 +135,7 @@ def encode(image: Image) -> tuple[bytes, tuple[str, ...]]:
     """Deflate with horizontal differences, at either depth, with EXIF in directories of its own."""
     notes: tuple[str, ...] = ()
     if image.alpha is not None and image.pixels.ndim == 2 and image.pixels.dtype == np.uint16:
-        image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
-        notes = ("16-bit grey with alpha is written as RGB with alpha, which more programs read",)
+        image, notes = colour.grey_as_rgb(image)
     samples = colour.interleaved(image).reshape(image.height, image.width, -1)
     rows = max(1, _STRIP_BYTES // (samples.shape[1] * samples.shape[2] * samples.itemsize))
     strips = [_strip(samples[top : top + rows]) for top in range(0, image.height, rows)]

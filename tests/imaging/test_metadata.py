@@ -15,7 +15,7 @@ from PIL import ImageCms, IptcImagePlugin
 
 from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import codecs, headers, png, segments
-from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, strip, upright_exif, upright_xmp
+from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, strip, upright_exif, upright_xmp, xmp_guid
 from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
@@ -457,6 +457,40 @@ def test_density_turns_with_the_picture(rng):
     assert turned == pytest.approx(Density(144, 72), abs=0.02)
 
 
+EXTENSION = b"<x:xmpmeta><GDepth:Data>" + b"depth map " * 20_000 + b"</GDepth:Data></x:xmpmeta>"
+
+
+def xmp_naming(extension):
+    return b"<rdf:Description xmpNote:HasExtendedXMP='" + xmp_guid(extension) + b"'/>"
+
+
+def test_extended_xmp_is_kept_by_jpeg_and_told_by_others(rng):
+    image = picture("jpeg", rng, xmp=xmp_naming(EXTENSION), xmp_extension=EXTENSION)
+    data, notes = codecs.encode(image, "jpeg")
+    assert notes == ()
+    assert data.count(b"http://ns.adobe.com/xmp/extension/") == 4
+    again = codecs.decode(data)
+    assert (again.metadata.xmp, again.metadata.xmp_extension) == (image.metadata.xmp, EXTENSION)
+    assert codecs.encode(again, "png")[1] == ("png cannot hold extended XMP: left out",)
+
+
+def test_an_extension_with_a_part_missing_is_left_out(rng):
+    image = picture("jpeg", rng, xmp=xmp_naming(EXTENSION), xmp_extension=EXTENSION)
+    data = codecs.encode(image, "jpeg")[0]
+    place = data.index(b"http://ns.adobe.com/xmp/extension/")
+    damaged = data[:place] + b"gone" + data[place + 4 :]
+    metadata = codecs.decode(damaged).metadata
+    assert (metadata.xmp, metadata.xmp_extension) == (image.metadata.xmp, None)
+
+
+def test_a_place_in_extended_xmp_is_stripped_and_the_name_follows(rng):
+    extension = b"<x exif:GPSLatitude='48,51N'/>"
+    stripped = strip(Metadata(xmp=xmp_naming(extension), xmp_extension=extension), "gps")
+    assert (stripped.xmp, stripped.xmp_extension) == (xmp_naming(b"<x/>"), b"<x/>")
+    again = codecs.decode(codecs.encode(picture("jpeg", rng).replace(metadata=stripped), "jpeg")[0]).metadata
+    assert again.xmp_extension == b"<x/>"
+
+
 def test_bmp_says_what_it_cannot_hold(rng):
     _, notes = codecs.encode(picture("bmp", rng, exif=exif_of(), icc=SRGB), "bmp")
     assert notes == ("bmp cannot hold colour profile and EXIF: left out",)
@@ -500,6 +534,18 @@ def test_a_profile_that_is_none_is_dropped_with_a_note(rng):
     metadata = codecs.decode(codecs.encode(picture("png", rng, icc=b"no profile" * 20), "png")[0]).metadata
     assert metadata.icc is None
     assert "profile is damaged" in metadata.notes[0]
+
+
+@pytest.mark.parametrize("name", ["tiff", "heif", "jxl"])
+def test_a_profile_of_grey_does_not_stay_with_rgb(name, rng):
+    if not codecs.is_installed(name):
+        pytest.skip("its codec is not here")
+    grey = bytearray(SRGB)
+    grey[16:20] = b"GRAY"
+    pixels, alpha = rng.integers(0, 65536, (2, 24, 32), np.uint16)
+    data, notes = codecs.encode(Image(pixels, alpha=alpha, metadata=Metadata(icc=bytes(grey))), name)
+    assert "a colour profile of grey does not fit RGB and was left out" in notes
+    assert codecs.decode(data).metadata.icc is None
 
 
 def test_exif_that_is_none_is_dropped_with_a_note(rng):
