@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _EXIF_TAGS = (
-    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132),  # description, make ... date
+    *(0x010E, 0x010F, 0x0110, 0x0131, 0x0132),  # description, make ... date
     *(0x013B, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
 )
 _IPTC_TAG, _PHOTOSHOP_TAG = 0x83BB, 0x8649
@@ -204,7 +204,7 @@ def _put_exif(directory: TiffImagePlugin.ImageFileDirectory_v2, block: bytes | N
         return
     exif = Pillow.Exif()
     exif.load(block)
-    for tag in _EXIF_TAGS:
+    for tag in (*_EXIF_TAGS, *_DENSITY_TAGS, _DENSITY_UNIT_TAG):
         if tag in exif:
             directory[tag] = exif[tag]
     for tag in (_EXIF_IFD, _GPS_IFD):
