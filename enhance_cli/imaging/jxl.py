@@ -53,7 +53,7 @@ def encode(image: Image, *, quality: int | None) -> tuple[bytes, tuple[str, ...]
     """8-bit grey or RGB, lossless where neither the source was lossy nor a quality is given.
 
     Returns:
-        The file, and a note where grey had to become RGB: with alpha, or with a profile of RGB.
+        The file, and a note where grey had to become RGB (with alpha, or a profile of RGB) or a profile was refused.
     """
     import pylibjxl
 
@@ -67,7 +67,13 @@ def encode(image: Image, *, quality: int | None) -> tuple[bytes, tuple[str, ...]
     way: dict[str, Any] = {"lossless": True, "effort": 1}  # 3 takes ten times as long for a sixth less
     if quality is not None:
         way = {"distance": _distance(quality), "effort": 3}
-    coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, icc=meta.icc, **way)
+    try:
+        coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, icc=meta.icc, **way)
+    except decoders.FAILURES:
+        if meta.icc is None:
+            raise
+        coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, **way)
+        notes += ("its colour profile is none that JPEG XL's encoder takes, and was left out",)
     return bytes(coded), notes
 
 

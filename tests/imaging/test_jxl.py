@@ -51,6 +51,13 @@ def test_blocks_are_kept(shape):
     assert notes[0] == "jxl cannot hold IPTC: left out"
 
 
+def test_a_profile_that_the_encoder_refuses_is_noted():
+    nonsense = bytes(36) + b"acsp" + bytes(200)
+    data, notes = codecs.encode(Image(samples(24, 32, 3), metadata=Metadata(icc=nonsense)), "jxl")
+    assert notes == ("its colour profile is none that JPEG XL's encoder takes, and was left out",)
+    assert codecs.decode(data).pixels.shape == (24, 32, 3)
+
+
 def test_what_was_lossy_stays_lossy_at_the_quality_asked():
     y, x = np.mgrid[:64, :96]
     rgb = np.stack((2 * x, 3 * y, x + y), axis=2).astype(np.uint8)
