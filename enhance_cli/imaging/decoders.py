@@ -189,3 +189,16 @@ def sixteen_bit(data: bytes) -> Array:
     if samples.ndim == 3:
         samples = samples[..., (2, 1, 0) if samples.shape[2] == 3 else (2, 1, 0, 3)]
     return np.ascontiguousarray(samples)
+
+
+def spread(samples: Array, largest: int) -> Array:
+    """Samples of 0..`largest` over the whole of 16 bits, rounded."""
+    return ((samples.astype(np.uint32) * 65535 + largest // 2) // largest).astype(np.uint16)
+
+
+def separated(samples: Array, depth: int) -> tuple[Array, Array | None]:
+    """H×W, H×W×3 or H×W×4 samples of `depth` bits as 16-bit colours and alpha."""
+    whole = spread(samples, 2**depth - 1)
+    if whole.ndim == 2 or whole.shape[2] == 3:
+        return whole, None
+    return np.ascontiguousarray(whole[..., :3]), np.ascontiguousarray(whole[..., 3])

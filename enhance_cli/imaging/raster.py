@@ -107,20 +107,17 @@ class _PillowFile:
     def __init__(self, data: bytes, format_name: str, name: str) -> None:
         self.data, self.name = data, name
         self.opened = decoders.open_as(data, format_name)
+        self.depth = self.opened.info.get("bit_depth", 8)  # which pillow-heif tells
         self.height, self.width = self.opened.height, self.opened.width
 
     def read(self, notes: list[str]) -> decoders.Held:
         with self.opened as opened:
-            info = opened.info
             if _has_further_frames(opened):
                 notes.append(decoders.FIRST_FRAME)
             carried = _carried(opened, notes)
             pixels, alpha = self._samples(notes)
             if opened.mode in ("CMYK", "LAB"):
                 carried = carried._replace(icc=None)  # it described the colours that have been converted
-        depth = info.get("bit_depth", 8)
-        if depth > 8 and pixels.dtype == np.uint8:
-            notes.append(f"its {depth} bits a sample were read as 8")
         return decoders.Held(pixels, alpha, carried)
 
     def _samples(self, notes: list[str]) -> tuple[Array, Array | None]:
@@ -129,12 +126,13 @@ class _PillowFile:
         if isinstance(opened, TiffImagePlugin.TiffImageFile):
             return tiff.samples_of(opened, data, name, notes)
         if opened.format == "PPM" and (largest := _ppm_largest(data)) > 255:
-            wide = decoders.sixteen_bit(data).astype(np.uint32)
-            return ((wide * 65535 + largest // 2) // largest).astype(np.uint16), None
+            return decoders.spread(decoders.sixteen_bit(data), largest), None
         if opened.format == "PSD" and data[22:24] not in (b"\0\x08", b"\0\x01"):
             raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits a sample; save it as 16-bit TIFF.")
         if opened.format == "JPEG2000":
             return _jpeg2000_samples(opened, data, notes)
+        if self.depth > 8:
+            return decoders.separated(_deep_heif(data), self.depth)
         if opened.mode in ("F", "I"):
             raise UnsupportedFormat(decoders.odd_samples(name))
         return decoders.eight_bit(opened, notes)
@@ -169,7 +167,7 @@ class _AvifFile:
 
     def read(self, notes: list[str]) -> decoders.Held:
         held = self.file.read(notes)
-        if self.header.depth > 8:
+        if self.header.depth > 8:  # OpenCV has more, but takes video range for full range where there is no colour
             notes.append(f"its {self.header.depth} bits a sample were read as 8")
         icc = held.carried.icc or profiles.icc_of_cicp(self.header.cicp, notes)
         coding = JpegCoding(DEFAULT_AVIF_QUALITY, self.header.subsampling)
@@ -203,6 +201,15 @@ def _has_further_frames(opened: Pillow.Image) -> bool:
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
         return bool(opened.tag_v2.next)
     return opened.format != "PSD" and bool(getattr(opened, "is_animated", False))  # a PSD's frames are its layers
+
+
+def _deep_heif(data: bytes) -> Array:
+    """H×W (×C) samples of more than 8 bits, in the low bits of 16."""
+    import pillow_heif
+
+    opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    samples: Array = np.asarray(opened)
+    return samples
 
 
 def _ppm_largest(data: bytes) -> int:

@@ -143,6 +143,29 @@ def test_avif_and_heif_keep_layout_and_colours(format_name, layout):
     assert_fit_for_rendering(again)
 
 
+def test_avif_of_more_than_eight_bits_says_that_they_are_eight():
+    y, x = np.mgrid[:64, :128]
+    samples = ((x * 64 + y) * 1023 // (128 * 64 - 1)).astype(np.uint16)
+    coded = cv2.imencode(".avif", np.dstack([samples] * 3), [cv2.IMWRITE_AVIF_DEPTH, 10])[1].tobytes()
+    image = codecs.decode(coded)
+    assert (image.metadata.bit_depth, image.metadata.notes) == (8, ("its 10 bits a sample were read as 8",))
+    assert np.abs(image.pixels[..., 1] / 255 - samples / 1023).mean() < 0.01
+
+
+def test_heif_of_more_than_eight_bits_keeps_them():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    y, x = np.mgrid[:64, :128]
+    grey = ((x * 64 + y) * 65535 // (128 * 64 - 1)).astype(np.uint16)
+    samples = np.stack((grey, grey, grey), axis=2)
+    packed = io.BytesIO()
+    pillow_heif.from_bytes(mode="RGB;16", size=(128, 64), data=samples.tobytes()).save(packed, quality=95)
+    image = codecs.decode(packed.getvalue())
+    assert (image.metadata.bit_depth, image.metadata.notes) == (16, ())
+    assert len(np.unique(image.pixels)) > 500
+    assert np.abs(image.pixels / 65535 - samples / 65535).mean() < 0.01
+    assert_fit_for_rendering(image)
+
+
 def test_a_sixteen_bit_gradient_keeps_every_step():
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     for format_name in ("png", "tiff"):
