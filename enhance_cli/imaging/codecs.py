@@ -57,6 +57,9 @@ class Format:
     extra: str | None = None
     """The extra of the package that reads and writes it; None where nothing more is needed."""
 
+    refusal: str | None = None
+    """Why it is not read, for the one sentence about it; such a format is known so that no picture is passed over."""
+
     @property
     def writable(self) -> bool:
         """Whether it may be asked for with `--format`."""
@@ -79,6 +82,8 @@ FORMATS: dict[str, Format] = {
         Format("psd", (".psd",), written_as="png"),
         Format("jxl", (".jxl",), alpha=True, extra="jxl"),
         Format("raw", RAW_SUFFIXES, written_as="tiff", extra="raw"),
+        Format("exr", (".exr",), written_as="tiff", refusal="is OpenEXR, light in floating point"),
+        Format("hdr", (".hdr", ".rgbe"), written_as="tiff", refusal="is Radiance HDR, light in floating point"),
     )
 }
 _BY_SUFFIX = {suffix: item for item in FORMATS.values() for suffix in item.suffixes}
@@ -172,6 +177,8 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "ppm": lambda data: data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#" and len(data) > 3,
     "jp2": lambda data: data[:12] == b"\0\0\0\x0cjP  \r\n\x87\n" or data[:4] == b"\xff\x4f\xff\x51",
     "jxl": lambda data: data[:2] == b"\xff\x0a" or data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n",
+    "exr": lambda data: data[:4] == b"\x76\x2f\x31\x01",
+    "hdr": lambda data: data.startswith((b"#?RADIANCE", b"#?RGBE")),
     "psd": lambda data: data[:6] == b"8BPS\0\x01",
 }
 
@@ -203,7 +210,10 @@ def decode(
         raise CorruptPicture(f"{name} is empty (0 bytes).")
     found = sniff(data)
     if found is None:
-        raise UnsupportedFormat(f"{name} is no picture that enhance reads ({', '.join(FORMATS)}).")
+        readable = ", ".join(item.name for item in FORMATS.values() if item.refusal is None)
+        raise UnsupportedFormat(f"{name} is no picture that enhance reads ({readable}).")
+    if found.refusal is not None:
+        raise UnsupportedFormat(f"{name} {found.refusal}, which enhance does not read; save it as 16-bit TIFF.")
 
     def check(height: int, width: int) -> None:
         if height < 1 or width < 1:

@@ -142,6 +142,21 @@ def test_the_header_is_checked_before_anything_is_decoded(name):
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize(
+    ("beginning", "suffix", "named"),
+    [(b"\x76\x2f\x31\x01\x02\0\0\0", ".exr", "OpenEXR"), (b"#?RADIANCE\n", ".hdr", "Radiance HDR")],
+)
+def test_formats_that_are_not_read_are_known(beginning, suffix, named):
+    assert codecs.format_of_suffix(Path("a" + suffix)) is codecs.sniff(beginning)
+    sentence = (
+        rf"^a{suffix} is {named}, light in floating point, which enhance does not read; save it as 16-bit TIFF\.$"
+    )
+    with pytest.raises(UnsupportedFormat, match=sentence):
+        codecs.decode(beginning, source="a" + suffix)
+    with pytest.raises(ValueError, match="a format is one of"):
+        codecs.format_named(suffix)
+
+
 def bomb_png():
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 1, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(bytes(10**6)))
