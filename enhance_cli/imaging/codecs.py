@@ -63,7 +63,7 @@ class Format:
     @property
     def writable(self) -> bool:
         """Whether it may be asked for with `--format`."""
-        return self.written_as is None
+        return self.written_as is None and self.refusal is None
 
 
 FORMATS: dict[str, Format] = {
@@ -82,8 +82,8 @@ FORMATS: dict[str, Format] = {
         Format("psd", (".psd",), written_as="png"),
         Format("jxl", (".jxl",), alpha=True, extra="jxl"),
         Format("raw", RAW_SUFFIXES, written_as="tiff", extra="raw"),
-        Format("exr", (".exr",), written_as="tiff", refusal="is OpenEXR, light in floating point"),
-        Format("hdr", (".hdr", ".rgbe"), written_as="tiff", refusal="is Radiance HDR, light in floating point"),
+        Format("exr", (".exr",), refusal="is OpenEXR, light in floating point"),
+        Format("hdr", (".hdr", ".rgbe"), refusal="is Radiance HDR, light in floating point"),
     )
 }
 _BY_SUFFIX = {suffix: item for item in FORMATS.values() for suffix in item.suffixes}
