@@ -29,8 +29,9 @@ best of those compared in docs/clode.md."""
 _STANDSTILL = 0.01
 """`--time auto` stops where mean luma moves less than this in a unit of time."""
 
-_LIT = 0.75
-"""`--time auto` brightens until what is lit is this bright on average, or has lost half of its way to white."""
+_FREE, _LIT = 3.0, 0.75
+"""Beyond the paper's time, 3, `--time auto` brightens only until what is lit is this bright on average, or has gone
+half of its way to white."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,23 +201,27 @@ class Clode:
     def _reach(self, course: _Course, controls: ClodeControls) -> tuple[Point, tuple[str, ...]]:
         """`--time auto`: the first point whose mean luma is the target's, and a note where it is not reached.
 
-        On the way up what is lit already must not be blown (`_LIT`), and where light stands still the way ends.
+        Far up, what is lit already must not be blown (`_LIT`), and where light stands still the way ends.
         """
         before = course.seen[0.0]
         if abs(before.mean - controls.target) <= controls.dead_band:
             return course.start, ()
         sign = 1.0 if before.mean < controls.target else -1.0
-        most = max(_LIT, 0.5 * (1.0 + before.lit)) if sign > 0 else math.inf
+        most = max(_LIT, 0.5 * (1.0 + before.lit))
 
-        def arrived(seen: _Seen) -> bool:
-            return (seen.mean - controls.target) * sign >= 0 or seen.lit >= most
+        def reached(seen: _Seen) -> bool:
+            return (seen.mean - controls.target) * sign >= 0
+
+        def reached_or_blown(seen: _Seen) -> bool:
+            return reached(seen) or seen.lit >= most
 
         point, level, why = course.start, before.mean, ""
         for ahead in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
             seen = course.seen[round(ahead.time, 6)]
+            arrived = reached_or_blown if ahead.time > _FREE else reached
             if arrived(seen):
                 point = self._bisect(course, point, ahead, arrived)
-                why = ": more would blow what is lit" if seen.lit >= most else ""
+                why = ": more would blow what is lit" if arrived is reached_or_blown and seen.lit >= most else ""
                 break
             if (seen.mean - level) * sign < _STANDSTILL * abs(ahead.time - point.time):
                 break
