@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -84,7 +84,7 @@ def parallel(
     budget: ByteBudget,
     ordered: bool = False,
     keep_admitted: bool = False,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Do `work` on every item and yield results as they finish.
 
     Args:
@@ -122,7 +122,7 @@ def _pooled(
     budget: ByteBudget,
     workers: int,
     ordered: bool,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, "enhance-worker")
     flying: dict[Future[Any], None] = {}  # a dict keeps the order of submission
