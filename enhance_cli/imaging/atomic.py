@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -18,11 +19,6 @@ from types import TracebackType
 from typing import Self
 
 from enhance_cli.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # no POSIX system: nothing is locked, and nothing swept
-    fcntl = None  # type: ignore[assignment]
 
 _PREFIX, _SUFFIX = ".enhance-", ".tmp"
 
@@ -60,9 +56,8 @@ class Staged:
         while self._temporary is None:
             self._descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
             self._temporary = Path(name)
-            if fcntl is not None:
-                with contextlib.suppress(OSError):  # a file system without locks; nobody can sweep there either
-                    fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # a file system without locks; nobody can sweep there either
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink == 0:
                 self.discard()
 
@@ -113,8 +108,6 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 def sweep(folder: Path) -> int:
     """Remove what killed processes left staged in a folder; what a living one holds stays. Returns how many."""
-    if fcntl is None:
-        return 0
     swept = 0
     with contextlib.suppress(OSError):
         for path in list(folder.glob(f"{_PREFIX}*{_SUFFIX}")):
