@@ -56,7 +56,7 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
     path = _report_path(found, options)
     if options.dry_run:
         return _dry_run(settle(found.jobs, _journal(path, options), rules), endings, console)
-    if not found.jobs:
+    if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign
         if console.json:
             console.data(_Tally().summary(0.0, "none", None))
         return ExitCode.OK
@@ -71,7 +71,8 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
         for folder in settled.folders:
             atomic.sweep(folder)
         if not settled.jobs and not settled.skipped:
-            console.say(f"Nothing to do: {_photographs(settled.unchanged)} done by an earlier run and unchanged.")
+            why = f": {_photographs(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
+            console.say(f"Nothing to do{why}.")
             if console.json:
                 console.data(_Tally(settled.unchanged).summary(0.0, "none", report.path))
             return ExitCode.OK
@@ -82,7 +83,6 @@ def _stream(
     assignment: _Assignment, settled: Settled, report: ReportFile, options: RunOptions, console: Console
 ) -> ExitCode:
     from enhance_cli.engines.cpu import available_cores
-    from enhance_cli.pipeline.isolate import Crew
     from enhance_cli.pipeline.memory import default_budget
     from enhance_cli.pipeline.photograph import process
     from enhance_cli.pipeline.stream import ByteBudget, parallel
@@ -102,6 +102,8 @@ def _stream(
     with ExitStack() as stack:
         stack.callback(recipe.engine.close)
         if options.isolate or options.timeout is not None:
+            from enhance_cli.pipeline.isolate import Crew
+
             crew = stack.enter_context(Crew(assignment, timeout=options.timeout))
             do: Callable[..., Any] = crew.process
         else:
@@ -111,7 +113,7 @@ def _stream(
         def work(job: Job, admit: Admission) -> list[Outcome]:
             if tally.no_room and job.target is not None and job.source is not None:
                 # Where one could not be written the next cannot either; trying that first saves the work.
-                atomic.probe(job.target.parent, job.source.stat().st_size)
+                atomic.probe(job.target, job.source.stat().st_size)
             return list(do(job, admit=admit, record=report.append))
 
         def failed(job: Job, error: Exception) -> list[Outcome]:

@@ -35,10 +35,12 @@ class Staged:
             OutputError: the folder cannot be written, is gone, or the disk is full.
         """
         self.target = target
-        self._descriptor = -1
+        self._descriptor = self._folder = -1
         self._temporary: Path | None = None
         try:
             with _explained(target):
+                # Held open, so that the file is found and removed where somebody moves the folder meanwhile.
+                self._folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
                 self._open(target.parent)
                 view = memoryview(data)
                 while view:
@@ -59,7 +61,8 @@ class Staged:
             with contextlib.suppress(OSError):  # a file system without locks; nobody can sweep there either
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink == 0:
-                self.discard()
+                os.close(self._descriptor)
+                self._temporary = None
 
     @property
     def path(self) -> Path:
@@ -81,11 +84,12 @@ class Staged:
         """Remove what has not been placed."""
         if self._temporary is not None:
             with contextlib.suppress(OSError):
-                self._temporary.unlink()
+                os.unlink(self._temporary.name, dir_fd=self._folder)
             self._temporary = None
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        for descriptor in (self._descriptor, self._folder):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._folder = -1
 
     def __enter__(self) -> Self:
         return self
@@ -122,13 +126,13 @@ def sweep(folder: Path) -> int:
     return swept
 
 
-def probe(folder: Path, size: int) -> None:
-    """Try whether a folder takes another `size` bytes, leaving nothing.
+def probe(target: Path, size: int) -> None:
+    """Try whether there is room for `size` bytes beside a target, leaving nothing.
 
     Raises:
-        OutputError: it does not.
+        OutputError: there is not, or the folder cannot be written.
     """
-    with _explained(folder), tempfile.TemporaryFile(dir=folder) as file:
+    with _explained(target), tempfile.TemporaryFile(dir=target.parent) as file:
         os.posix_fallocate(file.fileno(), 0, max(size, 1))
 
 

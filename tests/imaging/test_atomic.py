@@ -68,6 +68,15 @@ def test_staged_is_whole_and_unplaced_is_removed(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_folder_that_moved_keeps_nothing(tmp_path):
+    (tmp_path / "out").mkdir()
+    with atomic.Staged(tmp_path / "out" / "a.jpg", b"new") as staged:
+        (tmp_path / "out").rename(tmp_path / "gone")
+        with pytest.raises(OutputError, match="No such file"):
+            staged.place()
+    assert names(tmp_path / "gone") == []
+
+
 def test_a_sweep_takes_what_is_dead_and_leaves_what_lives(tmp_path):
     (tmp_path / ".enhance-dead.tmp").write_bytes(b"half")
     (tmp_path / ".enhance-other").write_bytes(b"not ours")
@@ -95,10 +104,10 @@ def test_a_file_swept_before_its_lock_is_made_again(tmp_path, monkeypatch):
 
 
 def test_a_probe_leaves_nothing(tmp_path):
-    atomic.probe(tmp_path, 1000)
+    atomic.probe(tmp_path / "a.jpg", 1000)
     assert names(tmp_path) == []
     with pytest.raises(OutputError, match="cannot be written"):
-        atomic.probe(tmp_path / "gone", 1)
+        atomic.probe(tmp_path / "gone" / "a.jpg", 1)
 
 
 def test_an_interrupt_leaves_no_temporary_file(tmp_path, monkeypatch):

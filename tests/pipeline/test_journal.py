@@ -126,7 +126,7 @@ def test_a_failure_after_success_is_done_again(folder, pair):
 
 
 def test_an_output_that_somebody_changed_is_left_while_nothing_asks_for_another(folder, pair):
-    source, target = pair
+    _, target = pair
     target.write_bytes(b"retouched by hand")
     assert counts(folder.settle(pair)) == (0, 1, 0)
     with pytest.raises(UsageError, match=r"out\.jpg, changed since enhance wrote it"):
