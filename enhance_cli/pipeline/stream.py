@@ -91,7 +91,8 @@ def parallel(
         items: read lazily, a few ahead of the workers.
         work: called with the item and its Admission, on a worker thread.
         failed: turns an exception of `work` into a result; the stream's only boundary for exceptions.
-        workers: threads; 1 works in the caller's thread, one item after another.
+        workers: threads. Even one is a thread of its own: a signal is raised in the main thread, and must not cut
+            into the middle of a photograph.
         budget: what admissions draw from.
         ordered: yield in the order of `items`.
         keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
@@ -107,12 +108,6 @@ def parallel(
             admission.release()
         return result, admission
 
-    if workers == 1:
-        for item in items:
-            result, admission = attempt(item, budget.queue())
-            yield result
-            admission.release()
-        return
     yield from _pooled(items, attempt, budget, workers, ordered)
 
 

@@ -1,7 +1,8 @@
-"""Faults as they happen: a full disk, a read-only one, folders removed, two runs, signals, a kill; each tried for real."""
+"""Faults, each tried for real: a full disk, a read-only one, folders removed, two runs, signals, a kill."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -69,9 +70,10 @@ def test_a_full_disk_costs_every_photograph_its_line_and_the_same_command_goes_o
 def test_a_disk_without_room_for_a_line(photographs, enhance, disk):
     photographs(3)
     filler = disk / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
+    with filler.open("wb") as file, contextlib.suppress(OSError):
         while True:
             os.write(file.fileno(), bytes(4096))
+    assert shutil.disk_usage(disk).free == 0
     result = enhance("in", disk)
     assert result.exit_code == 4
     assert "No space left on device" in result.stderr
@@ -164,11 +166,13 @@ def test_two_runs_on_one_folder(photographs, enhance):
     photographs(40, 480, 640)
     first = command("in", "out")
     until(lambda: Path("out/enhance-report.jsonl").exists() and Path("out/enhance-report.jsonl").stat().st_size)
+    first.send_signal(signal.SIGSTOP)  # so that it is surely under way
     second = enhance("in", "out")
     part = enhance("--shard", "1/2", "in", "out")
     for refused in (second, part):
         assert refused.exit_code == 4
         assert "Another run is writing out/enhance-report.jsonl" in refused.stderr
+    first.send_signal(signal.SIGCONT)
     _, said = first.communicate(timeout=120)
     assert first.returncode == 0, said
     assert len(lines()) == 40
@@ -262,8 +266,7 @@ def test_sources_that_vanish_or_grow(photographs, enhance, monkeypatch):
     real = os.fstat
 
     def meddle(descriptor):
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if name.endswith("in/01.jpg"):
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith("in/01.jpg"):
             with Path("in/01.jpg").open("ab") as file:
                 file.write(b"more")
         return real(descriptor)
@@ -336,12 +339,13 @@ def test_isolated_is_the_same(photographs, enhance):
     assert enhance("in", "out").exit_code == 1
     assert enhance("--timeout", "60", "in", "apart").exit_code == 1
     assert contents() == contents("apart")
-    dropped = ("ms", "output", "written")
-    one, two = (
-        sorted(({k: v for k, v in line.items() if k not in dropped} for line in lines(f"{name}/enhance-report.jsonl")), key=lambda line: line["source"])
-        for name in ("out", "apart")
-    )  # fmt: skip
-    assert one == two
+
+    def said(folder):
+        """The lines by source, but for what differs between any two runs."""
+        found = lines(f"{folder}/enhance-report.jsonl")
+        return {line["source"]: {**line, "ms": None, "output": None, "written": None} for line in found}
+
+    assert said("out") == said("apart")
     assert "Nothing to do" not in enhance("--isolate", "in", "out").stderr
     assert "isolate" in enhance("--isolate", "-", "out/x.jpg").stderr
 
