@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
+from enhance_cli import methods
 from enhance_cli.errors import UnfitPlan, UsageError
 from enhance_cli.types import Image, Method, Plan
 
@@ -30,10 +29,8 @@ def load_plan(path: Path, method: Method) -> Plan:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
-    import_module(method.enhancer.partition(":")[0])  # where the method's kind of Plan is
-    kind = next(kind for kind in _kinds(Plan) if kind.method == method.name)
     try:
-        return kind.from_bytes(data)
+        return methods.plan_kind(method).from_bytes(data)
     except (UsageError, TypeError) as error:
         raise UsageError(f"--plan {path}: {error}") from error
 
@@ -50,9 +47,3 @@ def check_fit(plan: Plan, image: Image) -> None:
             f"{image.metadata.source or 'The picture'} has {image.width}x{image.height} pixels, and the plan was made "
             f"for {size[1]}x{size[0]}; give a plan made for this size."
         )
-
-
-def _kinds(kind: type[Plan]) -> Iterator[type[Plan]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _kinds(child)
