@@ -352,8 +352,8 @@ def _read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[s
     others = recipe.controls.companions(str(job.source)).values()
     try:
         return [
-            file_state(job.source, content=content),
-            *(file_state(path, content=None if content is None else path.read_bytes()) for path in others),
+            file_state(job.source, str(job.source), content=content),
+            *(file_state(path, str(path), content=None if content is None else path.read_bytes()) for path in others),
         ]
     except OSError as error:
         raise ChangedSource(f"{error.filename} went away while {job.source} was read.") from error
