@@ -19,6 +19,9 @@ from enhance_cli.types import Job
 
 STDIO = "-"
 
+_FOREIGN = {".exr", ".hdr", ".tga", ".jxr", ".wdp", ".hdp", ".dpx", ".fits"}
+"""Suffixes of photographs that no codec here reads. In a folder they get their line too, which says so."""
+
 
 @dataclass(slots=True)
 class Scan:
@@ -281,7 +284,7 @@ def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterab
                     if entry.is_dir(follow_symlinks=False):
                         if excluded is None or _identity(Path(entry.path)) != excluded:
                             folders.append(relative / entry.name)
-                    elif format_of_suffix(Path(entry.name)) is not None:
+                    elif format_of_suffix(Path(entry.name)) is not None or Path(entry.name).suffix.lower() in _FOREIGN:
                         names.append(entry.name)
         except OSError as error:
             if relative == Path():

@@ -257,6 +257,11 @@ def test_what_is_no_file_still_gets_its_job(tree):
     assert {source for source, _ in pairs(scan(["in/*.[jP]*", "out"]))} == named
 
 
+def test_photographs_that_nobody_reads_are_not_passed_over(tree):
+    Path("in/light.EXR").write_bytes(b"x")
+    assert ("in/light.EXR", "out/light.EXR") in pairs(scan(["in", "out"]))
+
+
 def test_a_subfolder_that_cannot_be_listed_stands_for_what_is_in_it(tree, monkeypatch):
     real = os.scandir
 
