@@ -26,7 +26,14 @@ SAMPLE = ROOT / "examples" / "photos" / "china-underexposed.jpg"
 def help_pages() -> str:
     """docs/cli.md: every command's help, word for word."""
     pages = ["# The command line", "", "Generated from `--help` by `make docs`; edit the source, not this page.", ""]
-    for command in ([], *([name] for name in methods.names()), ["evaluate"], ["train"], ["doctor"]):
+    for command in (
+        [],
+        *([name] for name in methods.names()),
+        ["evaluate"],
+        ["train"],
+        ["report", "merge"],
+        ["doctor"],
+    ):
         environment = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
         shown = subprocess.run(
             [sys.executable, "-m", "enhance_cli", *command, "--help"],

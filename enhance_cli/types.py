@@ -226,6 +226,12 @@ class Plan:
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this decision."""
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the picture that it was made for, from fields of these names; None where it fits any."""
+        values = vars(self)
+        return (values["height"], values["width"]) if "height" in values and "width" in values else None
+
     def to_bytes(self) -> bytes:
         """Pack into npz: arrays as they are, everything else as one JSON text."""
         import numpy as np
@@ -375,9 +381,9 @@ class Outcome:
     """What became of a Job: a value, never a raise."""
 
     job: Job
-    status: Literal["done", "failed", "skipped"]
+    status: Literal["done", "failed", "skipped", "unchanged"]
     report: Mapping[str, Any]
-    """The report line, ready for JSON."""
+    """The report line, ready for JSON; empty where none is written: an earlier run's holds."""
 
     megapixels: float = 0.0
     error: Exception | None = None

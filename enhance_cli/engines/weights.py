@@ -57,3 +57,9 @@ def find(method: Method, stem: str, suffix: str) -> Weights:
     if found != wanted:
         raise WeightsError(f"{path} is not the file that was shipped (its sha256 differs); install enhance again.")
     return Weights(manifest["id"], found, path)
+
+
+def manifests(method: Method) -> tuple[bytes, ...]:
+    """What the weights of a method say of themselves, for telling whether they are the same as before."""
+    paths = (weights_folder() / method.name.replace("-", "_") / f"{stem}.json" for stem in method.weights)
+    return tuple(path.read_bytes() if path.exists() else b"" for path in paths)
