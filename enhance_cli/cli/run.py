@@ -264,7 +264,12 @@ def _rules(
     beside: list[str],
 ) -> Rules:
     def sources(job: Job) -> list[Path]:
-        return [] if job.source is None else [job.source, *controls.companions(str(job.source)).values()]
+        if job.source is None:
+            return []
+        try:
+            return [job.source, *controls.companions(str(job.source)).values()]
+        except UsageError:
+            return [job.source]  # this photograph lacks its companion: it fails by itself, the others go on
 
     return Rules(
         settings=settings_digest(
