@@ -35,6 +35,19 @@ class JpegCoding:
     subsampling: Literal["444", "422", "420", "440", "411"]
     """Chroma subsampling in the J:a:b notation without colons."""
 
+    progressive: bool = False
+    optimised: bool = False
+    """Sequential, with Huffman tables made for the picture; a progressive JPEG always has such."""
+
+
+class Density(NamedTuple):
+    """How many pixels of a picture lie on a length of paper."""
+
+    across: float
+    down: float
+    unit: Literal["inch", "none"] = "inch"
+    """`none`: only their ratio is known, the shape of a pixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -52,6 +65,13 @@ class Metadata:
     """The TIFF structure, without the `Exif\\0\\0` prefix; its orientation tag reads 1."""
 
     xmp: bytes | None = None
+    xmp_extension: bytes | None = None
+    """What a JPEG keeps of its XMP outside of the one segment that XMP may fill; that names the MD5 of this."""
+
+    iptc: bytes | None = None
+    """IPTC-IIM records, as they stand in a Photoshop resource, without its header."""
+
+    density: Density | None = None
     jpeg: JpegCoding | None = None
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this picture (profile converted, first frame only)."""
@@ -217,6 +237,17 @@ class Plan:
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this decision."""
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the picture that it was made for, from fields of these names; None where it fits any."""
+        values = vars(self)
+        return (values["height"], values["width"]) if "height" in values and "width" in values else None
+
+    @property
+    def exposures(self) -> int:
+        """How many exposures of a scene it makes one picture of."""
+        return 1
+
     def to_bytes(self) -> bytes:
         """Pack into npz: arrays as they are, everything else as one JSON text."""
         import numpy as np
@@ -363,6 +394,11 @@ class Job:
     frames: tuple[Path, ...] = ()
     """Further exposures of the same scene, that become one picture with the source."""
 
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Every photograph that it reads from a file: the source, unless that is stdin, and the frames."""
+        return self.frames if self.source is None else (self.source, *self.frames)
+
     def target_with(self, ending: str) -> Path:
         """The target of a variant: `<stem><ending>.<suffix>`."""
         assert self.target is not None
@@ -374,9 +410,9 @@ class Outcome:
     """What became of a Job: a value, never a raise."""
 
     job: Job
-    status: Literal["done", "failed", "skipped"]
+    status: Literal["done", "failed", "skipped", "unchanged"]
     report: Mapping[str, Any]
-    """The report line, ready for JSON."""
+    """The report line, ready for JSON; empty where none is written: an earlier run's holds."""
 
     megapixels: float = 0.0
     error: Exception | None = None

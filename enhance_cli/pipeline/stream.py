@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -84,14 +84,15 @@ def parallel(
     budget: ByteBudget,
     ordered: bool = False,
     keep_admitted: bool = False,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Do `work` on every item and yield results as they finish.
 
     Args:
         items: read lazily, a few ahead of the workers.
         work: called with the item and its Admission, on a worker thread.
         failed: turns an exception of `work` into a result; the stream's only boundary for exceptions.
-        workers: threads; 1 works in the caller's thread, one item after another.
+        workers: threads. Even one is a thread of its own: a signal is raised in the main thread, and must not cut
+            into the middle of a photograph.
         budget: what admissions draw from.
         ordered: yield in the order of `items`.
         keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
@@ -107,12 +108,6 @@ def parallel(
             admission.release()
         return result, admission
 
-    if workers == 1:
-        for item in items:
-            result, admission = attempt(item, budget.queue())
-            yield result
-            admission.release()
-        return
     yield from _pooled(items, attempt, budget, workers, ordered)
 
 
@@ -122,7 +117,7 @@ def _pooled(
     budget: ByteBudget,
     workers: int,
     ordered: bool,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, "enhance-worker")
     flying: dict[Future[Any], None] = {}  # a dict keeps the order of submission
