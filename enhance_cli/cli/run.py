@@ -119,7 +119,7 @@ def _stream(
 
         def failed(job: Job, error: Exception) -> list[Outcome]:
             source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
-            line = recipe.line(source, target, error=error)
+            line = recipe.line(source, target, frames=map(str, job.frames), error=error)
             try:
                 report.append(line)
             except OutputError as unwritten:
@@ -156,7 +156,8 @@ def _stream(
 def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally: _Tally) -> None:
     for job in settled.skipped:
         for ending, _ in recipe.controls.variants():
-            line = recipe.line(str(job.source), str(job.target_with(ending)), skipped=True)
+            target = str(job.target_with(ending))
+            line = recipe.line(str(job.source), target, frames=map(str, job.frames), skipped=True)
             report.append(line)
             tally.count(Outcome(job, "skipped", line))
 

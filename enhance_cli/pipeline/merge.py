@@ -81,6 +81,7 @@ def merge(reports: list[Path], target: Path, expected: Iterable[Path] = ()) -> M
             raise OutputError(f"A run is still writing {path}; merge when it has ended.")
     places: dict[str, _Place] = {}
     parts: set[shards.Shard] = set()
+    frames: set[str] = set()
     for report, number, line in _lines(reports):
         name = line.get("output") or line.get("source") or ""
         place = _Place(report, number, line.get("status", ""), os.path.abspath(line.get("source") or ""))  # noqa: PTH100
@@ -88,6 +89,7 @@ def merge(reports: list[Path], target: Path, expected: Iterable[Path] = ()) -> M
         # A picture that was skipped says nothing new of what is there.
         if key not in places or place.status != "skipped":
             places[key] = place
+        frames.update(os.path.abspath(frame) for frame in line.get("frames") or ())  # noqa: PTH100
         if line.get("shard"):
             parts.add(shards.Shard.parse(line["shard"]))
     parts |= {part for part in map(shards.shard_of, reports) if part is not None}
@@ -108,7 +110,7 @@ def merge(reports: list[Path], target: Path, expected: Iterable[Path] = ()) -> M
         merged.done += line.get("status") == "done"
         joined.append(encode_line(line))
     merged.lines = len(joined)
-    known = {place.source for place in places.values()}
+    known = {place.source for place in places.values()} | frames
     merged.missing_sources = [str(path) for path in expected if os.path.abspath(path) not in known]  # noqa: PTH100
     atomic.write_atomically(target, b"".join(joined))
     return merged

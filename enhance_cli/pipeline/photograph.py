@@ -342,6 +342,7 @@ def process(
             line = recipe.line(
                 source,
                 STDIO if target is None else str(target),
+                frames=map(str, job.frames),
                 enhanced=enhanced,
                 notes=[*notes, *enhanced.plan.notes, *coding_notes],
                 ms=ms,
@@ -364,7 +365,7 @@ def _frame(path: Path, first: Image, coding: Coding) -> Image:
     def check(height: int, width: int) -> None:
         if height * width > first.height * first.width:
             raise UsageError(
-                f"{path} has {width}x{height} pixels and the first exposure, {first.metadata.source}, "
+                f"{path} is {width}x{height} and the first exposure, {first.metadata.source}, "
                 f"{first.width}x{first.height}; the frames of a stack must be alike, so crop or convert them first."
             )
 

@@ -44,8 +44,8 @@ def check_fit(plan: Plan, image: Image) -> None:
     given = 1 + len(image.frames)
     if plan.exposures != given:
         raise UnfitPlan(
-            f"{image.metadata.source or 'The picture'} is a stack of {given}, and the plan was made for one of "
-            f"{plan.exposures}; give a plan made for as many exposures."
+            f"{image.metadata.source or 'The picture'} is made of {_exposures(given)}, and the plan was made for "
+            f"{_exposures(plan.exposures)}; give a plan made for as many."
         )
     size = plan.size
     if size is not None and size != (image.height, image.width):
@@ -53,3 +53,7 @@ def check_fit(plan: Plan, image: Image) -> None:
             f"{image.metadata.source or 'The picture'} has {image.width}x{image.height} pixels, and the plan was made "
             f"for {size[1]}x{size[0]}; give a plan made for this size."
         )
+
+
+def _exposures(count: int) -> str:
+    return "1 exposure" if count == 1 else f"{count} exposures"

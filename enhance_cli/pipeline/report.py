@@ -26,6 +26,7 @@ def report_line(
     output: str | None,
     status: str,
     method: str,
+    frames: Iterable[str] = (),
     controls: Mapping[str, Any],
     error: Mapping[str, str] | None = None,
     weights: Mapping[str, str] | None = None,
@@ -42,6 +43,7 @@ def report_line(
     return {
         "schema": SCHEMA,
         "source": source,
+        "frames": list(frames),
         "output": output,
         "status": status,
         "error": None if error is None else dict(error),
