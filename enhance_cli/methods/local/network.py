@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LOW = 128
+LOW = 96
 """Both sides of the picture that the estimators see: squeezed to a square, as in both papers."""
 
 FALL_OFF = (1,)
@@ -401,16 +401,16 @@ def affine(coefficients: Tensor, image: Tensor) -> Tensor:
 class StarDce(nn.Module):
     """A global enhancer after STAR-DCE: mean tokens, a long-short-range transformer, eight steps of a curve.
 
-    x <- x + r_i (x² - x), with a map r_i for each step and channel, made from 32×32 tokens. The long range attends to
+    x <- x + r_i (x² - x), with a map r_i for each step and channel, made from 24×24 tokens. The long range attends to
     8×8 means of the tokens; ours also knows the statistics of area A. Maps are multiplied by the fall-off at full
-    resolution: cells of 1/32 of the picture cannot follow the edge of a mask.
+    resolution: cells of 1/24 of the picture cannot follow the edge of a mask.
     """
 
     norms = ("head_norm", "token_norm")
     first = "head"
     full = None
 
-    def __init__(self, width: int = 16, heads: int = 4, tokens: int = 32, keys: int = 8) -> None:
+    def __init__(self, width: int = 16, heads: int = 4, tokens: int = 24, keys: int = 8) -> None:
         super().__init__()
         self.tokens, self.keys = tokens, keys
         self.statistics = Statistics()
@@ -511,10 +511,10 @@ class DeepUpeEstimator(nn.Module):
         self.localised = localised
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """From `image` 1×3×128×128 in 0..1 and `mask` 1×2×128×128.
+        """From `image` 1×3×96×96 in 0..1 and `mask` 1×2×96×96.
 
         Returns:
-            The grid 1×12×bins×16×16; the guide's hidden layer H×4 (roots of red, green and blue, fall-off) with its
+            The grid 1×12×bins×12×12; the guide's hidden layer H×4 (roots of red, green and blue, fall-off) with its
             bias H, its output H with its bias 1; the tail 3×4×3×3 (lit red, green, blue, fall-off) with its bias 3.
         """
         network = cast(DeepUpe, self.localised.network)
@@ -536,7 +536,7 @@ class StarEstimator(nn.Module):
         self.localised = localised
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """From `image` 1×3×128×128 in 0..1 and `mask` 1×2×128×128 to the curve maps 1×24×32×32, and the tail."""
+        """From `image` 1×3×96×96 in 0..1 and `mask` 1×2×96×96 to the curve maps 1×24×24×24, and the tail."""
         with masked(mask):
             maps = cast(StarDce, self.localised.network).maps(image)
         tail = cast(nn.Conv2d, self.localised.tail.layers[0])
