@@ -485,16 +485,18 @@ def assemble(backbone: str, variant: str = "ranlen", **sizes: Any) -> Localised:
 
     Args:
         backbone: `deepupe` or `star`.
-        variant: `ranlen`; `concat`, the baseline whose first layer reads the mask and whose normalisation does not;
-            `tails`, RANLEN with a tail for each area.
+        variant: `ranlen`; `tails`, RANLEN with a tail for each area; `concat`, the baseline whose first layer reads the
+            mask and whose normalisation does not; `global`, the backbone that knows no mask, with the tail.
         sizes: of the backbone.
 
     Raises:
         ValueError: there is no such backbone or variant.
     """
-    if backbone not in BACKBONES or variant not in ("ranlen", "concat", "tails"):
+    if backbone not in BACKBONES or variant not in ("ranlen", "tails", "concat", "global"):
         raise ValueError(f"there is no {variant} of {backbone}")
     network = BACKBONES[backbone](**sizes)
+    if variant == "global":
+        return localise(network, ())
     joins = {network.full: FALL_OFF} if network.full else {}
     if variant == "concat":
         return localise(network, (), {network.first: PLANES, **joins})
