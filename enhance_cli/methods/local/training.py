@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from enhance_cli.errors import UsageError
@@ -26,7 +27,7 @@ from enhance_cli.methods.local import losses, network, sampler
 from enhance_cli.training import degradations, loop
 from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export
+from enhance_cli.training.export import Exported, export, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
 
@@ -137,10 +138,30 @@ def train(
             figures[part] = album.figures(module)
         if part in SHIPPED:
             exported[part] = deliver(module, options.out, part)
+        else:
+            save_file(
+                dict(network.estimator(part.partition("-")[0], module).state_dict()), weights_of(options.out, part)
+            )
         sheets.append(options.out / f"{part}.png")
         write_sheet(sheets[-1], album.sheet(module), height=200)
         log(f"Wrote {sheets[-1]}.")
     return Trained(exported, figures, sheets)
+
+
+def weights_of(folder: Path, part: str) -> Path:
+    """Where the weights of a part lie, shipped or not."""
+    return folder / f"{part}.safetensors"
+
+
+def load(folder: Path, part: str) -> network.Localised:
+    """A trained part, shipped or not, as the network that it was trained as.
+
+    Raises:
+        WeightsError: the weights do not fit.
+    """
+    module = assemble(part)
+    read_weights(network.estimator(part.partition("-")[0], module), weights_of(folder, part))
+    return module.eval()
 
 
 def assemble(part: str) -> network.Localised:
