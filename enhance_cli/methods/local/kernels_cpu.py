@@ -299,17 +299,26 @@ def _refine(inputs, y, rows, offset, tail, sums):  # type: ignore[no-untyped-def
     count = sums.shape[1]
     for c in range(3):
         total = sums[c]
-        lit = inputs[y % 3, c]
+        lit = inputs[y % 3, c, offset + 1 : offset + 1 + count]
         bias = tail[c, 36]
         for x in range(count):
-            total[x] = lit[x + offset + 1] + bias
+            total[x] = lit[x] + bias
         for k in range(4):
-            for i in range(3):
-                row = inputs[min(max(y + i - 1, 0), rows - 1) % 3, k]
-                weights = tail[c, 9 * k + 3 * i : 9 * k + 3 * i + 3]
-                a, b, d = weights[0], weights[1], weights[2]
-                for x in range(count):
-                    total[x] += a * row[x + offset] + b * row[x + offset + 1] + d * row[x + offset + 2]
+            w = tail[c, 9 * k : 9 * k + 9]
+            w0, w1, w2, w3, w4, w5, w6, w7, w8 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]
+            above = inputs[max(y - 1, 0) % 3, k]
+            here = inputs[y % 3, k]
+            below = inputs[min(y + 1, rows - 1) % 3, k]
+            # Slices of their own: with offsets in the index the compiler makes no vectors of it.
+            a, b, d = above[offset : offset + count], above[offset + 1 : offset + 1 + count], above[offset + 2 :]
+            e, f, g = here[offset : offset + count], here[offset + 1 : offset + 1 + count], here[offset + 2 :]
+            h, i, j = below[offset : offset + count], below[offset + 1 : offset + 1 + count], below[offset + 2 :]
+            for x in range(count):
+                total[x] += (
+                    (w0 * a[x] + w1 * b[x] + w2 * d[x])
+                    + (w3 * e[x] + w4 * f[x] + w5 * g[x])
+                    + (w6 * h[x] + w7 * i[x] + w8 * j[x])
+                )
 
 
 @kernel(contract=True)

@@ -359,9 +359,11 @@ class _Outline:
             cv2.fillPoly(painted, [fixed], (1,), shift=4)
             canvas |= painted.astype(np.bool_)
             return
+        first, start = max(self.top - top, 0), max(self.left - left, 0)
+        canvas = canvas[first : self.bottom - top, start : self.right - left]
         rows, columns = canvas.shape
-        y = np.arange(top, top + rows)[:, None] + 0.5
-        x = np.arange(left, left + columns)[None, :] + 0.5
+        y = np.arange(top + first, top + first + rows)[:, None] + 0.5
+        x = np.arange(left + start, left + start + columns)[None, :] + 0.5
         if self.shape.kind == "rect":
             across, down = self.numbers[2:]
             x, y = x - self.numbers[0], y - self.numbers[1]
