@@ -440,8 +440,6 @@ def batch_loss(module: nn.Module, batch: Batch, part: str, recipe: Recipe) -> Te
     count = len(batch.bright)
     real = parts.lit[:-count]
     photographs, references = output[:-count], batch.reference[:-count]
-    # STAR has no illumination: its light is the output itself.
-    smooth = light if backbone == "deepupe" else output
     if backbone == "deepupe":
         lit_loss = losses.distance(photographs, references, real, floor=0.02)
         lit_loss = lit_loss + recipe.gradient * losses.gradient_smooth(light[:-count], batch.image[:-count], real)
@@ -450,6 +448,9 @@ def batch_loss(module: nn.Module, batch: Batch, part: str, recipe: Recipe) -> Te
     lit_loss = lit_loss + recipe.angle[backbone] * losses.colour_angle(photographs, references, real)
     total = recipe.lit * lit_loss
     if variant != "no-smooth":
-        total = total + recipe.transition * losses.second_order_smooth(smooth, batch.image, parts.transition)
+        # Of the output with both backbones. The paper takes the illumination where there is one, but light that is even
+        # in S falls as 1 / S: on very dark pictures nearly all of it at the border of A, three times as sharply as it
+        # does in the reference blended into the input.
+        total = total + recipe.transition * losses.second_order_smooth(output, batch.image, parts.transition)
     total = total + recipe.unchanged * losses.distance(output, batch.image, parts.unchanged, floor=0.002)
     return total + recipe.tones * losses.flatness(output[-count:], batch.bright, parts.lit[-count:])
