@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from enhance_cli.methods.local import sampler, training
+from enhance_cli.methods.local import masks, training
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import luma, read_rgb
 from enhance_cli.quality.reference import ssim_map
@@ -66,7 +66,8 @@ def disc(height: int, width: int, random: np.random.Generator) -> Plane:
         at = random.uniform(0.0, 1.0, 2) * (height, width)
         inside = np.hypot(y - at[0], x - at[1]) < radius
         if inside.sum() >= 0.6 * math.pi * radius**2:
-            return np.stack([inside.astype(np.float32), sampler.fall_off(inside, 0.22 * radius)])
+            cover = inside.astype(np.float32)
+            return np.stack([cover, masks.fall_off(cover, masks.OF_RADIUS * radius)])
 
 
 def tasks(data: Path, name: str) -> Iterator[Task]:

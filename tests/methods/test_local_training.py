@@ -91,13 +91,6 @@ def test_every_kind_of_mask_is_drawn() -> None:
     assert len(set(shares)) > 20
 
 
-def test_the_fall_off_is_linear_in_the_distance() -> None:
-    inside = np.zeros((9, 20), np.bool_)
-    inside[:, :4] = True
-    row = sampler.fall_off(inside, 4.0)[4]
-    assert row.tolist() == pytest.approx([1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2] + [0.0] * 12, abs=1e-6)
-
-
 # --- pictures ----------------------------------------------------------------------------------------------
 
 

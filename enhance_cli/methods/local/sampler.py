@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from enhance_cli.methods.local.masks import fall_off
+
 Plane = NDArray[np.float32]
 
 SHARES = {"circle": 0.35, "box": 0.2, "blob": 0.2, "full": 0.15, "empty": 0.1}
@@ -37,13 +39,8 @@ def draw(random: np.random.Generator, side: int, kind: str | None = None) -> Pla
         inside = _circle(random, side)
     radius = math.sqrt(float(inside.sum()) / math.pi)
     width = radius * random.uniform(0.1, 0.5) if random.random() < 0.5 else side * random.uniform(0.03, 0.12)
-    return np.stack([inside.astype(np.float32), fall_off(inside, width)])
-
-
-def fall_off(inside: NDArray[np.bool_], width: float) -> Plane:
-    """1 in a shape, and outside it 1 - distance / (width + 1), down to 0."""
-    away = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(np.clip(1.0 - away / (max(width, 1.0) + 1.0), 0.0, 1.0), np.float32)
+    cover = inside.astype(np.float32)
+    return np.stack([cover, fall_off(cover, max(width, 1.0))])
 
 
 def _grid(side: int) -> tuple[Plane, Plane]:
