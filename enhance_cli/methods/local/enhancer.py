@@ -1,4 +1,4 @@
-"""RANLEN as estimate and render: the network sees picture and mask small; every lit pixel is rendered by its decision."""
+"""RANLEN as estimate and render: the network sees picture and mask small, its decision lights every pixel of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from enhance_cli.imaging.area import area_means
 from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
 from enhance_cli.methods.local.masks import NARROW, Regions, regions
 from enhance_cli.methods.local.overlay import draw_regions
-from enhance_cli.methods.local.review import Cells, Review, review
+from enhance_cli.methods.local.review import Review, Samples, review
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
@@ -135,10 +135,11 @@ class Local:
     def _review(self, image: Image, plan: LocalPlan) -> Review:
         rows, columns = plan.field.shape[0] / plan.height, plan.field.shape[1] / plan.width
 
-        def rendered(pixels: Array, fall_off: Array, lie: Cells) -> Array:
-            top, left, down, across = lie
-            # A pixel stands in the middle of the pixels that it is taken for.
-            cells = (rows * down, rows * (top + 0.5 - down / 2), columns * across, columns * (left + 0.5 - across / 2))
+        def rendered(pixels: Array, fall_off: Array, samples: Samples) -> Array:
+            top, left, step = samples
+            # A sample stands in the middle of the pixels that it is taken for.
+            above, before = top + 0.5 - step / 2, left + 0.5 - step / 2
+            cells = (rows * step, rows * above, columns * step, columns * before)
             return self._rendered(pixels, fall_off, plan, (0, 0), cells)
 
         return review(image.pixels, plan.fall_off, (plan.top, plan.left), rendered)

@@ -44,9 +44,10 @@ def render(
 ) -> Array:
     """Light a window under the fall-off t, refined by the tail, rounded once, half up.
 
-    With three dimensions `field` is STAR's curve maps: eight steps x <- x + r t (x² - x), r divided by the degree
-    where t is 1. With four it is DeepUPE's grid of 3×4 matrices: the illumination S = I + (1 - I) sigmoid(matrix
-    (I, 1)), times the degree where t is 1, divides I. Between, the degree is ramped by a smoothstep of t.
+    With three dimensions `field` is STAR's curve maps: eight steps x <- x + r t (x² - x), where r less
+    (1 / degree - 1) |r| stands for r in A. With four it is DeepUPE's grid of 3×4 matrices: the illumination
+    S = I + (1 - I) sigmoid(matrix (I, 1)), times the degree in A, divides I. In B the degree is ramped by a
+    smoothstep of t.
 
     Args:
         pixels: h×w×3 uint8 or uint16, the window.
@@ -108,8 +109,23 @@ def lit_part(
 
 @kernel(contract=True)
 def _render(  # type: ignore[no-untyped-def]
-    line, stride, target, target_stride, rows, columns, box, fall_off, field, bins, guide, tail, degree,
-    lock, places, cells, white
+    line,
+    stride,
+    target,
+    target_stride,
+    rows,
+    columns,
+    box,
+    fall_off,
+    field,
+    bins,
+    guide,
+    tail,
+    degree,
+    lock,
+    places,
+    cells,
+    white,
 ):
     first, last, start, end = box[0], box[1], box[2], box[3]
     # The tail looks one column beyond what is written, where the window has one.
@@ -196,13 +212,13 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
     up, right = room[0], room[1]
     _guide(source, share, guide, room, whole)
     flat = blended.ravel()
-    last_column = max(columns - 2, 0)
-    last_bin = max(bins - 2, 0)
+    last_column = np.int32(max(columns - 2, 0))
+    last_bin = np.int32(max(bins - 2, 0))
     for x in range(count):
-        j = min(np.int32(across[x]), np.int32(last_column))
+        j = min(np.int32(across[x]), last_column)
         right[x] = np.float32(across[x] - j)
         tone = min(max(up[x] * np.float32(bins) - _HALF, _ZERO), np.float32(bins - 1))
-        k = min(np.int32(tone), np.int32(last_bin))
+        k = min(np.int32(tone), last_bin)
         up[x] = tone - np.float32(k)
         nodes[x] = (j * np.int32(bins) + k) * np.int32(12)
     step = np.uint64(12 * bins) if columns > 1 else np.uint64(0)
@@ -217,9 +233,9 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         two = u * (_ONE - v)
         three = (_ONE - u) * v
         four = u * v
-        for k in range(12):
-            m = n + np.uint64(k)
-            node[k] = one * flat[m] + two * flat[m + higher] + three * flat[m + step] + four * flat[m + step + higher]
+        for i in range(12):
+            m = n + np.uint64(i)
+            node[i] = one * flat[m] + two * flat[m + higher] + three * flat[m + step] + four * flat[m + step + higher]
         r, g, b = red[x], green[x], blue[x]
         lit[0, x + 1] = node[0] * r + node[1] * g + node[2] * b + node[3]
         lit[1, x + 1] = node[4] * r + node[5] * g + node[6] * b + node[7]
@@ -250,7 +266,7 @@ def _guide(source, share, guide, room, whole):  # type: ignore[no-untyped-def]
     total = room[0]
     hidden = guide.shape[0] - 1
     total[:] = guide[hidden, 5]
-    for h in range(0, hidden):
+    for h in range(hidden):
         a, b, c, d, bias, out = guide[h, 0], guide[h, 1], guide[h, 2], guide[h, 3], guide[h, 4], guide[h, 5]
         for x in range(count):
             value = a * roots[0, x] + b * roots[1, x] + c * roots[2, x] + d * share[x] + bias
@@ -267,30 +283,41 @@ def _curve(lit, source, across, columns, blended, degree, room):  # type: ignore
     """One row lit by STAR's curve maps."""
     count = source.shape[1]
     share = lit[3, 1 : count + 1]
-    factor, right = room[0], room[1]
+    right, further = room[0], room[1]
     for x in range(count):
-        factor[x] = share[x] * (_ONE + (_ONE / degree - _ONE) * _ramp(share[x]))
-        for c in range(3):
-            lit[c, x + 1] = source[c, x]
-    # A run of pixels lies between the same two cells.
-    x = 0
-    while x < count:
-        j = min(int(across[x]), max(columns - 2, 0))
-        end = x
+        further[x] = (_ONE / degree - _ONE) * _ramp(share[x])
+    for c in range(3):
+        values = lit[c, 1 : count + 1]
+        for x in range(count):
+            values[x] = source[c, x]
+    start = 0
+    while start < count:  # a run of pixels lies between the same two cells
+        j = min(int(across[start]), max(columns - 2, 0))
+        end = start
         while end < count and min(int(across[end]), max(columns - 2, 0)) == j:
             right[end] = np.float32(across[end] - j)
             end += 1
         one, two = blended[j], blended[min(j + 1, columns - 1)]
+        part, beyond, along = share[start:end], further[start:end], right[start:end]
         for c in range(3):
-            values = lit[c, x + 1 : end + 1]
-            for step in range(0, len(one) // 3):
-                a = one[3 * step + c]
-                b = two[3 * step + c] - a
-                for i in range(len(values)):
-                    rate = (a + b * right[x + i]) * factor[x + i]
-                    rate = min(max(rate, -_ONE), _ONE)
-                    values[i] += rate * (values[i] * values[i] - values[i])
-        x = end
+            values = lit[c, start + 1 : end + 1]
+            for step in range(0, 24, 12):
+                a, b, d, e = one[step + c], one[step + 3 + c], one[step + 6 + c], one[step + 9 + c]
+                f, g, h, i = two[step + c] - a, two[step + 3 + c] - b, two[step + 6 + c] - d, two[step + 9 + c] - e
+                for x in range(len(values)):
+                    u = along[x]
+                    value = _stepped(values[x], (a + f * u) * part[x], beyond[x])
+                    value = _stepped(value, (b + g * u) * part[x], beyond[x])
+                    value = _stepped(value, (d + h * u) * part[x], beyond[x])
+                    values[x] = _stepped(value, (e + i * u) * part[x], beyond[x])
+        start = end
+
+
+@kernel(contract=True)
+def _stepped(value, rate, further):  # type: ignore[no-untyped-def]
+    """One step of the curve; `further` brightens whatever the sign of the rate."""
+    rate = min(max(rate - further * abs(rate), -_ONE), _ONE)
+    return value + rate * (value * value - value)
 
 
 @kernel(contract=True)

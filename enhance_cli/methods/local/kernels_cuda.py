@@ -42,7 +42,11 @@ def render(
     share = _fall_off(fall_off, region, (place[0] + top, place[1] + left), light)
     y = _places(place[0] + top, bottom - top, cells[0], cells[1], field.shape[0], light)
     x = _places(place[1] + left, right - left, cells[2], cells[3], field.shape[1], light)
-    lit = _illuminated(light, share, field, guide, degree, y, x) if field.ndim == 4 else _curved(light, share, field, degree, y, x)
+    lit = (
+        _illuminated(light, share, field, guide, degree, y, x)
+        if field.ndim == 4
+        else _curved(light, share, field, degree, y, x)
+    )
     inputs = functional.pad(torch.cat([lit, share[None]])[None], (1, 1, 1, 1), mode="replicate")
     refined = lit + functional.conv2d(inputs, tail[:, :36].reshape(3, 4, 3, 3), tail[:, 36])[0]
     inner = slice(first - top, last - top), slice(start - left, end - left)
@@ -64,7 +68,7 @@ def lit_part(
 
 
 def _fall_off(fall_off: Tensor, region: tuple[int, int], place: tuple[int, int], light: Tensor) -> Tensor:
-    """t of a window: h×w in 0..1."""
+    """T of a window: h×w in 0..1."""
     share = torch.zeros_like(light[0])
     first, last, start, end = lit_part(tuple(fall_off.shape), region, tuple(share.shape), place)
     if first < last and start < end:
@@ -131,7 +135,8 @@ def _curved(
     below, beside = (i + 1).clamp(max=field.shape[0] - 1), (j + 1).clamp(max=field.shape[1] - 1)
     rows = torch.lerp(field[i], field[below], down[:, None, None])
     maps = torch.lerp(rows[:, j], rows[:, beside], right[None, :, None]).permute(2, 0, 1)
-    rates = (maps * (share * (1.0 + (1.0 / degree - 1.0) * _ramp(share)))).clamp(-1.0, 1.0)
+    rates = maps * share
+    rates = (rates - (1.0 / degree - 1.0) * _ramp(share) * rates.abs()).clamp(-1.0, 1.0)
     for step in range(len(rates) // 3):
         light = light + rates[3 * step : 3 * step + 3] * (light * light - light)
     return light

@@ -223,7 +223,8 @@ def _softness(values: Array) -> float:
 
 def _length(part: Array) -> float:
     """Of the edge of a part of a picture: crossings of rows and columns, of which a line in any direction has, on
-    average, 4 / pi for each of its pixels."""
+    average, 4 / pi for each of its pixels.
+    """
     crossings = np.count_nonzero(part[1:] != part[:-1]) + np.count_nonzero(part[:, 1:] != part[:, :-1])
     return float(crossings * math.pi / 4.0)
 
@@ -298,8 +299,8 @@ def _shapes(height: int, width: int, shapes: Sequence[Shape]) -> _Cover:
     if not canvas.any():
         # Between the centres of pixels: the pixel that the first shape's middle lies in, if that is in the picture.
         row, column = outlines[0].middle
-        if 0 <= row < height and 0 <= column < width:
-            canvas[row - top, column - left] = True
+        if 0 <= row <= height and 0 <= column <= width:
+            canvas[min(row, bottom - 1) - top, min(column, right - 1) - left] = True
     return _cut(_Cover(canvas.astype(np.uint16) * np.uint16(FULL), top, left, False), 0.0)
 
 
@@ -432,14 +433,15 @@ def _eroded(soft: Array, width: float) -> Array:
 
 def _ramp(part: Array, width: float, *, rising: bool) -> Array:
     """Distance of every pixel of `part` from what is not in it, over `width` + 1 pixels, as uint16 up to 65535;
-    or, not rising, 65535 less that."""
+    or, not rising, 65535 less that.
+    """
     scale = min(1.0, _STEPS / width)
     near = _distance(part, scale) / np.float32(width + 1.0)
     share = np.clip(near if rising else 1.0 - near, 0.0, 1.0)
     small = np.rint(share * np.float32(FULL)).astype(np.uint16)
     if small.shape == part.shape:
         return small
-    scaled: Array = cv2.resize(small, part.shape[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    scaled: Array = cv2.resize(small, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return scaled
 
 
@@ -448,7 +450,7 @@ def _distance(part: Array, scale: float) -> Array:
     rows, columns = (max(1, round(side * scale)) for side in part.shape)
     seen = part.view(np.uint8)
     if (rows, columns) != part.shape:
-        seen = (cv2.resize(seen * np.uint8(255), (columns, rows), interpolation=cv2.INTER_AREA) > 127).view(np.uint8)  # type: ignore[union-attr, operator]
+        seen = (cv2.resize(seen * np.uint8(255), (columns, rows), interpolation=cv2.INTER_AREA) > 127).view(np.uint8)
     distance: Array = cv2.distanceTransform(seen, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     if scale == 1.0:
         return distance

@@ -33,7 +33,7 @@ def draw_regions(image: Image, fall_off: Array, region: tuple[int, int]) -> Arra
     rgb = colour.to_rgb(colour.to_eight_bit(image)).pixels
     scale = min(1.0, _LONG_SIDE / max(image.height, image.width))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    small: Array = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    small: Array = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     share = np.zeros((image.height, image.width), np.uint16)
     share[region[0] : region[0] + fall_off.shape[0], region[1] : region[1] + fall_off.shape[1]] = fall_off
     # The nearest value: between A and C there must not appear a B that is none.
@@ -44,7 +44,7 @@ def draw_regions(image: Image, fall_off: Array, region: tuple[int, int]) -> Arra
     strength = (0.15 + 0.35 * share[..., None] / np.float32(FULL)) * lit[..., None]
     drawn = np.where(lit[..., None], small.astype(np.float32), drawn)
     drawn += strength * (np.where(inside[..., None], _INSIDE, _BETWEEN) - drawn)
-    result = np.rint(drawn).clip(0, 255).astype(np.uint8)
+    result: Array = np.rint(drawn).clip(0, 255).astype(np.uint8)
     for area, line in ((inside, _INSIDE), (lit, _BETWEEN)):
         outlines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(result, outlines, -1, tuple(float(value) for value in line), 1, cv2.LINE_AA)

@@ -24,10 +24,11 @@ _LEAST = 8
 
 _DARKEST = 1 / 255
 
-Cells = tuple[float, float, float, float]
-Rendered = Callable[["Array", "Array", Cells], "Array"]
-"""From some pixels, their fall-off, and where they lie, as (row and column of the first, from one to the next) in the
-picture, to what becomes of them."""
+Samples = tuple[int, int, int]
+"""Some pixels of a picture: row and column of the first, and from one to the next."""
+
+Rendered = Callable[["Array", "Array", Samples], "Array"]
+"""From some pixels, their fall-off, and which they are, to what becomes of them."""
 
 
 class Review(NamedTuple):
@@ -53,39 +54,55 @@ def review(pixels: Array, fall_off: Array, region: tuple[int, int], rendered: Re
         region: its first row and column.
         rendered: renders some pixels.
     """
-    (top, left), (height, width) = region, fall_off.shape
+    height, width = pixels.shape[:2]
     before: list[float | None] = [None, None, None]
     after: list[float | None] = [None, None, None]
-    gains: dict[float, float] = {}
+    rings: list[tuple[float, float]] = []
     if fall_off.size:
-        step = max(1, max(height, width) // _SIDE)
-        shares = np.ascontiguousarray(fall_off[step // 2 :: step, step // 2 :: step])
-        part = np.ascontiguousarray(pixels[top : top + height, left : left + width][step // 2 :: step, step // 2 :: step])
-        old, new = _levels(part), _levels(rendered(part, shares, (top + step // 2, left + step // 2, step, step)))
-        areas = (shares == FULL, (shares > 0) & (shares < FULL))
+        seen = _look(pixels, fall_off, region, (*region, *fall_off.shape), rendered)
+        areas = (seen.shares == FULL, (seen.shares > 0) & (seen.shares < FULL))
         for i, area in enumerate(areas):
             if area.any():
-                before[i], after[i] = float(old[area].mean()), float(new[area].mean())
-        gains = _rings(shares, areas[1], old, new)
-    step = max(1, max(pixels.shape[:2]) // _SIDE)
-    whole = np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
-    shares = np.zeros(whole.shape[:2], np.uint16)
-    rows, columns = (np.arange(start // 2, side, step) for start, side in ((step, pixels.shape[0]), (step, pixels.shape[1])))
-    if fall_off.size:
-        inside = np.ix_((rows >= top) & (rows < top + height), (columns >= left) & (columns < left + width))
-        down, across = rows[inside[0].ravel()] - top, columns[inside[1].ravel()] - left
-        shares[inside] = fall_off[np.ix_(down, across)]
-    outside = shares == 0
+                before[i], after[i] = float(seen.old[area].mean()), float(seen.new[area].mean())
+        rings = _rings(seen, areas[1])
+    seen = _look(pixels, fall_off, region, (0, 0, height, width), rendered)
+    outside = seen.shares == 0
     if outside.any():
-        new = _levels(rendered(whole, shares, (step // 2, step // 2, step, step)))
-        before[2], after[2] = float(_levels(whole)[outside].mean()), float(new[outside].mean())
-    rings = sorted(gains.items(), reverse=True)
+        before[2], after[2] = float(seen.old[outside].mean()), float(seen.new[outside].mean())
     return Review(
         (before[0], before[1], before[2]),
         (after[0], after[1], after[2]),
         tuple(gain for _, gain in rings),
         spearman(*zip(*rings, strict=True)) if len(rings) > 2 else None,
     )
+
+
+class _Seen(NamedTuple):
+    """Samples of a part of a picture, each rows×columns."""
+
+    shares: Array
+    """t as uint16."""
+
+    old: Array
+    """Luma in 0..1."""
+
+    new: Array
+
+
+def _look(
+    pixels: Array, fall_off: Array, region: tuple[int, int], part: tuple[int, int, int, int], rendered: Rendered
+) -> _Seen:
+    top, left, height, width = part
+    step = max(1, max(height, width) // _SIDE)
+    rows, columns = (np.arange(min(step, side) // 2, side, step) for side in (height, width))
+    some = np.ascontiguousarray(pixels[np.ix_(rows + top, columns + left)])
+    shares = np.zeros(some.shape[:2], np.uint16)
+    down, across = rows + top - region[0], columns + left - region[1]
+    inside_down = (down >= 0) & (down < fall_off.shape[0])
+    inside_across = (across >= 0) & (across < fall_off.shape[1])
+    shares[np.ix_(inside_down, inside_across)] = fall_off[np.ix_(down[inside_down], across[inside_across])]
+    new = rendered(some, shares, (int(rows[0]) + top, int(columns[0]) + left, step))
+    return _Seen(shares, _levels(some), _levels(new))
 
 
 def spearman(one: tuple[float, ...], two: tuple[float, ...]) -> float:
@@ -112,11 +129,12 @@ def _levels(pixels: Array) -> Array:
     return levels
 
 
-def _rings(shares: Array, between: Array, old: Array, new: Array) -> dict[float, float]:
-    """Gain in stops by the mean t of parts of B."""
-    places = shares[between] / FULL
+def _rings(seen: _Seen, between: Array) -> list[tuple[float, float]]:
+    """Mean t and gain in stops of parts of B, from A outwards."""
+    places = seen.shares[between] / FULL
     ring = np.minimum((places * _RINGS).astype(np.intp), _RINGS - 1)
     counts = np.bincount(ring, minlength=_RINGS)
-    means = [np.bincount(ring, weights, _RINGS) / np.maximum(counts, 1) for weights in (places, old[between], new[between])]
-    gains = 2.2 * np.log2((means[2] + _DARKEST) / (means[1] + _DARKEST))
-    return {float(means[0][i]): float(gains[i]) for i in np.flatnonzero(counts >= _LEAST)}
+    told = (places, seen.old[between], seen.new[between])
+    place, old, new = (np.bincount(ring, values, _RINGS) / np.maximum(counts, 1) for values in told)
+    gains = 2.2 * np.log2((new + _DARKEST) / (old + _DARKEST))
+    return [(float(place[i]), float(gains[i])) for i in np.flatnonzero(counts >= _LEAST)[::-1]]
