@@ -487,7 +487,9 @@ def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
 def _trimmed(image: Image, found: _Cover, width: float, soft: bool) -> Regions:
     cut = _cut(found, 0.0)
     values = np.ascontiguousarray(cut.values)
-    if soft and values.size:
-        between = np.count_nonzero((values > 0) & (values < FULL))
+    between = np.count_nonzero((values > 0) & (values < FULL))
+    if not between:
+        width, soft = 0.0, False
+    elif soft:
         width = between / max(_length(values > FULL // 2), 1.0)
     return Regions(image.height, image.width, values, cut.top, cut.left, float(width), soft)
