@@ -156,6 +156,35 @@ def test_illumination_of_one_is_the_picture():
     assert np.array_equal(out, pixels)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(("size", "apart"), [((96, 192), 0.6), ((192, 96), 0.6), ((150, 131), 3.0), ((300, 200), 3.0)])
+def test_what_is_rendered_is_what_the_shipped_network_makes(local, backbone, size, apart):
+    """Exports, proxies, planes and kernels against the trained module at full resolution, nothing locked.
+
+    The module makes its mask small for each layer from all pixels, the export from 96×96 of them: where the sides are
+    no multiples of 96, their cells differ a little.
+    """
+    torch = pytest.importorskip("torch")
+    from enhance_cli.engines import weights
+    from enhance_cli.methods.local import METHOD, network
+    from enhance_cli.training.export import read_configuration, read_weights
+
+    path = weights.find(METHOD, backbone, "safetensors").path
+    estimator = network.build(read_configuration(path))
+    read_weights(estimator, path)
+    pixels = dim(*size)
+    result = enhanced(local, pixels, backbone=backbone, lock=False, transition="15%")
+    plan = result.plan
+    t = np.zeros(size, np.float32)
+    t[plan.top : plan.top + plan.fall_off.shape[0], plan.left : plan.left + plan.fall_off.shape[1]] = plan.fall_off
+    t /= np.float32(65535)
+    mask = torch.from_numpy(np.stack([(t == 1).astype(np.float32), t]))[None]
+    picture = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float()[None] / 255
+    with torch.no_grad():
+        lit = estimator.eval().localised(picture, mask)[0][0].clamp(0, 1).numpy().transpose(1, 2, 0) * 255
+    assert np.abs(result.image.pixels - lit).max() <= apart
+
+
 # --- windows -------------------------------------------------------------------------------------------------
 
 
@@ -412,6 +441,20 @@ def test_one_mask_for_all_and_what_is_refused(enhance):
     broken = enhance("--mask", "masks/broken.png", "in/a.png", "again")
     assert broken.exit_code == 6
     assert "masks/broken.png cannot be decoded" in broken.stderr
+
+
+def test_an_outer_mask_by_name(enhance):
+    Path("outer").mkdir()
+    wide = np.zeros((96, 128), np.uint8)
+    cv2.circle(wide, (64, 48), 40, 255, -1)
+    cv2.imwrite("outer/a.webp", wide)
+    assert enhance("--mask", "masks", "--mask-outer", "outer", "in/a.png", "out").exit_code == 0
+    (line,) = lines("out/enhance-report.jsonl")
+    assert line["plan"]["transition"]["mode"] == "drawn"
+    assert line["plan"]["transition"]["width"] == pytest.approx(16, abs=1.5)
+    assert line["controls"]["mask_outer"] == "outer"
+    lost = enhance("--mask", "masks/a.png", "--mask-outer", "outer", "in/b.jpg", "out")
+    assert "--mask-outer: outer holds no picture named b" in lost.stderr
 
 
 def test_alpha_stays_and_is_a_mask(enhance):

@@ -399,7 +399,9 @@ _SOFTNESS = np.rint(np.clip((np.arange(FULL + 1) / FULL - OUTSIDE) / (INSIDE - O
 
 def _fall_off(cover: Array, width: float, mode: str) -> Array:
     """uint16 from uint16; `cover` has a margin where the transition may need one."""
-    soft: Array = _SOFTNESS[cover]
+    soft = np.empty_like(cover)
+    for top in range(0, len(cover), 64):  # in bands: numpy widens what it looks up by to 8 bytes
+        soft[top : top + 64] = _SOFTNESS[cover[top : top + 64]]
     if width <= 0.0:
         return soft
     if mode == "dilate":
