@@ -50,9 +50,10 @@ resolution costs more than all the rest of a photograph."""
 _ASPECT = 0.02
 """Relative difference of aspect between a mask and its picture that passes as rounding."""
 
-_LUMA_SIDE, _LUMA_BLUR, _LUMA_REACH = 512, 0.012, 0.3
-"""`luma<N`: long side of the picture in which dark regions are sought, the blur that makes regions of pixels, as a
-share of the shorter side, and by how much of N the transition reaches beyond it."""
+_LUMA_SIDE, _LUMA_BLUR, _LUMA_REACH = 512, 0.012, 2.0
+"""`luma<N`: long side of the picture in which dark regions are sought, the blur that makes regions of pixels as a
+share of the shorter side, and how many times N the transition reaches beyond it: with less, dark parts come out brighter
+than what was brighter beside them."""
 
 
 @dataclass(frozen=True)
