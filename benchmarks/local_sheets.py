@@ -2,7 +2,7 @@
 
     python benchmarks/local_sheets.py DATA OUT [--sheets portraits shapes degrees] [--backbone deepupe]
 
-DATA is a folder with `portraits/image` and `portraits/mask` (same stems), and `train/unpaired_dark`; portraits are taken
+DATA is a folder with `portraits/image` and `portraits/mask` (same stems) and `train/unpaired_dark`; portraits are taken
 two stops down. OUT receives a PNG per sheet, a photograph per row: the input, the regions, the output.
 """
 

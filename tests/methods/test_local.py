@@ -208,6 +208,24 @@ def test_tiles_are_the_whole(local, data, height, width, deep, lock):
     assert np.array_equal(stitched, whole)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("lock", [True, False])
+def test_both_engines_light_a_disc_alike_in_any_window(local, backbone, lock):
+    pytest.importorskip("torch")
+    from enhance_cli.engines.cuda import CudaEngine
+
+    twin = Local(CudaEngine("cpu"))
+    samples = dim(90, 120)
+    controls = LocalControls(mask="circle:60%,40%,30%", backbone=backbone, lock=lock)
+    plan, other = local.estimate(Image(samples), controls), twin.estimate(Image(samples), controls)
+    whole = local.render(Window(samples, 0, 0), plan)
+    assert plan.monotony == pytest.approx(other.monotony, abs=0.02)
+    for tile in tiles(90, 120, 40, 35, HALO):
+        window = Window(samples[tile.outer], tile.outer_top, tile.outer_left)
+        part = twin.render(window, other)[tile.inner_of_outer]
+        assert np.abs(part.astype(int) - whole[tile.inner]).max() <= 1
+
+
 # --- the lock, empty and full ----------------------------------------------------------------------------------
 
 

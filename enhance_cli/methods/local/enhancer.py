@@ -165,6 +165,11 @@ class Local:
         engine = self._engine
         out = np.empty_like(pixels) if out is None else out
         on_cpu = engine.device == "cpu"
+        if not on_cpu:  # no more than the window's part goes to the device
+            above, before = max(place[0] - region[0], 0), max(place[1] - region[1], 0)
+            below, beyond = place[0] + pixels.shape[0] - region[0], place[1] + pixels.shape[1] - region[1]
+            fall_off = np.ascontiguousarray(fall_off[above : max(below, 0), before : max(beyond, 0)])
+            region = (region[0] + above, region[1] + before)
         arrays = [engine.upload(array) for array in (pixels, fall_off, plan.field, plan.guide, plan.tail)]
         rendered = self._kernels.render(
             *arrays, plan.degree, plan.lock, region, cells, place, out=out if on_cpu else None
