@@ -52,8 +52,8 @@ _ASPECT = 0.02
 
 _LUMA_SIDE, _LUMA_BLUR, _LUMA_REACH = 512, 0.012, 2.0
 """`luma<N`: long side of the picture in which dark regions are sought, the blur that makes regions of pixels as a
-share of the shorter side, and how many times N the transition reaches beyond it: with less, dark parts come out brighter
-than what was brighter beside them."""
+share of the shorter side, and how many times N the transition reaches beyond it. With less, dark parts come out
+brighter than what was brighter beside them."""
 
 
 @dataclass(frozen=True)
@@ -298,10 +298,10 @@ def _shapes(height: int, width: int, shapes: Sequence[Shape]) -> _Cover:
     for outline in outlines:
         outline.paint(canvas, top, left)
     if not canvas.any():
-        # Between the centres of pixels: the pixel that the first shape's middle lies in, if that is in the picture.
-        row, column = outlines[0].middle
-        if 0 <= row <= height and 0 <= column <= width:
-            canvas[min(row, bottom - 1) - top, min(column, right - 1) - left] = True
+        # Between the centres of pixels: the pixel that the middle of the first shape lies in, if the picture shows it.
+        middle = outlines[0].middle(height, width)
+        if middle is not None:
+            canvas[middle[0] - top, middle[1] - left] = True
     return _cut(_Cover(canvas.astype(np.uint16) * np.uint16(FULL), top, left, False), 0.0)
 
 
@@ -311,6 +311,9 @@ class _Outline:
 
     shape: Shape
     numbers: tuple[float, ...]
+    box: tuple[float, float, float, float]
+    """First x, first y, last x, last y."""
+
     top: int
     left: int
     bottom: int
@@ -339,17 +342,15 @@ class _Outline:
         # Clipped before they are whole: a mask may be written far outside.
         left, right = (int(np.clip(edge, -2, width + 2)) for edge in (box[0] - 1, box[2] + 2))
         top, bottom = (int(np.clip(edge, -2, height + 2)) for edge in (box[1] - 1, box[3] + 2))
-        return cls(shape, numbers, top, left, bottom, right)
+        return cls(shape, numbers, box, top, left, bottom, right)
 
-    @property
-    def middle(self) -> tuple[int, int]:
-        """Row and column of the shape's centre."""
-        numbers = self.numbers
-        if self.shape.kind == "rect":
-            numbers = (numbers[0] + numbers[2] / 2.0, numbers[1] + numbers[3] / 2.0)
-        elif self.shape.kind == "polygon":
-            numbers = (sum(numbers[::2]) / len(numbers[::2]), sum(numbers[1::2]) / len(numbers[1::2]))
-        return math.floor(numbers[1]), math.floor(numbers[0])
+    def middle(self, height: int, width: int) -> tuple[int, int] | None:
+        """Row and column of the middle of what the picture shows of the shape; None where it shows nothing."""
+        first, last = max(self.box[0], 0.0), min(self.box[2], float(width))
+        upper, lower = max(self.box[1], 0.0), min(self.box[3], float(height))
+        if first > last or upper > lower:
+            return None
+        return min(int((upper + lower) / 2.0), height - 1), min(int((first + last) / 2.0), width - 1)
 
     def paint(self, canvas: Array, top: int, left: int) -> None:
         """Add the shape to a canvas of bools whose first pixel is (`top`, `left`)."""
@@ -410,28 +411,31 @@ def _fall_off(cover: Array, width: float, mode: str) -> Array:
     if mode == "erode":
         return _eroded(soft, width)
     one, two = _dilated(soft, width / 2.0), _eroded(soft, width / 2.0)
-    # A hard mask's edge is where both meet: half of the way for either side.
-    return ((one.astype(np.uint32) + two) >> 1).astype(np.uint16)
+    # A hard mask's edge is where both meet, half of the way for either side: their mean, rounded down, in 16 bits.
+    both: Array = np.bitwise_and(one & two, np.uint16(1))
+    both += one >> 1
+    both += two >> 1
+    return both
 
 
 def _dilated(soft: Array, width: float) -> Array:
     """The transition outside A."""
     inside = soft == FULL
     if not inside.any() or inside.all():
-        return soft
+        return soft.copy()
     falling = np.minimum(_ramp(~inside, width, rising=False), FULL - 1)
     falling[inside] = FULL
-    return np.maximum(soft, falling)
+    return np.maximum(soft, falling, out=falling)
 
 
 def _eroded(soft: Array, width: float) -> Array:
     """The transition inside what the mask covers."""
     covered = soft > 0
     if not covered.any() or covered.all():
-        return soft
+        return soft.copy()
     rising = np.maximum(_ramp(covered, width, rising=True), 1)
     rising[~covered] = 0
-    return np.minimum(soft, rising)
+    return np.minimum(soft, rising, out=rising)
 
 
 def _ramp(part: Array, width: float, *, rising: bool) -> Array:
