@@ -287,13 +287,13 @@ def test_smooth_drawing_is_no_softness():
 
 @pytest.mark.parametrize("width", [1, 5, 12.5, 40])
 def test_the_transition_is_linear_in_the_distance(width):
-    inside = disc()
+    inside = disc(48, 64, 24, 32, 12)
     distance = nearest(inside)
     expected = np.where(inside, 1.0, np.clip(1 - distance / (width + 1), 0, 1))
-    assert np.allclose(drawn("circle:80,60,30", transition=width), expected, atol=2e-5)
-    within = nearest(~inside)
-    expected = np.clip(within / (width + 1), 0, 1)
-    assert np.allclose(drawn("circle:80,60,30", transition=width, transition_mode="erode"), expected, atol=2e-5)
+    assert np.allclose(drawn("circle:32,24,12", 48, 64, transition=width), expected, atol=2e-5)
+    within = np.clip(nearest(~inside) / (width + 1), 0, 1)
+    eroded = drawn("circle:32,24,12", 48, 64, transition=width, transition_mode="erode")
+    assert np.allclose(eroded, within, atol=2e-5)
 
 
 def test_wide_transitions_are_measured_small_and_hardly_differ():
