@@ -119,7 +119,7 @@ def test_gamma_and_beta_follow_equation_1() -> None:
     norm.normalise.running_mean.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
     norm.normalise.running_var.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
     mean, deviation = (torch.tensor(v).reshape(1, 4, 1, 1) for v in ([0.1, 0.2, 0.3, 0.4], [0.5, 1.0, 1.5, 2.0]))
-    hidden = torch.relu(norm.shared(mask))
+    hidden = network.CALM * torch.relu(norm.shared(mask))
     expected = norm.gamma(hidden) * (features - mean) / torch.sqrt(deviation + 1e-5) + norm.beta(hidden)
     with network.masked(mask):
         assert torch.allclose(norm(features), expected, atol=1e-5)

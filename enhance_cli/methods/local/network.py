@@ -31,6 +31,10 @@ FALL_OFF = (1,)
 PLANES = (0, 1)
 """Both planes of the mask."""
 
+CALM = 0.1
+"""Factor between the layers of RANLEN's CNNs. Each of gamma and beta is a sum over 144 inputs, all of which Adam moves as
+far as it moves a lone constant: without the factor they tremble, and the layer learns less than no layer at all."""
+
 CURVES = 8
 """Steps of the curve of STAR-DCE."""
 
@@ -107,7 +111,7 @@ class RegionNorm(nn.Module):
         else:
             whole = _mask.get()
             mask = features.new_ones((features.shape[0], 2)) if whole is None else whole.mean(dim=(2, 3))
-        shared = torch.relu(self.shared(mask))
+        shared = CALM * torch.relu(self.shared(mask))
         normal: Tensor = self.normalise(features)
         return cast(Tensor, self.gamma(shared)) * normal + cast(Tensor, self.beta(shared))
 
