@@ -32,8 +32,8 @@ PLANES = (0, 1)
 """Both planes of the mask."""
 
 CALM = 0.1
-"""Factor between the layers of RANLEN's CNNs. Each of gamma and beta is a sum over 144 inputs, all of which Adam moves as
-far as it moves a lone constant: without the factor they tremble, and the layer learns less than no layer at all."""
+"""Factor between the layers of RANLEN's CNNs. Each of gamma and beta is a sum over 144 inputs, all of which Adam moves
+as far as it moves a lone constant: without the factor they tremble, and the layer learns less than a constant."""
 
 CURVES = 8
 """Steps of the curve of STAR-DCE."""
