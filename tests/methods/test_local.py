@@ -321,11 +321,14 @@ def test_light_falls_off_without_step_or_ring(local, backbone, level, transition
     rings = np.arange(edge, end, max(1.0, (end - edge) / 24))
     means = [out[(radius >= near) & (radius < near + 1)].mean() for near in rings]
     assert spearman(tuple(-rings), tuple(means)) > 0.95
-    # No ring: neither brighter than A nor darker than C, and no step of more than a fifth of the whole way.
-    inside, outside = out[radius < edge - 2].mean(), out[radius > end + 2].mean()
+    # No ring: neither brighter than area A nor darker than C, and no step of more than a fifth of the whole way.
+    lit = [out[(radius >= near) & (radius < near + 2)].mean() for near in range(0, 73, 8)]
+    inside, outside = max(lit), out[radius > end + 2].mean()
     assert min(means) >= min(outside, level) - 1.0
     assert max(means) <= inside + 1.0
     assert np.abs(np.diff(means)).max() <= 0.2 * (inside - outside) + 1.0
+    # Area A itself is as even as that: its rings differ by an eighth of the way at most.
+    assert np.ptp(lit) <= 0.125 * (inside - outside)
 
 
 def test_spearman_is_scipys():
