@@ -45,6 +45,9 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         *((f"{model} best (sees the reference)", {"model": model, "time": "best"}) for model in ("lite", "full")),
         ("lite T=3, all pixels", {"model": "lite", "proxy": "full"}),
     ],
+    "local": [
+        (f"{name}, whole picture", {"mask": "rect:0,0,100%,100%", "backbone": name}) for name in ("deepupe", "star")
+    ],
 }
 
 Picture = NDArray[Any]
