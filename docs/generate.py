@@ -54,11 +54,11 @@ def escaped(text: str) -> str:
 
 def option_rows(controls: type[Controls]) -> list[str]:
     """A table row per knob: option, default, meaning."""
-    defaults = controls()
+    defaults = controls.defaults()
     rows = []
     for name, spec in controls.knobs().items():
         shown = f"`{option_name(name)}`" + (f", `{spec.short}`" if spec.short else "")
-        default = default_text(getattr(defaults, name), spec).strip(" []").removeprefix("default: ")
+        default = default_text(defaults[name], spec).strip(" []").removeprefix("default: ")
         rows.append(f"| {shown} | {default} | {escaped(spec.help)} |")
     return rows
 

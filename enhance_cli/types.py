@@ -170,6 +170,11 @@ class Controls:
         """Field name to its `Knob`, in order of declaration."""
         return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Field name to its default, also of controls that make no sense without something given."""
+        return {item.name: item.default for item in dataclasses.fields(cls)}
+
     def variants(self) -> tuple[tuple[str, Controls], ...]:
         """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
 
@@ -220,6 +225,48 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
     high = float("inf") if spec.maximum is None else spec.maximum
     if not low <= number <= high:  # also refuses NaN
         raise UsageError(f"{option_name(name)} must lie between {low:g} and {high:g}, not {number:g}.")
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """Pictures that belong to the inputs of a run, found by the stem of their names."""
+
+    path: str
+    by_stem: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def listed(folder: str | Path) -> dict[str, tuple[str, ...]]:
+        """The files of a folder by stem; hidden ones are passed over.
+
+        Raises:
+            ValueError: it cannot be read, is a file, or holds none.
+        """
+        found: dict[str, list[str]] = {}
+        try:
+            entries = sorted(Path(folder).iterdir())
+        except NotADirectoryError:
+            raise ValueError(f"{folder} is a file; give a folder of pictures.") from None
+        except OSError as error:
+            raise ValueError(f"the folder {folder} cannot be read: {error.strerror}.") from None
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_file():
+                found.setdefault(entry.stem, []).append(str(entry))
+        if not found:
+            raise ValueError(f"{folder} holds no files.")
+        return {stem: tuple(paths) for stem, paths in found.items()}
+
+    def for_source(self, source: str) -> str:
+        """The path of the picture with the stem of an input.
+
+        Raises:
+            ValueError: there is none, or there are several.
+        """
+        stem = Path(source).stem
+        paths = self.by_stem.get(stem, ())
+        if len(paths) != 1:
+            several = f"several: {', '.join(Path(path).name for path in paths)}" if paths else "no picture"
+            raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
+        return paths[0]
 
 
 # --- plans -------------------------------------------------------------------------------------------------
@@ -316,6 +363,9 @@ class Method:
 
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may open."""
+
+    example: tuple[tuple[str, str], ...] = ()
+    """Controls without a default, each with a value to try the method with."""
 
     def module(self, name: str) -> str:
         """The full name of a module of the method's folder, such as `kernels_cpu`."""

@@ -98,13 +98,13 @@ def _method_command(method: Method) -> Callable[..., None]:
 
 def _parameters(controls: type[Controls]) -> list[inspect.Parameter]:
     types = get_type_hints(controls)
-    defaults = controls()
+    defaults = controls.defaults()
     return [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[_option_type(types[name], spec) | None, _option(name, spec, getattr(defaults, name))],
+            annotation=Annotated[_option_type(types[name], spec) | None, _option(name, spec, defaults[name])],
         )
         for name, spec in controls.knobs().items()
     ]

@@ -130,14 +130,13 @@ def _stream(
         _record_skipped(settled, recipe, report, tally)
         budget = ByteBudget(options.memory or default_budget())
         progress = stack.enter_context(console.progress(total * len(recipe.controls.variants())))
-        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget)
+        until = _has_failed if options.fail_fast else None
+        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until)
         try:
             for finished in stream:
                 for outcome in finished:
                     tally.count(outcome)
                     _tell(outcome, progress, console)
-                if options.fail_fast and tally.failed:
-                    break
         except (KeyboardInterrupt, Terminated):
             again = "" if options.report in ("none", STDIO) else "; the same command goes on with the rest"
             progress.above(f"enhance: stopped with {tally.done} of {_photographs(total)} done{again}.")
@@ -151,6 +150,10 @@ def _stream(
     if assignment.coding.root is not None or console.verbose:
         console.say(summary_text(summary))
     return ExitCode(summary["exit_code"])
+
+
+def _has_failed(finished: list[Outcome]) -> bool:
+    return any(outcome.status == "failed" for outcome in finished)
 
 
 def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally: _Tally) -> None:

@@ -85,6 +85,9 @@ class Journal:
         self._made_of: dict[int, int] = {}
         """By output: settings and source; absent where the last line is a failure."""
 
+        self._source: dict[int, tuple[int, int]] = {}
+        """By output: the name and the state of its source."""
+
         self._last: dict[int, int] = {}
         """By written file: its state when it was last written."""
 
@@ -107,7 +110,10 @@ class Journal:
                 self._last[hash(item["path"])] = number = _state(item)
                 self._ever.add(number)
             if line["status"] == "done" and written:
-                self._made_of[hash(written[0]["path"])] = self._origin(line["settings"], line["read"])
+                output = hash(written[0]["path"])
+                self._made_of[output] = self._origin(line["settings"], line["read"])
+                if line["read"]:
+                    self._source[output] = _source_of(line["read"][0])
             elif line["status"] == "failed" and line["output"]:
                 self._made_of.pop(hash(os.path.abspath(line["output"])), None)  # noqa: PTH100
         except (KeyError, TypeError):
@@ -125,6 +131,17 @@ class Journal:
     def knows(self, path: Path) -> bool:
         """Whether a run wrote a file of this name, whatever became of it."""
         return hash(os.path.abspath(path)) in self._last  # noqa: PTH100
+
+    def is_of_another(self, path: Path, source: Path) -> bool:
+        """Whether an output was made from another picture: neither the same name nor the same size and time."""
+        made = self._source.get(hash(os.path.abspath(path)))  # noqa: PTH100
+        if made is None:
+            return False
+        try:
+            asking = _source_of(file_state(source))
+        except OSError:
+            return False
+        return made[0] != asking[0] and made[1] != asking[1]
 
     def is_latest(self, path: Path) -> bool:
         """Whether a file is as the last run left it."""
@@ -164,6 +181,11 @@ def hash_of(path: Path) -> int | None:
         return _state(file_state(path))
     except OSError:
         return None
+
+
+def _source_of(item: Mapping[str, Any]) -> tuple[int, int]:
+    name = os.path.abspath(item["path"])  # noqa: PTH100 - a relative one is from where the same command runs
+    return hash(name), hash((item["bytes"], item["modified_ns"]))
 
 
 def _state(item: Mapping[str, Any]) -> int:

@@ -96,10 +96,18 @@ def _is_done(job: Job, outputs: list[Path], journal: Journal, rules: Rules) -> b
 
 
 def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
-    return os.path.lexists(path) and not journal.owns(path) and not (rules.in_place and path == rules.pictures(job)[0])
+    if not os.path.lexists(path) or (rules.in_place and path == rules.pictures(job)[0]):
+        return False
+    return not journal.owns(path) or (job.source is not None and journal.is_of_another(path, job.source))
 
 
 def _refusal(strangers: list[Path], count: int, journal: Journal) -> str:
     first = ", ".join(map(str, strangers)) + (f" and {count - len(strangers)} more" if count > len(strangers) else "")
-    why = "changed since enhance wrote" if journal.knows(strangers[0]) else "and no report says that enhance wrote"
-    return f"There already: {first}, {why} {'it' if count == 1 else 'them'}; use --overwrite or --skip-existing."
+    them = "it" if count == 1 else "them"
+    if journal.owns(strangers[0]):
+        why = f"and enhance made {them} from {'another picture' if count == 1 else 'other pictures'} of the same name"
+    elif journal.knows(strangers[0]):
+        why = f"changed since enhance wrote {them}"
+    else:
+        why = f"and no report says that enhance wrote {them}"
+    return f"There already: {first}, {why}; use --overwrite or --skip-existing, or another OUTPUT."

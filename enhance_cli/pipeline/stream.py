@@ -84,6 +84,7 @@ def parallel(
     budget: ByteBudget,
     ordered: bool = False,
     keep_admitted: bool = False,
+    until: Callable[[R], bool] | None = None,
 ) -> Generator[R, None, None]:
     """Do `work` on every item and yield results as they finish.
 
@@ -96,13 +97,20 @@ def parallel(
         budget: what admissions draw from.
         ordered: yield in the order of `items`.
         keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
+        until: after a result for which this holds no further item is begun; those in flight are finished.
     """
+    over = threading.Event()  # seen by the workers themselves: the next item begins before a result is yielded
 
-    def attempt(item: T, admission: Admission) -> tuple[R, Admission]:
+    def attempt(item: T, admission: Admission) -> tuple[R, Admission] | None:
+        if over.is_set():
+            admission.decline()
+            return None
         try:
             result = work(item, admission)
         except Exception as error:  # noqa: BLE001 - the stage boundary: a failing item becomes a value
             result = failed(item, error)
+        if until is not None and until(result):
+            over.set()
         admission.decline()  # in case it failed before it asked
         if not keep_admitted:
             admission.release()
@@ -113,7 +121,7 @@ def parallel(
 
 def _pooled(
     items: Iterable[T],
-    attempt: Callable[[T, Admission], tuple[R, Admission]],
+    attempt: Callable[[T, Admission], tuple[R, Admission] | None],
     budget: ByteBudget,
     workers: int,
     ordered: bool,
@@ -141,7 +149,10 @@ def _pooled(
                 finished = [future for future in flying if future in done]
             for future in finished:
                 del flying[future]
-                result, admission = future.result()
+                attempted = future.result()
+                if attempted is None:
+                    continue
+                result, admission = attempted
                 refill()
                 yield result
                 admission.release()

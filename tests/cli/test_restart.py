@@ -103,6 +103,21 @@ def test_a_stranger_is_refused_before_anything_is_touched(photographs, enhance):
     assert Path("out/01.jpg").read_bytes() == b"somebody's"
 
 
+def test_a_picture_of_another_folder_is_a_stranger(photographs, enhance):
+    photographs(2)
+    assert enhance("in", "out").exit_code == 0
+    before = times()
+    Path("other").mkdir()
+    cv2.imwrite("other/01.jpg", scene(seed=91))
+    refused = enhance("other", "out")
+    assert refused.exit_code == 2
+    assert "out/01.jpg, and enhance made it from another picture of the same name" in refused.stderr
+    assert times() == before
+    Path("in").rename("moved")  # the same pictures under another name are the same
+    assert "2 photographs done by an earlier run" in enhance("moved", "out").stderr
+    assert enhance("--overwrite", "other", "out").exit_code == 0
+
+
 def test_a_stranger_beside_is_refused_too(photographs, enhance):
     photographs(1)
     Path("out").mkdir()
