@@ -27,7 +27,11 @@ def ramp():
 def test_levels_stay(name, format_name, grey, ramp):
     source, _ = codecs.encode(Image(ramp if grey else np.repeat(ramp[..., None], 3, axis=2)), format_name)
     enhancer = methods.open_enhancer(methods.get(name), CPU)
-    result = Recipe(CPU, enhancer, enhancer.method.controls()).enhance(codecs.decode(source)).image
+    result = (
+        Recipe(CPU, enhancer, enhancer.method.controls(**dict(enhancer.method.example)))
+        .enhance(codecs.decode(source))
+        .image
+    )
     written = codecs.decode(codecs.encode(result, format_name)[0]).pixels
     assert written.dtype == np.uint16
     levels = np.unique(written if grey else written[..., 1])
