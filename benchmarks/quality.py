@@ -45,6 +45,15 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         *((f"{model} best (sees the reference)", {"model": model, "time": "best"}) for model in ("lite", "full")),
         ("lite T=3, all pixels", {"model": "lite", "proxy": "full"}),
     ],
+    "retinex": [
+        ("", {}),
+        ("denoise 0", {"denoise": 0.0}),
+        ("under alone", {"over": 0.0}),
+        ("over alone", {"under": 0.0}),
+    ],
+    "local": [
+        (f"{name}, whole picture", {"mask": "rect:0,0,100%,100%", "backbone": name}) for name in ("deepupe", "star")
+    ],
     "irle": [
         ("reference", {"stage": "reference"}),
         ("stage 1", {"stage": "1"}),

@@ -6,9 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enhance_cli.errors import WeightsError
 from enhance_cli.types import Method
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -57,3 +61,36 @@ def find(method: Method, stem: str, suffix: str) -> Weights:
     if found != wanted:
         raise WeightsError(f"{path} is not the file that was shipped (its sha256 differs); install enhance again.")
     return Weights(manifest["id"], found, path)
+
+
+def read_arrays(weights: Weights) -> dict[str, Array]:
+    """The float32 tensors of a safetensors file by name, for kernels that are a network themselves.
+
+    The format is eight bytes of length, that much JSON, and the tensors' bytes; a machine without torch has no
+    package for it.
+
+    Raises:
+        WeightsError: the file holds something else.
+    """
+    import numpy as np
+
+    data = weights.path.read_bytes()
+    try:
+        start = 8 + int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:start])
+        header.pop("__metadata__", None)
+        arrays = {}
+        for name, item in header.items():
+            begin, end = item["data_offsets"]
+            if item["dtype"] != "F32":
+                raise ValueError(f"{name} is {item['dtype']}")
+            arrays[name] = np.frombuffer(data[start + begin : start + end], "<f4").reshape(item["shape"]).copy()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{weights.path} holds no float32 tensors ({error}); install enhance again.") from error
+    return arrays
+
+
+def manifests(method: Method) -> tuple[bytes, ...]:
+    """What the weights of a method say of themselves, for telling whether they are the same as before."""
+    paths = (weights_folder() / method.name.replace("-", "_") / f"{stem}.json" for stem in method.weights)
+    return tuple(path.read_bytes() if path.exists() else b"" for path in paths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +12,7 @@ from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
 from enhance_cli.pipeline.photograph import DECODED_BYTES_PER_PIXEL, Enhanced, Recipe, read
+from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image
 
@@ -92,6 +93,24 @@ class Opened:
         recipe, image = self._recipe(amount, controls), _as_image(picture)
         return [self._result(recipe, image, enhanced) for enhanced in recipe.enhance_variants(image)]
 
+    def fuse(self, pictures: Sequence[Any], *, amount: float = 1.0, **controls: Any) -> Result:
+        """Make one picture of several exposures of a scene, with a method that can, such as `retinex`.
+
+        Args:
+            pictures: two or more, of one size and depth, each as for `enhance`.
+            amount: blend of the first of them (0) and the result (1).
+            controls: the method's knobs.
+
+        Raises:
+            EnhanceError: the method does not fuse, or the pictures are not alike.
+        """
+        if not self.method.fuses:
+            raise UsageError(f"{self.method.name} does not fuse exposures.")
+        if len(pictures) < 2:
+            raise UsageError("A stack needs two exposures.")
+        first, *others = (colour.to_rgb(_as_image(picture)) for picture in pictures)
+        return self._one(self._recipe(amount, controls), stacked(first, others))
+
     def enhance_many(
         self,
         paths: Iterable[str | Path],
@@ -147,7 +166,8 @@ class Opened:
 
     def _result(self, recipe: Recipe, image: Image, enhanced: Enhanced) -> Result:
         notes = (*image.metadata.notes, *enhanced.plan.notes)
-        line = recipe.line(image.metadata.source, None, enhanced=enhanced, notes=notes, ms=enhanced.ms)
+        frames = [frame.metadata.source for frame in image.frames]
+        line = recipe.line(image.metadata.source, None, frames=frames, enhanced=enhanced, notes=notes, ms=enhanced.ms)
         return Result(enhanced.image, line, enhanced.plan)
 
     def close(self) -> None:

@@ -169,6 +169,11 @@ def _write_onnx(
             dynamo=False,
         )
     model = onnx.load(path)
+    # What a network returns as a constant, the exporter names by a number.
+    for output, name in zip(model.graph.output, outputs, strict=True):
+        if output.name != name:
+            model.graph.node.append(onnx.helper.make_node("Identity", [output.name], [name]))
+            output.name = name
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.errors import UsageError
+from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.luma import flat_rows
+from enhance_cli.imaging.vector_math import exp_row
 from enhance_cli.methods.clode.curve import STEEPNESS
 from enhance_cli.methods.clode.solvers import LIGHT_STEPS, Derivative, Step
 
@@ -35,42 +37,8 @@ _STEEPNESS = np.float32(STEEPNESS)
 
 
 def proxy(pixels: Array, height: int, width: int) -> Array:
-    """Area means of an H×W×3 picture as light: float32 3×height×width in 0..1.
-
-    Bins are whole pixels, `floor(i * H / height)` to `ceil((i + 1) * H / height)`, as in adaptive average pooling.
-    """
-    line, stride = flat_rows(pixels)
-    out = np.empty((3, height, width), np.float32)
-    _area_means(line, stride, pixels.shape[0], pixels.shape[1], float(np.iinfo(pixels.dtype).max), out)
-    return out
-
-
-@kernel
-def _area_means(line, stride, rows, columns, white, out):  # type: ignore[no-untyped-def]
-    _, height, width = out.shape
-    sums = np.empty(3 * columns, np.uint32)
-    for i in range(height):
-        top = i * rows // height
-        bottom = -(-(i + 1) * rows // height)
-        sums[:] = 0
-        for y in range(top, bottom):
-            row = line[y * stride : y * stride + 3 * columns]
-            for x in range(len(sums)):
-                sums[x] += row[x]
-        for j in range(width):
-            left = j * columns // width
-            right = -(-(j + 1) * columns // width)
-            scale = 1.0 / (white * ((bottom - top) * (right - left)))
-            red = np.uint64(0)
-            green = np.uint64(0)
-            blue = np.uint64(0)
-            for x in range(left, right):
-                red += sums[3 * x]
-                green += sums[3 * x + 1]
-                blue += sums[3 * x + 2]
-            out[0, i, j] = np.float64(red) * scale
-            out[1, i, j] = np.float64(green) * scale
-            out[2, i, j] = np.float64(blue) * scale
+    """Area means of an H×W×3 picture as light: float32 3×height×width in 0..1."""
+    return area_means(pixels, height, width)
 
 
 # --- solvers of others -------------------------------------------------------------------------------------
@@ -210,7 +178,11 @@ def _render_planes(line, stride, out, white, grid, shift, height, width, top, le
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
         _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
-        out[:, y] = light
+        for c in range(3):  # `out[:, y] = light` would compile seconds of text for an error's message
+            to = out[c, y]
+            values = light[c]
+            for x in range(columns):
+                to[x] = values[x]
 
 
 @kernel
@@ -258,7 +230,7 @@ def _curve_row(row, white, grid, shift, height, width, y, left, share, light, ro
         _curve_mixed(red, green, blue, room, codes, share)
     else:
         for c in range(3):
-            _exp(room[c], codes[c])
+            exp_row(room[c], codes[c])
             values = light[c]
             gains = room[c]
             for x in range(columns):
@@ -313,7 +285,7 @@ def _curve_mixed(red, green, blue, room, codes, share):  # type: ignore[no-untyp
     for x in range(len(red)):
         common[x] = (one[x] + two[x] + three[x]) * third
     for c in range(4):
-        _exp(room[c], codes[c])
+        exp_row(room[c], codes[c])
     steep = _STEEPNESS if share < _ONE else np.float32(1e9)
     for x in range(len(red)):
         r, g, b = red[x], green[x], blue[x]
@@ -327,21 +299,3 @@ def _curve_mixed(red, green, blue, room, codes, share):  # type: ignore[no-untyp
         green[x] = rest * (lifted / (_ONE - g + lifted)) + ratio * g
         lifted = b * three[x]
         blue[x] = rest * (lifted / (_ONE - b + lifted)) + ratio * b
-
-
-@kernel
-def _exp(values, whole):  # type: ignore[no-untyped-def]
-    """e**value in place, to 3e-6 of it and exactly 1 at 0: two to the whole part by bits, the rest by Taylor."""
-    powers = whole.view(np.float32)
-    for x in range(len(values)):
-        exponent = values[x] * np.float32(1.4426950408889634)
-        nearest = np.floor(exponent + _HALF)
-        whole[x] = (np.int32(nearest) + np.int32(127)) << np.int32(23)
-        values[x] = exponent - nearest
-    for x in range(len(values)):
-        part = values[x]
-        power = np.float32(0.0013333558) * part + np.float32(0.009618129)
-        power = power * part + np.float32(0.05550411)
-        power = power * part + np.float32(0.24022651)
-        power = power * part + np.float32(0.6931472)
-        values[x] = (power * part + _ONE) * powers[x]

@@ -67,17 +67,31 @@ class Goal:
     fastest: float = 1.2
     """A mean follows its shift no faster: |S| <= T."""
 
-    def means(self, before: Tensor, time: float) -> Tensor:
-        """The wanted mean luma at a time, of pictures with the given means at time 0."""
+    def means(self, before: Tensor, time: Tensor | float) -> Tensor:
+        """The wanted mean at a time, or at a time for each, of pictures with the given means at time 0."""
+        time = torch.as_tensor(time, dtype=before.dtype, device=before.device)
         start = torch.logit(before.clamp(1e-3, 0.98))
         distance = math.log(self.target / (1.0 - self.target)) - start
-        if time >= 0.0:
-            speed = (distance / self.arrival).clamp(self.least_up, self.fastest)
-            way = speed * min(time, self.arrival) + self.beyond * max(0.0, time - self.arrival)
-        else:
-            speed = (-distance / self.departure).clamp(self.least_down, self.fastest)
-            way = -speed * min(-time, self.departure) - self.beyond * max(0.0, -time - self.departure)
+        up = (distance / self.arrival).clamp(self.least_up, self.fastest)
+        down = (-distance / self.departure).clamp(self.least_down, self.fastest)
+        way = up * time.clamp(0.0, self.arrival) + self.beyond * (time - self.arrival).clamp(min=0.0)
+        way = way - down * (-time).clamp(0.0, self.departure) - self.beyond * (-time - self.departure).clamp(min=0.0)
         return torch.sigmoid(start + way)
+
+    def shift(self, image: Tensor, time: Tensor) -> Tensor:
+        """The shift, the same for all of a picture, that gives it the wanted mean at its time; |S| < |T|.
+
+        Args:
+            image: N×3×H×W.
+            time: N.
+        """
+        wanted = self.means(image.mean(dim=(1, 2, 3)), time)
+        low, high = -time.abs(), time.abs()
+        for _ in range(16):  # to 1e-4 of a logit
+            middle = 0.5 * (low + high)
+            short = shifted(image, middle[:, None, None, None]).mean(dim=(1, 2, 3)) < wanted
+            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+        return 0.5 * (low + high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +110,18 @@ class EstimatorRecipe:
 
     spatial: float = 1.0  # as in Zero-DCE, the same family
     mean_exposure: float = 30.0  # where the picture as a whole is to be: this decides
-    local_exposure: float = 1.0  # what single regions gain: little, as it also makes halos and veils
+    local_exposure: float = 0.3  # what single regions gain: little, as it also makes halos and veils
     chromaticity: float = 20.0  # METHODS 2.9
     colour: float = 0.0  # grey world: it turned blue skies mauve; the function stays for the ablation
     variation: float = 2.0  # METHODS 2.9
-    unevenness: float = 0.02  # a shift without places or tones is hard to beat: each must earn its deviation
+    unevenness: float = 0.1  # a shift without places or tones is hard to beat: each must earn its deviation
     channels: float = 0.2  # the full network's three rates are free: without this they tint
     order: float = 10.0  # rarely active: the goal itself grows with time
     two_tone: float = 2.0  # one picture of each batch is synthetic, see `two_tones`
 
-    imitation: int = 0
-    """Iterations at the start that copy the rates of the lite estimator, where there is one, at half the side: they
-    cost a tenth of a solve, and from random weights the paper's network needs thousands of them."""
+    plain: int = 0
+    """Iterations at the start that learn the shift without places or tones, at half the side: they cost a tenth of a
+    solve, and from random weights the paper's network needs thousands of solves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,28 +160,27 @@ class Recipe:
     estimator_lite: EstimatorRecipe = field(
         default_factory=lambda: EstimatorRecipe(
             loop.Schedule(
-                iterations=1500, learning_rate=4e-3, averaging=0.99, validate_every=500, checkpoint_every=250
+                iterations=1200, learning_rate=4e-3, averaging=0.99, validate_every=400, checkpoint_every=100
             ),
-            unevenness=0.01,  # it cannot see places: what it gives away is tone alone
+            plain=500,
         )
     )
     estimator_full: EstimatorRecipe = field(
         default_factory=lambda: EstimatorRecipe(
             loop.Schedule(
                 iterations=1200,
-                learning_rate=3e-3,
-                averaging=0.98,
-                journal_every=25,
-                validate_every=300,
+                learning_rate=2e-3,
+                averaging=0.99,
+                journal_every=50,
+                validate_every=200,
                 checkpoint_every=50,
             ),
             batch=4,
-            sides=(40, 48, 64),
+            sides=(32, 40, 48),
             steps=3,
             variation=5.0,  # it sees 8 % of a picture at once: without more pull it equalises neighbourhoods
-            unevenness=0.05,
             two_tone=5.0,
-            imitation=1100,
+            plain=500,
         )
     )
 
@@ -470,24 +483,22 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
     return total + recipe.two_tone * losses.two_tone(solution.shifts[-1][-1:], bright)
 
 
-def imitation_loss(
-    estimator: nn.Module, teacher: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int
-) -> Tensor:
-    """How far the rates are from those of another estimator, each picture at a time and state of its own.
+def tone_loss(estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int) -> Tensor:
+    """How far the rates are from those of the plainest answer: one shift for the picture that keeps to the goal.
 
-    The states are not those of a solve, but near enough: pictures under one shift, of the size that the time allows.
+    No solve: every picture is shown as that shift leaves it at a time of its own.
     """
     device = next(estimator.parameters()).device
     random = generator(seed, iteration)
-    count, side = 3 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
+    count, side = 2 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
     flat, _ = two_tones(random, side)
     image = torch.cat([album.batch(random, count - 1, side), torch.from_numpy(flat)[None]]).to(device)
     time = torch.from_numpy(random.uniform(-3.0, 5.0, count).astype(np.float32)).to(device)
-    speed = torch.from_numpy(random.uniform(0.0, 1.0, count).astype(np.float32)).to(device)
-    state = shifted(image, (time * speed)[:, None, None, None])
-    with torch.no_grad():
-        wanted = teacher(state, time)[0]
-    difference: Tensor = estimator(state, time)[0] - wanted
+    near = 0.1
+    before, after = (recipe.goal.shift(image, time + offset) for offset in (-near, near))
+    wanted = ((after - before) / (2.0 * near)).clamp(-0.95, 0.95)  # tanh reaches no further
+    state = shifted(image, recipe.goal.shift(image, time)[:, None, None, None])
+    difference: Tensor = estimator(state, time)[0] - wanted[:, None, None, None]
     return 10.0 * difference.square().mean()
 
 
@@ -502,11 +513,10 @@ def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Rec
         # g is trained by noise alone: here it would only blur what the estimator sees.
         module.denoiser.requires_grad_(False)
     module = module.to(options.device)
-    teacher = _teacher("estimator-lite", options) if numbers.imitation else None
 
     def loss(iteration: int) -> Tensor:
-        if teacher is not None and iteration < numbers.imitation:
-            return imitation_loss(module, teacher, album, numbers, options.seed, iteration)
+        if iteration < numbers.plain:
+            return tone_loss(module, album, numbers, options.seed, iteration)
         return estimator_loss(module, album, numbers, options.seed, iteration, options.device)
 
     return loop.train(

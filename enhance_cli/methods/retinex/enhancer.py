@@ -1,0 +1,268 @@
+"""Retinex as estimate and render: curves of illumination from 64×64 pixels, everything else at every pixel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from enhance_cli.engines import weights as weights_room
+from enhance_cli.errors import UsageError
+from enhance_cli.imaging.area import area_means
+from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
+from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
+from enhance_cli.methods.retinex.formulas import PROXY
+from enhance_cli.methods.retinex.maps import draw_maps
+from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass
+from enhance_cli.types import Image, Method, Plan, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.types import Array
+
+CANDIDATES = ("brightened", "input", "darkened")
+"""What the pictures that are fused are called, unless they are frames of a stack."""
+
+_PATCHES, _PATCH = 4, 32
+"""The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetinexPlan(Plan):
+    """Everything that `render` needs, and everything the report says."""
+
+    method: ClassVar[str] = METHOD.name
+
+    height: int
+    width: int
+    forward: Array
+    """rows×columns×bins×2 float32: the curve (k, o) of the illumination, see `formulas.illumination`; empty where
+    frames are fused."""
+
+    inverse: Array
+    """The same for the negative."""
+
+    under: float
+    over: float
+    denoise: float
+    biases: Array
+    """candidates×h float32: the fusion's first layer, with what it knows of each whole candidate."""
+
+    candidates: tuple[str, ...]
+    illuminations: Array
+    """2×4, or empty: mean and 5, 50, 95 % percentiles of both illuminations."""
+
+    shares: Array
+    """candidates×2: mean weight, and share of the picture where it weighs most."""
+
+    noise_energy: float
+    """Mean square of what the restoration adds, white being 1, over some patches of the picture."""
+
+    @property
+    def grids(self) -> tuple[Array, Array] | None:
+        """Both grids; None where frames are fused."""
+        return (self.forward, self.inverse) if self.forward.size else None
+
+    @property
+    def exposures(self) -> int:
+        """As many as there are candidates, where frames are fused."""
+        return 1 if self.grids else len(self.candidates)
+
+    @property
+    def leaves_all(self) -> bool:
+        """Whether nothing is asked for: the output is the input."""
+        return self.grids is not None and self.under == self.over == self.denoise == 0.0
+
+
+class Retinex:
+    """`retinex` on one engine."""
+
+    method: Method = METHOD
+
+    def __init__(self, engine: Engine) -> None:
+        """Choose the kernels; networks are loaded when controls first need them."""
+        self._engine = engine
+        self._kernels: Any = engine.kernels(METHOD)
+        self._lock = threading.Lock()
+        self._loaded: dict[str, Any] = {}
+
+    def _illumination(self) -> tuple[Any, weights_room.Weights]:
+        return self._once("illumination", lambda: self._engine.network(METHOD, "illumination"))  # type: ignore[no-any-return]
+
+    def _arrays(self, stem: str) -> dict[str, Array]:
+        """The tensors of a network that the kernels run themselves."""
+        return self._once(stem, lambda: weights_room.read_arrays(weights_room.find(METHOD, stem, "safetensors")))  # type: ignore[no-any-return]
+
+    def _restoration(self) -> RestorationWeights:
+        return self._once("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
+
+    def _once(self, name: str, load: Callable[[], Any]) -> Any:
+        with self._lock:
+            if name in self._loaded:
+                return self._loaded[name]
+        found = load()
+        with self._lock:
+            return self._loaded.setdefault(name, found)
+
+    def prepare(self, controls: RetinexControls) -> Mapping[str, str] | None:
+        """Load the three networks."""
+        self._arrays("fusion")
+        if controls.denoise > 0.0:
+            self._restoration()
+        return self._illumination()[1].report()
+
+    def reads_planes(self, controls: RetinexControls) -> bool:
+        """The bright channel needs all three."""
+        return False
+
+    # --- estimate ------------------------------------------------------------------------------------------
+
+    def estimate(self, image: Image, controls: RetinexControls) -> RetinexPlan:
+        """Look at the picture made small: the curves of both illuminations, and how its candidates are exposed."""
+        if controls.fuse is not None and not image.frames:
+            raise UsageError("fuse groups the files of a run; from Python, fuse pictures by `Opened.fuse`.")
+        frames = (image, *image.frames)
+        lights = [area_means(frame.pixels, PROXY, PROXY) for frame in frames]
+        if image.frames:
+            forward = inverse = np.empty((0, 0, 0, 2), np.float32)
+            illuminations = np.empty((0, 4))
+            candidates = lights
+            names = tuple(Path(it.metadata.source).name or f"frame {place}" for place, it in enumerate(frames, start=1))
+        else:
+            light = lights[0]
+            found = self._illumination()[0](image=light[None])
+            forward, inverse = found["forward"][0], found["inverse"][0]
+            channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
+            illuminations = np.stack([_spread(formulas.illumination(*each)) for each in channels])
+            candidates = formulas.candidates(light, (forward, inverse), (controls.under, controls.over))
+            names = CANDIDATES
+        biases = self._biases(candidates)
+        plan = RetinexPlan(
+            height=image.height,
+            width=image.width,
+            forward=forward,
+            inverse=inverse,
+            under=controls.under,
+            over=controls.over,
+            denoise=controls.denoise,
+            biases=biases,
+            candidates=names,
+            illuminations=illuminations,
+            shares=_shares(formulas.weights(candidates, self._fusion(biases))),
+            noise_energy=0.0,
+        )
+        if plan.denoise == 0.0:
+            return plan
+        return replace(plan, noise_energy=self._noise_energy([frame.pixels for frame in frames], plan))
+
+    def _biases(self, candidates: Sequence[Array]) -> Array:
+        """What Fusion-Net's first layer adds for each candidate, 3×h×w: its own bias, and the statistics' part."""
+        tensors = self._arrays("fusion")
+        known = np.stack([formulas.luma_statistics(candidate) for candidate in candidates])
+        biases: Array = known @ tensors["statistics.weight"].T + tensors["first.bias"]
+        return biases.astype(np.float32)
+
+    def _fusion(self, biases: Array) -> FusionWeights:
+        """Fusion-Net for candidates with these biases."""
+        tensors = self._arrays("fusion")
+        second = tensors["second.weight"], tensors["second.bias"]
+        return FusionWeights(tensors["first.weight"], biases, *second, tensors["third.weight"].reshape(-1))
+
+    def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan) -> float:
+        """Mean square of the map that will be added, over patches."""
+
+        def energy(place: tuple[int, int]) -> float:
+            top, left = place
+            bottom, right = min(top + _PATCH, plan.height), min(left + _PATCH, plan.width)
+            wanted = Region(plan.height, plan.width, 0, 0, top, left, bottom, right)
+            window = wanted.grown(HALO)
+            part = slice(window.top, window.bottom), slice(window.left, window.right)
+            uploaded = [self._engine.upload(np.ascontiguousarray(frame[part])) for frame in frames]
+            noise = self._noise(uploaded, wanted._replace(window_top=window.top, window_left=window.left), plan)[1]
+            return float(np.square(self._engine.download(noise)).mean())
+
+        tops, lefts = (
+            np.unique(np.linspace(0, max(length - _PATCH, 0), _PATCHES).astype(int)).tolist()
+            for length in (plan.height, plan.width)
+        )
+        return float(np.mean(self._engine.map(energy, [(top, left) for top in tops for left in lefts])))
+
+    # --- render --------------------------------------------------------------------------------------------
+
+    def render(self, window: Window, plan: RetinexPlan, out: Array | None = None) -> Array:
+        """Slice, divide, fuse and restore; bit-equal for any window that has its halo."""
+        out = np.empty_like(window.pixels) if out is None else out
+        rows, columns = window.pixels.shape[:2]
+        wanted = Region.believed(plan.height, plan.width, window.top, window.left, rows, columns, HALO)
+        if (
+            plan.leaves_all
+            or wanted.empty
+            or (wanted.bottom - wanted.top, wanted.right - wanted.left) != (rows, columns)
+        ):
+            out[...] = window.pixels
+        if plan.leaves_all or wanted.empty:
+            return out
+        kernels, engine = self._kernels, self._engine
+        on_cpu = engine.device == "cpu"
+        frames = [engine.upload(frame) for frame in (window.pixels, *window.frames)]
+        rendered = out if on_cpu else engine.upload(out)
+        if plan.denoise in (0.0, 1.0):
+            restoration = self._restoration() if plan.denoise else None
+            fusion = self._fusion(plan.biases)
+            kernels.render(frames, wanted, plan.grids, (plan.under, plan.over), fusion, restoration, rendered)
+        else:
+            light, noise = self._noise(frames, wanted, plan)
+            kernels.store(light, noise, wanted, rendered)
+        if not on_cpu:
+            out[...] = engine.download(rendered)
+        return out
+
+    def _noise(self, frames: Sequence[Any], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
+        """The fused light of a region of a window, and what is added to it."""
+        kernels, fusion = self._kernels, self._fusion(plan.biases)
+        region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
+        light, noise = kernels.render_light(
+            frames, region, plan.grids, (plan.under, plan.over), fusion, self._restoration()
+        )
+        if plan.denoise < 1.0:
+            light = light[:, wanted.top - region.top :, wanted.left - region.left :]
+            light = light[:, : wanted.bottom - wanted.top, : wanted.right - wanted.left]
+            noise = kernels.high_pass(noise, low_pass(plan.denoise), region, wanted)
+        return light, noise
+
+    def describe(self, plan: RetinexPlan) -> dict[str, Any]:
+        """Both illuminations, what each candidate gives, and the noise that goes."""
+        named = zip(("illumination", "inverse_illumination"), plan.illuminations, strict=False)
+        rows = {name: dict(zip(("mean", "p05", "median", "p95"), _rounded(row), strict=True)) for name, row in named}
+        return {
+            **{name: rows.get(name) for name in ("illumination", "inverse_illumination")},
+            "grid": list(plan.forward.shape[:3]) if plan.grids else None,
+            "candidates": [
+                {"name": name, "weight": weight, "wins": wins}
+                for name, (weight, wins) in zip(plan.candidates, map(_rounded, plan.shares), strict=True)
+            ],
+            "noise_energy": float(f"{plan.noise_energy:.4g}"),
+        }
+
+    def illustrations(self, image: Image, plan: RetinexPlan, controls: RetinexControls) -> Mapping[str, Array]:
+        """`--maps`."""
+        return {"maps": draw_maps(image, plan, self._fusion(plan.biases))} if controls.maps else {}
+
+
+def _spread(values: Array) -> Array:
+    """Mean and 5, 50, 95 % percentiles."""
+    return np.array([values.mean(), *np.quantile(values, (0.05, 0.5, 0.95))], np.float64)
+
+
+def _shares(weights: Array) -> Array:
+    """For each candidate its mean weight and the share of the pixels where no other weighs more."""
+    winners = np.bincount(weights.argmax(axis=0).ravel(), minlength=len(weights)) / weights[0].size
+    return np.stack([weights.mean(axis=(1, 2)), winners], axis=1).astype(np.float64)
+
+
+def _rounded(row: Array) -> list[float]:
+    return [round(float(value), 5) for value in row]

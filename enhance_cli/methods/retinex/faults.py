@@ -1,0 +1,101 @@
+"""Simulated faults that retinex is trained on beside real ones: backlight, wrong exposure, camera noise and JPEG.
+
+Every function takes an H×W×3 picture in 0..1 (float32, sRGB-encoded) and an explicit generator, and gives the picture
+with the fault, in 0..1 and of the same shape. They are for training, at any size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.quality.backlit import GAMMA, light_behind, shade_along, shaded
+
+Picture = NDArray[np.float32]
+
+
+def backlight(picture: Picture, random: np.random.Generator) -> Picture:
+    """Take 0.7 to 3.8 stops from one part of a picture, along its edges; in a third the rest gets up to one stop more.
+
+    The part is one side of a bent line, a figure in the picture, or all but a window. Of three such parts that one is
+    taken which the rest outshines most, since a light that blinds comes from what is bright; its edge follows the
+    picture's own (`quality.backlit.shade_along`), as it does where things stand before a light.
+    """
+    codes = np.rint(picture * 255.0).astype(np.uint8)
+    parts = [_part(random, *picture.shape[:2]) for _ in range(3)]
+    rough = max(parts, key=lambda part: light_behind(codes, part))
+    shade = shade_along(codes, rough, steps=int(random.integers(2, 6)))
+    dark = shaded(picture, shade, float(random.uniform(0.7, 3.8)))
+    if random.random() < 1.0 / 3.0:
+        dark = shaded(dark, np.float32(1.0) - shade, -float(random.uniform(0.0, 1.0)))
+    return np.asarray(np.clip(dark, 0.0, 1.0), np.float32)
+
+
+def _part(random: np.random.Generator, height: int, width: int) -> Picture:
+    """Some part of a picture, neither all of it nor nothing: H×W, 0 or 1."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
+    angle, place, bend = random.uniform(0.0, 2.0 * math.pi), random.uniform(-0.2, 0.2), random.uniform(-0.8, 0.8)
+    across, along = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    if random.random() < 0.6:
+        inside = across + bend * along * along < place
+    else:
+        centre = random.uniform(-0.25, 0.25, 2)
+        radii = random.uniform(0.15, 0.4, 2)
+        inside = ((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1.0
+        if random.random() < 0.3:
+            inside = ~inside
+    if inside.all() or not inside.any():
+        inside = y > 0.0
+    return np.asarray(inside, np.float32)
+
+
+def wrong_exposure(picture: Picture, random: np.random.Generator) -> Picture:
+    """The whole picture 4 stops under to 3 over, in linear light, clipped."""
+    gain = 2.0 ** random.uniform(-4.0, 3.0)
+    return np.asarray(np.clip(picture * np.float32(gain ** (1.0 / GAMMA)), 0.0, 1.0), np.float32)
+
+
+def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
+    """Noise that grows with light, then 8 bits, and in half of the draws a JPEG of quality 40 to 95.
+
+    CBDNet's model by METHODS 4.6: N(0, l s² + c²) in linear light, s up to .06 and c up to .03; in half of the draws
+    a 3×3 box correlates it, as demosaicing does.
+    """
+    light = picture ** np.float32(GAMMA)
+    shot, read = random.uniform(0.0, 0.06), random.uniform(0.0, 0.03)
+    noise = random.normal(0.0, 1.0, picture.shape).astype(np.float32)
+    noise = noise * np.sqrt(light * np.float32(shot**2) + np.float32(read**2))
+    if random.random() < 0.5:
+        noise = np.asarray(cv2.blur(noise, (3, 3)), np.float32)
+    noisy = np.clip(light + noise, 0.0, 1.0) ** np.float32(1.0 / GAMMA)
+    codes = np.rint(noisy * 255.0).astype(np.uint8)
+    if random.random() < 0.5:
+        _, packed = cv2.imencode(".jpg", codes, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 96))])
+        codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(codes / np.float32(255.0), np.float32)
+
+
+def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
+    """A flat dark and a flat bright tone, side×side×3 grey, and where the bright one is, side×side of 0 and 1.
+
+    Halves at any angle, discs and poles: where an enhancer follows neighbourhoods, halos show here.
+    """
+    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
+    angle, place, size = random.uniform(0.0, 2.0 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)
+    across = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
+    match int(random.integers(3)):
+        case 0:
+            bright = across > place
+        case 1:
+            bright = np.hypot(x - 0.5 - place, y - 0.5) < size
+        case _:
+            bright = np.abs(across - place) > 0.3 * size
+    if not bright.any() or bright.all():
+        bright = x > 0.5
+    dark = float(random.uniform(0.01, 0.35))
+    tones = np.where(bright, dark + float(random.uniform(0.2, 0.6)), dark).astype(np.float32)
+    return np.repeat(tones[..., None], 3, axis=2), bright.astype(np.float32)

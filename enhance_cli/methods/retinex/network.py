@@ -1,0 +1,300 @@
+"""The three networks of retinex, fewer than 5,000 parameters together, and the formulas between them in torch.
+
+Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net), by METHODS chapter 4.
+`Illumination` looks at the picture made small and gives, for its bright channel and for that of its negative, a
+bilateral grid of an illumination curve; `Fusion` scores the candidates that follow from them, each alone, so that it
+also fuses exposures of one scene; `Restoration` gives the noise that is then added, a negative noise map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+PROXY = 64
+"""Sides of the square, by area means, that `Illumination` looks at; the size at which it was trained."""
+
+LEAST = 1e-3
+"""No illumination is smaller: the largest gain is a thousand."""
+
+OFFSET = 0.1
+"""Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below .909."""
+
+BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
+"""Of the squashed bright channel, as the lowest value that this share of the pixels does not exceed."""
+
+LUMA_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+"""Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of a picture."""
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+class Illumination(nn.Module):
+    """Illumination-Net: curves of tone by place, for the picture and its negative by the same weights.
+
+    Eleven statistics of the channel's own tones and eleven of the other's say what the picture lacks as a whole. Where
+    `scales` are given, the packed channel's mean and deviation around a place join them there: a part in the shade is
+    darker than the picture. Otherwise one curve holds for the whole picture.
+    """
+
+    outputs = ("forward", "inverse")
+
+    def __init__(self, hidden: int = 24, bins: int = 12, scales: Sequence[int] = (3, 7), pack: int = 4) -> None:
+        super().__init__()
+        self.bins, self.scales, self.pack = bins, tuple(scales), pack
+        self.context = nn.Linear(2 * (len(BRIGHT_QUANTILES) + 2), hidden)
+        if scales:
+            self.place = nn.Linear(2 * len(scales), hidden, bias=False)
+        self.curve = nn.Linear(hidden, 2 * bins)
+        nn.init.zeros_(self.curve.weight)
+        with torch.no_grad():
+            # sigmoid(2): an illumination near 1 divides by nearly nothing, so training starts close to identity.
+            self.curve.bias.copy_(torch.tensor([0.0, 2.0]).repeat(bins))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The grids of a picture made small.
+
+        Args:
+            image: N×3×PROXY×PROXY in 0..1.
+
+        Returns:
+            N×rows×columns×bins×2, (k, o) of `illumination`, for max RGB and for the max of the negative. Nodes lie
+            on corners of cells; rows = columns = 1 is a curve for the whole picture.
+        """
+        bright, dark = bright_channel(image), bright_channel(1.0 - image)
+        of_bright, of_dark = describe(bright), describe(dark)
+        return (
+            self._grid(bright, torch.cat([of_bright, of_dark], dim=1)),
+            self._grid(dark, torch.cat([of_dark, of_bright], dim=1)),
+        )
+
+    def _grid(self, channel: Tensor, statistics: Tensor) -> Tensor:
+        context = self.context(statistics)[:, None, None]
+        if self.scales:
+            context = context + self.place(self._around(channel))
+        curve = self.curve(torch.relu(context))
+        return curve.reshape(-1, curve.shape[1], curve.shape[2], self.bins, 2)  # type: ignore[no-any-return]
+
+    def _around(self, channel: Tensor) -> Tensor:
+        """Mean and deviation of the squashed channel around each pack, at each scale: N×rows×columns×(2 scales)."""
+        light = squash(channel)
+        packs = functional.avg_pool2d(torch.cat([light, light * light], dim=1), self.pack)
+        found = []
+        for scale in self.scales:
+            around = functional.pad(packs, (scale // 2,) * 4, mode="replicate")
+            mean, square = functional.avg_pool2d(around, scale, stride=1).chunk(2, dim=1)
+            found += [mean, torch.sqrt((square - mean * mean).clamp(min=1e-6))]
+        return torch.cat(found, dim=1).permute(0, 2, 3, 1)
+
+
+class Fusion(nn.Module):
+    """Fusion-Net: how well a candidate is exposed at a pixel, from the pixel and the candidate's statistics alone.
+
+    Without neighbours there is nothing a halo could come from.
+    """
+
+    outputs = ("score",)
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, width)
+        self.statistics = nn.Linear(len(LUMA_QUANTILES) + 1, width, bias=False)
+        self.second = nn.Linear(width, width // 2)
+        self.third = nn.Linear(width // 2, 1, bias=False)  # softmax knows no common offset
+
+    def forward(self, image: Tensor, statistics: Tensor) -> tuple[Tensor]:
+        """The score N×1×H×W of candidates N×3×H×W in 0..1 with their `luma_statistics`, N×8."""
+        count, _, height, width = image.shape
+        pixels = torch.cat([image, image.amax(dim=1, keepdim=True) - image.amin(dim=1, keepdim=True)], dim=1)
+        # Products of matrices: torch's convolutions are slow at so few channels.
+        first, second, third = (one.weight.expand(count, -1, -1) for one in (self.first, self.second, self.third))
+        hidden = torch.bmm(first, pixels.flatten(2)) + (self.first.bias + self.statistics(statistics))[:, :, None]
+        hidden = torch.bmm(second, torch.relu(hidden)) + self.second.bias[:, None]
+        return (torch.bmm(third, torch.relu(hidden)).reshape(count, 1, height, width),)
+
+
+class Restoration(nn.Module):
+    """Restoration-Net: what to add to a mended picture so that noise and JPEG artefacts go, a negative noise map.
+
+    It works on 2×2 blocks, and is told how dark the place was, since that is what was amplified. Three branches with
+    skips between them, each with a head that starts at zero.
+    """
+
+    outputs = ("noise",)
+    reach = 3
+    """Blocks of 2×2 pixels that it looks at around one."""
+
+    def __init__(self, width: int = 10) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(13 if i == 0 else width, width, 3) for i in range(self.reach)])
+        self.heads = nn.ModuleList([nn.Conv2d(width, 12, 1) for _ in range(self.reach)])
+        for value in self.heads.parameters():
+            nn.init.zeros_(value)
+
+    def forward(self, image: Tensor) -> tuple[Tensor]:
+        """The noise map N×3×H×W of N×4×H×W with even sides: the mended picture and the forward illumination, 0..1."""
+        rgb, light = image[:, :3], image[:, 3:]
+        blocks = functional.pixel_unshuffle(2.0 * rgb - 1.0, 2)
+        features = torch.cat([blocks, squash(functional.avg_pool2d(light, 2))], dim=1)
+        features = functional.pad(features, (self.reach,) * 4, mode="replicate")
+        heads = []
+        for index, (conv, head) in enumerate(zip(self.convs, self.heads, strict=True)):
+            found = torch.relu(conv(features))
+            features = found + features[:, :, 1:-1, 1:-1] if index else found
+            rest = self.reach - 1 - index
+            heads.append(head(features[:, :, rest : features.shape[2] - rest, rest : features.shape[3] - rest]))
+        return (functional.pixel_shuffle(0.5 * torch.stack(heads).sum(dim=0), 2),)
+
+
+class Mending(nn.Module):
+    """Both networks of the first stage and what lies between them: a picture in, the mended one out."""
+
+    def __init__(self, illumination: Illumination, fusion: Fusion) -> None:
+        super().__init__()
+        self.illumination, self.fusion = illumination, fusion
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mend N×3×PROXY×PROXY; of the result every second pixel of every second row, since they teach as much.
+
+        Returns:
+            Mended picture, weights of its three candidates, L and L'; sides of PROXY / 2.
+        """
+        grid, grid_of_negative = self.illumination(image)
+        seen = thinned(image)
+        light = illumination(grid, bright_channel(seen))
+        light_of_negative = illumination(grid_of_negative, bright_channel(1.0 - seen))
+        parts = torch.cat([divided(seen, light), seen, divided_negative(seen, light_of_negative)])
+        scores = torch.cat(self.fusion(parts, _statistics_of_luma(parts))[0].chunk(3), dim=1)
+        weights = torch.softmax(scores, dim=1)
+        mended = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts.chunk(3)))
+        assert isinstance(mended, Tensor)
+        return mended, weights, light, light_of_negative
+
+
+# --- the formulas between them -----------------------------------------------------------------------------
+
+
+def bright_channel(image: Tensor) -> Tensor:
+    """Max RGB, N×1×H×W."""
+    return image.amax(dim=1, keepdim=True)
+
+
+def thinned(image: Tensor) -> Tensor:
+    """Every second pixel of every second row: of a picture made small they tell as much."""
+    return image[:, :, ::2, ::2]
+
+
+def squash(light: Tensor) -> Tensor:
+    """Light 0..1 on a logarithmic scale from -1 to 1."""
+    return torch.log2(light + 0.02) / 2.8 + 1.0
+
+
+def describe(channel: Tensor) -> Tensor:
+    """Nine quantiles, mean and deviation of a squashed channel, N×11."""
+    values = squash(thinned(channel)).flatten(1)
+    return torch.cat([_quantiles(values, BRIGHT_QUANTILES), _mean(values), _deviation(values)], dim=1)
+
+
+def luma_statistics(image: Tensor) -> Tensor:
+    """Seven quantiles and the mean of luma of a candidate of PROXY×PROXY, N×8: all that `Fusion` knows of its whole."""
+    return _statistics_of_luma(thinned(image))
+
+
+def _statistics_of_luma(image: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
+    values = (image * weights).sum(dim=1).flatten(1)
+    return torch.cat([_quantiles(values, LUMA_QUANTILES), _mean(values)], dim=1)
+
+
+def illumination(grid: Tensor, channel: Tensor) -> Tensor:
+    """L = b + (1 - b) sigmoid(k u + o), never below the channel b; (k, o) by place and tone u = sqrt(b).
+
+    Args:
+        grid: N×rows×columns×bins×2, as `Illumination` gives it.
+        channel: b, N×1×H×W in 0..1, at any size.
+
+    Returns:
+        N×1×H×W.
+    """
+    _, _, height, width = channel.shape
+    _, rows, columns, bins, _ = grid.shape
+    tone = torch.sqrt(channel.clamp(min=0.0))
+    field = grid.permute(0, 4, 3, 1, 2)
+    if rows > 1:
+        field = _hats(height, rows, grid) @ field
+    if columns > 1:
+        field = field @ _hats(width, columns, grid).T
+    field = field.expand(-1, -1, -1, height, width)
+    at = tone * (bins - 1)
+    below = at.detach().floor().clamp(0, bins - 2)
+    share = at - below
+    low = below.long()[:, None].expand(-1, 2, -1, -1, -1)
+    found = torch.gather(field, 2, low) * (1.0 - share[:, None]) + torch.gather(field, 2, low + 1) * share[:, None]
+    return channel + (1.0 - channel) * torch.sigmoid(found[:, 0] * tone + found[:, 1])
+
+
+def _hats(pixels: int, nodes: int, like: Tensor) -> Tensor:
+    """How much each node counts at each pixel's centre, pixels×nodes: linear interpolation as a matrix."""
+    at = (torch.arange(pixels, dtype=like.dtype, device=like.device) + 0.5) * ((nodes - 1) / pixels)
+    node = torch.arange(nodes, dtype=like.dtype, device=like.device)
+    return (1.0 - (at[:, None] - node).abs()).clamp(min=0.0)
+
+
+def divided(image: Tensor, light: Tensor) -> Tensor:
+    """I_U = I / L: what the picture would be under full light."""
+    return (image / light.clamp(min=LEAST)).clamp(0.0, 1.0)
+
+
+def divided_negative(image: Tensor, light: Tensor) -> Tensor:
+    """I_O = 1 - (1 - I + e) / (L' + e) with e = OFFSET L' (1 - L'): the same for the negative.
+
+    The paper's quotient (e = 0) leaves clipped white white and makes what is next to it glow. The offset lets white
+    come down a little, and is 0 where L' = 1, so that nothing happens where nothing is to be mended.
+    """
+    light = light.clamp(min=LEAST)
+    offset = OFFSET * light * (1.0 - light)
+    return (1.0 - (1.0 - image + offset) / (light + offset)).clamp(0.0, 1.0)
+
+
+def fuse(fusion: nn.Module, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The weighted sum of N×3×H×W candidates and the weights, N×(number of candidates)×H×W, which sum to 1."""
+    together = torch.cat(list(candidates))
+    scores = fusion(together, luma_statistics(together))[0]
+    weights = torch.softmax(torch.cat(scores.chunk(len(candidates)), dim=1), dim=1)
+    total = sum(weights[:, i : i + 1] * one for i, one in enumerate(candidates))
+    assert isinstance(total, Tensor)
+    return total, weights
+
+
+def _quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
+    places = [round(share * (int(values.shape[1]) - 1)) for share in shares]
+    return torch.sort(values, dim=1).values[:, places]
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean(dim=1, keepdim=True)
+
+
+def _deviation(values: Tensor) -> Tensor:
+    return torch.sqrt(values.var(dim=1, keepdim=True, correction=0) + 1e-6)
+
+
+def build(configuration: Mapping[str, Any]) -> nn.Module:
+    """The network that a weights file describes: `part` illumination, fusion or restoration, and sizes.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    sizes = dict(configuration)
+    match sizes.pop("part", None):
+        case "illumination":
+            return Illumination(**sizes)
+        case "fusion":
+            return Fusion(**sizes)
+        case "restoration":
+            return Restoration(**sizes)
+    raise ValueError(f"no network of retinex is described by {dict(configuration)}")

@@ -1,0 +1,191 @@
+"""The kernels of retinex against formulas in numpy, the networks in torch, a whole cosine transform, and each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from enhance_cli.methods.retinex import formulas
+from enhance_cli.methods.retinex import kernels_cpu as kernels
+from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
+from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass
+
+
+def whole(height, width):
+    return Region(height, width, 0, 0, 0, 0, height, width)
+
+
+def fusion_weights(rng, candidates=3):
+    shapes = ((16, 4), (candidates, 16), (8, 16), (8,), (8,))
+    return FusionWeights(*(rng.normal(0, 0.5, shape).astype(np.float32) for shape in shapes))
+
+
+def restoration_state(rng, width=10):
+    shapes = {f"convs.{i}.weight": (width, 13 if i == 0 else width, 3, 3) for i in range(3)}
+    shapes |= {f"convs.{i}.bias": (width,) for i in range(3)}
+    shapes |= {f"heads.{i}.weight": (12, width, 1, 1) for i in range(3)} | {f"heads.{i}.bias": (12,) for i in range(3)}
+    return {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def grids(rng, rows=1, columns=1):
+    return tuple(rng.normal(0, 2, (rows, columns, 12, 2)).astype(np.float32) for _ in range(2))
+
+
+def planes(pixels):
+    return np.moveaxis(pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max), 2, 0)
+
+
+def codes(light, dtype):
+    full = np.iinfo(dtype).max
+    return np.floor(np.moveaxis(light, 0, 2).clip(0, 1) * full + 0.5)
+
+
+SIZES = [(1, 1), (2, 3), (37, 61), (64, 600)]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("cells", [(1, 1), (5, 3), (1, 4)])
+@pytest.mark.parametrize("powers", [(1.0, 1.0), (0.4, 0.0)])
+def test_slicing_dividing_and_fusing_are_the_formulas(rng, size, dtype, cells, powers):
+    pixels = rng.integers(0, np.iinfo(dtype).max + 1, (*size, 3)).astype(dtype)
+    fusion, maps = fusion_weights(rng), grids(rng, *cells)
+    candidates = formulas.candidates(planes(pixels), maps, powers)
+    expected = formulas.fused(candidates, formulas.weights(candidates, fusion))
+    out = kernels.render([pixels], whole(*size), maps, powers, fusion, None)
+    # The roots and powers of vectors differ from the library's in the sixth digit.
+    assert np.abs(out - codes(expected, dtype)).max() <= (1 if dtype == np.uint8 else 4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("count", [2, 5])
+def test_fusing_frames_is_the_formula(rng, dtype, count):
+    frames = [rng.integers(0, np.iinfo(dtype).max + 1, (31, 45, 3)).astype(dtype) for _ in range(count)]
+    fusion = fusion_weights(rng, count)
+    candidates = [planes(frame) for frame in frames]
+    expected = formulas.fused(candidates, formulas.weights(candidates, fusion))
+    out = kernels.render(frames, whole(31, 45), None, (1.0, 1.0), fusion, None)
+    assert np.abs(out - codes(expected, dtype)).max() <= 1
+
+
+@pytest.mark.parametrize("width", [6, 10])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_cascade_is_the_network(rng, size, width):
+    torch = pytest.importorskip("torch")
+    from enhance_cli.methods.retinex import network
+
+    state = restoration_state(rng, width)
+    module = network.Restoration(width)
+    module.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+    pixels = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    maps = grids(rng, 2, 2)
+    light, noise = kernels.render_light(
+        [pixels], whole(*size), maps, (0.7, 0.6), fusion_weights(rng), RestorationWeights.of(state)
+    )
+    dark = formulas.illumination(maps[0], planes(pixels).max(axis=0))
+    even = [(0, 0), (0, size[0] % 2), (0, size[1] % 2)]
+    given = np.pad(np.concatenate([light, dark[None]]), even, mode="edge")
+    with torch.no_grad():
+        (expected,) = module(torch.from_numpy(given)[None])
+    assert np.abs(noise - expected[0, :, : size[0], : size[1]].numpy()).max() < 2e-5
+
+
+def test_the_formulas_are_those_of_training(rng):
+    """network.py trains with torch, estimate works with numpy."""
+    torch = pytest.importorskip("torch")
+    from enhance_cli.methods.retinex import network
+
+    light = rng.random((3, 40, 56)).astype(np.float32)
+    maps = grids(rng, 4, 6)
+    image, tensors = torch.from_numpy(light)[None], [torch.from_numpy(grid)[None] for grid in maps]
+    forward = network.illumination(tensors[0], network.bright_channel(image))
+    inverse = network.illumination(tensors[1], network.bright_channel(1.0 - image))
+    brighter, _, darker = formulas.candidates(light, maps, (1.0, 1.0))
+    assert np.abs(formulas.illumination(maps[0], light.max(axis=0)) - forward[0, 0].numpy()).max() < 1e-5
+    assert np.abs(brighter - network.divided(image, forward)[0].numpy()).max() < 2e-5
+    assert np.abs(darker - network.divided_negative(image, inverse)[0].numpy()).max() < 2e-5
+    assert np.abs(formulas.luma_statistics(light) - network.luma_statistics(image)[0].numpy()).max() < 1e-6
+    module = network.Fusion()
+    tensors = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    images = (light, brighter, darker)
+    biases = [tensors["statistics.weight"] @ formulas.luma_statistics(it) + tensors["first.bias"] for it in images]
+    names = ("second.weight", "second.bias")
+    fusion = FusionWeights(
+        tensors["first.weight"], np.stack(biases), *(tensors[name] for name in names), tensors["third.weight"][0]
+    )
+    with torch.no_grad():
+        _, shares = network.fuse(module, [torch.from_numpy(it)[None] for it in images])
+    assert np.abs(formulas.weights(images, fusion) - shares[0].numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.2, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("size", [(48, 70), (9, 12), (1, 33)])
+def test_the_rule_of_denoise_weighs_the_cosine_transform_of_the_whole_map(rng, strength, size):
+    """METHODS 4.8: coefficients above 1 - strength stay, with a soft edge; the transform there and back to 1e-5."""
+    from scipy.fft import dctn, idctn
+
+    noise = rng.normal(0, 1, (3, *size)).astype(np.float32)
+    taps = low_pass(strength)
+    applied = kernels.high_pass(noise, taps, whole(*size), whole(*size))
+    low = []
+    for length in size:
+        angle = np.pi * np.arange(length)[:, None] / length * np.arange(1, RADIUS + 1)
+        low.append(taps[0] + 2.0 * (taps[1:] * np.cos(angle)).sum(axis=1))
+        assert (low[-1] >= -1e-6).all()
+        assert (low[-1] <= 1 + 1e-6).all()
+    kept = 1.0 - low[0][:, None] * low[1][None]
+    expected = idctn(dctn(noise, axes=(1, 2), norm="ortho") * kept, axes=(1, 2), norm="ortho")
+    assert np.abs(applied - expected).max() < 1e-5
+    if strength in (0.0, 1.0):
+        assert np.abs(applied - strength * noise).max() < 1e-6
+
+
+def test_every_frequency_is_kept_more_with_strength():
+    angles = np.linspace(0, np.pi, 200)[:, None] * np.arange(1, RADIUS + 1)
+    spectra = []
+    for strength in np.linspace(0, 1, 21):
+        taps = low_pass(strength).astype(float)
+        spectra.append(taps[0] + 2.0 * (taps[1:] * np.cos(angles)).sum(axis=1))
+    assert (np.diff(spectra, axis=0) <= 1e-6).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_both_engines_render_alike(rng, dtype, frames):
+    torch = pytest.importorskip("torch")
+    from enhance_cli.methods.retinex import kernels_cuda
+
+    height, width = 90, 131
+    pictures = [rng.integers(0, np.iinfo(dtype).max + 1, (50, 80, 3)).astype(dtype) for _ in range(frames)]
+    region = Region(height, width, 17, 31, 25, 39, 59, 103)  # a window inside, and its middle
+    maps = grids(rng, 4, 3) if frames == 1 else None
+    fusion, restoration = fusion_weights(rng), RestorationWeights.of(restoration_state(rng))
+    level = 1 if dtype == np.uint8 else 257
+    for network in (None, restoration):
+        one, two = np.zeros_like(pictures[0]), torch.from_numpy(np.zeros_like(pictures[0]))
+        kernels.render(pictures, region, maps, (0.8, 1.0), fusion, network, one)
+        kernels_cuda.render([torch.from_numpy(it) for it in pictures], region, maps, (0.8, 1.0), fusion, network, two)
+        assert np.abs(one.astype(int) - two.numpy().astype(int)).max() <= level
+        assert (one[:8] == 0).all()
+        assert (two.numpy()[:, 72:] == 0).all()
+        assert one[8:42, 8:72].any()
+    wanted, around = region._replace(top=45, left=60, bottom=50, right=71), whole(height, width)
+    noise = rng.normal(0, 0.1, (3, height, width)).astype(np.float32)
+    found = kernels_cuda.high_pass(torch.from_numpy(noise), low_pass(0.4), around, wanted).numpy()
+    assert np.abs(found - kernels.high_pass(noise, low_pass(0.4), around, wanted)).max() < 1e-5
+
+
+def test_logarithms_and_powers_of_rows():
+    from enhance_cli.imaging.vector_math import exp_row, log2_row
+
+    values = np.geomspace(1e-6, 4.0, 10001).astype(np.float32)
+    whole_, row = np.empty(len(values), np.int32), values.copy()
+    log2_row(row, whole_)
+    assert np.abs(row - np.log2(values.astype(float))).max() < 2e-6
+    ones = np.ones(8, np.float32)
+    log2_row(ones, whole_)
+    assert (ones == 0).all()
+    exponents = np.linspace(-80, 80, 10001).astype(np.float32)
+    row = exponents.copy()
+    exp_row(row, whole_)
+    assert np.abs(row / np.exp(exponents.astype(float)) - 1).max() < 1e-5
