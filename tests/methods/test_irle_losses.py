@@ -193,14 +193,28 @@ def test_decoupled_is_lowest_at_the_mean_of_noisy_twins() -> None:
     assert cost(clean) < min(cost(clean + grain), cost(losses.box(clean, 5)))
 
 
+def test_flat_places_weigh_more_without_gradient() -> None:
+    image = torch.full((1, 3, 32, 64), 0.4)
+    image[..., 32:] += 0.2 * torch.sign(torch.randn(32, 32, generator=torch.Generator().manual_seed(0)))
+    weights = losses.flatness(image.requires_grad_())
+    assert weights.shape == (1, 1, 32, 64)
+    assert not weights.requires_grad
+    assert weights.mean().item() == pytest.approx(1.0, abs=1e-5)
+    flat, busy = weights[0, 0, 8:-8, 4:24].mean(), weights[0, 0, 8:-8, 40:-4].mean()
+    # By hand: variances of 0 and of about .04 against a CONTRAST of .001.
+    assert (flat / busy).item() == pytest.approx(41.0, rel=0.1)
+
+
 def test_no_gradient_through_the_ratio_of_low_passes() -> None:
     """The gradient is that of a fixed target, so fading an output does not make its twin's texture cheap."""
     output, twin = scene(64).requires_grad_(), 0.5 * scene(64, seed=1)
     texture, _ = losses.decoupled(output, twin, twin, torch.zeros(1))
     texture.backward()
-    distance = (texture.detach() * output.numel()).sqrt()
     assert output.grad is not None
-    assert output.grad.norm().item() == pytest.approx(2.0 * distance.item() / output.numel(), rel=1e-4)
+    # Of w (output - target)² with w and target fixed: 2 w (output - target) / samples, so the loss follows from it.
+    weights = losses.flatness(output)
+    distance = output.grad * output.numel() / (2.0 * weights)
+    assert (weights * distance.square()).mean().item() == pytest.approx(texture.item(), rel=1e-4)
 
 
 def test_the_blind_spot_loss_and_the_spatial_pair_by_hand() -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from enhance_cli.types import Controls, Method, knob
 
-HALO = 192
+HALO = 144
 """Pixels of context around a window: no denoiser looks further, its gain map included."""
 
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 BLOCK = 1024
-"""Side of a block without its context. The stream's tiles hold whole blocks, which are with their context 1.41 times a
-picture of 12 megapixels, where blocks of 512 would be twice that picture; a lite block takes a third of a gigabyte."""
+"""Side of a block without its context. The stream's tiles hold whole blocks, which are with their context 1.47 times a
+picture of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite block takes a third of a gigabyte."""
 
 REACH = 16
 """Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
 
-NETWORK_HALO = {"lite": 96, "full": 176}
+NETWORK_HALO = {"lite": 112, "full": 128}
 """Of each denoiser: `network.build` declares it, a multiple of `MULTIPLE`, from which on nothing is seen."""
 
 BORDER, MULTIPLE = 32, 16

@@ -40,12 +40,16 @@ def low_pass(image: Tensor) -> Tensor:
 # --- stage 2: the denoiser -----------------------------------------------------------------------------------
 
 
+CONTRAST = 1e-3
+"""Variance, of white 1, below which a place is flat: near the C2 of SSIM, .03²."""
+
+
 def decoupled(output: Tensor, twin: Tensor, brighter: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Texture from a noisy twin whatever its colours, and colours from a twin that is not darker (METHODS 5.11).
 
     Texture: the squared distance to the twin after its low-pass has been brought to the output's. The noise of a twin
-    is independent of the input's, so its mean, the clean picture, is what lowers the loss (Noise2Noise). Colours: the
-    squared distance of low-passes alone.
+    is independent of the input's, so its mean, the clean picture, is what lowers the loss (Noise2Noise). It weighs most
+    where the output is flat, see `flatness`. Colours: the squared distance of low-passes alone.
 
     Args:
         output: the cleaned picture of one exposure.
@@ -60,9 +64,22 @@ def decoupled(output: Tensor, twin: Tensor, brighter: Tensor, weight: Tensor) ->
     # No gradient through the ratio: a picture must not fade to make its twin's texture small.
     ratio = (around.detach() + 1e-3) / (wanted + 1e-3)
     ratio = functional.interpolate(ratio, scale_factor=4.0, mode="bilinear", align_corners=False)
-    texture = (output - twin * ratio).square().mean()
+    texture = (flatness(output) * (output - twin * ratio).square()).mean()
     colours = (around - low_pass(brighter)).square().mean(dim=(1, 2, 3))
     return texture, (colours * weight).mean()
+
+
+def flatness(image: Tensor) -> Tensor:
+    """Weights N×1×H×W of mean 1, without gradient: 1 / (local variance of luma + `CONTRAST`).
+
+    Squared errors are largest at edges, so a plain mean is decided there and leaves grain where nothing hides it, which
+    the eye and SSIM see first; this is the normalisation that SSIM does. As the weights follow from the output and not
+    from the noise of what it is held to, the mean that a pixel tends to stays the same.
+    """
+    grey = luma(image.detach())
+    around = box(grey, 7)
+    weights = 1.0 / ((box(grey * grey, 7) - around * around).clamp_min(0.0) + CONTRAST)
+    return weights / weights.mean()
 
 
 def blind_spot(blind: Tensor, noisy: Tensor) -> Tensor:
@@ -70,7 +87,7 @@ def blind_spot(blind: Tensor, noisy: Tensor) -> Tensor:
 
     A squared distance: its minimum is the mean of the noisy pixels, and tone curves keep means better than medians.
     """
-    return (blind - noisy).square().mean()
+    return (flatness(blind) * (blind - noisy).square()).mean()
 
 
 def spatial_pair(first: Tensor, second: Tensor) -> Tensor:
