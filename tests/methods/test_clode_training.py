@@ -140,15 +140,6 @@ def test_brightened_reaches_the_middle_and_never_darkens() -> None:
 # --- data --------------------------------------------------------------------------------------------------
 
 
-def test_two_tones_has_two_flat_tones() -> None:
-    for index in range(12):
-        flat, bright = training.two_tones(generator(0, index), 48)
-        assert flat.shape == (3, 48, 48)
-        assert len(np.unique(flat)) == 2
-        assert 0.0 < bright.mean() < 1.0
-        assert flat[0][bright[0] > 0].min() > flat[0][bright[0] == 0].max()
-
-
 def test_cut_is_native_where_it_should_be() -> None:
     photograph = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
     piece = training.cut(photograph, generator(0, 0), 32, native=True)
@@ -224,7 +215,7 @@ def test_all_four_networks_train_and_are_written(folder: Path, tmp_path: Path) -
     said: list[str] = []
     trained = training.train(TrainOptions(folder, tmp_path / "out"), said.append, tiny())
     assert set(trained.exported) == {"estimator-full", "estimator-lite", "denoiser-full", "denoiser-lite"}
-    assert trained.sheet.is_file()
+    assert trained.sheets[0].is_file()
     for stem, exported in trained.exported.items():
         assert exported.parity < 1e-4
         assert exported.manifest.name == f"{stem}.json"

@@ -23,11 +23,21 @@ from torch import Tensor, nn
 
 from enhance_cli.methods.clode import losses, network
 from enhance_cli.training import degradations, loop
-from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.dataset import (
+    Pair,
+    by_exposure,
+    put_aside,
+    put_pairs_aside,
+    read_pairs,
+    read_photographs,
+    read_stacks,
+    scene_of,
+)
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export, read_configuration, read_weights
+from enhance_cli.training.export import Exported, Trained, export, read_configuration, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
+from enhance_cli.training.two_tone import two_tones
 
 Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
@@ -117,7 +127,7 @@ class EstimatorRecipe:
     unevenness: float = 0.1  # a shift without places or tones is hard to beat: each must earn its deviation
     channels: float = 0.2  # the full network's three rates are free: without this they tint
     order: float = 10.0  # rarely active: the goal itself grows with time
-    two_tone: float = 2.0  # one picture of each batch is synthetic, see `two_tones`
+    two_tone: float = 2.0  # one picture of each batch is synthetic, see `tones`
 
     plain: int = 0
     """Iterations at the start that learn the shift without places or tones, at half the side: they cost a tenth of a
@@ -200,15 +210,6 @@ class Recipe:
     """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training leaves behind."""
-
-    exported: Mapping[str, Exported]
-    figures: Mapping[str, Mapping[str, float]]
-    sheet: Path
-
-
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
@@ -250,7 +251,7 @@ def train(
     if estimator is not None:
         write_sheet(sheet, [_row(estimator, name, picture) for name, picture in album.examples])
         log(f"Wrote {sheet}.")
-    return Trained(exported, figures, sheet)
+    return Trained(exported, figures, [sheet])
 
 
 def deliver(module: nn.Module, out: Path, part: str, kind: str) -> Exported:
@@ -305,21 +306,20 @@ class Album:
         side = recipe.read_side
         low, unpaired, sice = data / "paired_lowlight", data / "unpaired_dark", data / "exposure" / "sice512"
         pairs = read_pairs(low / "low", low / "high", side) if (low / "low").is_dir() else []
-        aside = {pair.name for pair in pairs[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]}
-        dark = [pair.degraded for pair in pairs if pair.name not in aside]
+        lit, lit_aside = put_pairs_aside(pairs, HELD_OUT_EVERY)
+        dark = [pair.degraded for pair in lit]
         if unpaired.is_dir():
             dark += list(read_photographs(unpaired, side).values())
         frames = read_photographs(sice, side) if sice.is_dir() else {}
-        scenes = sorted({_scene(stem) for stem in frames})
-        scenes_aside = set(scenes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
-        stacks = [frame for stem, frame in frames.items() if _scene(stem) not in scenes_aside]
-        of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if _scene(pair.name) in scenes_aside]
+        # All frames, the references too: no pair is needed to learn from.
+        kept, aside = put_aside(list(frames), HELD_OUT_EVERY, scene_of)
+        stacks = [frames[stem] for stem in kept]
+        of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if pair.name in aside]
         folder = data / "clean" if (data / "clean").is_dir() else data
         clean = list(read_photographs(folder, side).values()) if (not dark and not frames) or folder != data else []
         held_out = {
-            "lowlight": [pair for pair in pairs if pair.name in aside],
-            "under": [pair for pair in of_stacks if pair.degraded.mean() < pair.reference.mean()],
-            "over": [pair for pair in of_stacks if pair.degraded.mean() >= pair.reference.mean()],
+            "lowlight": lit_aside,
+            **by_exposure(of_stacks),
         }
         log(
             f"Training on {len(dark)} dark photographs, {len(stacks)} stack frames and {len(clean)} clean ones; "
@@ -351,10 +351,6 @@ class Album:
         return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
 
 
-def _scene(stem: str) -> str:
-    return stem.rsplit("_e", 1)[0]
-
-
 def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool) -> Picture:
     """A random square of a photograph, mirrored half of the time, in 0..1.
 
@@ -373,23 +369,10 @@ def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool)
     return piece.astype(np.float32) / np.float32(255.0)
 
 
-def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
-    """A flat dark and a flat bright tone: 3×side×side, and where the bright one is, 1×side×side."""
-    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
-    angle, place, size = random.uniform(0, 2 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)
-    across = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
-    match int(random.integers(3)):
-        case 0:
-            bright = across > place
-        case 1:
-            bright = np.hypot(x - 0.5 - place, y - 0.5) < size
-        case _:
-            bright = np.abs(across - place) > 0.3 * size
-    if not bright.any() or bright.all():
-        bright = x > 0.5
-    dark = float(random.uniform(0.01, 0.35))
-    tones = np.where(bright, dark + float(random.uniform(0.2, 0.6)), dark)
-    return np.repeat(tones[None], 3, axis=0).astype(np.float32), bright[None].astype(np.float32)
+def tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
+    """A picture of two flat tones, 3×side×side, and where the bright one is, 1×side×side."""
+    picture, bright = two_tones(random, side)
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)), bright[None]
 
 
 # --- the estimators ----------------------------------------------------------------------------------------
@@ -450,7 +433,7 @@ def estimator_loss(
     random = generator(seed, iteration)
     side = int(random.choice(recipe.sides))
     image = album.batch(random, recipe.batch - 1, side)
-    flat, bright = two_tones(random, side)
+    flat, bright = tones(random, side)
     image = torch.cat([image, torch.from_numpy(flat)[None]]).to(device)
     end = draw_time(random)
     solution = solve(estimator, image, end, recipe.steps)
@@ -491,7 +474,7 @@ def tone_loss(estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed:
     device = next(estimator.parameters()).device
     random = generator(seed, iteration)
     count, side = 2 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
-    flat, _ = two_tones(random, side)
+    flat, _ = tones(random, side)
     image = torch.cat([album.batch(random, count - 1, side), torch.from_numpy(flat)[None]]).to(device)
     time = torch.from_numpy(random.uniform(-3.0, 5.0, count).astype(np.float32)).to(device)
     near = 0.1
@@ -587,7 +570,7 @@ def denoiser_loss(
     random = generator(seed, iteration, 1)
     image = brightened(album.batch(random, recipe.batch - 1, recipe.side, native=True))
     # Flat tones under white noise, in every batch: in photographs they are rare, and seen at once where noise is left.
-    flat = two_tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
+    flat = tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
     image = torch.cat([image, torch.from_numpy(flat.clip(0.0, 1.0).astype(np.float32))[None]]).to(device)
     if teacher is not None:
         with torch.no_grad():
