@@ -131,7 +131,7 @@ def recipe() -> training.Recipe:
 def test_a_training_of_a_few_steps_end_to_end_and_resumed(folder: Path, tmp_path: Path) -> None:
     whole = training.train(TrainOptions(folder, tmp_path / "whole"), recipe=recipe())
     assert set(whole.exported) == {"illumination", "reflectance", "denoiser-lite", "denoiser-internal"}
-    assert whole.sheet.exists()
+    assert whole.sheets[0].exists()
     for stem, exported in whole.exported.items():
         assert exported.parity < 1e-4
         assert json.loads(exported.manifest.read_text())["id"] == f"irle/{stem}-1"

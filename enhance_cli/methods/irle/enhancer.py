@@ -126,11 +126,10 @@ class Irle:
     method: Method = METHOD
 
     def __init__(self, engine: Engine) -> None:
-        """Choose the kernels; networks are loaded when controls first need them."""
+        """Choose the kernels; the engine opens networks when controls first need them."""
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
         self._lock = threading.Lock()
-        self._networks: dict[str, Any] = {}
         self._tuned: tuple[bytes, Callable[[Array, Array], Array]] | None = None
         self._latest: tuple[bytes, Array] | None = None
 
@@ -139,18 +138,11 @@ class Irle:
             return controls.model
         return "full" if self._engine.device.startswith("cuda") else "lite"
 
-    def _network(self, model: str) -> Any:
-        """A denoiser and its weights, loaded once."""
-        with self._lock:
-            if model not in self._networks:
-                self._networks[model] = self._engine.network(METHOD, f"denoiser-{model}")
-            return self._networks[model]
-
     def prepare(self, controls: IrleControls) -> Mapping[str, str] | None:
         """Load the denoiser, where one will run."""
         if controls.stage != "2" or controls.denoise == 0.0:
             return None
-        return self._network(self._model(controls))[1].report()  # type: ignore[no-any-return]
+        return self._engine.network(METHOD, f"denoiser-{self._model(controls)}")[1].report()
 
     def reads_planes(self, controls: IrleControls) -> bool:
         """The curve needs all three channels."""
@@ -331,7 +323,7 @@ class Irle:
     def _denoiser(self, plan: IrlePlan) -> Callable[[Array, Array], Array]:
         """The denoiser of a plan: image 1×3×h×w and gain 1×1×h×w to the clean image."""
         if plan.tuned.size == 0:
-            network = self._network(plan.model)[0]
+            network = self._engine.network(METHOD, f"denoiser-{plan.model}")[0]
             return lambda image, gain: network(image=image, gain=gain)["clean"]
         key = hashlib.blake2b(plan.tuned.tobytes(), digest_size=16).digest()
         with self._lock:

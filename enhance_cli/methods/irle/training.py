@@ -36,7 +36,7 @@ from enhance_cli.quality.reference import mean_matched, psnr, ssim
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export, read_configuration, read_weights
+from enhance_cli.training.export import Exported, Trained, export, read_configuration, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
 
@@ -131,15 +131,6 @@ class Recipe:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training leaves behind."""
-
-    exported: Mapping[str, Exported]
-    figures: Mapping[str, Mapping[str, float]]
-    sheet: Path
-
-
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
@@ -176,11 +167,12 @@ def train(
             exported[stem] = deliver(part, options.out, stem)
     for stem, found in figures.items():
         log(f"{stem}: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
-    sheet = options.out / "validation.png"
+    sheets = []
     if album.held_out:
-        write_sheet(sheet, [_row(pair, denoisers) for pair in album.held_out[:6]], height=400)
-        log(f"Wrote {sheet}.")
-    return Trained(exported, figures, sheet)
+        sheets.append(options.out / "validation.png")
+        write_sheet(sheets[0], [_row(pair, denoisers) for pair in album.held_out[:6]], height=400)
+        log(f"Wrote {sheets[0]}.")
+    return Trained(exported, figures, sheets)
 
 
 # --- stage 2 -------------------------------------------------------------------------------------------------
