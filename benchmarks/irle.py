@@ -121,7 +121,7 @@ def noise(bench: Bench) -> Iterator[Row]:
 
 def hues(bench: Bench) -> Iterator[Row]:
     """METHODS 2.9."""
-    for name in ("lol", "under", "clean"):
+    for name in ("lol", "under", "over", "clean"):
         found = [one for one, _ in bench.pairs(name)]
         for stage in (1, 2):
 
