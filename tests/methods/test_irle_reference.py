@@ -24,7 +24,7 @@ def dark_scene(seed: int = 0, height: int = 96, width: int = 128, level: float =
 # --- the tone curve ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mean", "expected"), [(2**-5.5, 0.45), (2**-2.5, 0.75), (2**-4.0, 0.6), (0.001, 0.45)])
+@pytest.mark.parametrize(("mean", "expected"), [(2**-5.5, 0.42), (2**-2.5, 0.7), (2**-4.0, 0.56), (0.001, 0.42)])
 def test_the_exponent_follows_the_mean(mean: float, expected: float) -> None:
     assert tone.exponent_for(mean) == pytest.approx(expected)
 

@@ -38,7 +38,7 @@ class IrleControls(Controls):
     )
     stage: Literal["2", "1", "reference"] = knob(
         "2",
-        "How far to go: reference is the smooth pseudo ground truth, 1 the brightened picture with its noise, 2 all.",
+        "How far to go: reference is the smooth pseudo ground truth, 1 the tone curve with the noise it lifts, 2 all.",
         parse=str,
         choices=("2", "1", "reference"),
     )

@@ -44,7 +44,7 @@ BORDER, MULTIPLE = 32, 16
 FAINT = 0.7
 """ln of the gain from which on the denoiser works in full: noise that is hardly amplified stays where it is."""
 
-SHADOWS = (2.2, 1.2, 0.6)
+SHADOWS = (1.2, 2.2, 0.6)
 """ln of the gain where colour begins to go, the way to where all of it has gone that will, and the share that goes:
 `pseudo_ground_truth.desaturated_shadows`."""
 
