@@ -120,20 +120,23 @@ def noise(bench: Bench) -> Iterator[Row]:
 
 
 def hues(bench: Bench) -> Iterator[Row]:
-    """METHODS 2.9."""
+    """METHODS 2.9; and of both pictures blurred by 2 pixels, as a noisy pixel has mostly the hue of its noise."""
     for name in ("lol", "under", "over", "clean"):
         found = [one for one, _ in bench.pairs(name)]
         for stage in (1, 2):
 
-            def turn(picture: Picture, stage: int = stage) -> float | None:
-                return hue_change(picture, bench.enhance(picture, stage=stage, white_balance=0).array)
+            def turn(picture: Picture, stage: int = stage) -> tuple[float | None, float | None]:
+                output = bench.enhance(picture, stage=stage, white_balance=0).array
+                blurred = (cv2.GaussianBlur(codes, (0, 0), 2.0) for codes in (picture, output))
+                return hue_change(picture, output), hue_change(*blurred)
 
-            turns = [angle for angle in bench.map(turn, found) if angle is not None]
+            plain, smooth = zip(*bench.map(turn, found), strict=True)
             yield {
                 "set": name,
                 "stage": stage,
-                "median degrees": round(statistics.median(turns), 2),
-                "pictures": len(turns),
+                "median degrees": round(statistics.median(angle for angle in plain if angle is not None), 2),
+                "blurred": round(statistics.median(angle for angle in smooth if angle is not None), 2),
+                "pictures": len(found),
             }
 
 

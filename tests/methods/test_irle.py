@@ -100,7 +100,7 @@ def tables(curve, dtype, balance=(1.1, 1.0, 0.8)):
 
 
 CURVE = tone.ToneCurve(0.5, 2.4, 40.0)
-NUMBERS = (0.8, 0.7, 2.2, 1.0 / 1.2, 0.6, 1.03)
+NUMBERS = (0.8, 0.7, 1.2, 1.0 / 2.2, 0.6, 1.03)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
