@@ -360,7 +360,24 @@ class DeepUpe(nn.Module):
         """The lit picture and its illumination S, both N×3×H×W, of N×3×H×W in 0..1."""
         coefficients = slice_grid(self.grid(small(image)), self.guide(image))
         illumination = image + (1.0 - image) * torch.sigmoid(affine(coefficients, image))
-        return image / illumination.clamp(min=1e-4), illumination
+        return tied(image, illumination, current_mask(image, FALL_OFF))
+
+
+def tied(image: Tensor, illumination: Tensor, fall_off: Tensor) -> tuple[Tensor, Tensor]:
+    """I / S' with the illumination tied to the fall-off t, and S': logit S' = logit S - log t.
+
+    That is S' = S / (S + t (1 - S)): S where t is 1, 1 where t is 0, and between them I / S' = I + t (I / S - I): light
+    in C is exactly none, and falls as evenly as t whatever S is. A blend of S itself would not: of a darkness that S
+    lifts twentyfold, half of t would lift twofold.
+
+    Args:
+        image: N×3×H×W in 0..1.
+        illumination: S, N×3×H×W in 0..1.
+        fall_off: t, N×1×H×W in 0..1.
+    """
+    illumination = illumination.clamp(min=1e-4)
+    gain = 1.0 + fall_off * (1.0 / illumination - 1.0)
+    return image * gain, 1.0 / gain
 
 
 class Guide(nn.Module):

@@ -447,7 +447,7 @@ def batch_loss(module: nn.Module, batch: Batch, part: str, recipe: Recipe) -> Te
         lit_loss = losses.absolute(photographs, references, real)
     lit_loss = lit_loss + recipe.angle[backbone] * losses.colour_angle(photographs, references, real)
     total = recipe.lit * lit_loss
-    if variant != "no-smooth":
+    if variant != "no-smooth" and bool(parts.transition.any()):
         # Of the output with both backbones. The paper takes the illumination where there is one, but light that is even
         # in S falls as 1 / S: on very dark pictures nearly all of it at the border of A, three times as sharply as it
         # does in the reference blended into the input.
