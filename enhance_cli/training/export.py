@@ -46,6 +46,18 @@ class Exported:
     """The largest relative difference that was seen between network and ONNX."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the training of a method of several networks leaves behind."""
+
+    exported: Mapping[str, Exported]
+    figures: Mapping[str, Mapping[str, float]]
+    """Of each network, the last validation."""
+
+    sheets: Sequence[Path]
+    """Pictures of held-out photographs, before and after."""
+
+
 def export(
     network: nn.Module,
     folder: Path,

@@ -23,6 +23,7 @@ from enhance_cli.methods.local import losses, network, sampler, training  # noqa
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
+from enhance_cli.training.two_tone import two_tones  # noqa: E402
 
 RECIPE = training.Recipe(
     schedule=loop.Schedule(iterations=4, learning_rate=1e-3, averaging=0.5, validate_every=4, checkpoint_every=2),
@@ -177,11 +178,11 @@ def test_the_loss_prefers_light_in_a_an_even_fall_and_nothing_in_c(album: traini
 
 
 def test_uneven_tones_cost() -> None:
-    image, bright = training.two_tones(generator(0), 96)
+    image, bright = two_tones(generator(0), 96, *training.TONES)
     tones = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].expand(2, -1, -1, -1)
     photograph = torch.full((1, 3, 96, 96), 0.5)
     whole = torch.cat([photograph, tones])
-    both = torch.from_numpy(bright)[None].expand(2, -1, -1, -1)
+    both = torch.from_numpy(bright)[None, None].expand(2, -1, -1, -1)
     batch = training.Batch(whole, whole, torch.ones(3, 2, 96, 96), both)
     shaded = whole.clone()
     shaded[1:] *= torch.linspace(0.8, 1.2, 96)
@@ -232,9 +233,8 @@ def test_a_training_leaves_weights_journal_and_sheet_and_resumes_to_the_same(
     for part in ("star", "star-concat"):
         module = training.load(once.out, part)
         assert isinstance(module, network.Localised)
-        task = training.Album.read(data, RECIPE, lambda sentence: None).task
-        pair = training.read_pairs(data / "paired_lowlight" / "low", data / "paired_lowlight" / "high", 64)[7]
-        image, _, mask = task(pair, 0)
+        album = training.Album.read(data, RECIPE, lambda sentence: None)
+        image, _, mask = album.task(album.held_out["low"][0], 0)
         assert training.lit(module, image, mask).shape == (1, 3, 192, 192)
 
 

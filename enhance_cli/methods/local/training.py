@@ -25,16 +25,20 @@ from torch import Tensor, nn
 from enhance_cli.errors import UsageError
 from enhance_cli.methods.local import losses, network, sampler
 from enhance_cli.training import degradations, loop
-from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_pairs_aside
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export, read_weights
+from enhance_cli.training.export import Exported, Trained, export, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
+from enhance_cli.training.two_tone import two_tones
 
 Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 8
+
+TONES = ((0.01, 0.3), (0.15, 0.65))
+"""Dark tones and steps of the synthetic pictures; see `two_tones`."""
 """Of the dark pairs and of the stacks, in order of name, the last of every eight validates."""
 
 SHIPPED = ("deepupe", "star")
@@ -92,15 +96,6 @@ class Recipe:
 
     read_side: int = 400
     """Photographs are shrunk to this once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training leaves behind."""
-
-    exported: Mapping[str, Exported]
-    figures: Mapping[str, Mapping[str, float]]
-    sheets: Sequence[Path]
 
 
 def train(
@@ -257,20 +252,10 @@ class Album:
 
         Frames of a stack that are brighter than its reference are left out: light is only ever added.
         """
-        side = recipe.read_side
-        paired, sice = data / "paired_lowlight", data / "exposure" / "sice512"
-        low = read_pairs(paired / "low", paired / "high", side) if (paired / "low").is_dir() else []
-        stacks = [pair for pair in (read_stacks(sice, side) if sice.is_dir() else []) if _is_darker(pair)]
-        scenes = sorted({pair.name.rsplit("_e", 1)[0] for pair in stacks})
-        aside = set(scenes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
-        held_out = {
-            "low": low[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY],
-            "under": [pair for pair in stacks if pair.name.rsplit("_e", 1)[0] in aside],
-        }
-        names = {pair.name for pairs in held_out.values() for pair in pairs}
-        low, stacks = ([pair for pair in pairs if pair.name not in names] for pairs in (low, stacks))
-        folder = data / "clean" if (data / "clean").is_dir() else data
-        clean = list(read_photographs(folder, side).values()) if folder != data or not (low or stacks) else []
+        sources = Sources.read(data, recipe.read_side)
+        low, low_aside = put_pairs_aside(sources.lowlight, HELD_OUT_EVERY)
+        stacks, stacks_aside = put_pairs_aside(by_exposure(sources.stacks)["under"], HELD_OUT_EVERY)
+        held_out, clean = {"low": low_aside, "under": stacks_aside}, list(sources.clean.values())
         log(
             f"Training on {len(low)} dark pairs, {len(stacks)} dark frames of stacks and {len(clean)} clean pictures; "
             f"{', '.join(f'{len(pairs)} {kind}' for kind, pairs in held_out.items())} held out."
@@ -287,9 +272,9 @@ class Album:
             if index < recipe.batch - 2:
                 image, reference = self.pair(random)
             else:
-                image, bright = two_tones(random, recipe.side)
+                image, bright = two_tones(random, recipe.side, *TONES)
                 reference = image
-                brights.append(bright)
+                brights.append(bright[None])
                 if index == recipe.batch - 1:
                     mask = np.ones_like(mask)
             images.append(image)
@@ -361,7 +346,7 @@ class Album:
                 cells |= {"full mask": lit(module, image, full), "reference": reference}
                 rows.append([(label, _codes(cell)) for label, cell in cells.items()])
         for index in range(3):
-            image = _tensor([two_tones(generator(0, 9, index), 192)[0]])
+            image = _tensor([two_tones(generator(0, 9, index), 192, *TONES)[0]])
             mask = torch.from_numpy(sampler.draw(generator(0, 9, index), 192, "circle")[None])
             cells = {"tones": image, "fall-off": mask[:, 1:].expand(-1, 3, -1, -1), "circle": lit(module, image, mask)}
             cells["full mask"] = lit(module, image, torch.ones_like(mask))
@@ -380,29 +365,6 @@ def decibels(output: Tensor, reference: Tensor, area: Tensor) -> float:
     """PSNR over an area; at most 99."""
     error = float(losses.squared(output, reference, area))
     return min(99.0, -10.0 * math.log10(max(error, 1e-10)))
-
-
-def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, NDArray[np.float32]]:
-    """Two flat tones, side×side×3, and where the brighter one is, 1×side×side."""
-    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
-    angle, place, size = random.uniform(0, 2 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)
-    across = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
-    match int(random.integers(3)):
-        case 0:
-            bright = across > place
-        case 1:
-            bright = np.hypot(x - 0.5 - place, y - 0.5) < size
-        case _:
-            bright = np.abs(across - place) > 0.3 * size
-    if not bright.any() or bright.all():
-        bright = x > 0.5
-    dark = float(random.uniform(0.01, 0.3))
-    tones = np.where(bright, dark + float(random.uniform(0.15, 0.65)), dark).astype(np.float32)
-    return np.repeat(tones[..., None], 3, axis=2), bright[None].astype(np.float32)
-
-
-def _is_darker(pair: Pair) -> bool:
-    return float(pair.degraded.mean()) < float(pair.reference.mean())
 
 
 def _cut(pictures: Sequence[Codes], random: np.random.Generator, side: int) -> tuple[Picture, ...]:
