@@ -311,7 +311,8 @@ class DeepUpe(nn.Module):
 
     Ours is narrow (the paper's million parameters cannot be fed by a thousand photographs), pools its global branch
     over area A, knows the statistics of area A, and keeps S between I and 1 by a sigmoid, S = I + (1 - I)
-    sigmoid(affine(I)), where the paper clips: nothing saturates, and black and white stay.
+    sigmoid(affine(I)), where the paper clips: nothing saturates, and black and white stay. S is `tied` to the fall-off:
+    cells of 1/12 of the picture cannot follow the edge of a mask.
     """
 
     norms = ("splat_norm_2", "splat_norm_3", "global_norm_1", "global_norm_2", "local_norm", "fused_norm")
