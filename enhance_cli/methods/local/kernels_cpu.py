@@ -25,7 +25,7 @@ Array = NDArray[Any]
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
-_DARKEST = np.float32(1e-4)
+_BRIGHTEST = np.float32(1e4)
 _FULL = np.float32(65535.0)
 
 
@@ -251,8 +251,9 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         exp_row(room[3], whole)
         for x in range(count):
             value = light[x]
-            illumination = max(value + (_ONE - value) / (_ONE + room[3, x]), _DARKEST)
-            gain = _ONE + share[x] * (_ONE / illumination - _ONE)
+            # 1 / S, with the sigmoid's 1 / (1 + e) in it: one division for both.
+            inverse = min((_ONE + room[3, x]) / (_ONE + value * room[3, x]), _BRIGHTEST)
+            gain = _ONE + share[x] * (inverse - _ONE)
             values[x] = min(value * gain * factor[x], _ONE)
 
 
