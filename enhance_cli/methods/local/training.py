@@ -57,7 +57,7 @@ class Recipe:
 
     schedule: loop.Schedule = field(
         default_factory=lambda: loop.Schedule(
-            iterations=1600,
+            iterations=1000,
             learning_rate=3e-3,  # narrow networks: 3e-4, the paper's, is for a million parameters
             averaging=0.99,
             journal_every=50,
