@@ -146,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--sheets", nargs="+", default=list(SHEETS), choices=SHEETS)
+    parser.add_argument("--sheets", nargs="*", default=list(SHEETS), choices=SHEETS)
     parser.add_argument("--backbone", default="deepupe", choices=("deepupe", "star"))
     parser.add_argument("--runs", type=Path)
     asked = parser.parse_args()
