@@ -44,7 +44,7 @@ class IrleControls(Controls):
     )
     adapt: int = knob(
         0,
-        "Steps of tuning the denoiser on this very picture before it is used; needs torch, and some seconds a hundred.",
+        "Steps of tuning the denoiser on this very picture before it is used; needs torch, and half a second each.",
         parse=int,
         minimum=0,
         maximum=10_000,
