@@ -16,21 +16,17 @@ DATA is a folder with `test/` (see enhance_cli/quality/sets.py). Printed is a JS
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from bench import Bench, Picture, Row, run, spread
 
-import enhance_cli
 from enhance_cli.imaging import codecs
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
@@ -38,37 +34,15 @@ from enhance_cli.quality.reference import psnr, ssim
 from enhance_cli.quality.sets import pairs
 from enhance_cli.types import Image
 
-Picture = NDArray[Any]
-Row = dict[str, Any]
 
-
-class Bench:
-    """The photographs and the method."""
-
-    def __init__(self, data: Path, count: int, model: str, jobs: int) -> None:
-        self.data, self.count, self.model, self.jobs = data, count, model, jobs
-        self.method = enhance_cli.open("clode", device="cpu", threads=1)
-        cv2.setNumThreads(1)
-
-    def pairs(self, name: str) -> list[tuple[Picture, Picture]]:
-        """At most `count` pairs of a set, evenly spread."""
-        found = spread(pairs(self.data, name), self.count)
-        return [(read_rgb(pair.input), read_rgb(pair.reference)) for pair in found]
+class ClodeBench(Bench):
+    """With what is asked of `clode` alone."""
 
     def dark(self) -> list[Picture]:
         """Photographs without references, and the inputs of lol and under."""
         folder = self.data / "test" / "unpaired_dark"
         files = spread(sorted(path for path in folder.rglob("*") if codecs.format_of_suffix(path)), 2 * self.count)
         return [read_rgb(path) for path in files] + [one for one, _ in self.pairs("lol") + self.pairs("under")]
-
-    def enhance(self, picture: Picture, **controls: Any) -> Any:
-        """A Result."""
-        return self.method.enhance(picture, model=self.model, **controls)
-
-    def each(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """Work on items, some at once; results in order."""
-        with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(work, items))
 
     def judged(self, found: Sequence[tuple[Picture, Picture]], **controls: Any) -> Row:
         """Mean quality over pairs."""
@@ -85,11 +59,7 @@ class Bench:
         }
 
 
-def spread(items: Sequence[Any], count: int) -> list[Any]:
-    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items else []
-
-
-def proxies(bench: Bench) -> Iterator[Row]:
+def proxies(bench: ClodeBench) -> Iterator[Row]:
     for name in ("lol", "under"):
         found = bench.pairs(name)
         full = bench.each(lambda pair: bench.enhance(pair[0], proxy="full", denoise=0).array, found)
@@ -107,7 +77,7 @@ def proxies(bench: Bench) -> Iterator[Row]:
             }
 
 
-def solvers(bench: Bench) -> Iterator[Row]:
+def solvers(bench: ClodeBench) -> Iterator[Row]:
     rows: list[Row] = [{"solver": "euler", "steps": steps} for steps in (1, 5, 10, 20, 30)]
     rows += [{"solver": "dopri5", "tol": 1e-5}, {"solver": "dopri5", "tol": 1e-3}, {"solver": "rk4", "steps": 3}]
     rows += [{"solver": solver, "steps": 6} for solver in ("logit-euler", "logit-heun")]
@@ -118,7 +88,7 @@ def solvers(bench: Bench) -> Iterator[Row]:
                 yield {"set": name, **row, "denoise": share, **bench.judged(found, denoise=share, **row)}
 
 
-def steps(bench: Bench) -> Iterator[Row]:
+def steps(bench: ClodeBench) -> Iterator[Row]:
     pictures = spread(bench.dark(), bench.count)
     exact = [bench.enhance(picture, denoise=0, solver="dopri5", tol=1e-7).array for picture in pictures]
     for solver in ("logit-euler", "logit-heun", "logit-rk4", "euler", "midpoint", "rk4"):
@@ -136,7 +106,7 @@ def steps(bench: Bench) -> Iterator[Row]:
             }
 
 
-def colours(bench: Bench) -> Iterator[Row]:
+def colours(bench: ClodeBench) -> Iterator[Row]:
     for name in ("lol", "under", "over"):
         found = bench.pairs(name)
         for colour in ("channel", "blend", "ratio"):
@@ -155,7 +125,7 @@ def colours(bench: Bench) -> Iterator[Row]:
                 }
 
 
-def noise(bench: Bench) -> Iterator[Row]:
+def noise(bench: ClodeBench) -> Iterator[Row]:
     for name in ("lol", "under"):
         found = bench.pairs(name)
         for share in (0, 0.5, 1, "auto"):
@@ -167,7 +137,7 @@ def noise(bench: Bench) -> Iterator[Row]:
             yield row
 
 
-def monotony(bench: Bench) -> Iterator[Row]:
+def monotony(bench: ClodeBench) -> Iterator[Row]:
     def means(picture: Picture) -> list[float]:
         results = bench.method.enhance_variants(picture, model=bench.model, time=(-1, 0, 1, 2, 3, 4), denoise=0)
         return [result.report["exposure"]["after"]["mean"] for result in results]
@@ -178,7 +148,7 @@ def monotony(bench: Bench) -> Iterator[Row]:
     yield {"photographs": len(strict), "rising": round(statistics.fmean(strict), 3), "mean_at_3": round(at_three, 3)}
 
 
-def harm(bench: Bench) -> Iterator[Row]:
+def harm(bench: ClodeBench) -> Iterator[Row]:
     found = [read_rgb(pair.input) for pair in pairs(bench.data, "clean")]
 
     def measure(picture: Picture) -> tuple[float, float]:
@@ -191,7 +161,7 @@ def harm(bench: Bench) -> Iterator[Row]:
     yield {"mean_luma_quartiles": [round(float(q), 3) for q in np.quantile(means, (0.25, 0.5, 0.75))]}
 
 
-def seconds(bench: Bench) -> Iterator[Row]:
+def seconds(bench: ClodeBench) -> Iterator[Row]:
     dark = max(bench.dark(), key=lambda picture: picture.size)
     large = cv2.resize(dark, (4000, 3000), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(0).normal(0, 3, large.shape)
@@ -237,23 +207,5 @@ def seconds(bench: Bench) -> Iterator[Row]:
 PARTS = {part.__name__: part for part in (proxies, solvers, steps, colours, noise, monotony, harm, seconds)}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the parts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder with test/")
-    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--pictures", type=int, default=12, help="of each set")
-    parser.add_argument("--model", default="lite", choices=("lite", "full"))
-    parser.add_argument("--jobs", type=int, default=2, help="pictures at once")
-    asked = parser.parse_args(arguments)
-    if not (asked.data / "test").is_dir():
-        parser.error(f"{asked.data} has no folder test")
-    bench = Bench(asked.data, asked.pictures, asked.model, asked.jobs)
-    for name in asked.parts:
-        for row in PARTS[name](bench):
-            print(json.dumps({"part": name, "model": asked.model, **row}), flush=True)
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, PARTS, partial(ClodeBench, "clode"), pictures=12)

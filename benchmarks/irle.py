@@ -13,55 +13,22 @@ DATA is a folder with `test/` (see enhance_cli/quality/sets.py). Printed is a JS
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from bench import Bench, Picture, Row, run
 
 import enhance_cli
 from enhance_cli.quality.blind import hue_change
-from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.quality.reference import mean_matched, psnr, ssim
-from enhance_cli.quality.sets import pairs
 
-Picture = NDArray[Any]
-Row = dict[str, Any]
 PATCH = 32
 CASTS = {"warm": (1.2, 1.0, 0.8), "lamp": (1.3, 0.9, 0.5), "sodium": (1.3, 0.7, 0.15), "blue": (0.5, 0.8, 1.3)}
-
-
-class Bench:
-    """The photographs and the method."""
-
-    def __init__(self, data: Path, count: int, model: str, jobs: int) -> None:
-        self.data, self.count, self.model, self.jobs = data, count, model, jobs
-        self.method = enhance_cli.open("irle", device="cpu", threads=1)
-        cv2.setNumThreads(1)
-
-    def pairs(self, name: str) -> list[tuple[Picture, Picture]]:
-        """At most `count` pairs of a set, evenly spread."""
-        found = pairs(self.data, name)
-        chosen = np.unique(np.linspace(0, len(found) - 1, self.count).round().astype(int)) if found else []
-        return [(read_rgb(found[i].input), read_rgb(found[i].reference)) for i in chosen]
-
-    def enhance(self, picture: Picture, **controls: Any) -> Any:
-        """One picture, by the model asked for."""
-        return self.method.enhance(picture, **{"model": self.model, **controls})
-
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """Several pictures at once."""
-        with ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(work, items))
 
 
 def luma(picture: Picture) -> Picture:
@@ -106,7 +73,7 @@ def noise(bench: Bench) -> Iterator[Row]:
             found[name] = (float(rest.std(axis=0).mean()), float((told * wanted).sum() / (wanted * wanted).sum()))
         return found
 
-    rows = bench.map(one, bench.pairs("lol"))
+    rows = bench.each(one, bench.pairs("lol"))
     for at, what in enumerate(("noise in flat dark patches", "sharpness of busy patches")):
         values = [[row[stage][at] for row in rows] for stage in ("stage 1", "stage 2")]
         shares = [after / before for before, after in zip(*values, strict=True)]
@@ -130,7 +97,7 @@ def hues(bench: Bench) -> Iterator[Row]:
                 blurred = (cv2.GaussianBlur(codes, (0, 0), 2.0) for codes in (picture, output))
                 return hue_change(picture, output), hue_change(*blurred)
 
-            plain, smooth = zip(*bench.map(turn, found), strict=True)
+            plain, smooth = zip(*bench.each(turn, found), strict=True)
             yield {
                 "set": name,
                 "stage": stage,
@@ -157,7 +124,7 @@ def casts(bench: Bench) -> Iterator[Row]:
                 after = _ratios(result.array) - plain
                 return float(np.linalg.norm(after) / np.linalg.norm(left)), noted
 
-            found = bench.map(one, chosen)
+            found = bench.each(one, chosen)
             yield {
                 "cast": name,
                 "tint": tint,
@@ -184,7 +151,7 @@ def adapt(bench: Bench) -> Iterator[Row]:
             matched = mean_matched(output, pair[1])
             return psnr(output, pair[1]), ssim(output, pair[1]), psnr(matched, pair[1]), ssim(matched, pair[1])
 
-        figures = [statistics.fmean(column) for column in zip(*bench.map(one, bench.pairs("lol")), strict=True)]
+        figures = [statistics.fmean(column) for column in zip(*bench.each(one, bench.pairs("lol")), strict=True)]
         names = ("psnr", "ssim", "matched psnr", "matched ssim")
         yield {"steps": steps, **{name: round(value, 3) for name, value in zip(names, figures, strict=True)}}
 
@@ -219,23 +186,5 @@ def seconds(bench: Bench) -> Iterator[Row]:
 PARTS = {part.__name__: part for part in (noise, hues, casts, adapt, seconds)}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the parts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder with test/")
-    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--pictures", type=int, default=13, help="of each set")
-    parser.add_argument("--model", default="lite", choices=("lite", "full"))
-    parser.add_argument("--jobs", type=int, default=2, help="pictures at once")
-    asked = parser.parse_args(arguments)
-    if not (asked.data / "test").is_dir():
-        parser.error(f"{asked.data} has no folder test")
-    bench = Bench(asked.data, asked.pictures, asked.model, asked.jobs)
-    for name in asked.parts:
-        for row in PARTS[name](bench):
-            print(json.dumps({"part": name, "model": asked.model, **row}), flush=True)
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, PARTS, partial(Bench, "irle"), pictures=13)
