@@ -55,7 +55,8 @@ def main() -> None:
     if any(VARIANTS[name].retouched for name in arguments.only):
         album = album.with_retouched(replace(options, resume=True), recipe.retouch, print)
     rows = []
-    for index, name in enumerate(arguments.only):
+    for name in arguments.only:
+        index = list(VARIANTS).index(name)
         own = replace(options, out=arguments.out / f"variant-{index}", resume=True)
         numbers = VARIANTS[name]
         numbers = replace(numbers, schedule=replace(numbers.schedule, validate_every=arguments.iterations))

@@ -74,8 +74,9 @@ def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
     noisy = np.clip(light + noise, 0.0, 1.0) ** np.float32(1.0 / GAMMA)
     codes = np.rint(noisy * 255.0).astype(np.uint8)
     if random.random() < 0.5:
-        _, packed = cv2.imencode(".jpg", codes, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 96))])
-        codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 96))]
+        _, packed = cv2.imencode(".jpg", np.ascontiguousarray(codes[..., ::-1]), quality)
+        codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return np.asarray(codes / np.float32(255.0), np.float32)
 
 
