@@ -51,6 +51,9 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("under alone", {"over": 0.0}),
         ("over alone", {"under": 0.0}),
     ],
+    "local": [
+        (f"{name}, whole picture", {"mask": "rect:0,0,100%,100%", "backbone": name}) for name in ("deepupe", "star")
+    ],
 }
 
 Picture = NDArray[Any]

@@ -1,7 +1,7 @@
 """Regenerate what the documents show of the program itself: `make docs`, or python docs/generate.py.
 
-docs/cli.md is the output of every `--help`; the README's table of options and its sample of a report lie between
-markers. tests/test_docs.py fails when a document no longer says what the program says.
+docs/cli.md is the output of every `--help`; the README's table of options and its sample of a report, and the table in
+docs/formats.md, lie between markers. tests/test_docs.py fails when a document no longer says what the program says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from enhance_cli import methods
 from enhance_cli.cli.app import default_text as default_text
+from enhance_cli.imaging import codecs
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.types import Controls, option_name
 
@@ -25,7 +26,14 @@ SAMPLE = ROOT / "examples" / "photos" / "china-underexposed.jpg"
 def help_pages() -> str:
     """docs/cli.md: every command's help, word for word."""
     pages = ["# The command line", "", "Generated from `--help` by `make docs`; edit the source, not this page.", ""]
-    for command in ([], *([name] for name in methods.names()), ["evaluate"], ["train"], ["doctor"]):
+    for command in (
+        [],
+        *([name] for name in methods.names()),
+        ["evaluate"],
+        ["train"],
+        ["report", "merge"],
+        ["doctor"],
+    ):
         environment = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
         shown = subprocess.run(
             [sys.executable, "-m", "enhance_cli", *command, "--help"],
@@ -46,11 +54,11 @@ def escaped(text: str) -> str:
 
 def option_rows(controls: type[Controls]) -> list[str]:
     """A table row per knob: option, default, meaning."""
-    defaults = controls()
+    defaults = controls.defaults()
     rows = []
     for name, spec in controls.knobs().items():
         shown = f"`{option_name(name)}`" + (f", `{spec.short}`" if spec.short else "")
-        default = default_text(getattr(defaults, name), spec).strip(" []").removeprefix("default: ")
+        default = default_text(defaults[name], spec).strip(" []").removeprefix("default: ")
         rows.append(f"| {shown} | {default} | {escaped(spec.help)} |")
     return rows
 
@@ -61,6 +69,24 @@ def option_tables() -> str:
     for name in methods.names():
         lines += [f"| `{name}` | default | |", "|---|---|---|", *option_rows(methods.get(name).controls), ""]
     return "\n".join([*lines, "| every method | default | |", "|---|---|---|", *option_rows(RunOptions)])
+
+
+def format_table() -> str:
+    """What each format carries, from the table that the codecs themselves follow."""
+    columns = {"16 bits": "sixteen_bit", "alpha": "alpha"}
+    head = ["format", "suffixes", "extra", *columns, *codecs.BLOCKS]
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for item in codecs.FORMATS.values():
+        if item.refusal is not None:
+            continue
+        cells = [f"`{item.name}`", " ".join(item.suffixes), f"`{item.extra}`" if item.extra else ""]
+        if item.writable:
+            cells += ["yes" if getattr(item, field) else "" for field in columns.values()]
+            cells += ["yes" if name in item.carries else "" for name in codecs.BLOCKS]
+        else:
+            cells += [f"written as `{item.written_as}`", *[""] * (len(head) - 4)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def report_sample() -> str:
@@ -92,11 +118,13 @@ def replaced(document: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write docs/cli.md and the README's generated parts."""
+    """Write docs/cli.md and the generated parts of the README and of docs/formats.md."""
     (ROOT / "docs" / "cli.md").write_text(help_pages(), encoding="utf-8")
     readme = ROOT / "README.md"
     text = replaced(readme.read_text(encoding="utf-8"), "options", option_tables())
     readme.write_text(replaced(text, "report", report_sample()), encoding="utf-8")
+    formats = ROOT / "docs" / "formats.md"
+    formats.write_text(replaced(formats.read_text(encoding="utf-8"), "formats", format_table()), encoding="utf-8")
 
 
 if __name__ == "__main__":

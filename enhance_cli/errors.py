@@ -10,7 +10,12 @@
         ├── UnreadableSource            the operating system refuses to read it
         ├── UnsupportedFormat           no codec here reads it, or none writes the wanted format
         ├── CorruptPicture              its bytes are truncated or damaged
-        └── PictureTooLarge             its header announces more pixels than allowed
+        ├── PictureTooLarge             its header announces more pixels than allowed
+        ├── ChangedSource               somebody wrote to it while it was read
+        ├── UnfitPlan                   the given plan was made for a picture of another size
+        ├── FailedCheck                 what was written is not what came back from the disk
+        ├── OutOfTime                   it took longer than `--timeout`
+        └── Crashed                     the process that worked on it died
 
 A message is one sentence for a person: which path, what is wrong, what to do. Tracebacks are for `--debug`.
 """
@@ -107,3 +112,33 @@ class PictureTooLarge(PhotographError):
     """The header announces more pixels than `--max-pixels` allows."""
 
     kind = "too-large"
+
+
+class ChangedSource(PhotographError):
+    """The file was written to, or went away, while it was read."""
+
+    kind = "changed"
+
+
+class UnfitPlan(PhotographError):
+    """The plan of `--plan` was made for a picture of another size."""
+
+    kind = "plan"
+
+
+class FailedCheck(PhotographError):
+    """The output, read back before it was put in place, was not the picture that was written."""
+
+    kind = "check"
+
+
+class OutOfTime(PhotographError):
+    """It took longer than `--timeout`."""
+
+    kind = "timeout"
+
+
+class Crashed(PhotographError):
+    """The process that worked on it died (`--isolate`)."""
+
+    kind = "crashed"

@@ -35,6 +35,19 @@ class JpegCoding:
     subsampling: Literal["444", "422", "420", "440", "411"]
     """Chroma subsampling in the J:a:b notation without colons."""
 
+    progressive: bool = False
+    optimised: bool = False
+    """Sequential, with Huffman tables made for the picture; a progressive JPEG always has such."""
+
+
+class Density(NamedTuple):
+    """How many pixels of a picture lie on a length of paper."""
+
+    across: float
+    down: float
+    unit: Literal["inch", "none"] = "inch"
+    """`none`: only their ratio is known, the shape of a pixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -52,6 +65,13 @@ class Metadata:
     """The TIFF structure, without the `Exif\\0\\0` prefix; its orientation tag reads 1."""
 
     xmp: bytes | None = None
+    xmp_extension: bytes | None = None
+    """What a JPEG keeps of its XMP outside of the one segment that XMP may fill; that names the MD5 of this."""
+
+    iptc: bytes | None = None
+    """IPTC-IIM records, as they stand in a Photoshop resource, without its header."""
+
+    density: Density | None = None
     jpeg: JpegCoding | None = None
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this picture (profile converted, first frame only)."""
@@ -150,6 +170,11 @@ class Controls:
         """Field name to its `Knob`, in order of declaration."""
         return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Field name to its default, also of controls that make no sense without something given."""
+        return {item.name: item.default for item in dataclasses.fields(cls)}
+
     def variants(self) -> tuple[tuple[str, Controls], ...]:
         """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
 
@@ -202,6 +227,48 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
         raise UsageError(f"{option_name(name)} must lie between {low:g} and {high:g}, not {number:g}.")
 
 
+@dataclass(frozen=True)
+class PictureFolder:
+    """Pictures that belong to the inputs of a run, found by the stem of their names."""
+
+    path: str
+    by_stem: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def listed(folder: str | Path) -> dict[str, tuple[str, ...]]:
+        """The files of a folder by stem; hidden ones are passed over.
+
+        Raises:
+            ValueError: it cannot be read, is a file, or holds none.
+        """
+        found: dict[str, list[str]] = {}
+        try:
+            entries = sorted(Path(folder).iterdir())
+        except NotADirectoryError:
+            raise ValueError(f"{folder} is a file; give a folder of pictures.") from None
+        except OSError as error:
+            raise ValueError(f"the folder {folder} cannot be read: {error.strerror}.") from None
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_file():
+                found.setdefault(entry.stem, []).append(str(entry))
+        if not found:
+            raise ValueError(f"{folder} holds no files.")
+        return {stem: tuple(paths) for stem, paths in found.items()}
+
+    def for_source(self, source: str) -> str:
+        """The path of the picture with the stem of an input.
+
+        Raises:
+            ValueError: there is none, or there are several.
+        """
+        stem = Path(source).stem
+        paths = self.by_stem.get(stem, ())
+        if len(paths) != 1:
+            several = f"several: {', '.join(Path(path).name for path in paths)}" if paths else "no picture"
+            raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
+        return paths[0]
+
+
 # --- plans -------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +283,17 @@ class Plan:
 
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this decision."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the picture that it was made for, from fields of these names; None where it fits any."""
+        values = vars(self)
+        return (values["height"], values["width"]) if "height" in values and "width" in values else None
+
+    @property
+    def exposures(self) -> int:
+        """How many exposures of a scene it makes one picture of."""
+        return 1
 
     def to_bytes(self) -> bytes:
         """Pack into npz: arrays as they are, everything else as one JSON text."""
@@ -285,6 +363,9 @@ class Method:
 
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may open."""
+
+    example: tuple[tuple[str, str], ...] = ()
+    """Controls without a default, each with a value to try the method with."""
 
     def module(self, name: str) -> str:
         """The full name of a module of the method's folder, such as `kernels_cpu`."""
@@ -363,6 +444,11 @@ class Job:
     frames: tuple[Path, ...] = ()
     """Further exposures of the same scene, that become one picture with the source."""
 
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Every photograph that it reads from a file: the source, unless that is stdin, and the frames."""
+        return self.frames if self.source is None else (self.source, *self.frames)
+
     def target_with(self, ending: str) -> Path:
         """The target of a variant: `<stem><ending>.<suffix>`."""
         assert self.target is not None
@@ -374,9 +460,9 @@ class Outcome:
     """What became of a Job: a value, never a raise."""
 
     job: Job
-    status: Literal["done", "failed", "skipped"]
+    status: Literal["done", "failed", "skipped", "unchanged"]
     report: Mapping[str, Any]
-    """The report line, ready for JSON."""
+    """The report line, ready for JSON; empty where none is written: an earlier run's holds."""
 
     megapixels: float = 0.0
     error: Exception | None = None

@@ -25,8 +25,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def commands() -> dict[str, Any]:
-    """Every command by name, as the parser sees it."""
-    return dict(typer.main.get_command(build()).commands)
+    """Every command by name, as the parser sees it; those of a group by both words."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(build()).commands.items():
+        inside = getattr(command, "commands", None)
+        found |= {name: command} if inside is None else {f"{name} {word}": one for word, one in inside.items()}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def options_of(command: Any) -> set[str]:
 
 
 def test_every_command_and_option_has_help(commands: dict[str, Any]) -> None:
-    assert {*methods.names(), "evaluate", "train", "doctor"} <= set(commands)
+    assert {*methods.names(), "evaluate", "train", "doctor", "report merge"} <= set(commands)
     for name, command in commands.items():
         assert command.help, name
         for parameter in command.params:
@@ -94,9 +98,10 @@ def test_commands_in_documents_exist(commands: dict[str, Any]) -> None:
                     continue
                 if words[1].startswith("--"):
                     continue
-                assert words[1] in {*commands, "gain"}, f"{document}: {line}"
+                name = " ".join(words[1:3]) if " ".join(words[1:3]) in commands else words[1]
+                assert name in {*commands, "gain"}, f"{document}: {line}"
                 given = {word.split("=")[0] for word in words[2:] if word.startswith("-") and word != "-"}
-                assert given <= options_of(commands[words[1]]), f"{document}: {line}"
+                assert given <= options_of(commands[name]), f"{document}: {line}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

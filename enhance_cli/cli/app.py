@@ -36,12 +36,13 @@ def build() -> typer.Typer:
     for name in methods.names():
         method = methods.get(name)
         app.command(name, help=_method_help(method), short_help=method.summary, epilog=EPILOG)(_method_command(method))
-    from enhance_cli.cli import doctor, evaluate, train
+    from enhance_cli.cli import doctor, evaluate, report, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Judge pictures, with references or without.")(
         evaluate.command
     )
     app.command("train", help=train.HELP, short_help="Train a method's weights from photographs.")(train.command)
+    app.add_typer(report.build(), name="report", help=report.HELP, short_help=report.HELP)
     app.command("doctor", help=doctor.HELP, short_help="Check device, codecs, weights and versions.")(doctor.command)
     return app
 
@@ -97,13 +98,13 @@ def _method_command(method: Method) -> Callable[..., None]:
 
 def _parameters(controls: type[Controls]) -> list[inspect.Parameter]:
     types = get_type_hints(controls)
-    defaults = controls()
+    defaults = controls.defaults()
     return [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[_option_type(types[name], spec) | None, _option(name, spec, getattr(defaults, name))],
+            annotation=Annotated[_option_type(types[name], spec) | None, _option(name, spec, defaults[name])],
         )
         for name, spec in controls.knobs().items()
     ]

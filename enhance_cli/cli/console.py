@@ -179,6 +179,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         parts.append(f"{failed} failed")
     if skipped:
         parts.append(f"{skipped} skipped")
+    if summary["unchanged"]:
+        parts.append(f"{summary['unchanged']} done already")
     seconds = summary["seconds"]
     speed = ""
     if done > 1 and seconds > 0:

@@ -1,21 +1,34 @@
-"""What a method's command does: scan, open, stream, record, sum up."""
+"""What a method's command does: scan, settle, open, stream, record, sum up."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enhance_cli.cli.console import Console, Progress, summary_text
 from enhance_cli.cli.failures import Terminated
+from enhance_cli.engines import weights
 from enhance_cli.errors import ExitCode, OutputError, UsageError
+from enhance_cli.imaging import atomic
+from enhance_cli.pipeline import shards
+from enhance_cli.pipeline.journal import Journal, settings_digest
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.pipeline.scan import REPORT_NAME, STDIO, Scan, existing_targets, scan
+from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.report import ReportFile, is_held, open_report
+from enhance_cli.pipeline.scan import STDIO, Scan, scan
+from enhance_cli.pipeline.settle import Rules, Settled, settle
 from enhance_cli.types import Controls, Job, Method, Outcome
+
+if TYPE_CHECKING:
+    from enhance_cli.pipeline.photograph import Recipe
+    from enhance_cli.pipeline.stream import Admission
 
 
 def run(method: Method, arguments: list[str], controls: Controls, options: RunOptions, console: Console) -> ExitCode:
@@ -24,213 +37,376 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
     Raises:
         EnhanceError: the run as a whole cannot go on; single photographs that fail are counted instead.
     """
+    endings = tuple(ending for ending, _ in controls.variants())
+    _check_together(options, endings)
+    beside = [name for name in method.illustrations if getattr(controls, name)]
     found = scan(
         arguments,
         recursive=options.recursive,
         format=options.format,
-        beside=[name for name in method.illustrations if getattr(controls, name)],
-        endings=_endings(controls),
+        beside=beside,
+        endings=endings,
         stacks=controls.stacks,
+        in_place=options.in_place,
+        shard=options.shard,
     )
     for remark in found.remarks:
         console.say(remark)
-    _check_destinations(found, options)
-    jobs, skipped = _settle_existing(found, options, _endings(controls))
+    _check_stdout(found, options)
+    rules = _rules(method, controls, options, found, endings, beside)
+    path = _report_path(found, options)
     if options.dry_run:
-        return _dry_run(jobs, skipped, _endings(controls), console)
-    if not jobs and not skipped:
+        return _dry_run(settle(found.jobs, _journal(path, options), rules), endings, console)
+    if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign
         if console.json:
-            console.data(_summary([], 0.0, "none", None, ExitCode.OK))
+            console.data(_Tally().summary(0.0, "none", None))
         return ExitCode.OK
-
-    with _terminable():
-        return _stream(method, jobs, skipped, found, controls, options, console)
+    with _terminable(), ExitStack() as stack:
+        held = path is not None and path.exists()
+        report = stack.enter_context(_open(path, options, rules)) if held else None
+        settled = settle(found.jobs, _journal(path, options), rules)
+        if found.folder is not None:
+            atomic.make_folder(found.folder)
+        if report is None:
+            report = stack.enter_context(_open(path, options, rules))
+        for folder in settled.folders:
+            atomic.sweep(folder)
+        if not settled.jobs and not settled.skipped:
+            why = f": {_photographs(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
+            console.say(f"Nothing to do{why}.")
+            if console.json:
+                console.data(_Tally(settled.unchanged).summary(0.0, "none", report.path))
+            return ExitCode.OK
+        return _stream(_Assignment.of(method, controls, options, found, path), settled, report, options, console)
 
 
 def _stream(
-    method: Method,
-    jobs: list[Job],
-    skipped: list[Job],
-    found: Scan,
-    controls: Controls,
-    options: RunOptions,
-    console: Console,
+    assignment: _Assignment, settled: Settled, report: ReportFile, options: RunOptions, console: Console
 ) -> ExitCode:
-    from enhance_cli import methods
-    from enhance_cli.engines import open_engine
     from enhance_cli.engines.cpu import available_cores
-    from enhance_cli.imaging import atomic
-    from enhance_cli.pipeline.photograph import Coding, Recipe, process, write
-    from enhance_cli.pipeline.report import open_report
-    from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
+    from enhance_cli.pipeline.memory import default_budget
+    from enhance_cli.pipeline.photograph import process
+    from enhance_cli.pipeline.stream import ByteBudget, parallel
 
-    workers = min(options.jobs or available_cores(), max(1, len(jobs)))
-    threads = max(1, (options.jobs or available_cores()) // workers)
-    engine = open_engine(options.device, threads=threads)
-    if engine.device == "cpu":
-        # Where scipy is installed Numba loads its linear algebra at import, for a sixth of a second; no kernel
-        # of ours uses it, and this process is ours alone.
-        sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
+    total = len(settled.jobs)
+    workers = min(options.jobs or available_cores(), max(1, total))
+    assignment.threads = max(1, (options.jobs or available_cores()) // workers)
+    recipe = assignment.open()
+    device = recipe.engine.device
+    if device == "cpu" and total:
         from enhance_cli.engines import compiled
 
         if not compiled.compiled_before():
             console.say("Compiling the CPU kernels for this machine; this happens once and takes a few seconds.")
-    recipe = Recipe(engine, methods.open_enhancer(method, engine), controls, options.amount)
-    coding = Coding(options.format, options.quality, options.max_pixels, follow_target=found.single_file)
-    if found.folder is not None:
-        atomic.make_folder(found.folder)
-
-    report = open_report(options.report, found.folder, REPORT_NAME)
-
-    # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
-    def work(job: Job, admit: Admission) -> list[Outcome]:
-        finished = []
-        for outcome in process(job, recipe, coding, admit, put_in_place=write):
-            report.append(outcome.report)
-            finished.append(outcome)
-        return finished
-
-    def failed(job: Job, error: Exception) -> list[Outcome]:
-        line = recipe.line(
-            STDIO if job.source is None else str(job.source),
-            None if job.target is None else str(job.target),
-            error=error,
-        )
-        report.append(line)
-        return [Outcome(job, "failed", line, error=error)]
-
-    outcomes: list[Outcome] = []
+    tally = _Tally(unchanged=settled.unchanged)
     started = time.monotonic()
-    with report:
-        for job in skipped:
-            for ending in _endings(controls):
-                line = recipe.line(str(job.source), str(job.target_with(ending)), skipped=True)
+    with ExitStack() as stack:
+        stack.callback(recipe.engine.close)
+        if options.isolate or options.timeout is not None:
+            from enhance_cli.pipeline.isolate import Crew
+
+            crew = stack.enter_context(Crew(assignment, timeout=options.timeout))
+            do: Callable[..., Any] = crew.process
+        else:
+            do = partial(process, recipe=recipe, coding=assignment.coding)
+
+        # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
+        def work(job: Job, admit: Admission) -> list[Outcome]:
+            if tally.no_room and job.target is not None and job.source is not None:
+                # Where one could not be written the next cannot either; trying that first saves the work.
+                atomic.probe(job.target, job.source.stat().st_size)
+            return list(do(job, admit=admit, record=report.append))
+
+        def failed(job: Job, error: Exception) -> list[Outcome]:
+            source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
+            line = recipe.line(source, target, frames=map(str, job.frames), error=error)
+            try:
                 report.append(line)
-                outcomes.append(Outcome(job, "skipped", line))
-        with console.progress(len(jobs) * len(controls.variants())) as progress:
-            for finished in parallel(jobs, work, failed, workers=workers, budget=ByteBudget(options.memory)):
+            except OutputError as unwritten:
+                tally.lost_lines += 1
+                console.error(str(unwritten))
+            return [Outcome(job, "failed", line, error=error)]
+
+        _record_skipped(settled, recipe, report, tally)
+        budget = ByteBudget(options.memory or default_budget())
+        progress = stack.enter_context(console.progress(total * len(recipe.controls.variants())))
+        until = _has_failed if options.fail_fast else None
+        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until)
+        try:
+            for finished in stream:
                 for outcome in finished:
-                    outcomes.append(outcome)
+                    tally.count(outcome)
                     _tell(outcome, progress, console)
-        seconds = time.monotonic() - started
-        code = _exit_code(outcomes)
-        where = None if options.report == "none" else STDIO if options.report == STDIO else report.path
-        summary = _summary(outcomes, seconds, engine.device, where, code)
-    engine.close()
+        except (KeyboardInterrupt, Terminated):
+            again = "" if options.report in ("none", STDIO) else "; the same command goes on with the rest"
+            progress.above(f"enhance: stopped with {tally.done} of {_photographs(total)} done{again}.")
+            raise
+        finally:
+            stream.close()  # photographs in flight are finished, those that wait are not begun
+    where = None if options.report == "none" else STDIO if options.report == STDIO else report.path
+    summary = tally.summary(time.monotonic() - started, device, where)
     if console.json:
         console.data(summary)
-    if found.folder is not None or console.verbose:
+    if assignment.coding.root is not None or console.verbose:
         console.say(summary_text(summary))
-    return code
+    return ExitCode(summary["exit_code"])
+
+
+def _has_failed(finished: list[Outcome]) -> bool:
+    return any(outcome.status == "failed" for outcome in finished)
+
+
+def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally: _Tally) -> None:
+    for job in settled.skipped:
+        for ending, _ in recipe.controls.variants():
+            target = str(job.target_with(ending))
+            line = recipe.line(str(job.source), target, frames=map(str, job.frames), skipped=True)
+            report.append(line)
+            tally.count(Outcome(job, "skipped", line))
 
 
 def _tell(outcome: Outcome, progress: Progress, console: Console) -> None:
-    """Show one photograph's end.
-
-    Raises:
-        OutputError: it could not be written: a disk that is full or gone stays so for the next photograph.
-    """
+    """Show one photograph's end."""
     progress.advance(outcome)
     if outcome.error is not None:
         progress.above(f"enhance: {outcome.report['error']['message']}")
         if console.debug:
             console.error("where it failed:", outcome.error)
-        if isinstance(outcome.error, OutputError):
-            raise outcome.error
     elif console.verbose:
         progress.above(_line_for_people(outcome))
+
+
+@dataclass
+class _Assignment:
+    """A method with its controls, as this process opens it, or each child of it."""
+
+    method: str
+    controls: Controls
+    amount: float
+    device: str
+    coding: Any
+    plan: Any = None
+    threads: int = 1
+
+    @classmethod
+    def of(
+        cls, method: Method, controls: Controls, options: RunOptions, found: Scan, report: Path | None
+    ) -> _Assignment:
+        from enhance_cli.pipeline.photograph import Coding
+        from enhance_cli.pipeline.plans import load_plan
+
+        coding = Coding(
+            format=options.format,
+            quality=options.quality,
+            max_pixels=options.max_pixels,
+            follow_target=found.single_file,
+            in_place=options.in_place,
+            strip=options.strip,
+            verify=options.verify,
+            preserve_times=options.preserve_times,
+            hash_sources=options.check == "hash",
+            save_plans=options.save_plans,
+            root=found.folder,
+            report=report,
+        )
+        plan = None if options.plan is None else load_plan(options.plan, method)
+        return cls(method.name, controls, options.amount, options.device, coding, plan)
+
+    def open(self) -> Recipe:
+        """Open the engine and the method on it; in a process that is ours alone."""
+        from enhance_cli import methods
+        from enhance_cli.engines import open_engine
+        from enhance_cli.pipeline.photograph import Recipe
+
+        engine = open_engine(self.device, threads=self.threads)
+        if engine.device == "cpu":
+            # Where scipy is installed Numba loads its linear algebra at import, for a sixth of a second; no kernel
+            # of ours uses it, and this process is ours alone.
+            sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
+        return Recipe(
+            engine, methods.open_enhancer(methods.get(self.method), engine), self.controls, self.amount, self.plan
+        )
 
 
 # --- before any work ---------------------------------------------------------------------------------------
 
 
-def _check_destinations(found: Scan, options: RunOptions) -> None:
+def _check_together(options: RunOptions, endings: tuple[str, ...]) -> None:
+    """Refuse options that contradict each other."""
+    if options.overwrite and options.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
+    if options.plan is not None and len(endings) > 1:
+        raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
+    if not options.in_place:
+        return
+    if options.format is not None:
+        raise UsageError("--in-place keeps every picture's format: leave out --format, or give an OUTPUT.")
+    if options.skip_existing:
+        raise UsageError("--in-place replaces what exists: leave out --skip-existing, or give an OUTPUT.")
+    if options.report in ("none", STDIO) and not options.overwrite:
+        raise UsageError(
+            "--in-place needs its report to know which pictures are enhanced already; give a file as --report, or "
+            "--overwrite to enhance all of them."
+        )
+
+
+def _check_stdout(found: Scan, options: RunOptions) -> None:
     to_stdout = [found.folder is None, options.report == STDIO, options.json]
     if sum(to_stdout) > 1:
         raise UsageError("Only one thing can go to stdout: the picture (-), the report (--report -) or --json.")
     if found.folder is None and sys.stdout.isatty():
         raise UsageError("The OUTPUT - would write a picture to the terminal; redirect it or name a file.")
-    if options.overwrite and options.skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
+    if (options.isolate or options.timeout is not None) and any(None in (job.source, job.target) for job in found.jobs):
+        raise UsageError("--isolate and --timeout work on files: they do not go with - as INPUT or OUTPUT.")
 
 
-def _endings(controls: Controls) -> tuple[str, ...]:
-    return tuple(ending for ending, _ in controls.variants())
+def _rules(
+    method: Method,
+    controls: Controls,
+    options: RunOptions,
+    found: Scan,
+    endings: tuple[str, ...],
+    beside: list[str],
+) -> Rules:
+    def sources(job: Job) -> list[Path]:
+        if job.source is None:
+            return []
+        try:
+            return [*job.sources, *controls.companions(str(job.source)).values()]
+        except UsageError:
+            return [*job.sources]  # this photograph lacks its companion: it fails by itself, the others go on
+
+    return Rules(
+        settings=settings_digest(
+            {
+                "method": method.name,
+                "controls": controls,
+                "amount": options.amount,
+                "format": options.format,
+                "quality": options.quality,
+                "strip": options.strip,
+                "weights": weights.manifests(method),
+                "plan": _contents(options.plan),
+            }
+        ),
+        sources=sources,
+        endings=endings,
+        beside=beside,
+        kept_plan=None if options.save_plans is None else partial(plan_path, options.save_plans, root=found.folder),
+        overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
+        in_place=options.in_place,
+    )
 
 
-def _settle_existing(found: Scan, options: RunOptions, endings: tuple[str, ...]) -> tuple[list[Job], list[Job]]:
-    """Split jobs into those to do and those to skip; refuse to replace pictures that are not ours."""
-    if options.overwrite:
-        return found.jobs, []
-    if options.skip_existing:
-        held = {job.index for job in found.jobs if job.target and all(job.target_with(e).exists() for e in endings)}
-        skipped = [job for job in found.jobs if job.index in held]
-        return [job for job in found.jobs if job.index not in held], skipped
-    ours = _recorded_outputs(found, options)
-    strangers = existing_targets(found.jobs, lambda target: str(target.absolute()) in ours, endings)
-    if strangers:
-        first = ", ".join(map(str, strangers[:5]))
-        more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
-        raise UsageError(
-            f"There already: {first}{more}, and no report says that enhance wrote "
-            f"{'it' if len(strangers) == 1 else 'them'}; use --overwrite or --skip-existing."
-        )
-    return found.jobs, []
+def _contents(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
 
 
-def _recorded_outputs(found: Scan, options: RunOptions) -> set[str]:
-    from enhance_cli.pipeline.report import outputs_on_record
+def _report_path(found: Scan, options: RunOptions) -> Path | None:
+    """Where lines are kept; None where they are not."""
+    if options.report in ("none", STDIO) or (options.report is None and found.folder is None):
+        return None
+    if options.report is not None:
+        return Path(options.report)
+    assert found.folder is not None
+    return found.folder / shards.report_name(options.shard)
 
-    if options.report in ("none", STDIO) or found.folder is None:
-        return set()
-    return outputs_on_record(Path(options.report) if options.report else found.folder / REPORT_NAME)
+
+def _journal(path: Path | None, options: RunOptions) -> Journal:
+    """What is known of earlier runs: from the named report, or from all of an output folder, of its parts too."""
+    if path is None:
+        return Journal()
+    reports = [path] if options.report is not None else shards.reports_in(path.parent)
+    return Journal(reports, by_content=options.check == "hash")
 
 
-def _dry_run(jobs: list[Job], skipped: list[Job], endings: tuple[str, ...], console: Console) -> ExitCode:
-    planned = [
-        (", ".join(map(str, (job.source or STDIO, *job.frames))), str(job.target_with(ending)) if job.target else STDIO)
-        for job in jobs
-        for ending in endings
-    ]
-    for source, output in planned:
-        console.say(f"would enhance {source} -> {output}")
-    for job in skipped:
+def _open(path: Path | None, options: RunOptions, rules: Rules) -> ReportFile:
+    """The report, held so that no other run works on the same folder, other parts of the same run excepted."""
+    if path is not None and options.report is None:
+        for other in shards.reports_in(path.parent):
+            part = shards.shard_of(other)
+            sibling = part is not None and options.shard is not None and part.count == options.shard.count
+            if other != path and not sibling and is_held(other):
+                raise OutputError(f"Another run is writing {other}; wait for it, or give another OUTPUT.")
+    stamp = {"settings": rules.settings, "shard": None if options.shard is None else str(options.shard)}
+    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp)
+
+
+def _dry_run(settled: Settled, endings: tuple[str, ...], console: Console) -> ExitCode:
+    rows = []
+    for job in settled.jobs:
+        for ending in endings:
+            source, output = str(job.source or STDIO), str(job.target_with(ending)) if job.target else STDIO
+            frames = [str(frame) for frame in job.frames]
+            console.say(f"would enhance {', '.join([source, *frames])} -> {output}")
+            if console.json:
+                rows.append({"source": source, "frames": frames, "output": output})
+    for job in settled.skipped:
         console.say(f"would skip {job.source}: {job.target} exists")
-    console.say(f"{len(jobs)} to enhance, {len(skipped)} to skip; nothing was done (--dry-run).")
+    unchanged = f", {settled.unchanged} done already" if settled.unchanged else ""
+    console.say(
+        f"{len(settled.jobs)} to enhance, {len(settled.skipped)} to skip{unchanged}; nothing was done (--dry-run)."
+    )
     if console.json:
-        rows = [{"source": source, "output": output} for source, output in planned]
-        console.data({"schema": "enhance-plan/1", "jobs": rows, "skipped": len(skipped)})
+        counts = {"skipped": len(settled.skipped), "unchanged": settled.unchanged}
+        console.data({"schema": "enhance-plan/1", "jobs": rows, **counts})
     return ExitCode.OK
 
 
 # --- after -------------------------------------------------------------------------------------------------
 
 
-def _exit_code(outcomes: list[Outcome]) -> ExitCode:
-    failures = sum(outcome.status == "failed" for outcome in outcomes)
-    if failures == 0:
-        return ExitCode.OK
-    return ExitCode.ALL_FAILED if failures == len(outcomes) else ExitCode.SOME_FAILED
+@dataclass
+class _Tally:
+    """How many ended how; the lines themselves are in the report, and not kept."""
+
+    unchanged: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    megapixels: float = 0.0
+    lost_lines: int = 0
+    no_room: bool = field(default=False)
+    """Whether an output could not be written."""
+
+    def count(self, outcome: Outcome) -> None:
+        """Add one."""
+        setattr(self, outcome.status, getattr(self, outcome.status) + 1)
+        self.megapixels += outcome.megapixels
+        self.no_room = self.no_room or isinstance(outcome.error, OutputError)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the counts come to; outputs that cannot be written come before photographs that cannot be read."""
+        if self.no_room or self.lost_lines:
+            return ExitCode.OUTPUT
+        if self.failed == 0:
+            return ExitCode.OK
+        return ExitCode.SOME_FAILED if self.done or self.skipped or self.unchanged else ExitCode.ALL_FAILED
+
+    def summary(self, seconds: float, device: str, report: Path | str | None) -> Mapping[str, Any]:
+        """The object of `--json`."""
+        return {
+            "schema": "enhance-summary/1",
+            "photographs": self.done + self.failed + self.skipped + self.unchanged,
+            "done": self.done,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "unchanged": self.unchanged,
+            "megapixels": round(self.megapixels, 3),
+            "seconds": round(seconds, 3),
+            "device": device,
+            "report": None if report is None else str(report),
+            "exit_code": int(self.exit_code),
+        }
 
 
-def _summary(
-    outcomes: list[Outcome], seconds: float, device: str, report: Path | str | None, code: ExitCode
-) -> dict[str, Any]:
-    def count(status: str) -> int:
-        return sum(outcome.status == status for outcome in outcomes)
-
-    return {
-        "schema": "enhance-summary/1",
-        "photographs": len(outcomes),
-        "done": count("done"),
-        "failed": count("failed"),
-        "skipped": count("skipped"),
-        "megapixels": round(sum(outcome.megapixels for outcome in outcomes), 3),
-        "seconds": round(seconds, 3),
-        "device": device,
-        "report": None if report is None else str(report),
-        "exit_code": int(code),
-    }
+def _photographs(count: int) -> str:
+    return "1 photograph" if count == 1 else f"{count} photographs"
 
 
 def _line_for_people(outcome: Outcome) -> str:

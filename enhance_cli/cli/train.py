@@ -25,6 +25,12 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; the shipped weights were trained with 1.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One network of several, such as star or star-concat; may be given again. Default: all shipped."
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Train, with a log, checkpoints and validation sheets in the output folder."""
@@ -49,5 +55,9 @@ def command(
             resume=resume,
             threads=threads,
             device=device,
+            parts=tuple(part or ()),
         )
-        import_module(room).train(options, log=console.say)
+        recipe = import_module(room)
+        if options.parts and not hasattr(recipe, "PARTS"):
+            raise UsageError(f"{method} is trained as a whole: leave --part out.")
+        recipe.train(options, log=console.say)

@@ -88,3 +88,9 @@ def read_arrays(weights: Weights) -> dict[str, Array]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{weights.path} holds no float32 tensors ({error}); install enhance again.") from error
     return arrays
+
+
+def manifests(method: Method) -> tuple[bytes, ...]:
+    """What the weights of a method say of themselves, for telling whether they are the same as before."""
+    paths = (weights_folder() / method.name.replace("-", "_") / f"{stem}.json" for stem in method.weights)
+    return tuple(path.read_bytes() if path.exists() else b"" for path in paths)

@@ -1,39 +1,147 @@
-"""Writing a file so that there is never half of one under its name."""
+"""Writing a file so that there is never half of one under its name.
+
+A file is staged (written whole under a short hidden name in the target's folder, synced, its size checked), and
+placed by a rename. Between the two its maker can look at it, or write down that it is about to be there. While it
+is staged an flock is held on it, so that `sweep` can tell what a killed process left behind from what a living
+one is writing.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from enhance_cli.errors import OutputError
 
+_PREFIX, _SUFFIX = ".enhance-", ".tmp"
+
+
+class Staged:
+    """A file that is whole and on the disk, but not yet under its name. Leaving the context unplaced removes it."""
+
+    def __init__(self, target: Path, data: bytes) -> None:
+        """Write all of `data` beside `target`.
+
+        The temporary name is short and hidden, so that a 255-byte target name works and folder scans skip it.
+
+        Raises:
+            OutputError: the folder cannot be written, is gone, or the disk is full.
+        """
+        self.target = target
+        self._descriptor = self._folder = -1
+        self._temporary: Path | None = None
+        try:
+            with _explained(target):
+                # Held open, so that the file is found and removed where somebody moves the folder meanwhile.
+                self._folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+                self._open(target.parent)
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(self._descriptor, view) :]
+                os.fsync(self._descriptor)
+                os.chmod(self._descriptor, 0o666 & ~_UMASK)  # noqa: PTH101 - of the open file, whatever its name
+                if os.fstat(self._descriptor).st_size != len(data):
+                    raise OSError(errno.EIO, "the disk did not keep all of it")
+        except BaseException:
+            self.discard()
+            raise
+
+    def _open(self, folder: Path) -> None:
+        """Make the temporary file and lock it; again if a sweep took it between the two."""
+        while self._temporary is None:
+            self._descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
+            self._temporary = Path(name)
+            with contextlib.suppress(OSError):  # a file system without locks; nobody can sweep there either
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            if os.fstat(self._descriptor).st_nlink == 0:
+                os.close(self._descriptor)
+                self._temporary = None
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes are until they are placed."""
+        assert self._temporary is not None
+        return self._temporary
+
+    def place(self) -> None:
+        """Give the file its name, replacing what had it.
+
+        Raises:
+            OutputError: the name is too long, is a folder's, or the folder is gone.
+        """
+        with _explained(self.target):
+            self.path.replace(self.target)
+        self._temporary = None
+
+    def discard(self) -> None:
+        """Remove what has not been placed."""
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary.name, dir_fd=self._folder)
+            self._temporary = None
+        for descriptor in (self._descriptor, self._folder):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._folder = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """Write to a temporary file in the target's folder, sync it, then rename it into place.
-
-    The temporary name is short and hidden, so that a 255-byte target name works and folder scans skip it.
+    """Stage and place at once.
 
     Raises:
         OutputError: the folder cannot be written, is gone, or the disk is full.
     """
-    temporary: str | None = None
+    with Staged(target, data) as staged:
+        staged.place()
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed processes left staged in a folder; what a living one holds stays. Returns how many."""
+    swept = 0
+    with contextlib.suppress(OSError):
+        for path in list(folder.glob(f"{_PREFIX}*{_SUFFIX}")):
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                    swept += 1
+                finally:
+                    os.close(descriptor)
+    return swept
+
+
+def probe(target: Path, size: int) -> None:
+    """Try whether there is room for `size` bytes beside a target, leaving nothing.
+
+    Raises:
+        OutputError: there is not, or the folder cannot be written.
+    """
+    with _explained(target), tempfile.TemporaryFile(dir=target.parent) as file:
+        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+
+
+@contextlib.contextmanager
+def _explained(target: Path) -> Iterator[None]:
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".enhance-", suffix=".tmp", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_UMASK)
-        Path(temporary).replace(target)
-        temporary = None
+        yield
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
 
 
 def _read_umask() -> int:

@@ -12,10 +12,30 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
+from enhance_cli.imaging import metadata
 from enhance_cli.types import Image
 
 MAX_PIXELS = 300_000_000
 """The default of `--max-pixels`."""
+
+
+BLOCKS = {
+    "colour profile": "icc",
+    "EXIF": "exif",
+    "XMP": "xmp",
+    "extended XMP": "xmp_extension",
+    "IPTC": "iptc",
+    "density": "density",
+}
+"""What a picture may carry besides pixels, and the field of `types.Metadata` that holds it."""
+
+_ALL_OF_A_FILE = ("colour profile", "EXIF", "XMP", "IPTC", "density")
+
+
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".raf", ".rw2", ".orf", ".pef", ".srw"),
+    *(".3fr", ".erf", ".iiq", ".mef", ".mos", ".mrw", ".rwl", ".x3f"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +48,8 @@ class Format:
 
     sixteen_bit: bool = False
     alpha: bool = False
-    metadata: bool = True
-    """Whether it holds EXIF, XMP and a colour profile."""
+    carries: tuple[str, ...] = ("colour profile", "EXIF", "XMP")
+    """What it holds beside pixels, among the names of `BLOCKS`."""
 
     written_as: str | None = None
     """The format that pictures of this one are written in, where it has no writer worth using."""
@@ -37,31 +57,38 @@ class Format:
     extra: str | None = None
     """The extra of the package that reads and writes it; None where nothing more is needed."""
 
+    refusal: str | None = None
+    """Why it is not read, for the one sentence about it; such a format is known so that no picture is passed over."""
+
     @property
     def writable(self) -> bool:
         """Whether it may be asked for with `--format`."""
-        return self.written_as is None
+        return self.written_as is None and self.refusal is None
 
 
 FORMATS: dict[str, Format] = {
     item.name: item
     for item in (
-        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
-        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True),
+        Format("jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), carries=tuple(BLOCKS)),
+        Format("png", (".png", ".apng"), sixteen_bit=True, alpha=True, carries=_ALL_OF_A_FILE),
         Format("webp", (".webp",), alpha=True),
-        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True),
-        Format("bmp", (".bmp", ".dib"), metadata=False),
+        Format("tiff", (".tif", ".tiff"), sixteen_bit=True, alpha=True, carries=_ALL_OF_A_FILE),
+        Format("bmp", (".bmp", ".dib"), carries=("density",)),
         Format("avif", (".avif", ".avifs"), alpha=True),
         Format("heif", (".heic", ".heif", ".hif"), alpha=True, extra="heif"),
         Format("gif", (".gif",), written_as="png"),
         Format("ppm", (".ppm", ".pgm", ".pbm", ".pnm"), written_as="png"),
         Format("jp2", (".jp2", ".j2k", ".jpf", ".jpx"), written_as="png"),
         Format("psd", (".psd",), written_as="png"),
+        Format("jxl", (".jxl",), alpha=True, extra="jxl"),
+        Format("raw", RAW_SUFFIXES, written_as="tiff", extra="raw"),
+        Format("exr", (".exr",), refusal="is OpenEXR, light in floating point"),
+        Format("hdr", (".hdr", ".rgbe"), refusal="is Radiance HDR, light in floating point"),
     )
 }
 _BY_SUFFIX = {suffix: item for item in FORMATS.values() for suffix in item.suffixes}
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
-_EXTRA_MODULES = {"heif": "pillow_heif"}
+_EXTRA_MODULES = {"heif": "pillow_heif", "jxl": "pylibjxl", "raw": "rawpy"}
 
 
 def format_named(name: str) -> Format:
@@ -114,6 +141,25 @@ def _brands(data: bytes) -> list[bytes]:
     return [data[8:12], *(data[start : start + 4] for start in range(16, end, 4))]
 
 
+_RAW_BEGINNINGS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+_NEW_SUBFILE_TYPE, _SUB_DIRECTORIES, _DNG_VERSION = 0x00FE, 0x014A, 0xC612
+
+
+def _is_raw(data: bytes) -> bool:
+    """Whether a file is a camera's raw one; many are TIFFs, whose first picture is a small preview."""
+    if data.startswith(_RAW_BEGINNINGS) or data[4:12] == b"ftypcrx " or data[6:14] == b"HEAPCCDR":
+        return True
+    if not _is_tiff(data):
+        return False
+    tags = metadata.first_directory(data)
+    is_preview = tags.get(_NEW_SUBFILE_TYPE) == 1 and _SUB_DIRECTORIES in tags
+    return data[8:10] == b"CR" or _DNG_VERSION in tags or is_preview
+
+
+def _is_tiff(data: bytes) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def _is_heif(data: bytes) -> bool:
     return any(brand in _HEIF_BRANDS for brand in _brands(data))
 
@@ -122,13 +168,17 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "jpeg": lambda data: data.startswith(b"\xff\xd8\xff"),
     "png": lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"),
     "webp": lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP",
-    "tiff": lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "raw": _is_raw,
+    "tiff": _is_tiff,
     "bmp": lambda data: data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS,
     "avif": lambda data: any(brand in _AVIF_BRANDS for brand in _brands(data)),
     "heif": _is_heif,
     "gif": lambda data: data[:6] in (b"GIF87a", b"GIF89a"),
     "ppm": lambda data: data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#" and len(data) > 3,
     "jp2": lambda data: data[:12] == b"\0\0\0\x0cjP  \r\n\x87\n" or data[:4] == b"\xff\x4f\xff\x51",
+    "jxl": lambda data: data[:2] == b"\xff\x0a" or data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n",
+    "exr": lambda data: data[:4] == b"\x76\x2f\x31\x01",
+    "hdr": lambda data: data.startswith((b"#?RADIANCE", b"#?RGBE")),
     "psd": lambda data: data[:6] == b"8BPS\0\x01",
 }
 
@@ -160,7 +210,10 @@ def decode(
         raise CorruptPicture(f"{name} is empty (0 bytes).")
     found = sniff(data)
     if found is None:
-        raise UnsupportedFormat(f"{name} is no picture that enhance reads ({', '.join(FORMATS)}).")
+        readable = ", ".join(item.name for item in FORMATS.values() if item.refusal is None)
+        raise UnsupportedFormat(f"{name} is no picture that enhance reads ({readable}).")
+    if found.refusal is not None:
+        raise UnsupportedFormat(f"{name} {found.refusal}, which enhance does not read; save it as 16-bit TIFF.")
 
     def check(height: int, width: int) -> None:
         if height < 1 or width < 1:
@@ -221,8 +274,8 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     if image.pixels.dtype.itemsize > 1 and not wanted.sixteen_bit:
         image = colour.to_eight_bit(image)
         notes.append(f"{wanted.name} is written with 8 bits a channel: reduced from 16")
-    lost = [name for name, block in (("EXIF", meta.exif), ("XMP", meta.xmp), ("colour profile", meta.icc)) if block]
-    if lost and not wanted.metadata:
+    lost = [name for name, field in BLOCKS.items() if getattr(meta, field) and name not in wanted.carries]
+    if lost:
         notes.append(f"{wanted.name} cannot hold {' and '.join(lost)}: left out")
     if wanted.name == "jpeg":
         from enhance_cli.imaging import jpeg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,10 +48,25 @@ def to_rgb(image: Image) -> Image:
     return image
 
 
+def grey_as_rgb(image: Image) -> tuple[Image, tuple[str, ...]]:
+    """A grey picture for an encoder that takes none like it, and what is to be noted of that."""
+    notes: tuple[str, ...] = ("its grey is written as RGB, as its encoder takes no grey with alpha",)
+    if (image.metadata.icc or b"")[16:20] == b"GRAY":
+        image = image.replace(metadata=replace(image.metadata, icc=None))
+        notes += ("a colour profile of grey does not fit RGB and was left out",)
+    return to_rgb(image), notes
+
+
 def grey_like(rgb: Array) -> Array:
     """H×W×3 back to H×W for a grey picture: the mean of the channels, rounded, which removes any cast."""
     grey: Array = np.rint(rgb.mean(axis=2, dtype=np.float32)).astype(rgb.dtype)
     return grey
+
+
+def interleaved(image: Image) -> Array:
+    """H×W, H×W×2 (grey and alpha), H×W×3 or H×W×4, contiguous."""
+    pixels = image.pixels if image.alpha is None else np.dstack((image.pixels, image.alpha))
+    return np.ascontiguousarray(pixels)
 
 
 def to_eight_bit(image: Image) -> Image:

@@ -11,23 +11,17 @@ for bit, for every subsampling). What the binding refuses (CMYK, unheard-of samp
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import luma as luma_kernels
-from enhance_cli.imaging.metadata import (
-    JpegHeader,
-    jpeg_segments,
-    jpeg_with_metadata,
-    orient,
-    read_jpeg_header,
-    upright_exif,
-    upright_xmp,
-    valid_icc,
-)
+from enhance_cli.imaging.metadata import orient
+from enhance_cli.imaging.segments import JpegHeader, read_header, segments_of, with_metadata
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
@@ -48,9 +42,18 @@ _IJG_LUMA = (
 )
 """The luma table of quality 50 in zigzag order (ITU-T T.81, table K.1)."""
 
+_PROGRESSIVE = (0xC2, 0xCA)  # Huffman and arithmetic coding
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # tells that the components are R, G and B
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # tells that they are Y, Cb and Cr
-_HARMLESS = ("Adobe color transform", "JFIF revision", "ICC marker", "Invalid SOS parameters", "marker 0xd9")
+_END = b"\xff\xd9"
+_NO_END = "Premature end of JPEG file"
+_HARMLESS = (
+    "Adobe color transform",
+    "JFIF revision",
+    "ICC marker",
+    "Invalid SOS parameters",
+    "bytes before marker 0xd9",
+)
 """Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
 
 
@@ -70,7 +73,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         CorruptPicture: the data is truncated or damaged.
         UnsupportedFormat: 12 or 16 bits a sample, or a number of components that has no meaning.
     """
-    header = read_jpeg_header(data)
+    header = read_header(data)
     name = source or "the picture"
     if header.precision != 8:
         raise UnsupportedFormat(f"{name} is a JPEG of {header.precision} bits a sample; enhance reads those of 8.")
@@ -80,12 +83,9 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     check(header.height, header.width)
 
     notes: list[str] = []
-    orientation, exif = upright_exif(header.exif)
-    if header.exif is not None and exif is None:
-        notes.append("its EXIF is damaged and was left out")
+    orientation, carried = header.carried.upright(notes)
     if header.further_pictures:
         notes.append("a further picture inside (stereo, preview or HDR gain map) was left out")
-    icc = valid_icc(header.icc, notes)
     factors = _chroma_factors(header)
     lane = _plane_lane(header, factors, orientation) if planes else None
     chroma: tuple[Array, Array] | None = None
@@ -101,7 +101,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         from enhance_cli.imaging import raster
 
         pixels = raster.decode_jpeg(data, notes)
-        icc = None if components == 4 else icc
+        carried = carried._replace(icc=None) if components == 4 else carried
     if orientation != 1:
         pixels = orient(pixels, orientation)
         chroma = chroma and (orient(chroma[0], orientation), orient(chroma[1], orientation))
@@ -115,10 +115,8 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
         metadata=Metadata(
             source=source,
             format="jpeg",
-            icc=icc,
-            exif=exif,
-            xmp=upright_xmp(header.xmp, orientation),
-            jpeg=JpegCoding(estimate_quality(header.luma_table), subsampling),  # type: ignore[arg-type]
+            **carried._asdict(),
+            jpeg=_coding(header, subsampling),
             notes=tuple(notes),
         ),
     )
@@ -146,8 +144,25 @@ def encode(image: Image, *, quality: int | None = None) -> tuple[bytes, tuple[st
         coded = simplejpeg.encode_jpeg_yuv_planes(pixels, cb, cr, quality=quality)
     else:
         coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling)
-    meta = image.metadata
-    return jpeg_with_metadata(coded, exif=meta.exif, xmp=meta.xmp, icc=meta.icc)
+    notes: tuple[str, ...] = ()
+    if coding.progressive or coding.optimised:
+        coded, notes = _recoded(image, replace(coding, quality=quality), coded)
+    whole, further = with_metadata(coded, image.metadata)
+    return whole, notes + further
+
+
+def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The same as `plain`, progressive or with Huffman tables of its own, which the binding in use does not write.
+
+    Pillow does, but neither every subsampling nor files of any size: those stay as they are, and a progressive one
+    says so.
+    """
+    from enhance_cli.imaging import raster
+
+    pixels = image.height * image.width
+    if coding.subsampling in raster.JPEG_SUBSAMPLINGS and len(plain) < raster.jpeg_room(pixels, coding.quality):
+        return raster.encode_jpeg(image, coding), ()
+    return plain, ("its order of coding was progressive and is sequential now",) if coding.progressive else ()
 
 
 @lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
@@ -189,6 +204,10 @@ def _decode(data: bytes, header: JpegHeader, colorspace: str, notes: list[str], 
         decoded = simplejpeg.decode_jpeg(data, colorspace, fastupsample=raw)
         return decoded  # type: ignore[no-any-return]
     except ValueError as error:
+        if _NO_END in str(error) and header.process not in _PROGRESSIVE and not data.endswith(_END):
+            decoded = _decode(data + _END, header, colorspace, notes, raw=raw)  # fails where more than that is missing
+            notes.append("its end marker is missing, but none of its pixels")
+            return decoded  # type: ignore[no-any-return]
         _raise_unless_harmless(error)
     plain = data if raw else _relabelled(data, _JFIF if _stores_ycbcr(header) else _ADOBE_RGB)
     try:
@@ -211,6 +230,20 @@ def _raise_unless_harmless(error: ValueError) -> None:
 def _plain(error: ValueError) -> str:
     """The library's words without the names of its functions."""
     return str(error).rpartition("(): ")[2].rstrip(".")
+
+
+def _coding(header: JpegHeader, subsampling: Any) -> JpegCoding:
+    """How the file was coded, under the subsampling that its planes have now."""
+    progressive = header.process in _PROGRESSIVE
+    optimised = not progressive and not _standard_huffman_tables().issuperset(header.huffman_tables)
+    return JpegCoding(estimate_quality(header.luma_table), subsampling, progressive, optimised)
+
+
+@cache
+def _standard_huffman_tables() -> frozenset[bytes]:
+    """The tables that are used when none are made for a picture (ITU-T T.81, annex K.3), as libjpeg writes them."""
+    plain: Any = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90, "RGB", "444")
+    return frozenset(read_header(plain).huffman_tables)
 
 
 def _chroma_factors(header: JpegHeader) -> tuple[int, int] | None:
@@ -251,7 +284,7 @@ def _relabelled(data: bytes, label: bytes) -> bytes:
     """The same JPEG with one segment for all its application segments and comments."""
     kept: list[bytes | memoryview] = [b"\xff\xd8", label]
     whole = memoryview(data)
-    for marker, start, end in jpeg_segments(data):
+    for marker, start, end in segments_of(data):
         if marker == 0xDA:
             kept.append(whole[start:])
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):

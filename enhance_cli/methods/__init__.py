@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Enhancer, Method
+from enhance_cli.types import Enhancer, Method, Plan
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -36,3 +36,10 @@ def open_enhancer(method: Method, engine: Engine) -> Enhancer:
     """Import a method's Enhancer and bind it to an engine."""
     module, _, name = method.enhancer.partition(":")
     return cast(Enhancer, getattr(import_module(module), name)(engine))
+
+
+def plan_kind(method: Method) -> type[Plan]:
+    """The Plan of a method, which its enhancer's module defines."""
+    module = import_module(method.enhancer.partition(":")[0])
+    found = (item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Plan))
+    return next(kind for kind in found if kind.method == method.name)

@@ -166,7 +166,8 @@ class Opened:
 
     def _result(self, recipe: Recipe, image: Image, enhanced: Enhanced) -> Result:
         notes = (*image.metadata.notes, *enhanced.plan.notes)
-        line = recipe.line(image.metadata.source, None, enhanced=enhanced, notes=notes, ms=enhanced.ms)
+        frames = [frame.metadata.source for frame in image.frames]
+        line = recipe.line(image.metadata.source, None, frames=frames, enhanced=enhanced, notes=notes, ms=enhanced.ms)
         return Result(enhanced.image, line, enhanced.plan)
 
     def close(self) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, writable_formats
+from enhance_cli.pipeline.shards import Shard
 from enhance_cli.types import Controls, knob
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -47,18 +50,44 @@ class RunOptions(Controls):
     report: str | None = knob(
         None,
         "Where a JSON line per photograph is appended: a path, - for stdout, or none. "
-        "By default enhance-report.jsonl in the output folder.",
+        "By default enhance-report.jsonl in the output folder, which is also what a restart knows of this run.",
         metavar="PATH|-|none",
     )
-    overwrite: bool = knob(False, "Replace existing pictures that enhance did not write.")
+    overwrite: bool = knob(False, "Do everything again, replacing existing pictures, whoever wrote them.")
     skip_existing: bool = knob(False, "Leave pictures alone whose output exists.")
+    in_place: bool = knob(False, "Replace the inputs themselves; every argument is an INPUT, and there is no OUTPUT.")
+    check: Literal["time", "hash"] = knob(
+        "time",
+        "How a restart tells that a source is the same: by size and time, or by the hash of its bytes.",
+        choices=("time", "hash"),
+    )
+    verify: bool = knob(False, "Read every picture back and decode it before it is put in place.")
+    strip: Literal["gps", "all"] | None = knob(
+        None,
+        "Leave out where a picture was taken, or all that is known of it but its colour profile.",
+        choices=("gps", "all"),
+    )
+    preserve_times: bool = knob(False, "Give outputs the times of their sources.")
+    save_plans: Path | None = knob(
+        None, "Keep what was decided for each picture in this folder.", parse=Path, metavar="DIR"
+    )
+    plan: Path | None = knob(
+        None, "Apply this kept plan to every picture instead of deciding for each.", parse=Path, metavar="FILE"
+    )
+    shard: Shard | None = knob(
+        None,
+        "Do the I-th of N parts, the same part on every machine; see `enhance report merge`.",
+        parse=Shard.parse,
+        metavar="I/N",
+    )
     jobs: int | None = knob(
         None, "Photographs worked on at once; by default one per core.", minimum=1, maximum=1024, short="-j"
     )
     device: str = knob("auto", "auto, cpu, cuda or cuda:N; a named device that is missing is an error.", metavar="NAME")
-    memory: int = knob(
-        2 * 10**9,
-        "Bound on decoded pictures held at once, such as 2G; a larger picture is worked on alone.",
+    memory: int | None = knob(
+        None,
+        "Bound on decoded pictures held at once; a larger picture is worked on alone. By default 2G, or half of the "
+        "machine's memory (of the container's) where that is less.",
         parse=parse_size,
         minimum=1,
         metavar="SIZE",
@@ -70,6 +99,11 @@ class RunOptions(Controls):
         minimum=1,
         metavar="SIZE",
     )
+    timeout: float | None = knob(
+        None, "Give a photograph up after so many seconds; implies --isolate.", minimum=0.1, maximum=86400.0
+    )
+    isolate: bool = knob(False, "Work in child processes, so that a crashing decoder costs one photograph.")
+    fail_fast: bool = knob(False, "Stop at the first photograph that fails.")
     dry_run: bool = knob(False, "Say what would be done, do nothing.", short="-n")
     json: bool = knob(False, "Print one JSON object about the run to stdout.")
     quiet: bool = knob(False, "Say nothing but errors.", short="-q")

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from enhance_cli.errors import EnhanceError, MissingSource, UnreadableSource
-from enhance_cli.imaging import atomic, codecs, colour
+from enhance_cli.errors import (
+    ChangedSource,
+    EnhanceError,
+    FailedCheck,
+    MissingSource,
+    UnreadableSource,
+    UnsupportedFormat,
+    UsageError,
+)
+from enhance_cli.imaging import atomic, codecs, colour, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
+from enhance_cli.pipeline.journal import file_state, path_in_report
+from enhance_cli.pipeline.plans import check_fit, plan_path
 from enhance_cli.pipeline.report import report_line
 from enhance_cli.pipeline.scan import STDIO, illustration_paths
 from enhance_cli.pipeline.stacks import stacked
-from enhance_cli.types import Enhancer, Image, Job, Outcome, VariantEnhancer, Window
+from enhance_cli.types import Enhancer, Image, Job, Outcome, Plan, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -56,6 +67,9 @@ class Recipe:
     enhancer: Enhancer
     controls: Any
     amount: float = 1.0
+    plan: Plan | None = None
+    """Decided already, for every picture: nothing is estimated."""
+
     weights: Mapping[str, str] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +100,10 @@ class Recipe:
             for name, path in self.controls.companions(image.metadata.source).items():
                 companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
                 working = working.replace(companions={**working.companions, name: companion})
-            if len(variants) == 1:
+            if self.plan is not None:
+                check_fit(self.plan, image)
+                plans = [self.plan]
+            elif len(variants) == 1:
                 plans = [self.enhancer.estimate(working, self.controls)]
             else:
                 plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
@@ -135,12 +152,11 @@ class Recipe:
         output: str | None,
         *,
         enhanced: Enhanced | None = None,
-        notes: tuple[str, ...] = (),
         error: Exception | None = None,
         skipped: bool = False,
-        ms: Mapping[str, float] | None = None,
+        **details: Any,
     ) -> dict[str, Any]:
-        """The report line of one photograph."""
+        """The report line of one photograph; `details` are fields of `report_line`."""
         return report_line(
             source=job_source,
             output=output,
@@ -151,10 +167,9 @@ class Recipe:
             weights=self.weights,
             device=self.engine.device,
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
-            notes=list(notes),
-            ms=ms,
             exposure=None if enhanced is None else enhanced.exposure,
             plan=None if enhanced is None else self.enhancer.describe(enhanced.plan),
+            **details,
         )
 
 
@@ -215,12 +230,36 @@ class Coding:
     follow_target: bool = False
     """Whether the output's name was typed by the user, whose suffix then decides the format."""
 
+    in_place: bool = False
+    """Whether outputs replace their sources, whose format and mode they then keep."""
+
+    strip: Literal["gps", "all"] | None = None
+    verify: bool = False
+    """Whether a staged picture is read back and decoded before it is placed."""
+
+    preserve_times: bool = False
+    hash_sources: bool = False
+    """Whether lines keep the sha256 of what was read."""
+
+    save_plans: Path | None = None
+    root: Path | None = None
+    """The output folder, which saved plans are named below."""
+
+    report: Path | None = None
+    """Where lines go, which written files are named from."""
+
     def format_for(self, job: Job, image: Image) -> str:
-        """The format that a photograph is written in."""
+        """The format that a photograph is written in.
+
+        Raises:
+            UnsupportedFormat: it would replace a source of a format that has no writer.
+        """
         if self.format is not None:
             return self.format
-        typed = codecs.format_of_suffix(job.target) if self.follow_target and job.target else None
         read = codecs.FORMATS[image.metadata.format]
+        if self.in_place and read.written_as:
+            raise UnsupportedFormat(f"{job.source} is {read.name}, which is only read; leave out --in-place.")
+        typed = codecs.format_of_suffix(job.target) if self.follow_target and job.target else None
         return typed.name if typed else read.written_as or read.name
 
 
@@ -230,38 +269,52 @@ def read(source: Path | None) -> bytes:
     Raises:
         MissingSource: there is none, or it is a folder, a pipe or a device.
         UnreadableSource: the operating system refuses.
+        ChangedSource: somebody wrote to it meanwhile.
     """
     if source is None:
         return sys.stdin.buffer.read()
     try:
         mode = source.stat().st_mode
-        if not stat.S_ISREG(mode):
+        if stat.S_ISDIR(mode):
+            os.scandir(source).close()  # a folder that cannot be listed says so; see `scan`
+        if not stat.S_ISREG(mode):  # looked at before opening: a pipe without a writer would hold us for ever
             raise MissingSource(f"{source} is no regular file; give a picture.")
-        return source.read_bytes()
+        with source.open("rb") as file:
+            before = os.fstat(file.fileno())
+            data = file.read()
+            after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         what = "is a link to nothing" if source.is_symlink() else "does not exist"
         raise MissingSource(f"{source} {what}.") from error
     except OSError as error:
         raise UnreadableSource(f"{source} cannot be read: {error.strerror}.") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != after.st_size:
+        raise ChangedSource(f"{source} changed while it was read; run again when it is complete.")
+    return data
 
 
 def process(
-    job: Job, recipe: Recipe, coding: Coding, admit: Callable[[int], None], *, put_in_place: Callable[..., None]
+    job: Job,
+    recipe: Recipe,
+    coding: Coding,
+    admit: Callable[[int], None],
+    record: Callable[[Mapping[str, Any]], None],
 ) -> Iterator[Outcome]:
     """Enhance one file into another, or into several where the controls ask for that; yields each when it is there.
 
     Args:
-        job: the file and its target; `job.target` None hands the bytes to `put_in_place` with path None.
+        job: the file and its target; bytes for `job.target` None go to stdout.
         recipe: the method.
         coding: formats and limits.
         admit: called with the decoded bytes before decoding; blocks until there is room.
-        put_in_place: called with (path or None, bytes) for the output and each illustration.
+        record: called with each line when its files are staged, before they are placed.
 
     Raises:
         EnhanceError: whatever made it fail; the stream turns it into an Outcome.
     """
     source = STDIO if job.source is None else str(job.source)
     data = read(job.source)
+    seen = _read_states(job, recipe, data if coding.hash_sources else None)
     ms: dict[str, float] = {}
 
     def admitted(height: int, width: int) -> None:
@@ -271,32 +324,113 @@ def process(
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
     if job.frames:
-        others = [codecs.decode(read(path), source=str(path), max_pixels=coding.max_pixels) for path in job.frames]
-        image = stacked(colour.to_rgb(image), [colour.to_rgb(other) for other in others])
+        image = stacked(colour.to_rgb(image), [_frame(path, image, coding) for path in job.frames])
     ms["decode"] = (time.perf_counter() - started) * 1e3
     written_format = coding.format_for(job, image)
+    megapixels = image.height * image.width / 1e6
+    kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
+    notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
+    image = image.replace(metadata=kept)
     del data
     for enhanced in recipe.enhance_variants(image, reuse=True):
         ms.update(enhanced.ms)
         target = None if job.target is None else job.target_with(enhanced.ending)
-        with _timed(ms, "encode"):
-            coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
-            if target is not None:
-                for path, picture in zip(
-                    illustration_paths(target, enhanced.illustrations), enhanced.illustrations.values(), strict=True
-                ):
-                    put_in_place(path, codecs.encode(Image(picture), "png")[0])
-            put_in_place(target, coded)
-        notes = (
-            *image.metadata.notes,
-            *_name_note(job.source, image, written_format),
-            *enhanced.plan.notes,
-            *coding_notes,
-        )
-        output = STDIO if target is None else str(target)
-        line = recipe.line(source, output, enhanced=enhanced, notes=notes, ms=ms)
-        yield Outcome(job, "done", line, megapixels=image.height * image.width / 1e6)
+        with ExitStack() as stack:
+            with _timed(ms, "encode"):
+                coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
+                staged = [] if target is None else _stage(stack, job, target, coded, enhanced, coding)
+            line = recipe.line(
+                source,
+                STDIO if target is None else str(target),
+                frames=map(str, job.frames),
+                enhanced=enhanced,
+                notes=[*notes, *enhanced.plan.notes, *coding_notes],
+                ms=ms,
+                read=seen,
+                written=[file_state(item.path, path_in_report(item.target, coding.report)) for item in staged],
+            )
+            if target is None:
+                sys.stdout.buffer.write(coded)
+                sys.stdout.buffer.flush()
+            record(line)
+            for item in staged:
+                item.place()
+        yield Outcome(job, "done", line, megapixels=megapixels)
         ms["decode"] = 0.0  # once, for the first of them
+
+
+def _frame(path: Path, first: Image, coding: Coding) -> Image:
+    """A further exposure, RGB. It has room if it is no larger than the first, so that others are not even decoded."""
+
+    def check(height: int, width: int) -> None:
+        if height * width > first.height * first.width:
+            raise UsageError(
+                f"{path} is {width}x{height} and the first exposure, {first.metadata.source}, "
+                f"{first.width}x{first.height}; the frames of a stack must be alike, so crop or convert them first."
+            )
+
+    return colour.to_rgb(codecs.decode(read(path), source=str(path), max_pixels=coding.max_pixels, admit=check))
+
+
+def _read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[str, Any]]:
+    """The files that decide a picture, as they are now: its source, its frames, and what the controls add to it."""
+    if job.source is None:
+        return []
+    others = (*job.frames, *recipe.controls.companions(str(job.source)).values())
+    try:
+        return [
+            file_state(job.source, str(job.source), content=content),
+            *(file_state(path, str(path), content=None if content is None else path.read_bytes()) for path in others),
+        ]
+    except OSError as error:
+        raise ChangedSource(f"{error.filename} went away while {job.source} was read.") from error
+
+
+def _stage(
+    stack: ExitStack, job: Job, target: Path, coded: bytes, enhanced: Enhanced, coding: Coding
+) -> list[atomic.Staged]:
+    """Everything that one picture writes, itself first, whole and synced but not in place."""
+    if not target.parent.exists() and (coding.root is None or coding.root.exists()):
+        atomic.make_folder(target.parent)  # not the output folder itself: if that is gone, somebody took it away
+    wanted = {target: coded}
+    pictures = enhanced.illustrations
+    for path, picture in zip(illustration_paths(target, pictures), pictures.values(), strict=True):
+        wanted[path] = codecs.encode(Image(picture), "png")[0]
+    if coding.save_plans is not None:
+        path = plan_path(coding.save_plans, target, coding.root)
+        atomic.make_folder(path.parent)
+        wanted[path] = enhanced.plan.to_bytes()
+    staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in wanted.items()]
+    if coding.verify or coding.in_place:
+        _verify(staged[0], coded, enhanced.image)
+    if job.source is not None and (coding.in_place or coding.preserve_times):
+        before = job.source.stat()
+        if coding.in_place:
+            staged[0].path.chmod(stat.S_IMODE(before.st_mode))
+        if coding.preserve_times:
+            os.utime(staged[0].path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return staged
+
+
+def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
+    """Read a picture back from the disk and decode it.
+
+    Raises:
+        FailedCheck: it is not what was written, or is no picture of that size.
+    """
+    try:
+        if staged.path.read_bytes() != coded:
+            raise FailedCheck(f"{staged.target} was not kept by the disk as it was written; it was not put in place.")
+        again = codecs.decode(coded, max_pixels=image.height * image.width)
+    except EnhanceError as error:
+        if isinstance(error, FailedCheck):
+            raise
+        raise FailedCheck(f"{staged.target} does not decode, so it was not put in place: {error}") from error
+    if (again.height, again.width) != (image.height, image.width):
+        raise FailedCheck(
+            f"{staged.target} decodes to {again.width}x{again.height} instead of {image.width}x{image.height}; "
+            "it was not put in place."
+        )
 
 
 DECODED_BYTES_PER_PIXEL = 6
@@ -308,14 +442,3 @@ def _name_note(source: Path | None, image: Image, written_format: str) -> tuple[
     if announced is None or announced.name == image.metadata.format:
         return ()
     return (f"named as {announced.name} but is {image.metadata.format} inside; written as {written_format}",)
-
-
-def write(path: Path | None, data: bytes) -> None:
-    """Put a file in place atomically, making its folder; bytes for None go to stdout."""
-    if path is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    if not path.parent.exists():
-        atomic.make_folder(path.parent)
-    atomic.write_atomically(path, data)

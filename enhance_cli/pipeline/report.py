@@ -1,15 +1,17 @@
 """The report: one JSON line per photograph (docs/report.md, docs/report.schema.json), appended and flushed.
 
-The line is written when its output is in place, so a line's output always exists.
+It is also the journal of its output folder (`pipeline/journal.py`), and an flock on it is what keeps two runs apart:
+a run that died holds none, and nothing else need lie in the folder.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -24,6 +26,7 @@ def report_line(
     output: str | None,
     status: str,
     method: str,
+    frames: Iterable[str] = (),
     controls: Mapping[str, Any],
     error: Mapping[str, str] | None = None,
     weights: Mapping[str, str] | None = None,
@@ -33,11 +36,14 @@ def report_line(
     ms: Mapping[str, float] | None = None,
     exposure: Mapping[str, Any] | None = None,
     plan: Mapping[str, Any] | None = None,
+    read: Iterable[Mapping[str, Any]] = (),
+    written: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """One line's value, every fixed name present; null where there is nothing to say."""
     return {
         "schema": SCHEMA,
         "source": source,
+        "frames": list(frames),
         "output": output,
         "status": status,
         "error": None if error is None else dict(error),
@@ -50,6 +56,10 @@ def report_line(
         "ms": None if ms is None else {stage: round(value, 2) for stage, value in ms.items()},
         "exposure": None if exposure is None else dict(exposure),
         "plan": None if plan is None else dict(plan),
+        "read": [dict(item) for item in read],
+        "written": [dict(item) for item in written],
+        "settings": None,
+        "shard": None,
     }
 
 
@@ -65,20 +75,36 @@ def encode_line(line: Mapping[str, Any]) -> bytes:
 class ReportFile:
     """An appended file of lines; a null one where no report is wanted."""
 
-    def __init__(self, path: Path | None, stream: BinaryIO | None = None) -> None:
-        """Open for appending.
+    def __init__(
+        self, path: Path | None, stream: BinaryIO | None = None, *, stamp: Mapping[str, Any] | None = None
+    ) -> None:
+        """Open for appending, alone; a last line that was cut off is taken away.
+
+        Args:
+            path: the file, made if it is not there.
+            stream: where lines go without one.
+            stamp: what every line of this run says: `settings` and `shard`.
 
         Raises:
-            OutputError: the file cannot be opened.
+            OutputError: the file cannot be opened, or another run holds it.
         """
         self.path = path
+        self._stamp = dict(stamp or {})
         self._lock = threading.Lock()
         self._file: BinaryIO | None = stream
         if path is not None:
             try:
-                self._file = path.open("ab", buffering=0)
+                self._file = path.open("ab+", buffering=0)
+                self._hold(path)
+                _take_away_half_a_line(self._file)
             except OSError as error:
+                self.close()
                 raise OutputError(f"The report {path} cannot be written: {error.strerror}.") from error
+
+    def _hold(self, path: Path) -> None:
+        if not _locked(self._file):
+            self.close()
+            raise OutputError(f"Another run is writing {path}; wait for it, or give another OUTPUT or --report.")
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Write one line in one piece; from any thread.
@@ -89,45 +115,73 @@ class ReportFile:
         if self._file is None:
             return
         try:
-            data = encode_line(line)
+            data = encode_line({**line, **self._stamp})
             with self._lock:
-                while data:
-                    data = data[self._file.write(data) :]
-                self._file.flush()
+                start = self._file.tell() if self.path is not None else 0
+                if self.path is not None and os.fstat(self._file.fileno()).st_nlink == 0:
+                    raise FileNotFoundError(0, "it was removed during the run")
+                try:
+                    while data:
+                        data = data[self._file.write(data) :]
+                    self._file.flush()
+                except OSError:
+                    if self.path is not None:  # no half lines: the next one would be joined to it
+                        self._file.truncate(start)
+                    raise
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OutputError(f"The report {self.path or 'on stdout'} cannot be written: {error.strerror}.") from error
 
+    def close(self) -> None:
+        """Let go of the file, and of the folder."""
+        if self._file is not None and self.path is not None:
+            self._file.close()
+            self._file = None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None and self.path is not None:
-            self._file.close()
+        self.close()
 
 
-def open_report(choice: str | None, folder: Path | None, default_name: str) -> ReportFile:
-    """The report a user chose: a path, `-`, `none`, or None for the default in the output folder."""
-    if choice == "none" or (choice is None and folder is None):
-        return ReportFile(None)
-    if choice == "-":
-        return ReportFile(None, sys.stdout.buffer)
-    return ReportFile(Path(choice) if choice is not None else folder / default_name if folder else None)
-
-
-def outputs_on_record(path: Path) -> set[str]:
-    """Absolute paths of the outputs that an earlier report counts as done; lines that are no JSON are ignored."""
-    recorded = set()
+def is_held(path: Path) -> bool:
+    """Whether a run is writing a report."""
     try:
-        with path.open("rb") as lines:
-            for raw in lines:
-                try:
-                    line = json.loads(raw)
-                except ValueError:
-                    continue
-                if isinstance(line, dict) and line.get("status") == "done" and line.get("output"):
-                    recorded.add(os.path.abspath(line["output"]))  # noqa: PTH100 - keeps links as they are
+        with path.open("rb") as file:
+            return not _locked(file)
     except OSError:
-        return set()
-    return recorded
+        return False
+
+
+def _locked(file: Any) -> bool:
+    """Take the lock, unless another has it; it goes with the file, or with the process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
+def _take_away_half_a_line(file: Any) -> None:
+    """Cut off what a killed run left behind the last newline, and stand at the end."""
+    end = whole = file.seek(0, os.SEEK_END)
+    while whole > 0:
+        start = max(0, whole - (1 << 16))
+        file.seek(start)
+        block = file.read(whole - start)
+        if b"\n" in block:
+            whole = start + block.rindex(b"\n") + 1
+            break
+        whole = start
+    if whole < end:
+        file.truncate(whole)
+        file.seek(whole)
+
+
+def open_report(path: Path | None, *, to_stdout: bool = False, stamp: Mapping[str, Any] | None = None) -> ReportFile:
+    """The report at a path, on stdout, or none."""
+    return ReportFile(None if to_stdout else path, sys.stdout.buffer if to_stdout else None, stamp=stamp)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +13,22 @@ from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
+from enhance_cli.pipeline.jobs import Jobs, Paths, SortedNames, named_alike
+from enhance_cli.pipeline.shards import Shard
 from enhance_cli.pipeline.stacks import grouped
 from enhance_cli.types import Job
 
 STDIO = "-"
-REPORT_NAME = "enhance-report.jsonl"
+
+_FOREIGN = {".exr", ".hdr", ".tga", ".jxr", ".wdp", ".hdp", ".dpx", ".fits"}
+"""Suffixes of photographs that no codec here reads. In a folder they get their line too, which says so."""
 
 
 @dataclass(slots=True)
 class Scan:
     """What there is to do."""
 
-    jobs: list[Job]
+    jobs: Jobs
     folder: Path | None
     """The output folder; None when the output is stdout."""
 
@@ -50,6 +56,8 @@ def scan(
     beside: Sequence[str] = (),
     endings: Sequence[str] = ("",),
     stacks: str | int | None = None,
+    in_place: bool = False,
+    shard: Shard | None = None,
 ) -> Scan:
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
@@ -59,61 +67,141 @@ def scan(
         format: the format that outputs are written in; None keeps each source's name.
         beside: names of the illustrations that will be written as `<stem>_<name>.png`, for the clash check.
         endings: of the names of the pictures that are written for each source (see `Controls.variants`).
-        stacks: how sources are grouped into stacks that become one picture each (see `stacks.grouped`).
+        stacks: how sources are grouped into stacks that become one picture each (see `stacks.grouped`). What belongs
+            together is known when all names are, so that a run of stacks holds them in memory once.
+        in_place: every argument is an input, and every picture its own output.
+        shard: keep only this part of the jobs, a stack as a whole; clashes are looked for among all.
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
             or with their sources.
     """
+    remarks: list[str] = []
+    if in_place:
+        if stacks is not None:
+            raise UsageError("--in-place replaces each picture, and --fuse makes one of several: give an OUTPUT.")
+        place = _in_place(arguments, endings)
+    else:
+        place = _destination(arguments, beside, endings, format, stacked=stacks is not None)
+        _refuse_nesting(place)
+    jobs = Jobs()
+    kept = jobs if shard is None else Jobs()
+    clashes = _Clashes(jobs, beside, endings, in_place)
+    items = _find(place.inputs, place.folder, recursive, remarks)
+    if stacks is not None:
+        items = _stacked(items, stacks, remarks)
+    for index, item in enumerate(items):
+        if place.takes_one and index > 0:
+            count = index + 1 + sum(1 for _ in items)
+            raise UsageError(place.takes_one.format(count=count))
+        job = Job(index, item.source, place.name(item), item.frames)
+        jobs.append(job)
+        clashes.watch(job)
+        if shard is not None and shard.holds(item.relative):
+            kept.append(job)
+    clashes.refuse()
+    return Scan(kept, place.folder, place.single_file, remarks)
+
+
+# --- destinations ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where outputs go."""
+
+    inputs: Sequence[str]
+    folder: Path | None
+    name: Callable[[_Found], Path | None]
+    single_file: bool = False
+    takes_one: str = ""
+    """What to say when there are several pictures for it; empty where several may come."""
+
+
+def _destination(
+    arguments: Sequence[str], beside: Sequence[str], endings: Sequence[str], format: str | None, *, stacked: bool
+) -> _Place:
     if len(arguments) < 2:
         hint = f"`{arguments[0]}` and no OUTPUT" if arguments else "neither"
         raise UsageError(f"Give at least one INPUT and the OUTPUT (a folder, a file, or -) last; there is {hint}.")
     *inputs, output = arguments
-    remarks: list[str] = []
-    single_file = _single_file_target(inputs, output, several=stacks is not None)
-    folder = None if output == STDIO else (single_file.parent if single_file else Path(output))
-    if folder is not None and folder.exists() and not folder.is_dir():
+    if output == STDIO:
+        if beside:
+            raise UsageError(f"--{beside[0]} writes a picture beside the output, and - is no file; name one.")
+        if len(endings) > 1:
+            raise UsageError(
+                f"stdout takes one picture, and {len(endings)} are asked of each; give a folder as OUTPUT."
+            )
+        several = "stdout takes one picture, and there are {count}; give a folder as OUTPUT."
+        return _Place(inputs, None, lambda item: None, takes_one=several)
+    single = _single_file_target(inputs, output, several=stacked)
+    folder = single.parent if single else Path(output)
+    if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; the OUTPUT for several pictures is a folder.")
+    if single is not None:
+        several = output.replace("{", "{{").replace("}", "}}") + " is one file, and there are {count} pictures"
+        return _Place(inputs, folder, lambda item: single, True, several + "; give a folder as OUTPUT.")
 
-    found = list(_find(inputs, folder if single_file is None else None, recursive, remarks))
-    if stacks is not None and found:
-        found = _stacked(found, stacks, remarks)
-    if output == STDIO and beside:
-        raise UsageError(f"--{beside[0]} writes a picture beside the output, and - is no file; name one.")
-    if output == STDIO and len(endings) > 1:
-        raise UsageError(f"stdout takes one picture, and {len(endings)} are asked of each; give a folder as OUTPUT.")
-    if output == STDIO and len(found) > 1:
-        raise UsageError(f"stdout takes one picture, and there are {len(found)}; give a folder as OUTPUT.")
-    if single_file is not None and len(found) > 1:
-        raise UsageError(f"{output} is one file, and there are {len(found)} pictures; give a folder as OUTPUT.")
-
-    jobs = []
-    for index, item in enumerate(found):
-        if output == STDIO:
-            target = None
-        elif single_file is not None:
-            target = single_file
-        elif item.source is None:
+    def below(item: _Found) -> Path:
+        if item.source is None:
             raise UsageError("A picture from stdin has no name: give a file or - as OUTPUT.")
-        else:
-            target = Path(output) / _renamed(item.relative, format)
-        jobs.append(Job(index, item.source, target, item.frames))
-    _refuse_clashes(jobs, beside, endings)
-    return Scan(jobs, folder, single_file is not None, remarks)
+        return folder / _renamed(item.relative, format)
+
+    return _Place(inputs, folder, below)
 
 
-def _stacked(found: Sequence[_Found], rule: str | int, remarks: list[str]) -> list[_Found]:
+def _in_place(inputs: Sequence[str], endings: Sequence[str]) -> _Place:
+    if not inputs:
+        raise UsageError("Give at least one INPUT; with --in-place there is no OUTPUT.")
+    if len(endings) > 1:
+        raise UsageError(f"--in-place writes one picture, and {len(endings)} are asked of each; give an OUTPUT.")
+    first = Path(inputs[0].removeprefix("@"))
+
+    def itself(item: _Found) -> Path:
+        if item.source is None:
+            raise UsageError("A picture from stdin has no place: leave out --in-place.")
+        # A link stays a link: what it leads to is replaced.
+        return Path(os.path.realpath(item.source)) if item.source.is_symlink() else item.source
+
+    return _Place(inputs, first if first.is_dir() else first.parent, itself)
+
+
+def _refuse_nesting(place: _Place) -> None:
+    """Folders of pictures must not lie where pictures are written: the next run would read what this one wrote."""
+    if place.folder is None:
+        return
+    output = place.folder.resolve()
+    for text in place.inputs:
+        folder = Path(text)
+        if text == STDIO or not folder.is_dir():
+            continue
+        if place.single_file:
+            if folder.resolve() == output:
+                raise UsageError(
+                    f"The OUTPUT would lie in the INPUT {folder}, and be a frame of the next run's; give one elsewhere."
+                )
+            continue
+        if folder.resolve() == output:
+            raise UsageError(
+                f"{folder} is INPUT and OUTPUT {place.folder}: each picture would replace its own source; "
+                "give another folder as OUTPUT, or --in-place and none."
+            )
+        if output in folder.resolve().parents:
+            raise UsageError(f"The INPUT {folder} lies inside the OUTPUT {place.folder}; give an OUTPUT apart from it.")
+
+
+def _stacked(items: Iterable[_Found], rule: str | int, remarks: list[str]) -> Iterator[_Found]:
     """One item for each stack, named as its picture."""
+    found = list(items)
     sources = [item.source for item in found if item.source is not None]
     if len(sources) < len(found):
         raise UsageError("--fuse takes files, and - is one picture without a name.")
     stacks, unmatched = grouped(sources, [item.relative for item in found], rule)
     if unmatched:
         remarks.append(f"{_pictures(len(unmatched))} left out: {rule} is not in {sources[unmatched[0]].name}, say.")
-    return [
-        _Found(sources[stack.frames[0]], stack.relative, tuple(sources[place] for place in stack.frames[1:]))
-        for stack in stacks
-    ]
+    for stack in stacks:
+        first, *frames = (sources[place] for place in stack.frames)
+        yield _Found(first, stack.relative, tuple(frames))
 
 
 def _single_file_target(inputs: Sequence[str], output: str, *, several: bool = False) -> Path | None:
@@ -165,11 +253,15 @@ def _find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: 
             yield from _pictures_below(Path(text), excluded, recursive, remarks)
         elif glob.has_magic(text) and not os.path.lexists(text):
             anything = True
-            matches = sorted(filter(os.path.isfile, glob.glob(text, recursive=True)))  # noqa: PTH207 - may be absolute
-            if not matches:
-                remarks.append(f"Nothing matches {text}.")
-            for match in matches:
+            matches = SortedNames()
+            for match in glob.iglob(text, recursive=True):  # noqa: PTH207 - may be absolute
+                if not os.path.isdir(match):  # noqa: PTH112 - what is no file either gets its line
+                    matches.append(match)
+            count = 0
+            for count, match in enumerate(matches, 1):  # noqa: B007 - counted
                 yield _Found(Path(match), Path(Path(match).name))
+            if count == 0:
+                remarks.append(f"Nothing matches {text}.")
         else:
             if not os.path.lexists(text):
                 missing.append(text)
@@ -179,14 +271,16 @@ def _find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: 
         raise UsageError(f"{missing[0]} does not exist; give a file, a folder, a glob, @list.txt or -.")
 
 
-def _listed(name: str) -> list[str]:
+def _listed(name: str) -> Iterator[str]:
     """Paths of a list file: NUL-separated if it holds a NUL, else a path a line."""
     try:
         data = sys.stdin.buffer.read() if name == STDIO else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"The list {name} cannot be read: {error.strerror}.") from error
-    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
-    return [os.fsdecode(line) for line in lines if line.strip()]
+    separator = rb"[^\0]+" if b"\0" in data else rb"[^\r\n]+"
+    for found in re.finditer(separator, data):
+        if found[0].strip():
+            yield os.fsdecode(found[0])
 
 
 def _pictures_below(
@@ -194,25 +288,28 @@ def _pictures_below(
 ) -> Iterator[_Found]:
     """Pictures of a folder in sorted order; hidden files, other files and the output folder are passed over."""
     count = deeper = 0
-    for folder, relative in _walk(root, excluded):
-        for entry in folder:
+    for names, relative in _walk(root, excluded):
+        for name in names:
             if not recursive and relative.parts:
                 deeper += 1
                 continue
             count += 1
-            yield _Found(root / relative / entry, relative / entry)
+            yield _Found(root / relative / name, relative / name)
     if count == 0 and deeper == 0:
         remarks.append(f"{root} holds no pictures.")
     elif deeper:
         remarks.append(f"{_pictures(deeper)} in subfolders of {root} left out; use -r to include them.")
 
 
-def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[list[str], Path]]:
-    """(names of pictures, folder relative to the root), depth first, each directory once."""
+def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterable[str], Path]]:
+    """(names of pictures, folder relative to the root), depth first, each directory once.
+
+    A subfolder that cannot be listed stands for the pictures in it: it becomes a name, whose reading will fail.
+    """
     pending = [Path()]
     while pending:
         relative = pending.pop()
-        names, folders = [], []
+        names, folders = SortedNames(), []
         try:
             with os.scandir(root / relative) as entries:
                 for entry in entries:
@@ -221,11 +318,14 @@ def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[list[s
                     if entry.is_dir(follow_symlinks=False):
                         if excluded is None or _identity(Path(entry.path)) != excluded:
                             folders.append(relative / entry.name)
-                    elif format_of_suffix(Path(entry.name)) is not None:
+                    elif format_of_suffix(Path(entry.name)) is not None or Path(entry.name).suffix.lower() in _FOREIGN:
                         names.append(entry.name)
         except OSError as error:
-            raise UsageError(f"{root / relative} cannot be read: {error.strerror}.") from error
-        yield sorted(names), relative
+            if relative == Path():
+                raise UsageError(f"{root} cannot be read: {error.strerror}.") from error
+            yield [relative.name], relative.parent
+            continue
+        yield names, relative
         pending += sorted(folders, reverse=True)
 
 
@@ -241,34 +341,51 @@ def _pictures(count: int) -> str:
 # --- clashes -----------------------------------------------------------------------------------------------
 
 
-def _refuse_clashes(jobs: Iterable[Job], beside: Sequence[str], endings: Sequence[str]) -> None:
+class _Clashes:
     """No output may be another's, or a source. Names equal but for case clash too: some file systems think so."""
-    owners: dict[str, Job] = {}
-    for job in jobs:
-        if job.target is None:
-            continue
-        for target in [job.target_with(ending) for ending in endings]:
-            for path in (target, *illustration_paths(target, beside)):
-                key = str(path).casefold()
-                if key in owners:
-                    raise UsageError(
-                        f"{owners[key].source} and {job.source} would both be written to {path}; "
-                        "give them different names or run them apart."
-                    )
-                owners[key] = job
-            for source in _read_by(job):
-                if _same_file(source, target):
-                    raise UsageError(f"{target} would replace its own source; give another folder as OUTPUT.")
-    sources = {os.path.abspath(source): source for job in jobs for source in _read_by(job)}  # noqa: PTH100
-    for job in jobs:
-        for target in [] if job.target is None else [job.target_with(ending) for ending in endings]:
-            other = sources.get(os.path.abspath(target))  # noqa: PTH100
-            if other is not None:
-                raise UsageError(f"{job.source} would be written over the source {other}; give another OUTPUT.")
+
+    def __init__(self, jobs: Jobs, beside: Sequence[str], endings: Sequence[str], in_place: bool) -> None:
+        self._jobs, self._beside, self._endings, self._in_place = jobs, beside, endings, in_place
+        self._written, self._read = Paths(), Paths()
+
+    def watch(self, job: Job) -> None:
+        """Note what a job reads and writes."""
+        for path in output_paths(job, self._endings, self._beside):
+            self._written.add(path)
+            for source in job.sources if not self._in_place else ():
+                if _same_file(source, path):
+                    raise UsageError(f"{path} would replace its own source {source}; give another folder as OUTPUT.")
+        for source in job.sources if not self._in_place else ():
+            self._read.add(source)
+
+    def refuse(self) -> None:
+        """Name the first clash of all that was watched.
+
+        Raises:
+            UsageError: there is one.
+        """
+        for path, first, second in named_alike(self._written.repeated(), self._outputs()):
+            raise UsageError(
+                f"{first} and {second} would both be written to {path}; give them different names or run them apart."
+            )
+        shared = self._written.shared_with(self._read)
+        if shared:
+            sources = ((source, source) for job in self._jobs for source in job.sources)
+            for path, over, source in named_alike(shared, itertools.chain(sources, self._outputs())):
+                raise UsageError(f"{source} would be written to {path}, over the source {over}; give another OUTPUT.")
+
+    def _outputs(self) -> Iterator[tuple[Path, Path | None]]:
+        return ((path, job.source) for job in self._jobs for path in output_paths(job, self._endings, self._beside))
 
 
-def _read_by(job: Job) -> tuple[Path, ...]:
-    return job.frames if job.source is None else (job.source, *job.frames)
+def output_paths(job: Job, endings: Iterable[str], beside: Iterable[str]) -> Iterator[Path]:
+    """Every file that a job writes: its pictures, each with its illustrations."""
+    if job.target is None:
+        return
+    for ending in endings:
+        target = job.target_with(ending)
+        yield target
+        yield from illustration_paths(target, beside)
 
 
 def illustration_paths(target: Path, names: Iterable[str]) -> Iterator[Path]:
@@ -279,14 +396,6 @@ def illustration_paths(target: Path, names: Iterable[str]) -> Iterator[Path]:
 
 def _same_file(source: Path, target: Path) -> bool:
     try:
-        return source.samefile(target)
+        return target.samefile(source)
     except OSError:
         return False
-
-
-def existing_targets(
-    jobs: Iterable[Job], written_by_us: Callable[[Path], bool], endings: Sequence[str] = ("",)
-) -> list[Path]:
-    """Outputs that are there already and were not written by an earlier run."""
-    targets = [job.target_with(ending) for job in jobs if job.target is not None for ending in endings]
-    return [target for target in targets if target.exists() and not written_by_us(target)]

@@ -37,6 +37,8 @@ def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int)
     if isinstance(rule, int):
         return _by_count(sources, relatives, rule), []
     if rule == "all":
+        if not sources:
+            return [], []
         return [_checked(sources, range(len(sources)), relatives[0], "the run")], []
     keys: dict[tuple[str, ...], list[int]] = {}
     unmatched = []

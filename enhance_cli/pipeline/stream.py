@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -84,45 +84,48 @@ def parallel(
     budget: ByteBudget,
     ordered: bool = False,
     keep_admitted: bool = False,
-) -> Iterator[R]:
+    until: Callable[[R], bool] | None = None,
+) -> Generator[R, None, None]:
     """Do `work` on every item and yield results as they finish.
 
     Args:
         items: read lazily, a few ahead of the workers.
         work: called with the item and its Admission, on a worker thread.
         failed: turns an exception of `work` into a result; the stream's only boundary for exceptions.
-        workers: threads; 1 works in the caller's thread, one item after another.
+        workers: threads. Even one is a thread of its own: a signal is raised in the main thread, and must not cut
+            into the middle of a photograph.
         budget: what admissions draw from.
         ordered: yield in the order of `items`.
         keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
+        until: after a result for which this holds no further item is begun; those in flight are finished.
     """
+    over = threading.Event()  # seen by the workers themselves: the next item begins before a result is yielded
 
-    def attempt(item: T, admission: Admission) -> tuple[R, Admission]:
+    def attempt(item: T, admission: Admission) -> tuple[R, Admission] | None:
+        if over.is_set():
+            admission.decline()
+            return None
         try:
             result = work(item, admission)
         except Exception as error:  # noqa: BLE001 - the stage boundary: a failing item becomes a value
             result = failed(item, error)
+        if until is not None and until(result):
+            over.set()
         admission.decline()  # in case it failed before it asked
         if not keep_admitted:
             admission.release()
         return result, admission
 
-    if workers == 1:
-        for item in items:
-            result, admission = attempt(item, budget.queue())
-            yield result
-            admission.release()
-        return
     yield from _pooled(items, attempt, budget, workers, ordered)
 
 
 def _pooled(
     items: Iterable[T],
-    attempt: Callable[[T, Admission], tuple[R, Admission]],
+    attempt: Callable[[T, Admission], tuple[R, Admission] | None],
     budget: ByteBudget,
     workers: int,
     ordered: bool,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, "enhance-worker")
     flying: dict[Future[Any], None] = {}  # a dict keeps the order of submission
@@ -146,7 +149,10 @@ def _pooled(
                 finished = [future for future in flying if future in done]
             for future in finished:
                 del flying[future]
-                result, admission = future.result()
+                attempted = future.result()
+                if attempted is None:
+                    continue
+                result, admission = attempted
                 refill()
                 yield result
                 admission.release()

@@ -8,6 +8,7 @@ point in 0..1 (`pictures.levels`); a grey picture beside an RGB one is repeated 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -53,17 +54,17 @@ def ssim(output: Picture, reference: Picture) -> float:
     Raises:
         ValueError: a side is shorter than 11 pixels, the sizes differ, or an array is no picture.
     """
-    a, b = level_pair(output, reference)
-    height, width, channels = a.shape
-    if min(height, width) < 2 * _RADIUS + 1:
-        raise ValueError(f"SSIM needs at least 11x11 pixels, not {width}x{height}")
-    # Variances do not change when both pictures are shifted, but fewer digits cancel.
-    a, b = a - 128.0, b - 128.0
-    total = 0.0
-    for top in range(0, height - 2 * _RADIUS, _STRIP):
-        bottom = top + _STRIP + 2 * _RADIUS
-        total += _similarity_sum(a[top:bottom], b[top:bottom])
-    return float(total / ((height - 2 * _RADIUS) * (width - 2 * _RADIUS) * channels))
+    strips = list(_similarities(output, reference))
+    return float(sum(strip.sum() for strip in strips) / sum(strip.size for strip in strips))
+
+
+def ssim_map(output: Picture, reference: Picture) -> NDArray[np.float64]:
+    """The similarity of every window, whose mean is `ssim`: (H-10)×(W-10), means over the channels.
+
+    Raises:
+        ValueError: as `ssim`.
+    """
+    return np.concatenate([strip.mean(axis=2) for strip in _similarities(output, reference)])
 
 
 def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
@@ -106,8 +107,21 @@ def delta_e_2000(output: Picture, reference: Picture) -> float:
     return float(total / (height * width))
 
 
-def _similarity_sum(a: Levels, b: Levels) -> float:
-    """The sum of the SSIM map of one strip; `a` and `b` are centred on level 128."""
+def _similarities(output: Picture, reference: Picture) -> Iterator[Levels]:
+    """The SSIM map in strips of rows."""
+    a, b = level_pair(output, reference)
+    height, width = a.shape[:2]
+    if min(height, width) < 2 * _RADIUS + 1:
+        raise ValueError(f"SSIM needs at least 11x11 pixels, not {width}x{height}")
+    # Variances do not change when both pictures are shifted, but fewer digits cancel.
+    a, b = a - 128.0, b - 128.0
+    for top in range(0, height - 2 * _RADIUS, _STRIP):
+        bottom = top + _STRIP + 2 * _RADIUS
+        yield _similarity(a[top:bottom], b[top:bottom])
+
+
+def _similarity(a: Levels, b: Levels) -> Levels:
+    """The SSIM map of one strip; `a` and `b` are centred on level 128."""
     mean_a, mean_b = _window_mean(a), _window_mean(b)
     variances = _window_mean(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
     covariance = _window_mean(a * b) - mean_a * mean_b
@@ -115,7 +129,8 @@ def _similarity_sum(a: Levels, b: Levels) -> float:
     mean_b += 128.0
     numerator = (2.0 * mean_a * mean_b + _C1) * (2.0 * covariance + _C2)
     denominator = (mean_a * mean_a + mean_b * mean_b + _C1) * (variances + _C2)
-    return float(np.sum(numerator / denominator))
+    similarity: Levels = numerator / denominator
+    return similarity
 
 
 def _window_mean(samples: Levels) -> Levels:

@@ -5,8 +5,10 @@ Nothing here degrades or chooses; a method's recipe does. No torch here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from enhance_cli.errors import UsageError
 
 Codes = NDArray[np.uint8]
+Item = TypeVar("Item")
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -88,3 +91,59 @@ def read_stacks(folder: Path, long_side: int, luma: bool = False) -> list[Pair]:
         if not stem.endswith("_ref") and stack in references:
             pairs.append(Pair(stem, frame, frames[references[stack]]))
     return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The photographs of a training folder, laid out as docs/training.md says; a kind that is absent is empty."""
+
+    lowlight: Sequence[Pair]
+    """`paired_lowlight/low` against `paired_lowlight/high`."""
+
+    stacks: Sequence[Pair]
+    """`exposure/sice512`, see `read_stacks`."""
+
+    clean: Mapping[str, Codes]
+    """`clean` by stem; where there is nothing of all three, the photographs of the folder itself."""
+
+    @classmethod
+    def read(cls, data: Path, long_side: int, luma: bool = False) -> Sources:
+        """Read what there is.
+
+        Raises:
+            UsageError: no photograph at all, or one that cannot be decoded.
+        """
+        paired, sice, clean = data / "paired_lowlight", data / "exposure" / "sice512", data / "clean"
+        lowlight = read_pairs(paired / "low", paired / "high", long_side, luma) if (paired / "low").is_dir() else []
+        stacks = read_stacks(sice, long_side, luma) if sice.is_dir() else []
+        if clean.is_dir():
+            return cls(lowlight, stacks, read_photographs(clean, long_side, luma))
+        return cls(lowlight, stacks, {} if lowlight or stacks else read_photographs(data, long_side, luma))
+
+
+def scene_of(stem: str) -> str:
+    """What the frames of one stack share; of another photograph its own stem."""
+    return stem.rsplit("_e", 1)[0]
+
+
+def put_aside(items: Sequence[Item], every: int, scene: Callable[[Item], str]) -> tuple[list[Item], list[Item]]:
+    """Split into what trains and what is held out: all items of every so-manieth scene, in sorted order.
+
+    Frames of one stack stay together, since a network that saw one of them has seen the scene.
+    """
+    scenes = sorted({scene(item) for item in items})
+    aside = set(scenes[every - 1 :: every])
+    return [item for item in items if scene(item) not in aside], [item for item in items if scene(item) in aside]
+
+
+def put_pairs_aside(pairs: Sequence[Pair], every: int) -> tuple[list[Pair], list[Pair]]:
+    """`put_aside` by the scenes of pairs."""
+    return put_aside(pairs, every, lambda pair: scene_of(pair.name))
+
+
+def by_exposure(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Pairs whose faulty frame is darker than its reference, `under`, and the others, `over`."""
+    found: dict[str, list[Pair]] = {"under": [], "over": []}
+    for pair in pairs:
+        found["under" if pair.degraded.mean() < pair.reference.mean() else "over"].append(pair)
+    return found

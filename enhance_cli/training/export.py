@@ -46,6 +46,18 @@ class Exported:
     """The largest relative difference that was seen between network and ONNX."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the training of a method of several networks leaves behind."""
+
+    exported: Mapping[str, Exported]
+    figures: Mapping[str, Mapping[str, float]]
+    """Of each network, the last validation."""
+
+    sheets: Sequence[Path]
+    """Pictures of held-out photographs, before and after."""
+
+
 def export(
     network: nn.Module,
     folder: Path,
@@ -169,6 +181,11 @@ def _write_onnx(
             dynamo=False,
         )
     model = onnx.load(path)
+    # What a network returns as a constant, the exporter names by a number.
+    for output, name in zip(model.graph.output, outputs, strict=True):
+        if output.name != name:
+            model.graph.node.append(onnx.helper.make_node("Identity", [output.name], [name]))
+            output.name = name
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -30,3 +30,6 @@ class TrainOptions:
 
     device: str = "cpu"
     """Where to train: `cpu` or `cuda[:N]`; the shipped weights were trained on `cpu`."""
+
+    parts: tuple[str, ...] = ()
+    """Which of a method's networks to train, by the names in its recipe; none takes all that are shipped."""

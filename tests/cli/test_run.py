@@ -88,7 +88,7 @@ def test_the_classic_limit_is_opencv(folder, enhance):
     enhance("clahe-adaptive", "--clip-limit", "3", "--format", "png", "in/b.png", "out/grey.png")
     grey = cv2.cvtColor(cv2.imread("in/b.png"), cv2.COLOR_BGR2GRAY)
     cv2.imwrite("grey.png", grey)
-    assert enhance("clahe-adaptive", "--clip-limit=3", "grey.png", "out").exit_code == 0
+    assert enhance("clahe-adaptive", "--clip-limit=3", "--overwrite", "grey.png", "out").exit_code == 0
     ours = cv2.imread("out/grey.png", cv2.IMREAD_UNCHANGED)
     assert ours.ndim in (2, 3)
 

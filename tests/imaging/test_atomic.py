@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,7 @@ def test_a_failure_leaves_nothing_half(tmp_path, monkeypatch, failure, older):
     def fail(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    if failure == "fsync":
-        monkeypatch.setattr(os, "fsync", fail)
-    elif failure == "write":
-        monkeypatch.setattr(os, "fdopen", lambda descriptor, mode: FullDisk(descriptor))
-    else:
-        monkeypatch.setattr(Path, failure, fail)
+    monkeypatch.setattr(*((Path, failure) if failure == "replace" else (os, failure)), fail)
     with pytest.raises(OutputError, match=r"a\.jpg cannot be written: No space left on device\."):
         atomic.write_atomically(target, b"new")
     monkeypatch.undo()
@@ -50,19 +46,68 @@ def test_a_failure_leaves_nothing_half(tmp_path, monkeypatch, failure, older):
     assert older is None or target.read_bytes() == older
 
 
-class FullDisk:
-    def __init__(self, descriptor):
-        self.descriptor = descriptor
+def test_a_short_write_is_gone_on_with(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
+    atomic.write_atomically(tmp_path / "a.jpg", b"0123456789")
+    assert (tmp_path / "a.jpg").read_bytes() == b"0123456789"
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        os.close(self.descriptor)
+def test_bytes_that_did_not_arrive_are_an_error(tmp_path, monkeypatch):
+    """A disk that claims to have written: the size is looked at before the file gets its name."""
+    monkeypatch.setattr(os, "write", lambda descriptor, data: len(data))
+    with pytest.raises(OutputError, match="did not keep all of it"):
+        atomic.write_atomically(tmp_path / "a.jpg", b"0123456789")
+    assert names(tmp_path) == []
 
-    def write(self, data):
-        os.write(self.descriptor, data[:1])
-        raise OSError(errno.ENOSPC, "No space left on device")
+
+def test_staged_is_whole_and_unplaced_is_removed(tmp_path):
+    with atomic.Staged(tmp_path / "a.jpg", b"new") as staged:
+        assert staged.path.read_bytes() == b"new"
+        assert not (tmp_path / "a.jpg").exists()
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_moved_keeps_nothing(tmp_path):
+    (tmp_path / "out").mkdir()
+    with atomic.Staged(tmp_path / "out" / "a.jpg", b"new") as staged:
+        (tmp_path / "out").rename(tmp_path / "gone")
+        with pytest.raises(OutputError, match="No such file"):
+            staged.place()
+    assert names(tmp_path / "gone") == []
+
+
+def test_a_sweep_takes_what_is_dead_and_leaves_what_lives(tmp_path):
+    (tmp_path / ".enhance-dead.tmp").write_bytes(b"half")
+    (tmp_path / ".enhance-other").write_bytes(b"not ours")
+    with atomic.Staged(tmp_path / "a.jpg", b"new") as staged:
+        assert atomic.sweep(tmp_path) == 1
+        staged.place()
+    assert names(tmp_path) == [".enhance-other", "a.jpg"]
+    assert atomic.sweep(tmp_path / "nowhere") == 0
+
+
+def test_a_file_swept_before_its_lock_is_made_again(tmp_path, monkeypatch):
+    real, taken = tempfile.mkstemp, []
+
+    def made_and_taken(**details):
+        descriptor, name = real(**details)
+        if not taken:
+            taken.append(name)
+            Path(name).unlink()
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", made_and_taken)
+    atomic.write_atomically(tmp_path / "a.jpg", b"new")
+    assert (tmp_path / "a.jpg").read_bytes() == b"new"
+    assert len(taken) == 1
+
+
+def test_a_probe_leaves_nothing(tmp_path):
+    atomic.probe(tmp_path / "a.jpg", 1000)
+    assert names(tmp_path) == []
+    with pytest.raises(OutputError, match="cannot be written"):
+        atomic.probe(tmp_path / "gone" / "a.jpg", 1)
 
 
 def test_an_interrupt_leaves_no_temporary_file(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from PIL import ImageCms, ImageOps
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import codecs, colour, jpeg
 from enhance_cli.imaging.jpeg import estimate_quality
-from enhance_cli.imaging.metadata import read_jpeg_header
+from enhance_cli.imaging.segments import read_header as read_jpeg_header
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 FACTORS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1), "411": (1, 4)}
@@ -178,6 +178,86 @@ def test_other_ways_of_coding(details):
     planes = codecs.decode(data, planes=True)
     assert planes.chroma is not None
     assert np.array_equal(planes.pixels, stored_planes(data)[..., 0])
+
+
+@pytest.mark.parametrize("way", [{"progressive": True}, {"optimize": True}], ids=["progressive", "optimised"])
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+@pytest.mark.parametrize("size", [(64, 64), (33, 47), (1, 1)])
+@pytest.mark.parametrize("planes", [True, False])
+def test_progressive_and_optimised_are_kept(planes, size, subsampling, way):
+    rgb = smooth(*size)
+    data = pillow_jpeg(rgb, quality=97, subsampling=":".join(subsampling), **way)
+    first = codecs.decode(data, planes=planes)
+    expected = JpegCoding(97, subsampling, progressive="progressive" in way, optimised="optimize" in way)
+    assert first.metadata.jpeg == expected
+    again, notes = codecs.encode(first, "jpeg")
+    assert notes == ()
+    assert codecs.decode(again).metadata.jpeg == expected
+    assert read_jpeg_header(again).jfif
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+@pytest.mark.parametrize("size", [(64, 64), (33, 47), (40, 41)])
+def test_planes_coded_progressively_are_those_coded_plainly(size, subsampling):
+    """Above quality 96 both encoders use the same transform, so whole blocks are the same, and all of chroma."""
+    plain = codecs.decode(coded(*size, subsampling, quality=98), planes=True)
+    assert plain.metadata.jpeg == JpegCoding(98, subsampling)
+    both = []
+    for progressive in (False, True):
+        coding = JpegCoding(98, subsampling, progressive=progressive)
+        image = plain.replace(metadata=Metadata(jpeg=coding))
+        both.append(codecs.decode(codecs.encode(image, "jpeg")[0], planes=True))
+    one, other = both
+    blocks = tuple(slice(0, side // 16 * 16) for side in size)
+    assert np.array_equal(one.pixels[blocks], other.pixels[blocks])
+    for first, second in zip(one.chroma, other.chroma, strict=True):
+        assert np.array_equal(first, second)
+
+
+def test_grey_is_coded_progressively_too():
+    data = pillow_jpeg(smooth()[..., 0], quality=90, progressive=True)
+    again, notes = codecs.encode(codecs.decode(data, planes=True), "jpeg")
+    assert notes == ()
+    header = read_jpeg_header(again)
+    assert (header.process, len(header.sampling)) == (0xC2, 1)
+
+
+@pytest.mark.parametrize("subsampling", ["440", "411"])
+def test_progressive_of_odd_subsampling_says_that_it_is_sequential(subsampling):
+    image = Image(smooth(64, 64), metadata=Metadata(jpeg=JpegCoding(90, subsampling, progressive=True)))
+    again, notes = codecs.encode(image, "jpeg")
+    assert notes == ("its order of coding was progressive and is sequential now",)
+    assert codecs.decode(again).metadata.jpeg == JpegCoding(90, subsampling)
+
+
+@pytest.mark.parametrize("quality", [94, 100])
+def test_progressive_noise_never_fails(quality, capfd):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    coding = JpegCoding(quality, "444", progressive=True)
+    again, notes = codecs.encode(Image(noise, metadata=Metadata(jpeg=coding)), "jpeg")
+    assert codecs.decode(again).pixels.shape == noise.shape
+    assert "sequential" in notes[0]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("planes", [True, False])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_that_lacks_only_its_end_is_read_with_a_note(missing, planes):
+    data = coded(33, 47)
+    image = codecs.decode(data[:-missing], planes=planes)
+    assert image.metadata.notes == ("its end marker is missing, but none of its pixels",)
+    whole = codecs.decode(data, planes=planes)
+    assert np.array_equal(image.pixels, whole.pixels)
+    assert whole.metadata.notes == ()
+
+
+def test_a_jpeg_that_lacks_any_more_is_refused():
+    noisy = np.random.default_rng(2).integers(0, 256, (40, 48, 3), np.uint8)
+    for details in ({}, {"progressive": True}, {"restart_marker_blocks": 2}):
+        data = pillow_jpeg(noisy, quality=85, **details)
+        for missing in range(3 if not details.get("progressive") else 1, len(data) - 700, 7):
+            with pytest.raises(CorruptPicture, match=r"truncated or damaged|before the picture begins"):
+                codecs.decode(data[:-missing])
 
 
 def test_grey_stays_grey():

@@ -14,7 +14,7 @@ from PIL import ImageCms, ImageOps
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
 from enhance_cli.imaging import codecs
-from enhance_cli.imaging.metadata import png_chunk
+from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 LAYOUTS = {"grey": (), "grey and alpha": (2,), "rgb": (3,), "rgba": (4,)}
@@ -83,7 +83,7 @@ def test_lossless_formats_give_back_what_they_got(format_name, depth, layout):
     assert again.metadata.bit_depth == image.metadata.bit_depth
     assert_fit_for_rendering(again)
     if (format_name, depth, layout) == ("tiff", np.uint16, "grey and alpha"):
-        assert "RGB with alpha" in notes[0]
+        assert "grey is written as RGB" in notes[0]
         assert np.array_equal(colours_of(again), colours_of(image))
     else:
         assert notes == ()
@@ -141,6 +141,29 @@ def test_avif_and_heif_keep_layout_and_colours(format_name, layout):
     assert np.abs(colours_of(again).astype(int) - colours_of(ramp)).mean() < 3
     assert again.metadata.format == format_name
     assert_fit_for_rendering(again)
+
+
+def test_avif_of_more_than_eight_bits_says_that_they_are_eight():
+    y, x = np.mgrid[:64, :128]
+    samples = ((x * 64 + y) * 1023 // (128 * 64 - 1)).astype(np.uint16)
+    coded = cv2.imencode(".avif", np.dstack([samples] * 3), [cv2.IMWRITE_AVIF_DEPTH, 10])[1].tobytes()
+    image = codecs.decode(coded)
+    assert (image.metadata.bit_depth, image.metadata.notes) == (8, ("its 10 bits a sample were read as 8",))
+    assert np.abs(image.pixels[..., 1] / 255 - samples / 1023).mean() < 0.01
+
+
+def test_heif_of_more_than_eight_bits_keeps_them():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    y, x = np.mgrid[:64, :128]
+    grey = ((x * 64 + y) * 65535 // (128 * 64 - 1)).astype(np.uint16)
+    samples = np.stack((grey, grey, grey), axis=2)
+    packed = io.BytesIO()
+    pillow_heif.from_bytes(mode="RGB;16", size=(128, 64), data=samples.tobytes()).save(packed, quality=95)
+    image = codecs.decode(packed.getvalue())
+    assert (image.metadata.bit_depth, image.metadata.notes) == (16, ())
+    assert len(np.unique(image.pixels)) > 500
+    assert np.abs(image.pixels / 65535 - samples / 65535).mean() < 0.01
+    assert_fit_for_rendering(image)
 
 
 def test_a_sixteen_bit_gradient_keeps_every_step():

@@ -39,6 +39,8 @@ REFUSED = {
     "sharp__truncated.png": CorruptPicture,
 }
 SIXTEEN_BIT = {
+    "pillow_heif__RGBA_10__128x128.heif",
+    "pillow_heif__RGB_12__29x100.heif",
     "pillow_heif__RGB_16__128x128.png",
     "sharp__16-bit-grey-alpha.png",
     "sharp__Flag_of_the_Netherlands-16bit.png",
@@ -110,7 +112,11 @@ def assert_as_pillow(image, data, name):
     if name in CONVERTED:
         return  # through its profile, which Pillow's own conversion ignores
     difference = np.abs(whole.astype(int) - expected)
-    assert difference.max() <= (1 if name in SIXTEEN_BIT else 0)  # Pillow cuts 16 bits off where we round
+    if name in SIXTEEN_BIT and name.endswith("heif"):  # colours are converted at the depth that is asked for
+        assert difference.max() <= 4
+        assert difference.mean() < 1.5
+    else:
+        assert difference.max() <= (1 if name in SIXTEEN_BIT else 0)  # Pillow cuts 16 bits off where we round
 
 
 def test_errors_are_ours():

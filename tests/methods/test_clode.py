@@ -332,6 +332,16 @@ def test_auto_says_what_it_could_not_reach(clode):
     assert result.plan.notes == ("mean luma reaches 0.00, not the target of 0.5",)
 
 
+def test_auto_does_not_blow_one_lit_thing_before_black():
+    pixels = np.full((120, 160, 3), 1, np.uint8)
+    pixels[30:90, 40:120] = (220, 190, 120)
+    result = enhanced(Clode(CpuEngine(1)), pixels, time="auto", denoise=0)
+    assert result.plan.time == pytest.approx(3.0, abs=0.01)
+    (note,) = result.plan.notes
+    assert note.startswith("mean luma reaches")
+    assert note.endswith("more would blow what is lit")
+
+
 @pytest.mark.parametrize("time", [1.3, 2.75, -0.6])
 def test_best_finds_the_time_of_a_pair(clode, time):
     pixels = scene(level=0.3)

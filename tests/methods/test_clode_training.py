@@ -140,15 +140,6 @@ def test_brightened_reaches_the_middle_and_never_darkens() -> None:
 # --- data --------------------------------------------------------------------------------------------------
 
 
-def test_two_tones_has_two_flat_tones() -> None:
-    for index in range(12):
-        flat, bright = training.two_tones(generator(0, index), 48)
-        assert flat.shape == (3, 48, 48)
-        assert len(np.unique(flat)) == 2
-        assert 0.0 < bright.mean() < 1.0
-        assert flat[0][bright[0] > 0].min() > flat[0][bright[0] == 0].max()
-
-
 def test_cut_is_native_where_it_should_be() -> None:
     photograph = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
     piece = training.cut(photograph, generator(0, 0), 32, native=True)
@@ -213,8 +204,8 @@ def tiny() -> training.Recipe:
     denoiser = replace(recipe.denoiser_lite, schedule=schedule, batch=2, side=32)
     return replace(
         recipe,
-        estimator_lite=estimator,
-        estimator_full=replace(estimator, imitation=3),
+        estimator_lite=replace(estimator, plain=0),
+        estimator_full=replace(estimator, plain=3),
         denoiser_lite=denoiser,
         denoiser_full=replace(denoiser, imitation=3),
     )
@@ -224,7 +215,7 @@ def test_all_four_networks_train_and_are_written(folder: Path, tmp_path: Path) -
     said: list[str] = []
     trained = training.train(TrainOptions(folder, tmp_path / "out"), said.append, tiny())
     assert set(trained.exported) == {"estimator-full", "estimator-lite", "denoiser-full", "denoiser-lite"}
-    assert trained.sheet.is_file()
+    assert trained.sheets[0].is_file()
     for stem, exported in trained.exported.items():
         assert exported.parity < 1e-4
         assert exported.manifest.name == f"{stem}.json"
@@ -238,12 +229,32 @@ def test_all_four_networks_train_and_are_written(folder: Path, tmp_path: Path) -
         assert torch.equal(value, estimator.denoiser.state_dict()[name])  # g inside h, frozen
 
 
-def test_imitation_falls_to_nothing_where_the_rates_agree(folder: Path) -> None:
+def test_the_plain_start_is_the_shift_of_the_goal(folder: Path) -> None:
+    goal = training.Goal()
+    image = torch.rand(5, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [0.1, 0.3, 0.6, 1.0, 0.01]
+    ).reshape(5, 1, 1, 1)
+    time = torch.tensor([3.0, 1.0, -1.0, -0.5, 0.5])
+    shift = goal.shift(image, time)
+    reached = training.shifted(image, shift[:, None, None, None]).mean(dim=(1, 2, 3))
+    assert torch.allclose(reached[1:4], goal.means(image.mean(dim=(1, 2, 3)), time)[1:4], atol=1e-3)
+    assert (shift.abs() <= time.abs()).all()
+    assert shift[4].item() == pytest.approx(0.5, abs=1e-3)  # no shift goes further than its time
+
+
+def test_the_plain_start_is_learnt(folder: Path) -> None:
     album = training.Album.read(folder, training.Recipe(), lambda sentence: None)
-    lite, other = fresh("estimator", "lite"), fresh("estimator", "full")
     numbers = tiny().estimator_full
-    assert training.imitation_loss(lite, lite, album, numbers, 0, 0).item() == 0.0
-    assert training.imitation_loss(other, lite, album, numbers, 0, 0).item() > 0.0
+    module = fresh("estimator", "lite")
+    optimizer = torch.optim.Adam(module.parameters(), 4e-3)
+    costs = []
+    for iteration in range(60):
+        cost = training.tone_loss(module, album, numbers, 0, iteration)
+        optimizer.zero_grad()
+        cost.backward()
+        optimizer.step()
+        costs.append(cost.item())
+    assert np.mean(costs[-10:]) < 0.6 * np.mean(costs[:10])
 
 
 def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:

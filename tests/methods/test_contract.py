@@ -31,8 +31,13 @@ def picture(height, width, dtype=np.uint8, channels=3, seed=0):
     return samples if channels == 3 else np.ascontiguousarray(samples[..., 1])
 
 
+def tried(enhancer, **controls):
+    """Controls of a method, with those that have no default."""
+    return enhancer.method.controls(**{**dict(enhancer.method.example), **controls})
+
+
 def enhanced(enhancer, samples, amount=1.0, **controls):
-    recipe = Recipe(CPU, enhancer, enhancer.method.controls(**controls), amount)
+    recipe = Recipe(CPU, enhancer, tried(enhancer, **controls), amount)
     return recipe.enhance(Image(samples))
 
 
@@ -88,7 +93,7 @@ def test_the_description_is_json(enhancer):
 )
 def test_rendering_by_tiles_is_rendering_whole(enhancer, height, width, tile_height, tile_width, colour, deep):
     samples = picture(height, width, np.uint16 if deep else np.uint8, 3 if colour else 1)
-    controls = enhancer.method.controls()
+    controls = tried(enhancer)
     if samples.ndim == 2 and not enhancer.reads_planes(controls):
         return
     plan = enhancer.estimate(Image(samples), controls)
@@ -107,7 +112,7 @@ def test_both_engines_agree_to_a_grey_level(enhancer):
 
     twin = methods.open_enhancer(enhancer.method, CudaEngine("cpu"))
     for samples in (picture(120, 170), picture(77, 91, np.uint16), picture(64, 80, channels=1)):
-        controls = enhancer.method.controls()
+        controls = tried(enhancer)
         if samples.ndim == 2 and not enhancer.reads_planes(controls):
             continue
         one = enhancer.render(Window(samples, 0, 0), enhancer.estimate(Image(samples), controls))

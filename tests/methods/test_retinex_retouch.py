@@ -145,15 +145,6 @@ def test_noise_grows_with_light() -> None:
     assert spreads[1] > spreads[0]
 
 
-def test_two_tones_are_two_flat_tones() -> None:
-    for seed in range(12):
-        picture, bright = faults.two_tones(np.random.default_rng(seed), 40)
-        assert picture.shape == (40, 40, 3)
-        assert len(np.unique(picture)) == 2
-        assert 0 < bright.mean() < 1
-        assert picture[bright > 0].min() > picture[bright == 0].max()
-
-
 def test_shade_follows_the_edges_of_the_photograph() -> None:
     photograph = np.full((80, 80, 3), 220, np.uint8)
     photograph[:, 41:] = 40

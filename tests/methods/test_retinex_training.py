@@ -159,7 +159,7 @@ def test_both_stages_train_and_are_written(folder: Path, tmp_path: Path) -> None
     trained = training.train(TrainOptions(folder, tmp_path), said.append, tiny())
     assert set(trained.exported) == {"illumination", "fusion", "restoration"}
     assert all(exported.parity < 1e-4 for exported in trained.exported.values())
-    assert trained.sheet.is_file()
+    assert trained.sheets[0].is_file()
     for stage in ("mending", "restoration"):
         lines = [json.loads(line) for line in (tmp_path / stage / loop.JOURNAL).read_text().splitlines()]
         assert [line["iteration"] for line in lines] == [2, 4]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enhance_cli.errors import UsageError
+from enhance_cli.pipeline import jobs
 from enhance_cli.pipeline.scan import scan
 
 
@@ -79,7 +82,7 @@ def test_a_glob_that_the_shell_left(tree):
 
 def test_a_glob_without_matches_is_a_sentence(tree):
     found = scan(["in/*.webp", "out"])
-    assert found.jobs == []
+    assert list(found.jobs) == []
     assert found.remarks == ["Nothing matches in/*.webp."]
 
 
@@ -133,7 +136,7 @@ def test_formats_without_a_writer_become_png(tree):
 def test_an_empty_folder_is_a_sentence(tree):
     Path("empty").mkdir()
     found = scan(["empty", "out"])
-    assert found.jobs == []
+    assert list(found.jobs) == []
     assert found.remarks == ["empty holds no pictures."]
 
 
@@ -154,7 +157,7 @@ def test_too_few_arguments(arguments):
 
 def test_clashing_names_are_found_with_both_names(tree):
     Path("in/a.png").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"in/a\.jpg and in/a\.png"):
+    with pytest.raises(UsageError, match=r"in/a\.jpg and in/a\.png would both be written to out/a\.webp"):
         scan(["in", "out"], format="webp")
 
 
@@ -204,8 +207,127 @@ def test_no_two_jobs_share_a_target(tmp_path_factory, names):
     listing = folder / "list"
     listing.write_bytes(b"\0".join(os.fsencode(f"in/{name}.jpg") for name in names) + b"\0")
     try:
-        jobs = scan([f"@{listing}", str(folder / "out")]).jobs
+        jobs = list(scan([f"@{listing}", str(folder / "out")]).jobs)
     except UsageError:
         return
+    assert [os.fsencode(job.source) for job in jobs] == [os.fsencode(f"in/{name}.jpg") for name in names]
     targets = [str(job.target).casefold() for job in jobs]
     assert len(set(targets)) == len(targets)
+
+
+# --- folders in folders, and in place ----------------------------------------------------------------------
+
+
+def test_an_input_inside_the_output_is_refused_with_both_names(tree):
+    with pytest.raises(UsageError, match=r"INPUT in/sub lies inside the OUTPUT in"):
+        scan(["in/sub", "in"])
+    assert len(scan(["in/sub/c.jpg", "."]).jobs) == 1  # a file may well be
+
+
+def test_in_place_every_argument_is_an_input(tree):
+    found = scan(["in"], in_place=True)
+    assert pairs(found) == [("in/a.jpg", "in/a.jpg"), ("in/b.PNG", "in/b.PNG")]
+    assert found.folder == Path("in")
+    assert scan(["in/a.jpg", "in/sub/c.jpg"], in_place=True).folder == Path("in")
+    with pytest.raises(UsageError, match="at least one INPUT"):
+        scan([], in_place=True)
+    with pytest.raises(UsageError, match="stdin"):
+        scan(["-"], in_place=True)
+    with pytest.raises(UsageError, match="2 are asked of each"):
+        scan(["in"], in_place=True, endings=("_1", "_2"))
+
+
+def test_in_place_a_link_stays_a_link(tree):
+    Path("in/link.jpg").symlink_to("sub/c.jpg")
+    assert ("in/link.jpg", str(tree / "in/sub/c.jpg")) in pairs(scan(["in"], in_place=True))
+    with pytest.raises(UsageError, match="would both be written"):
+        scan(["in"], in_place=True, recursive=True)
+
+
+# --- what folders may hold ---------------------------------------------------------------------------------
+
+
+def test_what_is_no_file_still_gets_its_job(tree):
+    """Each becomes a line that says what it is; only folders are no pictures whatever their name."""
+    Path("in/dangling.jpg").symlink_to("nowhere")
+    Path("in/loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo("in/pipe.jpg")
+    Path("in/folder.jpg").mkdir()
+    named = {"in/a.jpg", "in/b.PNG", "in/dangling.jpg", "in/loop.jpg", "in/pipe.jpg"}
+    assert {source for source, _ in pairs(scan(["in", "out"]))} == named
+    assert {source for source, _ in pairs(scan(["in/*.[jP]*", "out"]))} == named
+
+
+def test_photographs_that_nobody_reads_are_not_passed_over(tree):
+    Path("in/light.EXR").write_bytes(b"x")
+    assert ("in/light.EXR", "out/light.EXR") in pairs(scan(["in", "out"]))
+
+
+def test_a_subfolder_that_cannot_be_listed_stands_for_what_is_in_it(tree, monkeypatch):
+    real = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert ("in/sub", "out/sub") in pairs(scan(["in", "out"], recursive=True))
+    with pytest.raises(UsageError, match="in/sub cannot be read"):
+        scan(["in/sub", "out"])
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline.jpg", 'it\'s "quoted".jpg', "🌙.jpg", "é" * 125 + ".jpg", " .jpg", "-n.jpg"]
+)
+def test_odd_names(tree, name):
+    Path("in", name).write_bytes(b"x")
+    assert (f"in/{name}", f"out/{name}") in pairs(scan(["in", "out"]))
+
+
+def test_names_in_two_unicode_forms_clash(tree):
+    Path("in/\u00e9.jpg").write_bytes(b"x")
+    Path("in/e\u0301.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match="would both be written"):
+        scan(["in", "out"])
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1)), st.integers(1, 9)
+)
+def test_names_sort_alike_in_memory_and_in_runs(names, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "_SORTED_AT_ONCE", at_once)
+        found = jobs.SortedNames()
+        for name in names:
+            found.append(name)
+        assert list(found) == sorted(names)
+
+
+def test_many_files_take_no_more_memory_than_few(tmp_path):
+    """The same memory for twice the files, but for the eight bytes of a hash and what an array grows ahead."""
+    program = """if True:
+        import sys, tracemalloc
+        from enhance_cli.pipeline.scan import scan
+        tracemalloc.start()
+        found = scan(sys.argv[1:])
+        print(sum(1 for _ in found.jobs), tracemalloc.get_traced_memory()[1])
+    """
+    peaks = []
+    for count in (10_000, 20_000):  # both more than the 8192 names that are sorted at once
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"a-name-of-usual-length-{number:06d}.jpg").touch()
+        # In a process of its own: tracing counts what every thread allocates.
+        ran = subprocess.run(
+            [sys.executable, "-c", program, str(folder), str(tmp_path / "out")],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        found, peak = map(int, ran.stdout.split())
+        assert found == count
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 10_000 * 8 * 2 + 1_000_000

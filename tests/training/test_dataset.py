@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from enhance_cli.errors import UsageError
-from enhance_cli.training.dataset import luma_of, photograph_paths, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.dataset import (
+    Pair,
+    Sources,
+    by_exposure,
+    luma_of,
+    photograph_paths,
+    put_pairs_aside,
+    read_pairs,
+    read_photographs,
+    read_stacks,
+)
 
 
 def write(path: Path, value: int, size: tuple[int, int] = (20, 30)) -> None:
@@ -43,6 +53,38 @@ def test_pairs_and_stacks_find_their_partners(tmp_path: Path) -> None:
         write(tmp_path / "stack" / f"{name}.png", value)
     frames = read_stacks(tmp_path / "stack", 50, luma=True)
     assert [(frame.name, frame.reference.max()) for frame in frames] == [("s_7_e0", 120), ("s_7_e2", 120)]
+
+
+def test_what_is_absent_is_empty_and_a_plain_folder_counts_as_clean(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no photographs"):
+        Sources.read(tmp_path, 50)
+    write(tmp_path / "a.png", 10)
+    plain = Sources.read(tmp_path, 50)
+    assert (plain.lowlight, plain.stacks, list(plain.clean)) == ([], [], ["a"])
+    for folder in ("low", "high"):
+        write(tmp_path / "paired_lowlight" / folder / "1.png", 10)
+    paired = Sources.read(tmp_path, 50)
+    assert ([pair.name for pair in paired.lowlight], list(paired.clean)) == (["1"], [])
+    write(tmp_path / "clean" / "b.png", 10)
+    assert list(Sources.read(tmp_path, 50).clean) == ["b"]
+
+
+def test_frames_of_a_scene_are_held_out_together() -> None:
+    dark, bright = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
+    pairs = [Pair(f"s_{scene}_e{frame}", dark, bright) for frame in range(3) for scene in range(5)]
+    kept, aside = put_pairs_aside(pairs, every=2)
+    assert {pair.name.split("_e")[0] for pair in aside} == {"s_1", "s_3"}
+    assert len(aside) == 6
+    assert sorted(pair.name for pair in kept + aside) == sorted(pair.name for pair in pairs)
+
+
+def test_pairs_are_told_by_their_exposure() -> None:
+    dark, bright = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
+    found = by_exposure([Pair("a", dark, bright), Pair("b", bright, dark), Pair("c", dark, dark)])
+    assert {kind: [pair.name for pair in pairs] for kind, pairs in found.items()} == {
+        "under": ["a"],
+        "over": ["b", "c"],
+    }
 
 
 def test_luma_agrees_with_opencv() -> None:

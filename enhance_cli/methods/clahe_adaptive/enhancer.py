@@ -144,6 +144,8 @@ class ClaheAdaptive:
         """Blend the curves of the nearest tiles at every pixel; bit-equal for any window."""
         kernels, engine = self._kernels, self._engine
         if window.pixels.ndim == 2:
+            if plan.chroma != "keep":  # a kept plan, under other controls
+                raise UsageError(f"This plan was made with --chroma {plan.chroma}; say the same with it.")
             kernel = kernels.render_luma
         else:
             kernel = kernels.render_rgb if plan.chroma == "keep" else kernels.render_rgb_scaled

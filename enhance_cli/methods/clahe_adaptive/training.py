@@ -24,7 +24,7 @@ from enhance_cli.methods.clahe_adaptive.network import OUTPUTS, Dimensions, Esti
 from enhance_cli.methods.clahe_adaptive.statistics import THUMBNAIL, network_inputs
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
 from enhance_cli.training import loop
-from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_aside, put_pairs_aside, read_photographs
 from enhance_cli.training.degradations import compress_shift, generator, tone_curve
 from enhance_cli.training.export import Exported, export
 from enhance_cli.training.options import TrainOptions
@@ -212,15 +212,14 @@ class Mixture:
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Mixture:
         """Read the folders of `train`, and put every eighth photograph, stack and pair aside."""
         side = recipe.long_side
-        folder = data / "clean" if (data / "clean").is_dir() else data
-        clean, clean_aside = _split(list(read_photographs(folder, side, luma=True).items()), lambda item: item[0])
-        stacks, stacks_aside = _optional(data / "exposure" / "sice512", lambda path: read_stacks(path, side, luma=True))
-        low = data / "paired_lowlight"
-        dark, dark_aside = _optional(low, lambda path: read_pairs(path / "low", path / "high", side, luma=True))
+        sources = Sources.read(data, side, luma=True)
+        pictures = sources.clean or read_photographs(data, side, luma=True)  # faults are made of them: some must be
+        clean, clean_aside = put_aside(list(pictures.items()), HELD_OUT_EVERY, lambda item: item[0])
+        stacks, stacks_aside = put_pairs_aside(sources.stacks, HELD_OUT_EVERY)
+        dark, dark_aside = put_pairs_aside(sources.lowlight, HELD_OUT_EVERY)
         held_out = {
             "compressed": [_compressed(name, luma, index) for index, (name, luma) in enumerate(clean_aside)],
-            "under": [pair for pair in stacks_aside if pair.degraded.mean() < pair.reference.mean()],
-            "over": [pair for pair in stacks_aside if pair.degraded.mean() >= pair.reference.mean()],
+            **by_exposure(stacks_aside),
             "lowlight": dark_aside,
             "clean": [Pair(name, luma, luma) for name, luma in clean_aside],
         }
@@ -276,13 +275,6 @@ class Mixture:
         return int(rows), int(columns)
 
 
-def _split(items: Sequence[Item], key: Callable[[Item], str]) -> tuple[list[Item], list[Item]]:
-    """Every eighth key, in sorted order, aside with all its items."""
-    keys = sorted({key(item) for item in items})
-    aside = set(keys[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
-    return [item for item in items if key(item) not in aside], [item for item in items if key(item) in aside]
-
-
 def _anywhere(random: np.random.Generator, shape: tuple[int, ...], height: int, width: int) -> Box:
     """A box of a size at a random place within a picture."""
     top = int(random.integers(0, shape[0] - height + 1))
@@ -291,13 +283,6 @@ def _anywhere(random: np.random.Generator, shape: tuple[int, ...], height: int, 
 
 def _fitted(luma: Codes, rows: int, columns: int) -> tuple[int, int]:
     return fit_grid(luma.shape[0], luma.shape[1], rows, columns)
-
-
-def _optional(folder: Path, read: Callable[[Path], list[Pair]]) -> tuple[list[Pair], list[Pair]]:
-    """Pairs of a folder that may be absent, split by scene: frames of a stack stay together."""
-    if not folder.is_dir():
-        return [], []
-    return _split(read(folder), lambda pair: pair.name.rsplit("_e", 1)[0])
 
 
 def _compressed(name: str, luma: Codes, index: int) -> Pair:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Controls, Method, knob
+from enhance_cli.types import Controls, Method, PictureFolder, knob
 
 HALO = 8
 """Pixels of context around a window: no denoiser looks further."""
@@ -66,11 +66,9 @@ def parse_proxy(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class References:
+class References(PictureFolder):
     """Pictures that `--time best` may look at: a folder of files by stem, or one array from Python."""
 
-    path: str
-    by_stem: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pixels: Any = None
 
     @classmethod
@@ -80,32 +78,7 @@ class References:
             return value
         if not isinstance(value, str | Path):
             return cls("", pixels=value)
-        found: dict[str, list[str]] = {}
-        try:
-            entries = sorted(Path(value).iterdir())
-        except NotADirectoryError:
-            raise ValueError(f"{value} is a file; give a folder of references.") from None
-        except OSError as error:
-            raise ValueError(f"the folder {value} cannot be read: {error.strerror}.") from None
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.is_file():
-                found.setdefault(entry.stem, []).append(str(entry))
-        if not found:
-            raise ValueError(f"{value} holds no files.")
-        return cls(str(value), {stem: tuple(paths) for stem, paths in found.items()})
-
-    def for_source(self, source: str) -> str:
-        """The path of the reference with the stem of a picture.
-
-        Raises:
-            ValueError: there is none, or there are several.
-        """
-        stem = Path(source).stem
-        paths = self.by_stem.get(stem, ())
-        if len(paths) != 1:
-            several = f"several: {', '.join(Path(path).name for path in paths)}" if paths else "no picture"
-            raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
-        return paths[0]
+        return cls(str(value), cls.listed(value))
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 BLOCK = 256
 """Side of a block without its context, which is an eighth more to compute; tiles of the stream hold whole blocks."""
 
-FAINT, PLAIN = 0.001, 0.004
-"""Added noise, as a share of white, below which nothing is removed and above which everything is: a quarter of a grey
-level cannot be seen, one is plain in a dark plane. Night photographs add 7 to 30 thousandths, clean ones under 4."""
+FAINT, PLAIN = 0.001, 0.002
+"""Added noise, as a share of white, below which nothing is removed and above which everything is: a quarter of a
+grey level cannot be seen, half of one shows in a flat dark plane. Night photographs add 7 to 30 thousandths."""
 
 _PATCHES, _PATCH = 16, 16
 """Noise is judged on 16x16 patches of 16x16 pixels, spread over the picture."""

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,10 @@ best of those compared in docs/clode.md."""
 
 _STANDSTILL = 0.01
 """`--time auto` stops where mean luma moves less than this in a unit of time."""
+
+_FREE, _LIT = 3.0, 0.75
+"""Beyond the paper's time, 3, `--time auto` brightens only until what is lit is this bright on average, or has gone
+half of its way to white."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,20 @@ class ClodePlan(Plan):
     """Mean gain of linear light in dark, mid and bright parts of the input."""
 
 
+class _Seen(NamedTuple):
+    """The light of a proxy under a shift."""
+
+    mean: float
+    """Of luma."""
+
+    lit: float
+    """How bright what was lit has become: the mean of the largest channel, weighted by itself before.
+
+    Where all of a picture is dark it follows the mean. Where one thing shines before black, the mean hardly sees it
+    and this sees little else.
+    """
+
+
 @dataclass(slots=True)
 class _Course:
     """One solve of one proxy: what was seen on its way."""
@@ -72,15 +90,18 @@ class _Course:
     share: float
     rate: Rate
     run: Callable[[Rate, Array, Sequence[float]], Iterator[Point]]
-    seen: dict[float, float]
-    """Mean luma by time."""
+    seen: dict[float, _Seen]
+    """By time."""
 
-    def brightness(self, shift: Array) -> float:
-        return float(luma(coloured(self.light, shift, self.share)).mean())
+    def look(self, shift: Array) -> _Seen:
+        after = coloured(self.light, shift, self.share)
+        before = self.light.max(axis=0)
+        lit = float((before * after.max(axis=0)).sum() / max(float(before.sum()), 1e-6))
+        return _Seen(float(luma(after).mean()), lit)
 
     def points(self, times: Sequence[float]) -> Iterator[Point]:
         for point in self.run(self.rate, self.light, times):
-            self.seen[round(point.time, 6)] = self.brightness(point.shift)
+            self.seen[round(point.time, 6)] = self.look(point.shift)
             yield point
 
     @property
@@ -137,7 +158,8 @@ class Clode:
         """A plan for every time that the controls name, from one solve."""
         course = self._course(image, controls)
         if controls.time == "auto":
-            chosen, notes = [self._reach(course, controls)], self._auto_notes(course, controls)
+            point, notes = self._reach(course, controls)
+            chosen = [point]
         elif controls.time == "best":
             chosen, notes = [self._match(course, image, controls)], ()
         else:
@@ -154,7 +176,7 @@ class Clode:
 
         rate = Rate(self._network(f"estimator-{self._model(controls)}")[0])
         course = _Course(light, RATIO_SHARE[controls.colour], rate, run, {})
-        course.seen[0.0] = float(luma(light).mean())
+        course.seen[0.0] = course.look(course.start.shift)
         return course
 
     def _proxy(self, image: Image, size: str) -> Array:
@@ -176,38 +198,50 @@ class Clode:
                 found.update({point.time: point for point in course.points(stops) if point.time in wanted})
         return [found[time] for time in times]
 
-    def _reach(self, course: _Course, controls: ClodeControls) -> Point:
-        """`--time auto`: the point whose mean luma is the target's, or the last one before light stands still."""
-        before = course.seen[0.0]
-        if abs(before - controls.target) <= controls.dead_band:
-            return course.start
-        sign = 1.0 if before < controls.target else -1.0
-        previous, level = course.start, before
-        for point in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
-            now = course.seen[round(point.time, 6)]
-            if (now - controls.target) * sign >= 0:
-                return self._bisect(course, previous, point, controls.target, sign)
-            if (now - level) * sign < _STANDSTILL * abs(point.time - previous.time):
-                break
-            previous, level = point, now
-        return previous
+    def _reach(self, course: _Course, controls: ClodeControls) -> tuple[Point, tuple[str, ...]]:
+        """`--time auto`: the first point whose mean luma is the target's, and a note where it is not reached.
 
-    def _bisect(self, course: _Course, low: Point, high: Point, target: float, sign: float) -> Point:
+        Far up, what is lit already must not be blown (`_LIT`), and where light stands still the way ends.
+        """
+        before = course.seen[0.0]
+        if abs(before.mean - controls.target) <= controls.dead_band:
+            return course.start, ()
+        sign = 1.0 if before.mean < controls.target else -1.0
+        most = max(_LIT, 0.5 * (1.0 + before.lit))
+
+        def reached(seen: _Seen) -> bool:
+            return (seen.mean - controls.target) * sign >= 0
+
+        def reached_or_blown(seen: _Seen) -> bool:
+            return reached(seen) or seen.lit >= most
+
+        point, level, why = course.start, before.mean, ""
+        for ahead in course.points(_stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME, controls)):
+            seen = course.seen[round(ahead.time, 6)]
+            arrived = reached_or_blown if ahead.time > _FREE else reached
+            if arrived(seen):
+                point = self._bisect(course, point, ahead, arrived)
+                why = ": more would blow what is lit" if arrived is reached_or_blown and seen.lit >= most else ""
+                break
+            if (seen.mean - level) * sign < _STANDSTILL * abs(ahead.time - point.time):
+                break
+            point, level = ahead, seen.mean
+        found = course.seen[round(point.time, 6)].mean
+        if abs(found - controls.target) <= max(controls.dead_band, 0.005):
+            return point, ()
+        return point, (f"mean luma reaches {found:.2f}, not the target of {controls.target:g}{why}",)
+
+    def _bisect(self, course: _Course, low: Point, high: Point, arrived: Callable[[_Seen], bool]) -> Point:
+        """The point between two from which on a solve has arrived."""
         start, end = low.time, high.time
         for _ in range(12):
             middle = 0.5 * (start + end)
-            short = (course.brightness(between(low, high, middle)) - target) * sign < 0
-            start, end = (middle, end) if short else (start, middle)
+            over = arrived(course.look(between(low, high, middle)))
+            start, end = (start, middle) if over else (middle, end)
         time = round(0.5 * (start + end), 4)
         point = Point(time, between(low, high, time), high.steps)
-        course.seen[time] = course.brightness(point.shift)
+        course.seen[time] = course.look(point.shift)
         return point
-
-    def _auto_notes(self, course: _Course, controls: ClodeControls) -> tuple[str, ...]:
-        reached = min(course.seen.values(), key=lambda level: abs(level - controls.target))
-        if abs(reached - controls.target) <= max(controls.dead_band, 0.005):
-            return ()
-        return (f"mean luma reaches {reached:.2f}, not the target of {controls.target:g}",)
 
     def _match(self, course: _Course, image: Image, controls: ClodeControls) -> Point:
         """`--time best`: the point nearest to the reference in mean squared error, on the proxy."""
@@ -234,7 +268,7 @@ class Clode:
                     if now < least:
                         best, least = Point(round(time, 4), shift, high.steps), now
                 low = high
-        course.seen[best.time] = course.brightness(best.shift)
+        course.seen[best.time] = course.look(best.shift)
         return best
 
     def _plan(
@@ -266,7 +300,7 @@ class Clode:
             evaluations=course.rate.evaluations,
             steps=point.steps,
             proxy=(height, width),
-            trajectory=np.array(sorted(course.seen.items()), np.float64),
+            trajectory=np.array([(time, seen.mean) for time, seen in sorted(course.seen.items())], np.float64),
             gain_stops=_gain_stops(course, point.shift),
             notes=notes,
         )

@@ -178,7 +178,11 @@ def _render_planes(line, stride, out, white, grid, shift, height, width, top, le
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
         _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
-        out[:, y] = light
+        for c in range(3):  # `out[:, y] = light` would compile seconds of text for an error's message
+            to = out[c, y]
+            values = light[c]
+            for x in range(columns):
+                to[x] = values[x]
 
 
 @kernel

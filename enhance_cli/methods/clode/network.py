@@ -143,7 +143,7 @@ class LiteEstimator(nn.Module):
 
     outputs = ("rate",)
 
-    def __init__(self, width: int = 16, context: int = 32, levels: int = 12, deviation: float = 0.1) -> None:
+    def __init__(self, width: int = 16, context: int = 32, levels: int = 12, deviation: float = 0.05) -> None:
         super().__init__()
         self.deviation = deviation
         self.levels = nn.Parameter(torch.linspace(0.06, 0.98, levels).reshape(1, levels, 1, 1))

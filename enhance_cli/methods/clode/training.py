@@ -23,11 +23,21 @@ from torch import Tensor, nn
 
 from enhance_cli.methods.clode import losses, network
 from enhance_cli.training import degradations, loop
-from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.dataset import (
+    Pair,
+    by_exposure,
+    put_aside,
+    put_pairs_aside,
+    read_pairs,
+    read_photographs,
+    read_stacks,
+    scene_of,
+)
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export, read_configuration, read_weights
+from enhance_cli.training.export import Exported, Trained, export, read_configuration, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
+from enhance_cli.training.two_tone import two_tones
 
 Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
@@ -67,17 +77,31 @@ class Goal:
     fastest: float = 1.2
     """A mean follows its shift no faster: |S| <= T."""
 
-    def means(self, before: Tensor, time: float) -> Tensor:
-        """The wanted mean luma at a time, of pictures with the given means at time 0."""
+    def means(self, before: Tensor, time: Tensor | float) -> Tensor:
+        """The wanted mean at a time, or at a time for each, of pictures with the given means at time 0."""
+        time = torch.as_tensor(time, dtype=before.dtype, device=before.device)
         start = torch.logit(before.clamp(1e-3, 0.98))
         distance = math.log(self.target / (1.0 - self.target)) - start
-        if time >= 0.0:
-            speed = (distance / self.arrival).clamp(self.least_up, self.fastest)
-            way = speed * min(time, self.arrival) + self.beyond * max(0.0, time - self.arrival)
-        else:
-            speed = (-distance / self.departure).clamp(self.least_down, self.fastest)
-            way = -speed * min(-time, self.departure) - self.beyond * max(0.0, -time - self.departure)
+        up = (distance / self.arrival).clamp(self.least_up, self.fastest)
+        down = (-distance / self.departure).clamp(self.least_down, self.fastest)
+        way = up * time.clamp(0.0, self.arrival) + self.beyond * (time - self.arrival).clamp(min=0.0)
+        way = way - down * (-time).clamp(0.0, self.departure) - self.beyond * (-time - self.departure).clamp(min=0.0)
         return torch.sigmoid(start + way)
+
+    def shift(self, image: Tensor, time: Tensor) -> Tensor:
+        """The shift, the same for all of a picture, that gives it the wanted mean at its time; |S| < |T|.
+
+        Args:
+            image: N×3×H×W.
+            time: N.
+        """
+        wanted = self.means(image.mean(dim=(1, 2, 3)), time)
+        low, high = -time.abs(), time.abs()
+        for _ in range(16):  # to 1e-4 of a logit
+            middle = 0.5 * (low + high)
+            short = shifted(image, middle[:, None, None, None]).mean(dim=(1, 2, 3)) < wanted
+            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+        return 0.5 * (low + high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +120,18 @@ class EstimatorRecipe:
 
     spatial: float = 1.0  # as in Zero-DCE, the same family
     mean_exposure: float = 30.0  # where the picture as a whole is to be: this decides
-    local_exposure: float = 1.0  # what single regions gain: little, as it also makes halos and veils
+    local_exposure: float = 0.3  # what single regions gain: little, as it also makes halos and veils
     chromaticity: float = 20.0  # METHODS 2.9
     colour: float = 0.0  # grey world: it turned blue skies mauve; the function stays for the ablation
     variation: float = 2.0  # METHODS 2.9
-    unevenness: float = 0.02  # a shift without places or tones is hard to beat: each must earn its deviation
+    unevenness: float = 0.1  # a shift without places or tones is hard to beat: each must earn its deviation
     channels: float = 0.2  # the full network's three rates are free: without this they tint
     order: float = 10.0  # rarely active: the goal itself grows with time
-    two_tone: float = 2.0  # one picture of each batch is synthetic, see `two_tones`
+    two_tone: float = 2.0  # one picture of each batch is synthetic, see `tones`
 
-    imitation: int = 0
-    """Iterations at the start that copy the rates of the lite estimator, where there is one, at half the side: they
-    cost a tenth of a solve, and from random weights the paper's network needs thousands of them."""
+    plain: int = 0
+    """Iterations at the start that learn the shift without places or tones, at half the side: they cost a tenth of a
+    solve, and from random weights the paper's network needs thousands of solves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,28 +170,27 @@ class Recipe:
     estimator_lite: EstimatorRecipe = field(
         default_factory=lambda: EstimatorRecipe(
             loop.Schedule(
-                iterations=1500, learning_rate=4e-3, averaging=0.99, validate_every=500, checkpoint_every=250
+                iterations=1200, learning_rate=4e-3, averaging=0.99, validate_every=400, checkpoint_every=100
             ),
-            unevenness=0.01,  # it cannot see places: what it gives away is tone alone
+            plain=500,
         )
     )
     estimator_full: EstimatorRecipe = field(
         default_factory=lambda: EstimatorRecipe(
             loop.Schedule(
                 iterations=1200,
-                learning_rate=3e-3,
-                averaging=0.98,
-                journal_every=25,
-                validate_every=300,
+                learning_rate=2e-3,
+                averaging=0.99,
+                journal_every=50,
+                validate_every=200,
                 checkpoint_every=50,
             ),
             batch=4,
-            sides=(40, 48, 64),
+            sides=(32, 40, 48),
             steps=3,
             variation=5.0,  # it sees 8 % of a picture at once: without more pull it equalises neighbourhoods
-            unevenness=0.05,
             two_tone=5.0,
-            imitation=1100,
+            plain=500,
         )
     )
 
@@ -185,15 +208,6 @@ class Recipe:
 
     read_side: int = 640
     """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training leaves behind."""
-
-    exported: Mapping[str, Exported]
-    figures: Mapping[str, Mapping[str, float]]
-    sheet: Path
 
 
 def train(
@@ -237,7 +251,7 @@ def train(
     if estimator is not None:
         write_sheet(sheet, [_row(estimator, name, picture) for name, picture in album.examples])
         log(f"Wrote {sheet}.")
-    return Trained(exported, figures, sheet)
+    return Trained(exported, figures, [sheet])
 
 
 def deliver(module: nn.Module, out: Path, part: str, kind: str) -> Exported:
@@ -292,21 +306,20 @@ class Album:
         side = recipe.read_side
         low, unpaired, sice = data / "paired_lowlight", data / "unpaired_dark", data / "exposure" / "sice512"
         pairs = read_pairs(low / "low", low / "high", side) if (low / "low").is_dir() else []
-        aside = {pair.name for pair in pairs[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]}
-        dark = [pair.degraded for pair in pairs if pair.name not in aside]
+        lit, lit_aside = put_pairs_aside(pairs, HELD_OUT_EVERY)
+        dark = [pair.degraded for pair in lit]
         if unpaired.is_dir():
             dark += list(read_photographs(unpaired, side).values())
         frames = read_photographs(sice, side) if sice.is_dir() else {}
-        scenes = sorted({_scene(stem) for stem in frames})
-        scenes_aside = set(scenes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
-        stacks = [frame for stem, frame in frames.items() if _scene(stem) not in scenes_aside]
-        of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if _scene(pair.name) in scenes_aside]
+        # All frames, the references too: no pair is needed to learn from.
+        kept, aside = put_aside(list(frames), HELD_OUT_EVERY, scene_of)
+        stacks = [frames[stem] for stem in kept]
+        of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if pair.name in aside]
         folder = data / "clean" if (data / "clean").is_dir() else data
         clean = list(read_photographs(folder, side).values()) if (not dark and not frames) or folder != data else []
         held_out = {
-            "lowlight": [pair for pair in pairs if pair.name in aside],
-            "under": [pair for pair in of_stacks if pair.degraded.mean() < pair.reference.mean()],
-            "over": [pair for pair in of_stacks if pair.degraded.mean() >= pair.reference.mean()],
+            "lowlight": lit_aside,
+            **by_exposure(of_stacks),
         }
         log(
             f"Training on {len(dark)} dark photographs, {len(stacks)} stack frames and {len(clean)} clean ones; "
@@ -338,10 +351,6 @@ class Album:
         return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
 
 
-def _scene(stem: str) -> str:
-    return stem.rsplit("_e", 1)[0]
-
-
 def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool) -> Picture:
     """A random square of a photograph, mirrored half of the time, in 0..1.
 
@@ -360,23 +369,10 @@ def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool)
     return piece.astype(np.float32) / np.float32(255.0)
 
 
-def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
-    """A flat dark and a flat bright tone: 3×side×side, and where the bright one is, 1×side×side."""
-    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
-    angle, place, size = random.uniform(0, 2 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)
-    across = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
-    match int(random.integers(3)):
-        case 0:
-            bright = across > place
-        case 1:
-            bright = np.hypot(x - 0.5 - place, y - 0.5) < size
-        case _:
-            bright = np.abs(across - place) > 0.3 * size
-    if not bright.any() or bright.all():
-        bright = x > 0.5
-    dark = float(random.uniform(0.01, 0.35))
-    tones = np.where(bright, dark + float(random.uniform(0.2, 0.6)), dark)
-    return np.repeat(tones[None], 3, axis=0).astype(np.float32), bright[None].astype(np.float32)
+def tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
+    """A picture of two flat tones, 3×side×side, and where the bright one is, 1×side×side."""
+    picture, bright = two_tones(random, side)
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)), bright[None]
 
 
 # --- the estimators ----------------------------------------------------------------------------------------
@@ -437,7 +433,7 @@ def estimator_loss(
     random = generator(seed, iteration)
     side = int(random.choice(recipe.sides))
     image = album.batch(random, recipe.batch - 1, side)
-    flat, bright = two_tones(random, side)
+    flat, bright = tones(random, side)
     image = torch.cat([image, torch.from_numpy(flat)[None]]).to(device)
     end = draw_time(random)
     solution = solve(estimator, image, end, recipe.steps)
@@ -470,24 +466,22 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
     return total + recipe.two_tone * losses.two_tone(solution.shifts[-1][-1:], bright)
 
 
-def imitation_loss(
-    estimator: nn.Module, teacher: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int
-) -> Tensor:
-    """How far the rates are from those of another estimator, each picture at a time and state of its own.
+def tone_loss(estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int) -> Tensor:
+    """How far the rates are from those of the plainest answer: one shift for the picture that keeps to the goal.
 
-    The states are not those of a solve, but near enough: pictures under one shift, of the size that the time allows.
+    No solve: every picture is shown as that shift leaves it at a time of its own.
     """
     device = next(estimator.parameters()).device
     random = generator(seed, iteration)
-    count, side = 3 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
-    flat, _ = two_tones(random, side)
+    count, side = 2 * recipe.batch, int(random.choice(recipe.sides)) // 8 * 4
+    flat, _ = tones(random, side)
     image = torch.cat([album.batch(random, count - 1, side), torch.from_numpy(flat)[None]]).to(device)
     time = torch.from_numpy(random.uniform(-3.0, 5.0, count).astype(np.float32)).to(device)
-    speed = torch.from_numpy(random.uniform(0.0, 1.0, count).astype(np.float32)).to(device)
-    state = shifted(image, (time * speed)[:, None, None, None])
-    with torch.no_grad():
-        wanted = teacher(state, time)[0]
-    difference: Tensor = estimator(state, time)[0] - wanted
+    near = 0.1
+    before, after = (recipe.goal.shift(image, time + offset) for offset in (-near, near))
+    wanted = ((after - before) / (2.0 * near)).clamp(-0.95, 0.95)  # tanh reaches no further
+    state = shifted(image, recipe.goal.shift(image, time)[:, None, None, None])
+    difference: Tensor = estimator(state, time)[0] - wanted[:, None, None, None]
     return 10.0 * difference.square().mean()
 
 
@@ -502,11 +496,10 @@ def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Rec
         # g is trained by noise alone: here it would only blur what the estimator sees.
         module.denoiser.requires_grad_(False)
     module = module.to(options.device)
-    teacher = _teacher("estimator-lite", options) if numbers.imitation else None
 
     def loss(iteration: int) -> Tensor:
-        if teacher is not None and iteration < numbers.imitation:
-            return imitation_loss(module, teacher, album, numbers, options.seed, iteration)
+        if iteration < numbers.plain:
+            return tone_loss(module, album, numbers, options.seed, iteration)
         return estimator_loss(module, album, numbers, options.seed, iteration, options.device)
 
     return loop.train(
@@ -577,7 +570,7 @@ def denoiser_loss(
     random = generator(seed, iteration, 1)
     image = brightened(album.batch(random, recipe.batch - 1, recipe.side, native=True))
     # Flat tones under white noise, in every batch: in photographs they are rare, and seen at once where noise is left.
-    flat = two_tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
+    flat = tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
     image = torch.cat([image, torch.from_numpy(flat.clip(0.0, 1.0).astype(np.float32))[None]]).to(device)
     if teacher is not None:
         with torch.no_grad():

@@ -68,6 +68,11 @@ class RetinexPlan(Plan):
         return (self.forward, self.inverse) if self.forward.size else None
 
     @property
+    def exposures(self) -> int:
+        """As many as there are candidates, where frames are fused."""
+        return 1 if self.grids else len(self.candidates)
+
+    @property
     def leaves_all(self) -> bool:
         """Whether nothing is asked for: the output is the input."""
         return self.grids is not None and self.under == self.over == self.denoise == 0.0

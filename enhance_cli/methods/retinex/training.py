@@ -24,11 +24,12 @@ from torch.nn import functional
 from enhance_cli.methods.retinex import faults, losses, network, retouch
 from enhance_cli.quality.reference import psnr, ssim
 from enhance_cli.training import loop
-from enhance_cli.training.dataset import Pair, read_pairs, read_photographs, read_stacks
+from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_aside, put_pairs_aside
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, export
+from enhance_cli.training.export import Exported, Trained, export
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
+from enhance_cli.training.two_tone import two_tones
 
 Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
@@ -118,15 +119,6 @@ class Recipe:
     """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training leaves behind."""
-
-    exported: Mapping[str, Exported]
-    figures: Mapping[str, Mapping[str, float]]
-    sheet: Path
-
-
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
@@ -160,7 +152,7 @@ def train(
     sheet = options.out / "validation.png"
     write_sheet(sheet, [_row(mending, restoration, pair) for pair in album.examples])
     log(f"Wrote {sheet}.")
-    return Trained(exported, figures, sheet)
+    return Trained(exported, figures, [sheet])
 
 
 def deliver(mending: network.Mending, restoration: network.Restoration, out: Path) -> dict[str, Exported]:
@@ -254,24 +246,16 @@ class Album:
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
         """Read what there is, and put every sixteenth scene of it aside."""
-        side = recipe.read_side
-        low, sice = data / "paired_lowlight", data / "exposure" / "sice512"
-        lowlight = read_pairs(low / "low", low / "high", side) if (low / "low").is_dir() else []
-        stacks = read_stacks(sice, side) if sice.is_dir() else []
-        folder = data / "clean" if (data / "clean").is_dir() else data
-        clean = list(read_photographs(folder, side).values()) if folder != data or not (lowlight or stacks) else []
-        scenes = sorted({_scene(pair.name) for pair in stacks})
-        aside = set(scenes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
-        of_stacks = [pair for pair in stacks if _scene(pair.name) in aside]
-        stacks = [pair for pair in stacks if _scene(pair.name) not in aside]
+        sources = Sources.read(data, recipe.read_side)
+        lowlight, lowlight_aside = put_pairs_aside(sources.lowlight, HELD_OUT_EVERY)
+        stacks, stacks_aside = put_pairs_aside(sources.stacks, HELD_OUT_EVERY)
+        photographs, photographs_aside = put_aside(list(sources.clean.items()), HELD_OUT_EVERY, lambda item: item[0])
+        clean = [photograph for _, photograph in photographs]
         held_out = {
-            "lowlight": lowlight[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY],
-            "under": [pair for pair in of_stacks if pair.degraded.mean() < pair.reference.mean()],
-            "over": [pair for pair in of_stacks if pair.degraded.mean() >= pair.reference.mean()],
-            "backlit": [_backlit(i, one) for i, one in enumerate(clean[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])],
+            "lowlight": lowlight_aside,
+            **by_exposure(stacks_aside),
+            "backlit": [_backlit(index, photograph) for index, (_, photograph) in enumerate(photographs_aside)],
         }
-        lowlight = [one for i, one in enumerate(lowlight) if i % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
-        clean = [one for i, one in enumerate(clean) if i % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
         log(
             f"Training on {len(stacks)} frames of exposure stacks, {len(lowlight)} dark and {len(clean)} clean "
             f"photographs; {', '.join(f'{len(found)} {kind}' for kind, found in held_out.items())} held out."
@@ -311,7 +295,7 @@ class Album:
         shares["clean"] = max(0.0, 1.0 - sum(shares.values())) * bool(self.clean)
         kind = _drawn(random, shares)
         if kind == "two tones":
-            image, bright = faults.two_tones(random, network.PROXY)
+            image, bright = two_tones(random, network.PROXY)
             return Drawn(image, image, bright)
         pairs = self.squares[kind if kind in self.squares else "clean"]
         image, target = cut(pairs[int(random.integers(len(pairs)))], random)
@@ -325,10 +309,6 @@ class Album:
 def _drawn(random: np.random.Generator, shares: Mapping[str, float]) -> str:
     weights = np.array(list(shares.values()))
     return list(shares)[int(random.choice(len(weights), p=weights / weights.sum()))]
-
-
-def _scene(stem: str) -> str:
-    return stem.rsplit("_e", 1)[0]
 
 
 def _square(codes: Codes, side: int = CACHED) -> Codes:
@@ -507,7 +487,7 @@ def worn(album: Album, mending: network.Mending, seed: int) -> dict[str, list[Wo
         made["noisy"].append(Worn(*mended(mending, noisy), mended(mending, photograph)[0]))
     for index in range(TWO_TONE_PICTURES):
         random = generator(seed, 5, index)
-        tones, bright = faults.two_tones(random, 160)
+        tones, bright = two_tones(random, 160)
         flat = _codes(tones)
         grains = _codes(faults.camera_noise(tones, random)) if index % 2 else flat
         made["two tones"].append(Worn(*mended(mending, grains), mended(mending, flat)[0], bright=_codes(bright)))

@@ -1,0 +1,66 @@
+"""`enhance report`: what can be done with reports after a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enhance_cli.cli.console import Console
+from enhance_cli.cli.failures import reported
+from enhance_cli.errors import ExitCode
+
+HELP = "Work with the reports that runs wrote."
+MERGE_HELP = """Join the reports of a run that was split with --shard, and say what is missing.
+
+The joined report holds the last line of every output. Exit codes: 0 nothing is missing, 1 something failed or is
+missing.
+"""
+_SHOWN = 10
+
+
+def build() -> typer.Typer:
+    """The group of commands."""
+    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+    group.callback()(lambda: None)
+    group.command("merge", help=MERGE_HELP, short_help="Join the reports of a split run; say what is missing.")(merge)
+    return group
+
+
+def merge(
+    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The joined report, which may be one of them.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--inputs", "-i", metavar="INPUT", help="Name the pictures of this input that have no line."),
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With --inputs: its subfolders too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """See `MERGE_HELP`."""
+    console = Console(debug=debug, json=json)
+    with reported(console):
+        from enhance_cli.pipeline import merge as room
+        from enhance_cli.pipeline.scan import scan
+
+        jobs = scan(inputs, recursive=recursive, in_place=True).jobs if inputs else ()  # in place: inputs alone
+        expected = (job.source for job in jobs if job.source is not None)
+        merged = room.merge(room.reports_named(reports), output, expected)
+        for what, names in (
+            ("failed", merged.failed),
+            ("part missing", merged.missing_shards),
+            ("output missing", merged.missing_outputs),
+            ("no line", merged.missing_sources),
+        ):
+            for name in names[:_SHOWN]:
+                console.say(f"{what}: {name}")
+            if len(names) > _SHOWN:
+                console.say(f"{what}: {len(names) - _SHOWN} more")
+        verdict = "complete" if merged.complete else "not complete"
+        console.say(f"{merged.lines} lines, {merged.done} done: {verdict}. Report: {output}")
+        if json:
+            console.data({"schema": "enhance-merge/1", **asdict(merged), "complete": merged.complete})
+        raise typer.Exit(ExitCode.OK if merged.complete else ExitCode.SOME_FAILED)

@@ -1,0 +1,86 @@
+"""JPEG XL through pylibjxl (the extra `jxl`), which reads and writes 8 bits with EXIF, XMP and colour profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from enhance_cli.imaging import colour, decoders
+from enhance_cli.imaging.metadata import Carried, upright_exif
+from enhance_cli.types import Image, JpegCoding
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+DEFAULT_QUALITY = 90
+"""What libjxl takes for visually lossless: a distance of 1."""
+
+
+class JxlFile:
+    """A JPEG XL file, of which only the header is read at first (`decoders.PictureFile`)."""
+
+    def __init__(self, data: bytes) -> None:
+        import pylibjxl
+
+        self.data = data
+        self.header: dict[str, Any] = pylibjxl.probe(data)
+        self.height, self.width = self.header["height"], self.header["width"]
+
+    def read(self, notes: list[str]) -> decoders.Held:
+        """Decode with 8 bits, upright: the decoder turns pixels as the codestream says, and EXIF has no say in it."""
+        import pylibjxl
+
+        samples, blocks = pylibjxl.decode(self.data, metadata=True)
+        if self.header["have_animation"]:
+            notes.append(decoders.FIRST_FRAME)
+        if self.header["bits_per_sample"] > 8:
+            notes.append(f"its {self.header['bits_per_sample']} bits a sample were read as 8")
+        pixels, alpha = _separated(samples, colours=self.header["color_channels"])
+        _, exif = upright_exif(blocks.get("exif"))
+        carried = Carried(blocks.get("icc"), exif, blocks.get("xmp"))
+        return decoders.Held(pixels, alpha, carried, JpegCoding(DEFAULT_QUALITY, "444"))
+
+
+def _separated(samples: Array, colours: int) -> tuple[Array, Array | None]:
+    """H×W (×C) samples as colours (H×W or H×W×3) and alpha."""
+    samples = samples.reshape(*samples.shape[:2], -1)
+    alpha = np.ascontiguousarray(samples[..., colours]) if samples.shape[2] > colours else None
+    return np.ascontiguousarray(samples[..., 0] if colours == 1 else samples[..., :3]), alpha
+
+
+def encode(image: Image, *, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
+    """8-bit grey or RGB, lossless where neither the source was lossy nor a quality is given.
+
+    Returns:
+        The file, and a note where grey had to become RGB (with alpha, or a profile of RGB) or a profile was refused.
+    """
+    import pylibjxl
+
+    meta = image.metadata
+    notes: tuple[str, ...] = ()
+    if image.pixels.ndim == 2 and (image.alpha is not None or (meta.icc or b"")[16:20] == b"RGB "):
+        image, notes = colour.grey_as_rgb(image)
+        meta = image.metadata
+    samples = colour.interleaved(image)
+    quality = quality or (meta.jpeg.quality if meta.jpeg else None)
+    way: dict[str, Any] = {"lossless": True, "effort": 1}  # 3 takes ten times as long for a sixth less
+    if quality is not None:
+        way = {"distance": _distance(quality), "effort": 3}
+    try:
+        coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, icc=meta.icc, **way)
+    except decoders.FAILURES:
+        if meta.icc is None:
+            raise
+        coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, **way)
+        notes += ("its colour profile is none that JPEG XL's encoder takes, and was left out",)
+    return bytes(coded), notes
+
+
+def _distance(quality: int) -> float:
+    """Libjxl's distance for a quality of 1..100, by its own formula (JxlEncoderDistanceFromQuality)."""
+    if quality >= 100:
+        return 0.0
+    if quality >= 30:
+        return 0.1 + (100 - quality) * 0.09
+    return 53 / 3000 * quality**2 - 23 / 20 * quality + 25

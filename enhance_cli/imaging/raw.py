@@ -1,0 +1,69 @@
+"""Camera raw files, developed by LibRaw (the extra `raw`): the camera's white balance, sRGB, 16 bits, nothing else.
+
+Nothing writes them, so their pictures are written as TIFF. LibRaw's own brightening stays off: light is what the
+methods are for.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from enhance_cli.errors import CorruptPicture
+from enhance_cli.imaging import decoders, segments, tiff
+from enhance_cli.imaging.metadata import Carried, upright_exif
+
+_SRGB_GAMMA = (2.4, 12.92)
+
+
+class RawFile:
+    """A raw file, of which only the header is read at first (`decoders.PictureFile`)."""
+
+    def __init__(self, data: bytes) -> None:
+        import rawpy
+
+        self.data = data
+        with _failures():
+            self.file: Any = rawpy.imread(io.BytesIO(data))
+        self.height, self.width = self.file.sizes.iheight, self.file.sizes.iwidth
+
+    def read(self, notes: list[str]) -> decoders.Held:
+        """Develop at 16 bits, upright."""
+        import rawpy
+
+        with self.file, _failures():
+            carried = self._carried()
+            pixels = self.file.postprocess(
+                use_camera_wb=True,
+                no_auto_bright=True,
+                output_bps=16,
+                output_color=rawpy.ColorSpace.sRGB,
+                gamma=_SRGB_GAMMA,
+            )
+        notes.append("developed from camera raw: the camera's white balance, sRGB, 16 bits")
+        return decoders.Held(pixels, None, carried)
+
+    def _carried(self) -> Carried:
+        """EXIF and XMP of the preview inside, which most cameras give all, or else of the file's own tags."""
+        import rawpy
+
+        try:
+            carried = segments.read_header(self.file.extract_thumb().data).carried
+        except (*decoders.FAILURES, rawpy.LibRawError, CorruptPicture):
+            carried = Carried()
+        _, exif = upright_exif(carried.exif or tiff.exif_of_file(self.data))
+        return Carried(exif=exif, xmp=carried.xmp)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """LibRaw's errors as such that `decoders.decoding` knows."""
+    import rawpy
+
+    try:
+        yield
+    except rawpy.LibRawError as error:
+        reason = error.args[0] if error.args else b""
+        raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from error

@@ -1,0 +1,271 @@
+"""RANLEN: light where a mask says, with a natural fall-off, and nowhere else.
+
+This file holds only what `--help` needs: the language of masks, the controls and the declaration. `masks.py`
+draws what is read here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from enhance_cli.errors import UsageError
+from enhance_cli.types import Controls, Method, PictureFolder, knob
+
+HALO = 1
+"""Pixels of context around a window: the refining convolution at the end sees its neighbours."""
+
+TRAINED_DEGREES = (0.8, 1.3)
+"""What the paper shows; a note is made outside."""
+
+
+# --- masks as they are written -----------------------------------------------------------------------------
+
+
+class Length(NamedTuple):
+    """A number of pixels, or percent of something."""
+
+    number: float
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Length:
+        """Read `12`, `12px` or `5%`.
+
+        Raises:
+            ValueError: it is no such number.
+        """
+        match = re.fullmatch(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(%|px)?\s*", text.lower())
+        if match is None or not math.isfinite(float(match[1])):
+            raise ValueError(f"{text.strip()!r} is neither pixels, such as 40, nor percent, such as 5%.")
+        return cls(float(match[1]), match[2] == "%")
+
+    def pixels(self, of: float) -> float:
+        """In pixels, where percent are of `of` pixels."""
+        return self.number * of / 100.0 if self.percent else self.number
+
+    def __str__(self) -> str:
+        return f"{self.number:g}{'%' if self.percent else ''}"
+
+
+class Shape(NamedTuple):
+    """One shape of a mask."""
+
+    kind: Literal["circle", "rect", "ellipse", "polygon"]
+    lengths: tuple[Length, ...]
+    degrees: float = 0.0
+    """An ellipse's turn, clockwise."""
+
+
+_FORMS = {
+    "circle": "circle:x,y,radius",
+    "rect": "rect:x,y,width,height",
+    "ellipse": "ellipse:x,y,rx,ry or ellipse:x,y,rx,ry,degrees",
+    "polygon": "polygon:x,y;x,y;x,y and further corners",
+}
+_EXAMPLE = "a shape such as circle:50%,40%,25%, a picture, a folder of pictures, alpha or luma<0.2"
+
+
+def parse_shape(text: str) -> Shape:
+    """Read one shape.
+
+    Raises:
+        ValueError: it is none, or has no extent.
+    """
+    kind, _, rest = text.strip().partition(":")
+    form = _FORMS.get(kind)
+    if form is None:
+        raise ValueError(f"{text.strip()!r} is no shape; shapes are {', '.join(_FORMS)}, joined by +.")
+    parts = re.split(r"[,;]" if kind == "polygon" else ",", rest.strip(" ;"))
+    corners = [corner.split(",") for corner in rest.strip(" ;").split(";")] if kind == "polygon" else []
+    counts = {"circle": (3,), "rect": (4,), "ellipse": (4, 5)}.get(kind, (len(parts),))
+    if len(parts) not in counts or (corners and (len(corners) < 3 or any(len(corner) != 2 for corner in corners))):
+        raise ValueError(f"write {form}, not {text.strip()!r}.")
+    lengths = [Length.parse(part) for part in parts]
+    degrees = 0.0
+    if len(lengths) == 5 and kind == "ellipse":
+        turn = lengths.pop()
+        if turn.percent:
+            raise ValueError(f"the degrees of {text.strip()!r} are a plain number.")
+        degrees = turn.number
+    if kind != "polygon" and any(length.number <= 0 for length in lengths[2:]):
+        raise ValueError(
+            f"{text.strip()!r} has no extent: its {'radius' if kind == 'circle' else 'sizes'} must be above 0."
+        )
+    return Shape(kind, tuple(lengths), degrees)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where the light goes: what `--mask` says, before any picture is seen."""
+
+    text: str
+    """As written; empty for an array."""
+
+    shapes: tuple[Shape, ...] = ()
+    source: Literal["shapes", "picture", "folder", "alpha", "luma", "array"] = "shapes"
+    below: float = 0.0
+    """For `luma`: pixels darker than this."""
+
+    folder: PictureFolder | None = None
+    pixels: Any = None
+    """For `array`: H×W, or H×W×3, uint8, uint16, bool or floats in 0..1."""
+
+    @classmethod
+    def parse(cls, value: Any) -> Mask:
+        """Read shapes, `alpha`, `luma<0.2`, or the path of a picture or a folder; or take an array.
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        if isinstance(value, Mask):
+            return value
+        if not isinstance(value, str | Path):
+            return cls("", source="array", pixels=value)
+        text = str(value).strip()
+        if not text:
+            raise ValueError(f"there is nothing in it; give {_EXAMPLE}.")
+        if text == "alpha":
+            return cls(text, source="alpha")
+        if re.match(r"luma\s*[<>=]", text):
+            return cls(text, source="luma", below=_parse_luma(text))
+        if re.match(r"[a-z]+:", text) and not Path(text).exists():
+            return cls(text, tuple(parse_shape(part) for part in text.split("+")))
+        path = Path(text)
+        if path.is_dir():
+            return cls(text, source="folder", folder=PictureFolder(text, PictureFolder.listed(path)))
+        if not path.exists():
+            raise ValueError(f"{text} does not exist; give {_EXAMPLE}.")
+        return cls(text, source="picture")
+
+    def path_for(self, source: str) -> Path | None:
+        """The file that holds the mask of an input; None where no file does.
+
+        Raises:
+            ValueError: the folder holds none of its name, or several.
+        """
+        if self.folder is not None:
+            return Path(self.folder.for_source(source))
+        return Path(self.text) if self.source == "picture" else None
+
+
+def parse_outer(value: Any) -> Mask:
+    """Read the path of a picture or a folder; or take an array."""
+    mask = Mask.parse(value)
+    if mask.source not in ("picture", "folder", "array"):
+        raise ValueError(f"{mask.text} is no file; the outer mask is a picture, or a folder of pictures.")
+    return mask
+
+
+def _parse_luma(text: str) -> float:
+    match = re.fullmatch(r"luma\s*<\s*([\d.]+)", text)
+    try:
+        below = float(match[1]) if match else math.nan
+    except ValueError:
+        below = math.nan
+    if not 0.0 < below <= 1.0:
+        raise ValueError(f"write luma< and a number above 0, at most 1, such as luma<0.2, not {text!r}.")
+    return below
+
+
+def parse_transition(value: Any) -> Length | Literal["auto"]:
+    """Read `6%`, `40`, `40px` or `auto`; or take a number of pixels."""
+    if isinstance(value, Length):
+        return value
+    text = str(value).strip().lower()
+    if text == "auto":
+        return "auto"
+    length = Length.parse(text)
+    if length.number < 0:
+        raise ValueError(f"the transition is at least 0 wide, not {text}.")
+    return length
+
+
+# --- controls ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LocalControls(Controls):
+    """The knobs of `local`."""
+
+    mask: Mask | None = knob(
+        None,
+        "Where the light goes; must be given. circle:50%,40%,25% (centre in percent of width and height, radius in "
+        "percent of the shorter side; plain numbers are pixels), rect:x,y,width,height, ellipse:x,y,rx,ry[,degrees], "
+        "polygon:x,y;x,y;..., several joined by +; a picture of any size; a folder with a picture of the same name "
+        "for every input; alpha, the picture's own; or luma<0.2, its dark regions.",
+        parse=Mask.parse,
+        metavar="SHAPE|FILE|DIR|alpha|luma<N",
+        report=lambda mask: mask.text,
+    )
+    mask_outer: Mask | None = knob(
+        None,
+        "Where the light ends, a picture or a folder as for --mask: the transition drawn by hand.",
+        parse=parse_outer,
+        metavar="FILE|DIR",
+        report=lambda mask: mask.text,
+    )
+    mask_invert: bool = knob(False, "Light what the mask leaves out.")
+    transition: Length | Literal["auto"] = knob(
+        "auto",
+        "Width of the fall-off, in percent of the shorter side (6%) or pixels; auto: .22 of the radius of a disc of "
+        "the mask's area, and for soft masks their own softness.",
+        parse=parse_transition,
+        metavar="auto|W%|PX",
+        report=str,
+    )
+    transition_mode: Literal["dilate", "erode", "both"] = knob(
+        "dilate",
+        "Where the fall-off lies: outside the mask, inside it, or half and half.",
+        choices=("dilate", "erode", "both"),
+    )
+    degree: float = knob(
+        1.0,
+        "Factor on the estimated illumination, 0.5 to 2: smaller is brighter; the paper's range is 0.8 to 1.3.",
+        minimum=0.5,
+        maximum=2.0,
+    )
+    lock: bool = knob(True, "Keep what lies outside mask and transition bit by bit; --no-lock shows the bare network.")
+    backbone: Literal["deepupe", "star"] = knob(
+        "deepupe",
+        "The network that is made local: illumination by a bilateral grid, or curves by a transformer.",
+        choices=("deepupe", "star"),
+    )
+    show_mask: bool = knob(False, "Also draw the regions over the picture, as <name>_show_mask.png.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mask is None:
+            raise UsageError(f"local needs --mask: {_EXAMPLE}.")
+        if self.mask_outer is not None and self.transition != "auto":
+            raise UsageError("--mask-outer draws the transition by hand, so --transition cannot be given beside it.")
+
+    def companions(self, source: str) -> Mapping[str, Path]:
+        """The pictures that hold the masks of this input."""
+        found = {}
+        for name, mask in (("mask", self.mask), ("mask_outer", self.mask_outer)):
+            try:
+                path = mask.path_for(source) if mask is not None else None
+            except ValueError as error:
+                raise UsageError(f"--{name.replace('_', '-')}: {error}") from None
+            if path is not None:
+                found[name] = path
+        return found
+
+
+METHOD = Method(
+    name="local",
+    summary="Light where a mask says, with a natural fall-off; the rest stays as it was, bit by bit.",
+    paper="RANLEN: local low-light image enhancement by region-aware normalization",
+    controls=LocalControls,
+    enhancer="enhance_cli.methods.local.enhancer:Local",
+    channels="rgb",
+    halo=HALO,
+    illustrations=("show_mask",),
+    weights=("deepupe", "star"),
+    example=(("mask", "rect:0,0,100%,100%"),),
+)

@@ -1,0 +1,252 @@
+"""RANLEN as estimate and render: the network sees picture and mask small, its decision lights every pixel of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from enhance_cli.imaging.area import area_means
+from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
+from enhance_cli.methods.local.masks import NARROW, Regions, regions
+from enhance_cli.methods.local.overlay import draw_regions
+from enhance_cli.methods.local.review import Review, Samples, review
+from enhance_cli.types import Image, Method, Plan, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.types import Array
+
+SIDE = 96
+"""Both sides of the square that the networks look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalPlan(Plan):
+    """Everything that `render` needs, and everything the report says."""
+
+    method: ClassVar[str] = METHOD.name
+
+    height: int
+    width: int
+    fall_off: Array
+    """h×w uint16 at (`top`, `left`): 65535 in A, 0 in C, and outside of it all is C."""
+
+    top: int
+    left: int
+    field: Array
+    """DeepUPE's grid, float32 rows×columns×bins×12, or STAR's curve maps, rows×columns×24."""
+
+    guide: Array
+    """float32 H+1×6, see `kernels_cpu.render`; empty for curve maps."""
+
+    tail: Array
+    """float32 3×37."""
+
+    backbone: str
+    degree: float
+    lock: bool
+    shares: tuple[float, float, float]
+    transition: float
+    """Width of area B in pixels."""
+
+    mode: str
+    """`dilate`, `erode` or `both`; `soft` where it is a mask's own softness, `drawn` where a second mask drew it."""
+
+    luma_before: tuple[float | None, ...] = ()
+    """Mean luma of A, B and C, None where there is no such area."""
+
+    luma_after: tuple[float | None, ...] = ()
+    fall_off_gain: tuple[float, ...] = ()
+    """Mean gain in stops of rings of B, from A outwards."""
+
+    monotony: float | None = None
+    """Spearman's correlation between t and the gain over the rings of B."""
+
+
+class Local:
+    """`local` on one engine."""
+
+    method: Method = METHOD
+
+    def __init__(self, engine: Engine) -> None:
+        """Choose the kernels; a network is loaded when controls first need it."""
+        self._engine = engine
+        self._kernels: Any = engine.kernels(METHOD)
+        self._lock = threading.Lock()
+        self._networks: dict[str, Any] = {}
+
+    def _network(self, stem: str) -> Any:
+        """A network and its weights, loaded once."""
+        with self._lock:
+            if stem not in self._networks:
+                self._networks[stem] = self._engine.network(METHOD, stem)
+            return self._networks[stem]
+
+    def prepare(self, controls: LocalControls) -> Mapping[str, str] | None:
+        """Load the backbone."""
+        return self._network(controls.backbone)[1].report()  # type: ignore[no-any-return]
+
+    def reads_planes(self, controls: LocalControls) -> bool:
+        """Light needs all three channels."""
+        return False
+
+    # --- estimate ------------------------------------------------------------------------------------------
+
+    def estimate(self, image: Image, controls: LocalControls) -> LocalPlan:
+        """Draw the regions, let the network decide, and look at what will come of it on a small copy.
+
+        Raises:
+            UsageError: the mask does not fit the picture.
+        """
+        found = regions(image, controls)
+        picture = np.ascontiguousarray(area_means(image.pixels, SIDE, SIDE)[None])
+        outputs = self._network(controls.backbone)[0](image=picture, mask=found.planes(SIDE, SIDE)[None])
+        field, guide, tail = _decision(outputs)
+        values: dict[str, Any] = {
+            "height": image.height,
+            "width": image.width,
+            "fall_off": found.fall_off,
+            "top": found.top,
+            "left": found.left,
+            "field": field,
+            "guide": guide,
+            "tail": tail,
+            "backbone": controls.backbone,
+            "degree": controls.degree,
+            "lock": controls.lock,
+            "shares": found.shares,
+            "transition": found.transition,
+            "mode": _mode(found, controls),
+        }
+        seen = self._review(image, LocalPlan(**values))
+        return LocalPlan(
+            **values,
+            luma_before=seen.before,
+            luma_after=seen.after,
+            fall_off_gain=seen.gains,
+            monotony=seen.monotony,
+            notes=_notes(image, found, controls),
+        )
+
+    def _review(self, image: Image, plan: LocalPlan) -> Review:
+        rows, columns = plan.field.shape[0] / plan.height, plan.field.shape[1] / plan.width
+
+        def rendered(pixels: Array, fall_off: Array, samples: Samples) -> Array:
+            top, left, step = samples
+            # A sample stands in the middle of the pixels that it is taken for.
+            above, before = top + 0.5 - step / 2, left + 0.5 - step / 2
+            cells = (rows * step, rows * above, columns * step, columns * before)
+            return self._rendered(pixels, fall_off, plan, (0, 0), cells)
+
+        return review(image.pixels, plan.fall_off, (plan.top, plan.left), rendered)
+
+    # --- render --------------------------------------------------------------------------------------------
+
+    def render(self, window: Window, plan: LocalPlan, out: Array | None = None) -> Array:
+        """Light a window; bit-equal for any window that has its halo. `out` is not `window.pixels`."""
+        cells = (plan.field.shape[0] / plan.height, 0.0, plan.field.shape[1] / plan.width, 0.0)
+        place = (window.top, window.left)
+        return self._rendered(window.pixels, plan.fall_off, plan, (plan.top, plan.left), cells, place, out)
+
+    def _rendered(
+        self,
+        pixels: Array,
+        fall_off: Array,
+        plan: LocalPlan,
+        region: tuple[int, int],
+        cells: tuple[float, float, float, float],
+        place: tuple[int, int] = (0, 0),
+        out: Array | None = None,
+    ) -> Array:
+        engine = self._engine
+        out = np.empty_like(pixels) if out is None else out
+        on_cpu = engine.device == "cpu"
+        if not on_cpu:  # no more than the window's part goes to the device
+            above, before = max(place[0] - region[0], 0), max(place[1] - region[1], 0)
+            below, beyond = place[0] + pixels.shape[0] - region[0], place[1] + pixels.shape[1] - region[1]
+            fall_off = np.ascontiguousarray(fall_off[above : max(below, 0), before : max(beyond, 0)])
+            region = (region[0] + above, region[1] + before)
+        arrays = [engine.upload(array) for array in (pixels, fall_off, plan.field, plan.guide, plan.tail)]
+        rendered = self._kernels.render(
+            *arrays, plan.degree, plan.lock, region, cells, place, out=out if on_cpu else None
+        )
+        if not on_cpu:
+            out[...] = engine.download(rendered)
+        return out
+
+    # --- what is told --------------------------------------------------------------------------------------
+
+    def describe(self, plan: LocalPlan) -> dict[str, Any]:
+        """The areas, their light, and how it falls off."""
+        return {
+            "backbone": plan.backbone,
+            "degree": plan.degree,
+            "locked": plan.lock,
+            "areas": {
+                name: {
+                    "share": round(share, 6),
+                    "luma_before": None if before is None else round(before, 5),
+                    "luma_after": None if after is None else round(after, 5),
+                }
+                for name, share, before, after in zip(
+                    "ABC", plan.shares, plan.luma_before, plan.luma_after, strict=True
+                )
+            },
+            "transition": {
+                "mode": plan.mode,
+                "width": round(plan.transition, 2),
+                "gain_stops": [round(gain, 3) for gain in plan.fall_off_gain],
+                "monotony": None if plan.monotony is None else round(plan.monotony, 4),
+            },
+        }
+
+    def illustrations(self, image: Image, plan: LocalPlan, controls: LocalControls) -> Mapping[str, Array]:
+        """The regions over the picture, if asked for."""
+        if not controls.show_mask:
+            return {}
+        return {"show_mask": draw_regions(image, plan.fall_off, (plan.top, plan.left))}
+
+
+def _decision(outputs: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """What a network decided, as the kernels take it: field, guide and tail."""
+    tail = np.column_stack((outputs["tail"].reshape(3, -1), outputs["tail_bias"])).astype(np.float32)
+    if "maps" in outputs:
+        field = outputs["maps"][0].transpose(1, 2, 0)
+        return np.ascontiguousarray(field, np.float32), np.empty((0, 6), np.float32), np.ascontiguousarray(tail)
+    field = outputs["grid"][0].transpose(2, 3, 1, 0)
+    hidden = np.column_stack((outputs["guide_weight"], outputs["guide_bias"], outputs["guide_out"]))
+    last = np.zeros((1, 6), np.float32)
+    last[0, 5] = outputs["guide_out_bias"][0]
+    guide = np.vstack((hidden, last)).astype(np.float32)
+    return np.ascontiguousarray(field, np.float32), guide, np.ascontiguousarray(tail)
+
+
+def _mode(found: Regions, controls: LocalControls) -> str:
+    if controls.mask_outer is not None:
+        return "drawn"
+    return "soft" if found.soft else controls.transition_mode
+
+
+def _notes(image: Image, found: Regions, controls: LocalControls) -> tuple[str, ...]:
+    """Sentences about a mask that may not be what was meant."""
+    notes = []
+    inside, between, _ = found.shares
+    if inside + between == 0.0:
+        notes.append("the mask is empty: nothing is lit")
+    elif inside == 0.0:
+        notes.append("no pixel lies wholly inside the mask: there is transition only")
+    elif inside == 1.0:
+        notes.append("the mask covers the whole picture")
+    least = NARROW * min(image.height, image.width)
+    if between > 0.0 and not found.soft and found.transition < least:
+        notes.append(
+            f"a transition of {found.transition:.0f} pixels is narrow here: below {least:.0f} it may show as an edge"
+        )
+    lowest, highest = TRAINED_DEGREES
+    if not lowest <= controls.degree <= highest:
+        notes.append(f"degrees from {lowest:g} to {highest:g} are natural, {controls.degree:g} lies outside")
+    return tuple(notes)

@@ -1,0 +1,51 @@
+"""The regions drawn over the picture: what is lit, what is touched, what stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from enhance_cli.imaging import colour
+from enhance_cli.methods.local.masks import FULL
+from enhance_cli.types import Image
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+_LONG_SIDE = 1600
+_INSIDE = np.array([255.0, 176.0, 32.0], np.float32)
+_BETWEEN = np.array([64.0, 160.0, 255.0], np.float32)
+
+
+def draw_regions(image: Image, fall_off: Array, region: tuple[int, int]) -> Array:
+    """Tint area A amber and area B blue, the fainter the further out; area C is grey, and edges are outlined.
+
+    Args:
+        image: the picture before enhancement.
+        fall_off: h×w uint16 of the part that is lit.
+        region: its first row and column.
+
+    Returns:
+        H×W×3 uint8 RGB, long side at most 1600 pixels.
+    """
+    rgb = colour.to_rgb(colour.to_eight_bit(image)).pixels
+    scale = min(1.0, _LONG_SIDE / max(image.height, image.width))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small: Array = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    share = np.zeros((image.height, image.width), np.uint16)
+    share[region[0] : region[0] + fall_off.shape[0], region[1] : region[1] + fall_off.shape[1]] = fall_off
+    # The nearest value: between A and C there must not appear a B that is none.
+    share = cv2.resize(share, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+    grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    inside, lit = share == FULL, share > 0
+    drawn = 0.6 * grey.astype(np.float32)
+    strength = (0.15 + 0.35 * share[..., None] / np.float32(FULL)) * lit[..., None]
+    drawn = np.where(lit[..., None], small.astype(np.float32), drawn)
+    drawn += strength * (np.where(inside[..., None], _INSIDE, _BETWEEN) - drawn)
+    result: Array = np.rint(drawn).clip(0, 255).astype(np.uint8)
+    for area, line in ((inside, _INSIDE), (lit, _BETWEEN)):
+        outlines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(result, outlines, -1, tuple(float(value) for value in line), 1, cv2.LINE_AA)
+    return result

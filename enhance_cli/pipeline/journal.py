@@ -1,0 +1,192 @@
+"""What earlier runs did, read out of their reports: the memory by which a restart does nothing twice.
+
+A line is written when its files are staged and before they are placed (`imaging/atomic.py`). So whatever is in
+place has its line, at whatever instant a run was killed; and a line whose file is not there was cut off between
+the two, and is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from enhance_cli.errors import UnreadableSource
+
+
+def file_state(path: Path, name: str | None = None, *, content: bytes | None = None) -> dict[str, Any]:
+    """How a file is told from what it may become: the `read` and `written` entries of a report line.
+
+    Args:
+        path: the file.
+        name: what the entry calls it; by default its absolute path.
+        content: its bytes, to keep their sha256 too.
+
+    Raises:
+        OSError: it is not there.
+    """
+    status = path.stat()
+    return {
+        "path": name if name is not None else os.path.abspath(path),  # noqa: PTH100 - keeps links as they are
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
+    }
+
+
+def settings_digest(parts: Mapping[str, Any]) -> str:
+    """What decides a picture beside its source, in sixteen digits; equal where a restart need do nothing."""
+    text = repr(sorted((name, repr(value)) for name, value in parts.items()))
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+def path_in_report(path: Path, report: Path | None) -> str:
+    """A written file as its line names it: from the report's folder if it is below that, so that both can move."""
+    absolute = os.path.abspath(path)  # noqa: PTH100
+    folder = None if report is None else os.path.dirname(os.path.abspath(report))  # noqa: PTH100, PTH120
+    return os.path.relpath(absolute, folder) if folder and absolute.startswith(os.path.join(folder, "")) else absolute  # noqa: PTH118
+
+
+def path_of_report(name: str, report: Path) -> str:
+    """The absolute path that `path_in_report` named."""
+    return os.path.abspath(os.path.join(os.path.dirname(report), name))  # noqa: PTH100, PTH118, PTH120
+
+
+def whole_lines(report: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The lines of a report, raw and read; what is no JSON object, or was cut off, is passed over.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with report.open("rb") as lines:
+        for raw in lines:
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                yield raw, line
+
+
+class Journal:
+    """The last word on every output. It keeps hashes, so that a line costs some two hundred bytes of memory."""
+
+    def __init__(self, reports: Iterable[Path] = (), *, by_content: bool = False) -> None:
+        """Read reports, the later line holding.
+
+        Args:
+            reports: those that are there are read.
+            by_content: a source is the same when its bytes are, not when its size and time are.
+        """
+        self._by_content = by_content
+        self._made_of: dict[int, int] = {}
+        """By output: settings and source; absent where the last line is a failure."""
+
+        self._source: dict[int, tuple[int, int]] = {}
+        """By output: the name and the state of its source."""
+
+        self._last: dict[int, int] = {}
+        """By written file: its state when it was last written."""
+
+        self._ever: set[int] = set()
+        """Of all states that were ever written."""
+
+        for report in reports:
+            try:
+                for _, line in whole_lines(report):
+                    self._learn(line, report)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise UnreadableSource(f"The report {report} cannot be read: {error.strerror}.") from error
+
+    def _learn(self, line: dict[str, Any], report: Path) -> None:
+        try:
+            written = [{**item, "path": path_of_report(item["path"], report)} for item in line.get("written") or ()]
+            for item in written:
+                self._last[hash(item["path"])] = number = _state(item)
+                self._ever.add(number)
+            if line["status"] == "done" and written:
+                output = hash(written[0]["path"])
+                self._made_of[output] = self._origin(line["settings"], line["read"])
+                if line["read"]:
+                    self._source[output] = _source_of(line["read"][0])
+            elif line["status"] == "failed" and line["output"]:
+                self._made_of.pop(hash(os.path.abspath(line["output"])), None)  # noqa: PTH100
+        except (KeyError, TypeError):
+            return  # a line of some other make
+
+    def _origin(self, settings: str, read: Iterable[Mapping[str, Any]]) -> int:
+        kept = ("sha256",) if self._by_content else ("bytes", "modified_ns")
+        # Without a hash on record there is no proof; NaN is equal to nothing, so that such a picture is done again.
+        return hash((settings, *(item[name] or float("nan") for item in read for name in kept)))
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file is one that a run wrote, as that run left it."""
+        return hash_of(path) in self._ever
+
+    def knows(self, path: Path) -> bool:
+        """Whether a run wrote a file of this name, whatever became of it."""
+        return hash(os.path.abspath(path)) in self._last  # noqa: PTH100
+
+    def is_of_another(self, path: Path, source: Path) -> bool:
+        """Whether an output was made from another picture: neither the same name nor the same size and time."""
+        made = self._source.get(hash(os.path.abspath(path)))  # noqa: PTH100
+        if made is None:
+            return False
+        try:
+            asking = _source_of(file_state(source))
+        except OSError:
+            return False
+        return made[0] != asking[0] and made[1] != asking[1]
+
+    def is_latest(self, path: Path) -> bool:
+        """Whether a file is as the last run left it."""
+        return self._last.get(hash(os.path.abspath(path))) == hash_of(path)  # noqa: PTH100
+
+    def has_done(
+        self, settings: str, sources: Iterable[Path], outputs: Iterable[Path], pictures: Iterable[Path]
+    ) -> bool:
+        """Whether nothing need be done: the same settings and sources, and all the files still there.
+
+        A file that somebody has changed since counts as there, and is left alone; one that an earlier run wrote with
+        other settings does not.
+
+        Args:
+            settings: of the run that asks.
+            sources: every file that decides the pictures.
+            outputs: every file that would be written.
+            pictures: those of them that have lines of their own.
+        """
+        if not all(hash(os.path.abspath(path)) in self._made_of for path in pictures):  # noqa: PTH100 - no disk asked
+            return False
+        for path in outputs:
+            now = hash_of(path)
+            if now is None or (now in self._ever and now != self._last.get(hash(os.path.abspath(path)))):  # noqa: PTH100
+                return False
+        try:
+            read = [file_state(path, content=path.read_bytes() if self._by_content else None) for path in sources]
+        except OSError:
+            return False
+        origin = self._origin(settings, read)
+        return all(self._made_of[hash(os.path.abspath(path))] == origin for path in pictures)  # noqa: PTH100
+
+
+def hash_of(path: Path) -> int | None:
+    """A file's present state as one number; None where there is none."""
+    try:
+        return _state(file_state(path))
+    except OSError:
+        return None
+
+
+def _source_of(item: Mapping[str, Any]) -> tuple[int, int]:
+    name = os.path.abspath(item["path"])  # noqa: PTH100 - a relative one is from where the same command runs
+    return hash(name), hash((item["bytes"], item["modified_ns"]))
+
+
+def _state(item: Mapping[str, Any]) -> int:
+    return hash((item["path"], item["bytes"], item["modified_ns"]))
