@@ -21,8 +21,8 @@ PROXY = 64
 LEAST = 1e-3
 """No illumination is smaller: the largest gain is a thousand."""
 
-OFFSET = 0.1
-"""Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below .909."""
+LEAST_OF_NEGATIVE, OFFSET, TOE, SATURATION = 0.1, 0.1, 0.02, 1.2
+"""The bounds of the reverse quotient: see `formulas`, whose numbers these are."""
 
 BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 """Of the squashed bright channel, as the lowest value that this share of the pixels does not exceed."""
@@ -279,14 +279,16 @@ def divided(image: Tensor, light: Tensor) -> Tensor:
 
 
 def divided_negative(image: Tensor, light: Tensor) -> Tensor:
-    """I_O = 1 - (1 - I + e) / (L' + e) with e = OFFSET L' (1 - L'): the same for the negative.
-
-    The paper's quotient (e = 0) leaves clipped white white and makes what is next to it glow. The offset lets white
-    come down a little, and is 0 where L' = 1, so that nothing happens where nothing is to be mended.
-    """
-    light = light.clamp(min=LEAST)
+    """I_O: the same for the negative, with white, what is next to it and colour held within bounds (see `formulas`)."""
+    light = light.clamp(min=LEAST_OF_NEGATIVE)
     offset = OFFSET * light * (1.0 - light)
-    return (1.0 - (1.0 - image + offset) / (light + offset)).clamp(0.0, 1.0)
+    negative = 1.0 - image
+    dark = negative.amax(dim=1, keepdim=True)
+    trusted = dark / (dark + TOE * (1.0 - light)).clamp(min=1e-6)
+    quotient = 1.0 - (negative * trusted + offset) / (light + offset)
+    luma = (quotient * image.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    kept = (SATURATION * (light + offset)).clamp(max=1.0)
+    return (luma + kept * (quotient - luma)).clamp(0.0, 1.0)
 
 
 def fuse(fusion: nn.Module, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
