@@ -32,7 +32,7 @@ ROOMS = {
 
 # Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
 TORCH = (
-    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "losses", "training")),
+    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "losses", "training*")),
     "training/*",
     "engines/cuda.py",
 )
@@ -109,7 +109,7 @@ IMPORTS = [found for path in FILES for found in imports_of(path)]
 
 def room_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    if parts[0] == "methods" and parts[2:] == ("training",):
+    if parts[0] == "methods" and "".join(parts[2:]).startswith("training"):
         return "methods/*/training"
     return "" if parts == ("__init__",) else parts[0]
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines.once import Once
 from enhance_cli.errors import WeightsError
 from enhance_cli.types import Method
 
@@ -44,6 +45,7 @@ class CpuEngine:
         """
         self.device = "cpu"
         self.threads = threads
+        self._networks: Once[tuple[Network, weights_room.Weights]] = Once()
         self._pool = ThreadPoolExecutor(threads, "enhance-band") if threads > 1 else None
 
     def kernels(self, method: Method) -> ModuleType:
@@ -51,7 +53,7 @@ class CpuEngine:
         return import_module(method.module("kernels_cpu"))
 
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
-        """Open a network of the method, verified.
+        """A network of the method, verified, and opened when it is first asked for.
 
         Returns:
             A function from named float32 arrays to named arrays, safe to call from several threads, and the
@@ -60,6 +62,9 @@ class CpuEngine:
         Raises:
             WeightsError: missing, altered, or not loadable.
         """
+        return self._networks.get((method.name, stem), lambda: self._open(method, stem))
+
+    def _open(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
         found = weights_room.find(method, stem, "onnx")
         import onnxruntime
 

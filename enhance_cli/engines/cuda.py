@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines.once import Once
 from enhance_cli.errors import DeviceError, WeightsError
 from enhance_cli.types import Method
 
@@ -52,13 +53,16 @@ class CudaEngine:
             self.device = f"cuda:{index} ({torch.cuda.get_device_name(index)})"
         else:
             self.device = "torch-cpu"
+        self._networks: Once[tuple[Network, weights_room.Weights]] = Once()
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
         return import_module(method.module("kernels_cuda"))
 
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
-        """Open a network of the method, verified; takes and returns numpy arrays, as on the CPU.
+        """A network of the method, verified, and opened when it is first asked for.
+
+        It takes and returns numpy arrays, as on the CPU.
 
         The weights carry the sizes of their network; `network.build` makes one of them, and `network.OUTPUTS`
         names what its `forward` returns, unless the network itself does, in `outputs`.
@@ -66,6 +70,9 @@ class CudaEngine:
         Raises:
             WeightsError: missing, altered, or not loadable.
         """
+        return self._networks.get((method.name, stem), lambda: self._open(method, stem))
+
+    def _open(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
         found = weights_room.find(method, stem, "safetensors")
         room = import_module(method.module("network"))
         try:

@@ -101,20 +101,22 @@ def _filled(sums: Array, empty_like: Array | None) -> Array:
 
 
 @kernel
+def _cell(at, cells):  # type: ignore[no-untyped-def]
+    """The cell that a place in 0..`cells` lies in, and how far into it."""
+    first = min(int(at), cells - 1)
+    return first, np.float32(at - first)
+
+
+@kernel
 def _splat(guide, values, sums):  # type: ignore[no-untyped-def]
     height, width, count = values.shape
     rows, columns, bins = sums.shape[0] - 1, sums.shape[1] - 1, sums.shape[2] - 1
     for y in range(height):
-        at_row = (y + 0.5) * rows / height
-        row = min(int(at_row), rows - 1)
-        down = np.float32(at_row - row)
+        row, down = _cell((y + 0.5) * rows / height, rows)
         for x in range(width):
-            at_column = (x + 0.5) * columns / width
-            column = min(int(at_column), columns - 1)
-            right = np.float32(at_column - column)
-            at_bin = min(max(guide[y, x], np.float32(0.0)), np.float32(1.0)) * np.float32(bins)
-            tone = min(int(at_bin), bins - 1)
-            up = np.float32(at_bin - np.float32(tone))
+            column, right = _cell((x + 0.5) * columns / width, columns)
+            shade = min(max(guide[y, x], np.float32(0.0)), np.float32(1.0))
+            tone, up = _cell(shade * np.float32(bins), bins)
             for i in range(2):
                 by_row = down if i else np.float32(1.0) - down
                 for j in range(2):
@@ -132,16 +134,11 @@ def _slice(grid, guide, out):  # type: ignore[no-untyped-def]
     height, width, count = out.shape
     rows, columns, bins = grid.shape[0] - 1, grid.shape[1] - 1, grid.shape[2] - 1
     for y in range(height):
-        at_row = (y + 0.5) * rows / height
-        row = min(int(at_row), rows - 1)
-        down = np.float32(at_row - row)
+        row, down = _cell((y + 0.5) * rows / height, rows)
         for x in range(width):
-            at_column = (x + 0.5) * columns / width
-            column = min(int(at_column), columns - 1)
-            right = np.float32(at_column - column)
-            at_bin = min(max(guide[y, x], np.float32(0.0)), np.float32(1.0)) * np.float32(bins)
-            tone = min(int(at_bin), bins - 1)
-            up = np.float32(at_bin - np.float32(tone))
+            column, right = _cell((x + 0.5) * columns / width, columns)
+            shade = min(max(guide[y, x], np.float32(0.0)), np.float32(1.0))
+            tone, up = _cell(shade * np.float32(bins), bins)
             for c in range(count):
                 total = np.float32(0.0)
                 for i in range(2):

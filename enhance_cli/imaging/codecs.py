@@ -189,7 +189,7 @@ def decode(
     source: str = "",
     planes: bool = False,
     max_pixels: int = MAX_PIXELS,
-    admit: Callable[[int, int], None] = lambda height, width: None,
+    admit: Callable[[int, int, int], None] = lambda height, width, depth: None,
 ) -> Image:
     """Decode a whole file, upright and with its metadata.
 
@@ -198,7 +198,7 @@ def decode(
         source: its path, for messages and metadata.
         planes: the caller changes luma only and accepts a JPEG's own planes (`Image.chroma`).
         max_pixels: refuse more than this before decoding.
-        admit: called with (height, width) before decoding; may wait for memory.
+        admit: called with (height, width, bits of a sample) before decoding; may wait for memory.
 
     Raises:
         UnsupportedFormat: the bytes are of no format this room reads.
@@ -215,7 +215,7 @@ def decode(
     if found.refusal is not None:
         raise UnsupportedFormat(f"{name} {found.refusal}, which enhance does not read; save it as 16-bit TIFF.")
 
-    def check(height: int, width: int) -> None:
+    def check(height: int, width: int, depth: int) -> None:
         if height < 1 or width < 1:
             raise CorruptPicture(f"its header announces {width}x{height} pixels")
         if height * width > max_pixels:
@@ -223,7 +223,7 @@ def decode(
                 f"{name} has {width}x{height} pixels, more than the {max_pixels:,} allowed; "
                 "raise --max-pixels to read it."
             )
-        admit(height, width)
+        admit(height, width, depth)
 
     _require_extra(found, name)
     try:

@@ -105,10 +105,12 @@ class Held(NamedTuple):
 
 
 class PictureFile(Protocol):
-    """A file of one format, opened: its size is known, its pixels are not decoded yet."""
+    """A file of one format, opened: its size and depth are known, its pixels are not decoded yet."""
 
     height: int
     width: int
+    depth: int
+    """Bits that a sample will have when it is read: 8 or 16."""
 
     def read(self, notes: list[str]) -> Held:
         """Decode the first frame, not turned; adds to `notes` what the user should know."""

@@ -57,14 +57,14 @@ _HARMLESS = (
 """Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
 
 
-def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callable[[int, int], None]) -> Image:
+def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callable[[int, int, int], None]) -> Image:
     """Decode a JPEG of one, three or four components, upright.
 
     Args:
         data: the whole file.
         source: the path, for metadata and messages.
         planes: hand out luma with stored chroma instead of RGB, where the file allows it.
-        check: called with (height, width) from the header, before decoding; may raise.
+        check: called with (height, width, 8) from the header, before decoding; may raise.
 
     Returns:
         uint8, contiguous and writable; H×W for a grey JPEG, H×W luma with `chroma` on the plane lane, else H×W×3.
@@ -80,7 +80,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     components = len(header.sampling)
     if components not in (1, 3, 4):
         raise UnsupportedFormat(f"{name} is a JPEG of {components} components; enhance reads those of 1, 3 and 4.")
-    check(header.height, header.width)
+    check(header.height, header.width, 8)
 
     notes: list[str] = []
     orientation, carried = header.carried.upright(notes)

@@ -25,7 +25,7 @@ class JxlFile:
 
         self.data = data
         self.header: dict[str, Any] = pylibjxl.probe(data)
-        self.height, self.width = self.header["height"], self.header["width"]
+        self.height, self.width, self.depth = self.header["height"], self.header["width"], 8
 
     def read(self, notes: list[str]) -> decoders.Held:
         """Decode with 8 bits, upright: the decoder turns pixels as the codestream says, and EXIF has no say in it."""

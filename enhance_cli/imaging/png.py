@@ -194,6 +194,7 @@ class PngFile:
     def __init__(self, data: bytes) -> None:
         self.parts = take_apart(data)
         self.height, self.width = self.parts.height, self.parts.width
+        self.depth = 16 if self.parts.depth == 16 else 8
 
     def read(self, notes: list[str]) -> decoders.Held:
         """Decode at the depth of the file."""

@@ -32,14 +32,14 @@ _PSD_RESOURCES = (0x0422, 0x0424, 0x0404)  # EXIF, XMP, IPTC
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, int], None]) -> Image:
+def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, int, int], None]) -> Image:
     """Decode any format of this room, upright, first frame.
 
     Args:
         data: the whole file.
         format_name: what `codecs.sniff` found; any key of `codecs.FORMATS` but `jpeg`.
         source: the path, for metadata and messages.
-        check: called once with (height, width) from the header, before decoding; may raise.
+        check: called once with (height, width, bits of a sample) from the header, before decoding; may raise.
 
     Returns:
         uint8 or uint16, contiguous and writable; H×W or H×W×3, with `alpha` where the file has any.
@@ -54,7 +54,7 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
     notes: list[str] = []
     with decoders.decoding(format_name, name):
         file = _open(data, format_name, name)
-    check(file.height, file.width)
+    check(file.height, file.width, file.depth)
     with decoders.decoding(format_name, name):
         held = file.read(notes)
     orientation, carried = held.carried.upright(notes)
@@ -107,8 +107,15 @@ class _PillowFile:
     def __init__(self, data: bytes, format_name: str, name: str) -> None:
         self.data, self.name = data, name
         self.opened = decoders.open_as(data, format_name)
-        self.depth = self.opened.info.get("bit_depth", 8)  # which pillow-heif tells
+        self.coded_depth = self.opened.info.get("bit_depth", 8)  # which pillow-heif tells
         self.height, self.width = self.opened.height, self.opened.width
+        self.depth = 16 if self._is_deep() else 8
+
+    def _is_deep(self) -> bool:
+        opened = self.opened
+        if isinstance(opened, TiffImagePlugin.TiffImageFile):
+            return tiff.depth_of(opened) > 8
+        return self.coded_depth > 8 or opened.mode.startswith("I") or _ppm_largest(self.data) > 255
 
     def read(self, notes: list[str]) -> decoders.Held:
         with self.opened as opened:
@@ -125,14 +132,14 @@ class _PillowFile:
         opened, data, name = self.opened, self.data, self.name
         if isinstance(opened, TiffImagePlugin.TiffImageFile):
             return tiff.samples_of(opened, data, name, notes)
-        if opened.format == "PPM" and (largest := _ppm_largest(data)) > 255:
+        if (largest := _ppm_largest(data)) > 255:
             return decoders.spread(decoders.sixteen_bit(data), largest), None
         if opened.format == "PSD" and data[22:24] not in (b"\0\x08", b"\0\x01"):
             raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits a sample; save it as 16-bit TIFF.")
         if opened.format == "JPEG2000":
             return _jpeg2000_samples(opened, data, notes)
-        if self.depth > 8:
-            return decoders.separated(_deep_heif(data), self.depth)
+        if self.coded_depth > 8:
+            return decoders.separated(_deep_heif(data), self.coded_depth)
         if opened.mode in ("F", "I"):
             raise UnsupportedFormat(decoders.odd_samples(name))
         return decoders.eight_bit(opened, notes)
@@ -145,6 +152,7 @@ class _WebpFile:
         self.data, self.name = data, name
         self.header = headers.read_webp(data)
         self.height, self.width = self.header.size
+        self.depth = 8
 
     def read(self, notes: list[str]) -> decoders.Held:
         held = _PillowFile(self.data, "webp", self.name).read(notes)
@@ -163,7 +171,7 @@ class _AvifFile:
                 "that the AVIF decoder reads; convert it to another format."
             )
         self.file = _PillowFile(data, "avif", name)
-        self.height, self.width = self.file.height, self.file.width
+        self.height, self.width, self.depth = self.file.height, self.file.width, self.file.depth
 
     def read(self, notes: list[str]) -> decoders.Held:
         held = self.file.read(notes)

@@ -27,7 +27,7 @@ class RawFile:
         self.data = data
         with _failures():
             self.file: Any = rawpy.imread(io.BytesIO(data))
-        self.height, self.width = self.file.sizes.iheight, self.file.sizes.iwidth
+        self.height, self.width, self.depth = self.file.sizes.iheight, self.file.sizes.iwidth, 16
 
     def read(self, notes: list[str]) -> decoders.Held:
         """Develop at 16 bits, upright."""

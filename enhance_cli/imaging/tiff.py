@@ -28,6 +28,7 @@ _EXIF_TAGS = (
     *(0x010E, 0x010F, 0x0110, 0x0131, 0x0132),  # description, make ... date
     *(0x013B, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
 )
+_BITS_TAG = 0x0102
 _IPTC_TAG, _PHOTOSHOP_TAG = 0x83BB, 0x8649
 _DENSITY_TAGS, _DENSITY_UNIT_TAG = (0x011A, 0x011B), 0x0128
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
@@ -68,6 +69,11 @@ def iptc_of(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
     """The IPTC records of a TIFF, of their own tag or among Photoshop's resources."""
     fields = opened.tag_v2._tagdata  # the bytes as they stand, which Adobe declares to be numbers
     return metadata.iptc_of(fields.get(_IPTC_TAG, b"")) or metadata.iptc_of(fields.get(_PHOTOSHOP_TAG, b""))
+
+
+def depth_of(opened: TiffImagePlugin.TiffImageFile) -> int:
+    """Bits of a sample, the deepest of a pixel."""
+    return max(opened.tag_v2.get(_BITS_TAG, (1,)), default=1)
 
 
 def density_of(opened: TiffImagePlugin.TiffImageFile) -> Density | None:

@@ -11,7 +11,7 @@ from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.pipeline.photograph import DECODED_BYTES_PER_PIXEL, Enhanced, Recipe, read
+from enhance_cli.pipeline.photograph import Enhanced, Recipe, decoded_bytes, read
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image
@@ -190,8 +190,8 @@ def _as_image(picture: Any) -> Image:
 
 
 def _read_image(path: str | Path, admit: Admission | None) -> Image:
-    def admitted(height: int, width: int) -> None:
+    def admitted(height: int, width: int, depth: int) -> None:
         if admit is not None:
-            admit(height * width * DECODED_BYTES_PER_PIXEL)
+            admit(decoded_bytes(height, width, depth))
 
     return codecs.decode(read(Path(path)), source=str(path), admit=admitted)

@@ -317,9 +317,9 @@ def process(
     seen = _read_states(job, recipe, data if coding.hash_sources else None)
     ms: dict[str, float] = {}
 
-    def admitted(height: int, width: int) -> None:
+    def admitted(height: int, width: int, depth: int) -> None:
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
-        admit(height * width * (DECODED_BYTES_PER_PIXEL + 3 * len(job.frames)))
+        admit(decoded_bytes(height, width, depth, further=len(job.frames)))
 
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
@@ -362,7 +362,7 @@ def process(
 def _frame(path: Path, first: Image, coding: Coding) -> Image:
     """A further exposure, RGB. It has room if it is no larger than the first, so that others are not even decoded."""
 
-    def check(height: int, width: int) -> None:
+    def check(height: int, width: int, depth: int) -> None:
         if height * width > first.height * first.width:
             raise UsageError(
                 f"{path} is {width}x{height} and the first exposure, {first.metadata.source}, "
@@ -433,8 +433,16 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
         )
 
 
-DECODED_BYTES_PER_PIXEL = 6
-"""Decoded samples of an 8-bit RGB picture, twice: as decoded, and as planes or as the rendered copy."""
+def decoded_bytes(height: int, width: int, depth: int, further: int = 0) -> int:
+    """What a picture in flight takes of `--memory`: its RGB samples twice, as decoded and as rendered.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        depth: bits of a sample.
+        further: exposures of a stack beside the first; each is held once.
+    """
+    return height * width * 3 * (depth // 8) * (2 + further)
 
 
 def _name_note(source: Path | None, image: Image, written_format: str) -> tuple[str, ...]:

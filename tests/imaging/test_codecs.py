@@ -128,7 +128,7 @@ def test_the_header_is_checked_before_anything_is_decoded(name):
     class NoRoomError(Exception):
         pass
 
-    def admit(height, width):
+    def admit(height, width, depth):
         asked.append((height, width))
         raise NoRoomError
 
@@ -138,7 +138,8 @@ def test_the_header_is_checked_before_anything_is_decoded(name):
     assert [sorted(size) for size in asked] == [[20, 28]]
     with pytest.raises(PictureTooLarge, match=r"^a has \d+x\d+ pixels, more than the 559 allowed; raise --max-pixels"):
         codecs.decode(data, source="a", max_pixels=559)
-    codecs.decode(data, max_pixels=560, admit=lambda height, width: asked.append((height, width)))
+    image = codecs.decode(data, max_pixels=560, admit=lambda *announced: asked.append(announced))
+    assert sorted(asked[1]) == sorted((image.metadata.bit_depth, 20, 28))
     assert len(asked) == 2
 
 

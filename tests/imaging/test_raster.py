@@ -152,6 +152,15 @@ def test_avif_of_more_than_eight_bits_says_that_they_are_eight():
     assert np.abs(image.pixels[..., 1] / 255 - samples / 1023).mean() < 0.01
 
 
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("format_name", ["png", "tiff"])
+def test_the_depth_is_known_before_anything_is_decoded(format_name, depth):
+    asked = []
+    data = codecs.encode(image_of("rgb", depth), format_name)[0]
+    codecs.decode(data, admit=lambda height, width, bits: asked.append(bits))
+    assert asked == [8 * np.dtype(depth).itemsize]
+
+
 def test_heif_of_more_than_eight_bits_keeps_them():
     pillow_heif = pytest.importorskip("pillow_heif")
     y, x = np.mgrid[:64, :128]

@@ -80,7 +80,9 @@ def test_decoded_or_refused(name):
         assert said.endswith(".")
         assert "<" not in said
         return
-    image = codecs.decode(data, source=name)
+    announced = []
+    image = codecs.decode(data, source=name, admit=lambda *size: announced.append(size))
+    assert [depth for _, _, depth in announced] == [image.metadata.bit_depth]
     assert (image.pixels.dtype == np.uint16) == (name in SIXTEEN_BIT)
     assert_as_pillow(image, data, name)
     for plane in (image.pixels, *(() if image.alpha is None else (image.alpha,))):

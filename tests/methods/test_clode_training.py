@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402 - torch may be missing
 
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.clode import HALO, network, training  # noqa: E402
+from enhance_cli.methods.clode import HALO, network, training, training_data, training_recipe  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
@@ -99,7 +99,7 @@ def test_an_unknown_network_is_refused() -> None:
 
 def test_the_goal_grows_with_time_and_arrives() -> None:
     before = torch.tensor([0.06, 0.2, 0.5, 0.8])
-    goal = training.Goal()
+    goal = training_recipe.Goal()
     at = torch.stack([goal.means(before, time) for time in (-3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0)])
     assert (at[1:] > at[:-1]).all()
     assert torch.allclose(at[2], before, atol=1e-6)
@@ -142,12 +142,12 @@ def test_brightened_reaches_the_middle_and_never_darkens() -> None:
 
 def test_cut_is_native_where_it_should_be() -> None:
     photograph = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
-    piece = training.cut(photograph, generator(0, 0), 32, native=True)
+    piece = training_data.cut(photograph, generator(0, 0), 32, native=True)
     assert piece.shape == (32, 32, 3)
     values = {tuple(pixel) for pixel in photograph.reshape(-1, 3).tolist()}
     assert {tuple(pixel) for pixel in np.rint(piece * 255).astype(int).reshape(-1, 3).tolist()} <= values
-    assert training.cut(photograph, generator(0, 0), 32, native=False).shape == (32, 32, 3)
-    assert training.cut(photograph[:20, :20], generator(0, 0), 32, native=True).shape == (32, 32, 3)
+    assert training_data.cut(photograph, generator(0, 0), 32, native=False).shape == (32, 32, 3)
+    assert training_data.cut(photograph[:20, :20], generator(0, 0), 32, native=True).shape == (32, 32, 3)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_album_puts_scenes_aside_and_draws_by_number_alone(folder: Path) -> None:
-    album = training.Album.read(folder, training.Recipe(), lambda sentence: None)
+    album = training_data.Album.read(folder, training.Recipe(), lambda sentence: None)
     assert (len(album.dark), len(album.stacks), len(album.clean)) == (9, 21, 1)
     assert {kind: len(pairs) for kind, pairs in album.held_out.items()} == {"lowlight": 1, "under": 1, "over": 1}
     first, again, other = (album.batch(generator(0, index), 3, 24) for index in (5, 5, 6))
@@ -185,7 +185,7 @@ def test_an_album_puts_scenes_aside_and_draws_by_number_alone(folder: Path) -> N
 
 
 def test_references_never_enter_training(folder: Path) -> None:
-    album = training.Album.read(folder, training.Recipe(), lambda sentence: None)
+    album = training_data.Album.read(folder, training.Recipe(), lambda sentence: None)
     assert max(float(photograph.mean()) for photograph in album.dark) < 60
 
 
@@ -230,7 +230,7 @@ def test_all_four_networks_train_and_are_written(folder: Path, tmp_path: Path) -
 
 
 def test_the_plain_start_is_the_shift_of_the_goal(folder: Path) -> None:
-    goal = training.Goal()
+    goal = training_recipe.Goal()
     image = torch.rand(5, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * torch.tensor(
         [0.1, 0.3, 0.6, 1.0, 0.01]
     ).reshape(5, 1, 1, 1)
@@ -243,7 +243,7 @@ def test_the_plain_start_is_the_shift_of_the_goal(folder: Path) -> None:
 
 
 def test_the_plain_start_is_learnt(folder: Path) -> None:
-    album = training.Album.read(folder, training.Recipe(), lambda sentence: None)
+    album = training_data.Album.read(folder, training.Recipe(), lambda sentence: None)
     numbers = tiny().estimator_full
     module = fresh("estimator", "lite")
     optimizer = torch.optim.Adam(module.parameters(), 4e-3)

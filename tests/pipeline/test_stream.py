@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from enhance_cli.pipeline.photograph import decoded_bytes
 from enhance_cli.pipeline.stream import ByteBudget, parallel
 
 
@@ -101,3 +102,8 @@ def test_kept_results_hold_their_room():
     assert budget._used == 60  # the second waits until the first result is let go
     assert list(stream) == [1, 2, 3, 4, 5]
     assert budget._used == 0
+
+
+@pytest.mark.parametrize(("depth", "further", "bytes_of_a_pixel"), [(8, 0, 6), (16, 0, 12), (8, 2, 12), (16, 2, 24)])
+def test_pictures_are_counted_at_their_depth_and_with_their_frames(depth, further, bytes_of_a_pixel):
+    assert decoded_bytes(10, 20, depth, further) == 200 * bytes_of_a_pixel

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,11 +50,9 @@ class ClaheAdaptive:
     method: Method = METHOD
 
     def __init__(self, engine: Engine) -> None:
-        """Choose the kernels; the network is loaded when controls first need it."""
+        """Choose the kernels; the engine opens the network when controls first need it."""
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
-        self._lock = threading.Lock()
-        self._network: Any = None
 
     def prepare(self, controls: ClaheAdaptiveControls) -> Mapping[str, str] | None:
         """Load the estimator unless the limits are given."""
@@ -63,10 +60,7 @@ class ClaheAdaptive:
             raise UsageError("--clip-limit and --clip-map exclude each other: give one of them.")
         if controls.clip_limit is not None or controls.clip_map is not None:
             return None
-        with self._lock:
-            if self._network is None:
-                self._network = self._engine.network(METHOD, "estimator")
-        return self._network[1].report()  # type: ignore[no-any-return]
+        return self._engine.network(METHOD, "estimator")[1].report()
 
     def reads_planes(self, controls: ClaheAdaptiveControls) -> bool:
         """Kept chroma means that luma alone changes."""
@@ -108,8 +102,7 @@ class ClaheAdaptive:
         elif fixed is not None:
             limits = statistics.area_pool(fixed, rows, columns)
         else:
-            self.prepare(controls)
-            run, _ = self._network
+            run, _ = engine.network(METHOD, "estimator")
             thumbnail = engine.download(kernels.thumbnail(luma, statistics.THUMBNAIL))
             counts = engine.download(histograms)
             outputs = run(**statistics.network_inputs(counts, thumbnail))

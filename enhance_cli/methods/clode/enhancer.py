@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -115,30 +114,21 @@ class Clode:
     method: Method = METHOD
 
     def __init__(self, engine: Engine) -> None:
-        """Choose the kernels; networks are loaded when controls first need them."""
+        """Choose the kernels; the engine opens networks when controls first need them."""
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
-        self._lock = threading.Lock()
-        self._networks: dict[str, Any] = {}
 
     def _model(self, controls: ClodeControls) -> str:
         if controls.model != "auto":
             return controls.model
         return "full" if self._engine.device.startswith("cuda") else "lite"
 
-    def _network(self, stem: str) -> Any:
-        """A network and its weights, loaded once."""
-        with self._lock:
-            if stem not in self._networks:
-                self._networks[stem] = self._engine.network(METHOD, stem)
-            return self._networks[stem]
-
     def prepare(self, controls: ClodeControls) -> Mapping[str, str] | None:
         """Load the estimator, and the denoiser unless it is turned off."""
         model = self._model(controls)
         if controls.denoise != 0.0:
-            self._network(f"denoiser-{model}")
-        return self._network(f"estimator-{model}")[1].report()  # type: ignore[no-any-return]
+            self._engine.network(METHOD, f"denoiser-{model}")
+        return self._engine.network(METHOD, f"estimator-{model}")[1].report()
 
     def reads_planes(self, controls: ClodeControls) -> bool:
         """The curve needs all three channels."""
@@ -174,7 +164,7 @@ class Clode:
             options: dict[str, Any] = {"solver": controls.solver, "length": length, "tol": controls.tol}
             return solve(rate, light, times, kernels=self._kernels, **options)
 
-        rate = Rate(self._network(f"estimator-{self._model(controls)}")[0])
+        rate = Rate(self._engine.network(METHOD, f"estimator-{self._model(controls)}")[0])
         course = _Course(light, RATIO_SHARE[controls.colour], rate, run, {})
         course.seen[0.0] = course.look(course.start.shift)
         return course
@@ -321,7 +311,7 @@ class Clode:
             rendered = kernels.render(*arguments, *place, out=out if on_cpu else None)
         else:
             light = kernels.render_light(*arguments, *place)
-            network = self._network(f"denoiser-{plan.model}")[0]
+            network = self._engine.network(METHOD, f"denoiser-{plan.model}")[0]
             noise = noise_of(engine.download(light), window, plan.height, plan.width, network)
             rendered = out if on_cpu else arguments[0].clone()
             kernels.store(light, engine.upload(noise), plan.strength, rendered)

@@ -11,203 +11,26 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from enhance_cli.methods.clode import losses, network
-from enhance_cli.training import degradations, loop
-from enhance_cli.training.dataset import (
-    Pair,
-    by_exposure,
-    put_aside,
-    put_pairs_aside,
-    read_pairs,
-    read_photographs,
-    read_stacks,
-    scene_of,
-)
+from enhance_cli.methods.clode.training_data import Album, Codes, Picture, tones
+from enhance_cli.methods.clode.training_recipe import DenoiserRecipe, EstimatorRecipe, Recipe, shifted
+from enhance_cli.training import loop
+from enhance_cli.training.dataset import Pair
 from enhance_cli.training.degradations import generator
 from enhance_cli.training.export import Exported, Trained, export, read_configuration, read_weights
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
-from enhance_cli.training.two_tone import two_tones
-
-Codes = NDArray[np.uint8]
-Picture = NDArray[np.float32]
-
-HELD_OUT_EVERY = 8
-"""Of the dark pictures, stacks and clean photographs, in order of name, the last of every eight validates."""
 
 OUTPUT = {"estimator": "rate", "denoiser": "noise"}
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """Which mean luma a picture is to have at each time: the meaning of the knob.
-
-    In logits of the mean: a dark picture gets to `target` at time `arrival` on a straight line, a bright one at
-    `-departure`; where the way is short or leads elsewhere, the least speeds keep the knob alive.
-    """
-
-    target: float = 0.5
-    """Mean at arrival; `--time auto` aims at the same by default."""
-
-    arrival: float = 3.0
-    """The paper's T."""
-
-    departure: float = 1.5
-    """Clipped lights do not move and the rate is at most 1: most bright pictures need all of it, up to T = -3."""
-
-    least_up: float = 0.1
-    """Logits per unit of time that a bright picture still brightens: at T = 3 it is hardly touched."""
-
-    least_down: float = 0.3
-    """Logits per unit of time that a dark picture darkens."""
-
-    beyond: float = 0.2
-    """Logits per unit of time after the target is reached: T = 4 is a little brighter, not white."""
-
-    fastest: float = 1.2
-    """A mean follows its shift no faster: |S| <= T."""
-
-    def means(self, before: Tensor, time: Tensor | float) -> Tensor:
-        """The wanted mean at a time, or at a time for each, of pictures with the given means at time 0."""
-        time = torch.as_tensor(time, dtype=before.dtype, device=before.device)
-        start = torch.logit(before.clamp(1e-3, 0.98))
-        distance = math.log(self.target / (1.0 - self.target)) - start
-        up = (distance / self.arrival).clamp(self.least_up, self.fastest)
-        down = (-distance / self.departure).clamp(self.least_down, self.fastest)
-        way = up * time.clamp(0.0, self.arrival) + self.beyond * (time - self.arrival).clamp(min=0.0)
-        way = way - down * (-time).clamp(0.0, self.departure) - self.beyond * (-time - self.departure).clamp(min=0.0)
-        return torch.sigmoid(start + way)
-
-    def shift(self, image: Tensor, time: Tensor) -> Tensor:
-        """The shift, the same for all of a picture, that gives it the wanted mean at its time; |S| < |T|.
-
-        Args:
-            image: N×3×H×W.
-            time: N.
-        """
-        wanted = self.means(image.mean(dim=(1, 2, 3)), time)
-        low, high = -time.abs(), time.abs()
-        for _ in range(16):  # to 1e-4 of a logit
-            middle = 0.5 * (low + high)
-            short = shifted(image, middle[:, None, None, None]).mean(dim=(1, 2, 3)) < wanted
-            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-        return 0.5 * (low + high)
-
-
-@dataclass(frozen=True, slots=True)
-class EstimatorRecipe:
-    """Every number of an estimator's training, with its reason."""
-
-    schedule: loop.Schedule
-    batch: int = 8
-    sides: tuple[int, ...] = (40, 48, 64)
-    """Sides of the squares that training sees: GroupNorm must meet several, and small ones train as well."""
-
-    steps: int = 4
-    """Euler steps in logits of one solve; errors of the solver are far below those of the exposure."""
-
-    goal: Goal = field(default_factory=Goal)
-
-    spatial: float = 1.0  # as in Zero-DCE, the same family
-    mean_exposure: float = 30.0  # where the picture as a whole is to be: this decides
-    local_exposure: float = 0.3  # what single regions gain: little, as it also makes halos and veils
-    chromaticity: float = 20.0  # METHODS 2.9
-    colour: float = 0.0  # grey world: it turned blue skies mauve; the function stays for the ablation
-    variation: float = 2.0  # METHODS 2.9
-    unevenness: float = 0.1  # a shift without places or tones is hard to beat: each must earn its deviation
-    channels: float = 0.2  # the full network's three rates are free: without this they tint
-    order: float = 10.0  # rarely active: the goal itself grows with time
-    two_tone: float = 2.0  # one picture of each batch is synthetic, see `tones`
-
-    plain: int = 0
-    """Iterations at the start that learn the shift without places or tones, at half the side: they cost a tenth of a
-    solve, and from random weights the paper's network needs thousands of solves."""
-
-
-@dataclass(frozen=True, slots=True)
-class DenoiserRecipe:
-    """Every number of a denoiser's training, with its reason."""
-
-    schedule: loop.Schedule
-    batch: int = 8
-    side: int = 80
-    """Native pixels: noise must not be shrunk away."""
-
-    imitation: int = 0
-    """Iterations at the start that copy what the lite denoiser calls noise, where there is one: by ZS-N2N alone the
-    paper's g takes away half as many decibels in as many iterations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All four networks. The denoisers come first: the full estimator holds the full one, frozen."""
-
-    denoiser_lite: DenoiserRecipe = field(
-        default_factory=lambda: DenoiserRecipe(
-            loop.Schedule(iterations=1200, learning_rate=3e-3, averaging=0.995, validate_every=400)
-        )
-    )
-    denoiser_full: DenoiserRecipe = field(
-        default_factory=lambda: DenoiserRecipe(
-            loop.Schedule(
-                iterations=2000, learning_rate=2e-3, averaging=0.995, validate_every=500, checkpoint_every=250
-            ),
-            batch=4,
-            side=64,
-            imitation=1200,
-        )
-    )
-    estimator_lite: EstimatorRecipe = field(
-        default_factory=lambda: EstimatorRecipe(
-            loop.Schedule(
-                iterations=1200, learning_rate=4e-3, averaging=0.99, validate_every=400, checkpoint_every=100
-            ),
-            plain=500,
-        )
-    )
-    estimator_full: EstimatorRecipe = field(
-        default_factory=lambda: EstimatorRecipe(
-            loop.Schedule(
-                iterations=1200,
-                learning_rate=2e-3,
-                averaging=0.99,
-                journal_every=50,
-                validate_every=200,
-                checkpoint_every=50,
-            ),
-            batch=4,
-            sides=(32, 40, 48),
-            steps=3,
-            variation=5.0,  # it sees 8 % of a picture at once: without more pull it equalises neighbourhoods
-            two_tone=5.0,
-            plain=500,
-        )
-    )
-
-    dark: float = 0.35
-    """Share of real dark photographs among the pictures; the rest of the shares below fill up."""
-
-    stacks: float = 0.35
-    """Share of frames of exposure stacks, over-exposed ones among them."""
-
-    clean: float = 0.30
-    """Share of good photographs: half darkened with noise, a quarter over-exposed, a quarter as they are."""
-
-    parts: tuple[str, ...] = ("denoiser-lite", "denoiser-full", "estimator-lite", "estimator-full")
-    """In this order: the full networks learn from the lite ones first, if those are in the folder of the results."""
-
-    read_side: int = 640
-    """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
 
 
 def train(
@@ -280,101 +103,6 @@ def deliver(module: nn.Module, out: Path, part: str, kind: str) -> Exported:
         )
 
 
-# --- data --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Album:
-    """The photographs in memory by kind, and what is put aside."""
-
-    dark: Sequence[Codes]
-    stacks: Sequence[Codes]
-    clean: Sequence[Codes]
-    held_out: Mapping[str, Sequence[Pair]]
-    """`lowlight`, `under` and `over`: pairs whose references only the validation sees."""
-
-    recipe: Recipe
-
-    @property
-    def examples(self) -> list[tuple[str, Codes]]:
-        """A few held-out pictures of each kind, for the sheet."""
-        return [(pair.name, pair.degraded) for pairs in self.held_out.values() for pair in pairs[:2]]
-
-    @classmethod
-    def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
-        """Read what there is, and put every eighth scene of it aside."""
-        side = recipe.read_side
-        low, unpaired, sice = data / "paired_lowlight", data / "unpaired_dark", data / "exposure" / "sice512"
-        pairs = read_pairs(low / "low", low / "high", side) if (low / "low").is_dir() else []
-        lit, lit_aside = put_pairs_aside(pairs, HELD_OUT_EVERY)
-        dark = [pair.degraded for pair in lit]
-        if unpaired.is_dir():
-            dark += list(read_photographs(unpaired, side).values())
-        frames = read_photographs(sice, side) if sice.is_dir() else {}
-        # All frames, the references too: no pair is needed to learn from.
-        kept, aside = put_aside(list(frames), HELD_OUT_EVERY, scene_of)
-        stacks = [frames[stem] for stem in kept]
-        of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if pair.name in aside]
-        folder = data / "clean" if (data / "clean").is_dir() else data
-        clean = list(read_photographs(folder, side).values()) if (not dark and not frames) or folder != data else []
-        held_out = {
-            "lowlight": lit_aside,
-            **by_exposure(of_stacks),
-        }
-        log(
-            f"Training on {len(dark)} dark photographs, {len(stacks)} stack frames and {len(clean)} clean ones; "
-            f"{', '.join(f'{len(found)} {kind}' for kind, found in held_out.items())} held out."
-        )
-        return cls(dark, stacks, clean, {kind: found for kind, found in held_out.items() if found}, recipe)
-
-    def picture(self, random: np.random.Generator, side: int, native: bool) -> Picture:
-        """A picture of side×side in 0..1: a piece of a photograph at its own pixels, or most of it made small."""
-        recipe = self.recipe
-        shares = np.array([recipe.dark * bool(self.dark), recipe.stacks * bool(self.stacks), recipe.clean])
-        if not self.clean:
-            shares[2] = 0.0
-        if native:
-            shares[1] *= 0.2  # their noise is compressed away
-        kind = int(random.choice(3, p=shares / shares.sum()))
-        photographs = (self.dark, self.stacks, self.clean)[kind]
-        piece = cut(photographs[int(random.integers(len(photographs)))], random, side, native)
-        if kind < 2:
-            return piece
-        fault = random.random()
-        if native or fault < 0.5:
-            return degradations.lowlight(piece, random).astype(np.float32) / np.float32(255.0)
-        return degradations.overexpose(piece, random).astype(np.float32) / np.float32(255.0) if fault < 0.75 else piece
-
-    def batch(self, random: np.random.Generator, count: int, side: int, native: bool = False) -> Tensor:
-        """Pictures as N×3×side×side."""
-        pictures = np.stack([self.picture(random, side, native) for _ in range(count)])
-        return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-
-
-def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool) -> Picture:
-    """A random square of a photograph, mirrored half of the time, in 0..1.
-
-    At its own pixels; or half to all of each side, shrunk to the square by area means: the whole picture's light,
-    as the proxy of production shows it.
-    """
-    height, width = photograph.shape[:2]
-    share = 1.0 if native else random.uniform(0.5, 1.0)
-    rows, columns = (min(side, height), min(side, width)) if native else (round(height * share), round(width * share))
-    top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
-    piece = photograph[top : top + rows, left : left + columns]
-    if piece.shape[:2] != (side, side):
-        piece = np.asarray(cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-    if random.random() < 0.5:
-        piece = piece[:, ::-1]
-    return piece.astype(np.float32) / np.float32(255.0)
-
-
-def tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
-    """A picture of two flat tones, 3×side×side, and where the bright one is, 1×side×side."""
-    picture, bright = two_tones(random, side)
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)), bright[None]
-
-
 # --- the estimators ----------------------------------------------------------------------------------------
 
 
@@ -386,12 +114,6 @@ class Solution:
     states: Sequence[Tensor]
     shifts: Sequence[Tensor]
     rates: Sequence[Tensor]
-
-
-def shifted(image: Tensor, shift: Tensor) -> Tensor:
-    """sigmoid(logit(I) + S), exact at 0 and 1."""
-    bright = image * torch.exp(shift)
-    return bright / (1.0 - image + bright)
 
 
 def solve(estimator: nn.Module, image: Tensor, end: float, steps: int, *, heun: bool = False) -> Solution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,22 +72,13 @@ class Local:
     method: Method = METHOD
 
     def __init__(self, engine: Engine) -> None:
-        """Choose the kernels; a network is loaded when controls first need it."""
+        """Choose the kernels; the engine opens a network when controls first need it."""
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
-        self._lock = threading.Lock()
-        self._networks: dict[str, Any] = {}
-
-    def _network(self, stem: str) -> Any:
-        """A network and its weights, loaded once."""
-        with self._lock:
-            if stem not in self._networks:
-                self._networks[stem] = self._engine.network(METHOD, stem)
-            return self._networks[stem]
 
     def prepare(self, controls: LocalControls) -> Mapping[str, str] | None:
         """Load the backbone."""
-        return self._network(controls.backbone)[1].report()  # type: ignore[no-any-return]
+        return self._engine.network(METHOD, controls.backbone)[1].report()
 
     def reads_planes(self, controls: LocalControls) -> bool:
         """Light needs all three channels."""
@@ -104,7 +94,7 @@ class Local:
         """
         found = regions(image, controls)
         picture = np.ascontiguousarray(area_means(image.pixels, SIDE, SIDE)[None])
-        outputs = self._network(controls.backbone)[0](image=picture, mask=found.planes(SIDE, SIDE)[None])
+        outputs = self._engine.network(METHOD, controls.backbone)[0](image=picture, mask=found.planes(SIDE, SIDE)[None])
         field, guide, tail = _decision(outputs)
         values: dict[str, Any] = {
             "height": image.height,

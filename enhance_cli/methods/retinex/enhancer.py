@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
@@ -87,26 +87,17 @@ class Retinex:
         """Choose the kernels; networks are loaded when controls first need them."""
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
-        self._lock = threading.Lock()
-        self._loaded: dict[str, Any] = {}
+        self._made: Once[Any] = Once()
 
     def _illumination(self) -> tuple[Any, weights_room.Weights]:
-        return self._once("illumination", lambda: self._engine.network(METHOD, "illumination"))  # type: ignore[no-any-return]
+        return self._engine.network(METHOD, "illumination")
 
     def _arrays(self, stem: str) -> dict[str, Array]:
         """The tensors of a network that the kernels run themselves."""
-        return self._once(stem, lambda: weights_room.read_arrays(weights_room.find(METHOD, stem, "safetensors")))  # type: ignore[no-any-return]
+        return self._made.get(stem, lambda: weights_room.read_arrays(weights_room.find(METHOD, stem, "safetensors")))  # type: ignore[no-any-return]
 
     def _restoration(self) -> RestorationWeights:
-        return self._once("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
-
-    def _once(self, name: str, load: Callable[[], Any]) -> Any:
-        with self._lock:
-            if name in self._loaded:
-                return self._loaded[name]
-        found = load()
-        with self._lock:
-            return self._loaded.setdefault(name, found)
+        return self._made.get("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
 
     def prepare(self, controls: RetinexControls) -> Mapping[str, str] | None:
         """Load the three networks."""
