@@ -4,8 +4,8 @@ With b the largest channel of a pixel I and b' that of its negative (paper, eq. 
 
     L = b + (1 - b) sigmoid(k u + o),  u = sqrt(b)      illumination, never below b; (k, o) from a bilateral grid
     I_U = I / L^under                                   what it would be under full light
-    Q   = 1 - (n + e) / (L' + e)                        the same for the negative n = 1 - I; L' at least LEAST_OF_NEGATIVE
-    I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       Y the luma of Q
+    Q   = 1 - (n + e) / (L' + e)                        the same for the negative n = 1 - I
+    I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       with colour held back; Y the luma of Q
     R   = sum over candidates of softmax(score) times candidate
 
 The paper's I_O is Q with e = 0: it leaves clipped white white and makes what is next to it glow and turn violet. Here

@@ -143,7 +143,9 @@ def _darkened(light: Tensor, inverse: Tensor) -> Tensor:
     trusted = dark / (dark + TOE * (1.0 - inverse)).clamp(min=1e-6)
     quotient = 1.0 - ((1.0 - light) * trusted + offset) / (inverse + offset)
     luma = torch.tensordot(quotient.new_tensor(LUMA), quotient, dims=1)
-    return (luma + (SATURATION * (inverse + offset)).clamp(max=1.0) * (quotient - luma)).clamp(0.0, 1.0)
+    kept = (SATURATION * (inverse + offset)).clamp(max=1.0)
+    darkened: Tensor = (luma + kept * (quotient - luma)).clamp(0.0, 1.0)
+    return darkened
 
 
 def _powered(light: Tensor, power: float) -> Tensor:
