@@ -97,7 +97,7 @@ def _stream(
         from enhance_cli.engines import compiled
 
         if not compiled.compiled_before():
-            console.say("Compiling the CPU kernels for this machine; this happens once and takes a few seconds.")
+            console.say("Compiling the CPU kernels for this machine; this happens once, in 5 to 30 seconds.")
     tally = _Tally(unchanged=settled.unchanged)
     started = time.monotonic()
     with ExitStack() as stack:
