@@ -1,9 +1,11 @@
 """Sheets of what `local` does, to be looked at: portraits, shapes that training never showed, degrees.
 
-    python benchmarks/local_sheets.py DATA OUT [--sheets portraits shapes degrees] [--backbone deepupe]
+    python benchmarks/local_sheets.py DATA OUT [--sheets portraits shapes degrees] [--backbone deepupe] [--runs RUNS]
 
 DATA is a folder with `portraits/image` and `portraits/mask` (same stems) and `train/unpaired_dark`; portraits are taken
-two stops down. OUT receives a PNG per sheet, a photograph per row: the input, the regions, the output.
+two stops down. OUT receives a PNG per sheet, a photograph per row: the input, the regions, the output. With RUNS, what
+`enhance train local` left, there is one more sheet, `variants`: a disc of light by each of a backbone's trained parts,
+nothing locked, and below each output the stops that it gained, black for none and white for as many as the most.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 import enhance_cli
 from enhance_cli.methods.local.overlay import draw_regions
-from enhance_cli.quality.pictures import read_rgb
+from enhance_cli.quality.pictures import luma, read_rgb
 from enhance_cli.types import Image, Metadata
 
 Picture = NDArray[np.uint8]
@@ -104,6 +106,32 @@ def degrees(method: Any, data: Path, **controls: Any) -> Iterator[Picture]:
         yield np.hstack(cells)
 
 
+def variants(runs: Path, data: Path, backbone: str) -> Iterator[Picture]:
+    """Each trained part of a backbone beside the shipped one, on dark photographs and on a flat tone."""
+    import torch
+    from local import disc, light  # the benchmark beside this file
+
+    from enhance_cli.methods.local import training
+    from enhance_cli.training.degradations import generator
+
+    torch.set_num_threads(1)
+    parts = [part for part in training.PARTS if part.startswith(backbone) and not part.endswith("global")]
+    parts = [part for part in parts if training.weights_of(runs, part).exists()]
+    paths = sorted((data / "train" / "unpaired_dark").glob("*.jpg"))
+    pictures = [(path.stem, read_rgb(path)) for path in paths[7 :: len(paths) // 3]]
+    for index, (label, picture) in enumerate((*pictures, ("flat", np.full((300, 400, 3), 25, np.uint8)))):
+        scale = HEIGHT / min(picture.shape[:2])
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        mask = disc(*small.shape[:2], generator(5, index))
+        outputs = [light(training.load(runs, part), small, mask) for part in parts]
+        gains = [np.log2((luma(one) + 2.0) / (luma(small) + 2.0)) for one in outputs]
+        most = max(float(np.quantile(gain, 0.99)) for gain in gains)
+        shades = [np.rint(255.0 * np.clip(gain / max(most, 0.1), 0.0, 1.0)).astype(np.uint8) for gain in gains]
+        yield np.hstack([cell(small, label), *(cell(one, part) for one, part in zip(outputs, parts, strict=True))])
+        fall_off = np.rint(255.0 * mask[1]).astype(np.uint8)
+        yield np.hstack([cell(np.repeat(shade[..., None], 3, axis=2)) for shade in (fall_off, *shades)])
+
+
 SHEETS = {sheet.__name__: sheet for sheet in (portraits, shapes, degrees)}
 
 
@@ -118,14 +146,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--sheets", nargs="+", default=list(SHEETS), choices=SHEETS)
+    parser.add_argument("--sheets", nargs="*", default=list(SHEETS), choices=SHEETS)
     parser.add_argument("--backbone", default="deepupe", choices=("deepupe", "star"))
+    parser.add_argument("--runs", type=Path)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     with enhance_cli.open("local", device="cpu") as method:
         for name in asked.sheets:
             sheet = stacked(list(SHEETS[name](method, asked.data, backbone=asked.backbone)))
             cv2.imwrite(str(asked.out / f"{name}-{asked.backbone}.png"), sheet[..., ::-1])
+    if asked.runs is not None:
+        sheet = stacked(list(variants(asked.runs, asked.data, asked.backbone)))
+        cv2.imwrite(str(asked.out / f"variants-{asked.backbone}.png"), sheet[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -93,8 +93,9 @@ def oracle(pixels, t, field, guide, tail, degree, lock):
         matrix = (maps[y, x, low] * (1 - up) + maps[y, x, low + 1] * up).reshape(height, width, 3, 4)
         decided = (matrix[..., :3] * light[:, :, None, :]).sum(-1) + matrix[..., 3]
         illumination = light + (1 - light) / (1 + np.exp(-decided))
+        illumination = 1 / (1 + t[..., None] * (1 / np.maximum(illumination, 1e-4) - 1))
         illumination *= (1 + (degree - 1) * ramp)[..., None]
-        lit = light / np.maximum(np.maximum(illumination, light), 1e-4)
+        lit = light / np.maximum(np.maximum(illumination, light), 1e-8)
     padded = np.pad(np.dstack((lit, t)), ((1, 1), (1, 1), (0, 0)), mode="edge")
     weights = tail[:, :36].reshape(3, 4, 3, 3)
     refined = lit + tail[:, 36]

@@ -283,6 +283,17 @@ def test_illumination_lies_between_the_picture_and_one_so_that_nothing_clips() -
     assert torch.allclose(lit[:, :, 8:16], torch.ones(()))
 
 
+def test_the_tied_illumination_has_the_logit_of_s_less_the_logarithm_of_t() -> None:
+    """The oracle is the definition in logits, in double precision; the code has none."""
+    image, share = picture(1, 3, 16, 16).double() * 0.5, picture(1, 1, 16, 16, seed=1).double().clamp(min=0.01)
+    illumination = image + (1.0 - image) * picture(1, 3, 16, 16, seed=2).double().clamp(0.01, 0.99)
+    lit, tied = network.tied(image, illumination, share)
+    assert torch.allclose(tied, torch.sigmoid(torch.logit(illumination) - torch.log(share)))
+    assert torch.allclose(lit, image / tied)
+    for t, expected in ((0.0, image), (1.0, image / illumination), (0.25, 0.75 * image + 0.25 * image / illumination)):
+        assert torch.allclose(network.tied(image, illumination, torch.full_like(share, t))[0], expected)
+
+
 def test_the_curve_is_eight_steps_of_its_formula() -> None:
     image, maps = picture(1, 3, 2, 2), picture(1, 24, 2, 2, seed=1) * 2.0 - 1.0
     expected = image.clone()
@@ -294,14 +305,16 @@ def test_the_curve_is_eight_steps_of_its_formula() -> None:
     assert torch.equal(network.curve(image, torch.zeros_like(maps)), image)
 
 
-def test_star_leaves_area_c_to_the_tail() -> None:
+@pytest.mark.parametrize("backbone", network.BACKBONES)
+def test_area_c_is_left_to_the_tail(backbone: str) -> None:
     torch.manual_seed(0)
-    module = network.assemble("star").eval()
+    module = network.assemble(backbone).eval()
     image, mask = picture(1, 3, 64, 64), disc(64)
-    output, maps = module(image, mask)
-    outside = (mask[:, 1:] == 0).expand(1, 3, 64, 64)
-    assert torch.equal(output[outside], image[outside])
-    assert maps[(mask[:, 1:] == 0).expand(1, 24, 64, 64)].abs().max() == 0.0
+    output, light = module(image, mask)
+    outside = mask[0, 1] == 0
+    assert torch.equal(output[..., outside], image[..., outside])
+    unlit = {"deepupe": 1.0, "star": 0.0}[backbone]  # the illumination, the rates of the curve
+    assert (light[..., outside] == unlit).all()
     assert not torch.allclose(output, image, atol=1e-3)
 
 
@@ -338,7 +351,8 @@ def test_an_estimator_and_its_constants_make_the_networks_picture(backbone: str)
         hidden = torch.relu(torch.einsum("hc,ncyx->nhyx", out["guide_weight"], seen) + out["guide_bias"][:, None, None])
         guide = torch.sigmoid(torch.einsum("h,nhyx->nyx", out["guide_out"], hidden) + out["guide_out_bias"])[:, None]
         affine = network.affine(network.slice_grid(out["grid"], guide), image)
-        lit = image / (image + (1.0 - image) * torch.sigmoid(affine)).clamp(min=1e-4)
+        illumination = image + (1.0 - image) * torch.sigmoid(affine)
+        lit = network.tied(image, illumination, mask[:, 1:])[0]
     else:
         maps = nn.functional.interpolate(out["maps"], (side, side), mode="bilinear", align_corners=False)
         lit = network.curve(image, maps * mask[:, 1:])

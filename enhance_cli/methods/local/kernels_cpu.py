@@ -25,7 +25,7 @@ Array = NDArray[Any]
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
-_DARKEST = np.float32(1e-4)
+_BRIGHTEST = np.float32(1e4)
 _FULL = np.float32(65535.0)
 
 
@@ -46,8 +46,8 @@ def render(
 
     With three dimensions `field` is STAR's curve maps: eight steps x <- x + r t (x² - x), where r less
     (1 / degree - 1) |r| stands for r in A. With four it is DeepUPE's grid of 3×4 matrices: the illumination
-    S = I + (1 - I) sigmoid(matrix (I, 1)), times the degree in A, divides I. In B the degree is ramped by a
-    smoothstep of t.
+    S = I + (1 - I) sigmoid(matrix (I, 1)) is tied to t, 1 / S' = 1 + t (1 / S - 1), and S' times the degree divides
+    I. In B the degree is ramped by a smoothstep of t.
 
     Args:
         pixels: h×w×3 uint8 or uint16, the window.
@@ -242,7 +242,7 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         lit[2, x + 1] = node[8] * r + node[9] * g + node[10] * b + node[11]
     factor = room[2]
     for x in range(count):
-        factor[x] = _ONE + (degree - _ONE) * _ramp(share[x])
+        factor[x] = _ONE / (_ONE + (degree - _ONE) * _ramp(share[x]))
     for c in range(3):
         values = lit[c, 1 : count + 1]
         light = source[c]
@@ -251,8 +251,10 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         exp_row(room[3], whole)
         for x in range(count):
             value = light[x]
-            illumination = value + (_ONE - value) / (_ONE + room[3, x])
-            values[x] = value / max(max(illumination * factor[x], value), _DARKEST)
+            # 1 / S, with the sigmoid's 1 / (1 + e) in it: one division for both.
+            inverse = min((_ONE + room[3, x]) / (_ONE + value * room[3, x]), _BRIGHTEST)
+            gain = _ONE + share[x] * (inverse - _ONE)
+            values[x] = min(value * gain * factor[x], _ONE)
 
 
 @kernel(contract=True)

@@ -122,9 +122,9 @@ def _illuminated(
     after = torch.lerp(along_rows(j + 1, k), along_rows(j + 1, k + 1), up)
     matrix = torch.lerp(before, after, right).reshape(*tone.shape, 3, 4).permute(2, 3, 0, 1)
     decided = (matrix[:, :3] * light[None]).sum(dim=1) + matrix[:, 3]
-    illumination = light + (1.0 - light) * torch.sigmoid(decided)
-    illumination = illumination * (1.0 + (degree - 1.0) * _ramp(share))
-    return light / torch.maximum(illumination, light).clamp(min=_DARKEST)
+    illumination = (light + (1.0 - light) * torch.sigmoid(decided)).clamp(min=_DARKEST)
+    gain = 1.0 + share * (1.0 / illumination - 1.0)
+    return (light * gain / (1.0 + (degree - 1.0) * _ramp(share))).clamp(max=1.0)
 
 
 def _curved(

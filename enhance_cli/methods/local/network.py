@@ -311,7 +311,8 @@ class DeepUpe(nn.Module):
 
     Ours is narrow (the paper's million parameters cannot be fed by a thousand photographs), pools its global branch
     over area A, knows the statistics of area A, and keeps S between I and 1 by a sigmoid, S = I + (1 - I)
-    sigmoid(affine(I)), where the paper clips: nothing saturates, and black and white stay.
+    sigmoid(affine(I)), where the paper clips: nothing saturates, and black and white stay. S is `tied` to the fall-off:
+    cells of 1/12 of the picture cannot follow the edge of a mask.
     """
 
     norms = ("splat_norm_2", "splat_norm_3", "global_norm_1", "global_norm_2", "local_norm", "fused_norm")
@@ -360,7 +361,24 @@ class DeepUpe(nn.Module):
         """The lit picture and its illumination S, both N×3×H×W, of N×3×H×W in 0..1."""
         coefficients = slice_grid(self.grid(small(image)), self.guide(image))
         illumination = image + (1.0 - image) * torch.sigmoid(affine(coefficients, image))
-        return image / illumination.clamp(min=1e-4), illumination
+        return tied(image, illumination, current_mask(image, FALL_OFF))
+
+
+def tied(image: Tensor, illumination: Tensor, fall_off: Tensor) -> tuple[Tensor, Tensor]:
+    """I / S' with the illumination tied to the fall-off t, and S': logit S' = logit S - log t.
+
+    That is S' = S / (S + t (1 - S)): S where t is 1, 1 where t is 0, and between them I / S' = I + t (I / S - I): light
+    in C is exactly none, and falls as evenly as t whatever S is. A blend of S itself would not: of a darkness that S
+    lifts twentyfold, half of t would lift twofold.
+
+    Args:
+        image: N×3×H×W in 0..1.
+        illumination: S, N×3×H×W in 0..1.
+        fall_off: t, N×1×H×W in 0..1.
+    """
+    illumination = illumination.clamp(min=1e-4)
+    gain = 1.0 + fall_off * (1.0 / illumination - 1.0)
+    return image * gain, 1.0 / gain
 
 
 class Guide(nn.Module):
