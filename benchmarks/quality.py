@@ -54,6 +54,12 @@ SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "local": [
         (f"{name}, whole picture", {"mask": "rect:0,0,100%,100%", "backbone": name}) for name in ("deepupe", "star")
     ],
+    "irle": [
+        ("reference", {"stage": "reference"}),
+        ("stage 1", {"stage": "1"}),
+        *((f"stage 2 {model}", {"model": model}) for model in ("lite", "full")),
+        ("stage 2 lite, adapt 50", {"model": "lite", "adapt": 50}),
+    ],
 }
 
 Picture = NDArray[Any]

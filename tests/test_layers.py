@@ -32,7 +32,7 @@ ROOMS = {
 
 # Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
 TORCH = (
-    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "losses", "training*")),
+    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "losses", "training*", "adapt")),
     "training/*",
     "engines/cuda.py",
 )

@@ -1,0 +1,156 @@
+"""`--adapt N`: steps of self-supervised tuning on the very picture; the method needs no reference, so it may.
+
+What the shipped network makes of a piece, cleaned twice, is taken for the truth; noise as strong as what was taken
+away, drawn anew, is put on it; and the network learns to find the truth again (Zhang et al., "IDR: self-supervised
+image denoising via iterative data refinement", 2022). The blind-spot loss of METHODS 5.7 on the piece itself was tried
+first: its target is as noisy as the picture, and 50 steps of it cost .02 of SSIM.
+
+torch is imported here alone of all that `estimate` can reach, and only when steps are asked for: the tuned weights are
+a flat array, which a Plan can hold, and `network_of` makes of them what the engines' networks are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.errors import UsageError
+
+Array = NDArray[Any]
+
+Piece = Callable[[int, int, int, int], tuple[Array, Array]]
+"""(top, left, height, width) to what the denoiser gets there: the bright picture h×w×3 and its ln(gain) h×w."""
+
+SIDE, BATCH = 96, 4
+"""Pieces of a step: as large as memory of any machine allows, and enough for means of the gradient."""
+
+RATE = 5e-5
+"""A twentieth of training's: the picture is to be leaned to, not learned by heart."""
+
+AROUND = 15
+"""Side in pixels of the boxes over which the strength of the noise is measured."""
+
+
+def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: int = 0) -> NDArray[np.float32]:
+    """Tune a denoiser on pieces of one picture.
+
+    The same picture, steps and seed give the same weights on the same machine. On one thread of the calling engine's
+    own choice; on the CPU.
+
+    Args:
+        path: the `.safetensors` of a denoiser.
+        piece: gives parts of the picture as stage 1 leaves it.
+        height: rows of the picture.
+        width: columns of the picture.
+        steps: of Adam; 0 gives the shipped weights.
+        seed: of the places and of the noise.
+
+    Returns:
+        All parameters in order, flat.
+
+    Raises:
+        UsageError: torch is missing.
+    """
+    torch = _torch()
+    from enhance_cli.methods.irle import losses
+
+    module, teacher = _opened(path).train(), _opened(path).train()
+    noise = torch.Generator().manual_seed(seed)
+    random = np.random.Generator(np.random.PCG64([seed, height, width]))
+    optimizer = torch.optim.Adam(module.parameters(), lr=RATE)
+    multiple = module.multiple
+    rows, columns = (max(multiple, min(SIDE, side // multiple * multiple)) for side in (height, width))
+    for _ in range(steps):
+        pieces = [
+            _fitted(
+                piece(
+                    int(random.integers(max(height - rows, 0) + 1)),
+                    int(random.integers(max(width - columns, 0) + 1)),
+                    min(rows, height),
+                    min(columns, width),
+                ),
+                rows,
+                columns,
+            )
+            for _ in range(BATCH)
+        ]
+        maps = torch.from_numpy(np.stack(pieces))
+        noisy, gain = maps[:, :3], maps[:, 3:]
+        with torch.no_grad():
+            truth = teacher(teacher(noisy, gain)[0], gain)[0]
+            strength = losses.box((noisy - truth).square().mean(dim=1, keepdim=True), AROUND).sqrt()
+            again = truth + strength * torch.randn(noisy.shape, generator=noise)
+        loss = (losses.flatness(truth) * (module(again, gain)[0] - truth).square()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return np.concatenate([value.detach().numpy().ravel() for value in module.parameters()]).astype(np.float32)
+
+
+def network_of(path: Path, weights: Array) -> Callable[[Array, Array], Array]:
+    """A denoiser with tuned weights: (image 1×3×H×W, gain 1×1×H×W), float32, to the clean 1×3×H×W.
+
+    Args:
+        path: the `.safetensors` that was tuned.
+        weights: what `adapt` returned.
+
+    Raises:
+        UsageError: torch is missing.
+        ValueError: the weights are of another network.
+    """
+    torch = _torch()
+    module = _opened(path)
+    if weights.size != sum(value.numel() for value in module.parameters()):
+        raise ValueError(f"{weights.size} weights do not fit the network of {path}")
+    start = 0
+    with torch.no_grad():
+        for value in module.parameters():
+            part = np.array(weights[start : start + value.numel()], np.float32).reshape(value.shape)
+            value.copy_(torch.from_numpy(part))
+            start += value.numel()
+    module.eval()
+
+    def clean(image: Array, gain: Array) -> Array:
+        with torch.no_grad():
+            outputs = module(
+                torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(gain))
+            )
+        return np.asarray(outputs[0].numpy())
+
+    return clean
+
+
+def _fitted(parts: tuple[Array, Array], rows: int, columns: int) -> NDArray[np.float32]:
+    """Bright picture and gain as 4×rows×columns; a picture smaller than a piece is repeated at its border."""
+    bright, gain = parts
+    planes = np.dstack([bright, gain]).astype(np.float32).transpose(2, 0, 1)
+    missing = (rows - planes.shape[1], columns - planes.shape[2])
+    return np.ascontiguousarray(np.pad(planes, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric"))
+
+
+def _opened(path: Path) -> Any:
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    from enhance_cli.methods.irle import network
+
+    with safe_open(path, framework="pt") as file:
+        configuration = json.loads((file.metadata() or {})["configuration"])
+    module = network.build(configuration)
+    module.load_state_dict(load_file(path))
+    return module
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise UsageError(
+            "--adapt tunes the network and needs torch, which is not installed: pip install torch, or leave it out."
+        ) from None
+    return torch

@@ -1,0 +1,158 @@
+"""The pixel work of irle on numpy arrays: stage 1 by look-up, its gain, and everything after the denoiser.
+
+The same functions as `kernels_cuda.py`, equal to one grey level. White balance and curve are functions of single
+samples, so they come as tables with an entry for each code: a pixel costs six look-ups and a quotient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.engines.compiled import kernel
+from enhance_cli.methods.irle.tone import PEDESTAL
+
+Array = NDArray[Any]
+
+BLUR, REACH = 4.0, 16
+"""Deviation of the blur of luma, in pixels, and how far it looks: the noise of a single pixel must not steer what is
+read off it."""
+
+_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+
+
+def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array]:
+    """White balance and curve of a picture that keeps its hue (`tone.ToneCurve.picture`).
+
+    Args:
+        codes: h×w×3 uint8 or uint16, contiguous.
+        light: 3×codes float32, the balanced light of each code.
+        bright: 3×codes float32, the curve at that light.
+
+    Returns:
+        The bright picture 3×h×w, in 0..1, and the luma of its balanced light, h×w; float32.
+    """
+    picture = np.empty((3, *codes.shape[:2]), np.float32)
+    luma = np.empty(codes.shape[:2], np.float32)
+    _first_stage(codes, light, bright, picture, luma)
+    return picture, luma
+
+
+def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
+    """Log of the curve's gain at blurred luma (`tone.ToneCurve.log_gain`), float32 like `luma`.
+
+    Within `REACH` pixels of a border that is no border of the picture it is not to be used.
+
+    Args:
+        luma: h×w float32; borders are reflected.
+        curve: ln of the curve's factor, its exponent less one, and the bound of the result.
+    """
+    smooth = np.asarray(cv2.GaussianBlur(luma, (0, 0), BLUR), np.float32)
+    gain = np.empty_like(smooth)
+    _log_gain(smooth.ravel(), *(np.float32(value) for value in (*curve, PEDESTAL)), gain.ravel())
+    return gain
+
+
+def finish(
+    picture: Array, clean: Array, gain: Array, numbers: tuple[float, float, float, float, float, float], out: Array
+) -> None:
+    """Take the noise out, and colour out of the deepest shadows, set the level, and round half up.
+
+    Args:
+        picture: 3×h×w, stage 1.
+        clean: the same from the denoiser; may be `picture` itself.
+        gain: h×w, ln of the gain.
+        numbers: share of the noise that goes, ln of the gain from which all of that share goes (from 0 on, some);
+            ln of the gain where colour begins to go and one over the width of the way to all of it, the share of it
+            that goes; the factor at the end.
+        out: h×w×3 uint8 or uint16.
+    """
+    _finish(picture, clean, gain, *(np.float32(value) for value in (*numbers, np.iinfo(out.dtype).max)), out)
+
+
+def enlarge(small: Array, height: int, width: int, top: int, left: int, out: Array) -> None:
+    """A window of a small picture at full resolution, bilinear between the centres of its pixels, rounded half up.
+
+    Args:
+        small: h×w×3 float32 in 0..1.
+        height: rows of the whole picture.
+        width: columns of the whole picture.
+        top: first row of the window.
+        left: first column of the window.
+        out: rows×columns×3 uint8 or uint16.
+    """
+    down = places(top, out.shape[0], height, small.shape[0])
+    across = places(left, out.shape[1], width, small.shape[1])
+    _enlarge(small, *down, *across, np.float32(np.iinfo(out.dtype).max), out)
+
+
+def places(start: int, count: int, length: int, cells: int) -> tuple[Array, Array]:
+    """The cell before each of `count` pixels from `start`, int64, and how far they lie towards the next, float32."""
+    at = np.clip((np.arange(start, start + count) + 0.5) * cells / length - 0.5, 0.0, cells - 1.0)
+    cell = np.minimum(at.astype(np.int64), max(cells - 2, 0))
+    return cell, (at - cell).astype(np.float32)
+
+
+@kernel
+def _first_stage(codes, light, bright, picture, luma):  # type: ignore[no-untyped-def]
+    rows, columns, _ = codes.shape
+    least = np.float32(1e-6)
+    for y in range(rows):
+        for x in range(columns):
+            r, g, b = codes[y, x, 0], codes[y, x, 1], codes[y, x, 2]
+            red, green, blue = light[0, r], light[1, g], light[2, b]
+            luma[y, x] = _RED * red + _GREEN * green + _BLUE * blue
+            # The curve rises, so its ends are the curve of the ends.
+            low = min(red, min(green, blue))
+            high = max(red, max(green, blue))
+            one, two, three = bright[0, r], bright[1, g], bright[2, b]
+            bottom = min(one, min(two, three))
+            slope = (max(one, max(two, three)) - bottom) / max(high - low, least)
+            picture[0, y, x] = bottom + slope * (red - low)
+            picture[1, y, x] = bottom + slope * (green - low)
+            picture[2, y, x] = bottom + slope * (blue - low)
+
+
+@kernel
+def _log_gain(smooth, log_factor, slope, bound, pedestal, gain):  # type: ignore[no-untyped-def]
+    for i in range(len(smooth)):
+        gain[i] = min(log_factor + slope * np.log(max(smooth[i], _ZERO) + pedestal), bound)
+
+
+@kernel
+def _finish(picture, clean, gain, strength, full, start, steepness, amount, level, white, out):  # type: ignore[no-untyped-def]
+    _, rows, columns = picture.shape
+    for y in range(rows):
+        for x in range(columns):
+            g = gain[y, x]
+            share = strength * min(max(g / full, _ZERO), _ONE)
+            colour = _ONE - amount * min(max((g - start) * steepness, _ZERO), _ONE)
+            red = picture[0, y, x] + share * (clean[0, y, x] - picture[0, y, x])
+            green = picture[1, y, x] + share * (clean[1, y, x] - picture[1, y, x])
+            blue = picture[2, y, x] + share * (clean[2, y, x] - picture[2, y, x])
+            grey = _RED * red + _GREEN * green + _BLUE * blue
+            red = min(max((grey + colour * (red - grey)) * level, _ZERO), _ONE)
+            green = min(max((grey + colour * (green - grey)) * level, _ZERO), _ONE)
+            blue = min(max((grey + colour * (blue - grey)) * level, _ZERO), _ONE)
+            out[y, x, 0] = np.int32(red * white + _HALF)
+            out[y, x, 1] = np.int32(green * white + _HALF)
+            out[y, x, 2] = np.int32(blue * white + _HALF)
+
+
+@kernel
+def _enlarge(small, rows, down, columns, across, white, out):  # type: ignore[no-untyped-def]
+    last_row, last_column = small.shape[0] - 1, small.shape[1] - 1
+    for y in range(len(rows)):
+        above, below = small[rows[y]], small[min(rows[y] + 1, last_row)]
+        v = down[y]
+        for x in range(len(columns)):
+            i, j, u = columns[x], min(columns[x] + 1, last_column), across[x]
+            for c in range(3):
+                before = above[i, c] + v * (below[i, c] - above[i, c])
+                after = above[j, c] + v * (below[j, c] - above[j, c])
+                value = min(max(before + u * (after - before), _ZERO), _ONE)
+                out[y, x, c] = np.int32(value * white + _HALF)

@@ -1,0 +1,95 @@
+"""The pixel work of irle in torch: stage 1 by look-up, its gain, and everything after the denoiser.
+
+These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` holds the same names
+over numpy arrays, and says what their arguments are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.methods.irle.tone import PEDESTAL
+
+BLUR, REACH = 4.0, 16
+
+
+def first_stage(codes: Tensor, light: Tensor, bright: Tensor) -> tuple[Tensor, Tensor]:
+    """White balance and curve of a picture that keeps its hue: the bright picture 3×h×w and its light's luma h×w."""
+    at = codes.to(torch.int64).permute(2, 0, 1).reshape(3, -1)
+    shape = (3, *codes.shape[:2])
+    balanced, ends = (torch.gather(table, 1, at).reshape(shape) for table in (light, bright))
+    low, high = balanced.amin(dim=0), balanced.amax(dim=0)
+    bottom, top = ends.amin(dim=0), ends.amax(dim=0)
+    slope = (top - bottom) / (high - low).clamp(min=1e-6)
+    return bottom + slope * (balanced - low), _luma(balanced)
+
+
+def log_gain(luma: Tensor, curve: tuple[float, float, float]) -> Tensor:
+    """Log of the curve's gain at blurred luma, h×w."""
+    log_factor, slope, bound = curve
+    at = torch.arange(-REACH, REACH + 1, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (at / BLUR) ** 2)
+    weights = (weights / weights.sum()).to(luma)
+    smooth = luma[None, None]
+    for dimension in (2, 3):
+        indices = _reflected(smooth.shape[dimension]).to(luma.device)
+        shape = [1, 1, 1, 1]
+        shape[dimension] = 2 * REACH + 1
+        smooth = functional.conv2d(smooth.index_select(dimension, indices), weights.reshape(shape))
+    gain = log_factor + slope * torch.log(smooth[0, 0].clamp(min=0.0) + PEDESTAL)
+    return gain.clamp(max=bound)
+
+
+def finish(
+    picture: Tensor, clean: Tensor, gain: Tensor, numbers: tuple[float, float, float, float, float, float], out: Tensor
+) -> None:
+    """Take the noise out, and colour out of the deepest shadows, set the level, and round half up, into h×w×3."""
+    strength, full, start, steepness, amount, level = numbers
+    share = strength * (gain / full).clamp(0.0, 1.0)
+    result = picture + share * (clean - picture)
+    colour = 1.0 - amount * ((gain - start) * steepness).clamp(0.0, 1.0)
+    grey = _luma(result)
+    result = ((grey + colour * (result - grey)) * level).clamp(0.0, 1.0)
+    _store(result.permute(1, 2, 0), out)
+
+
+def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Tensor) -> None:
+    """A window of a small picture at full resolution, bilinear between the centres of its pixels, into h×w×3."""
+    rows, down = _places(top, out.shape[0], height, small.shape[0], small)
+    columns, across = _places(left, out.shape[1], width, small.shape[1], small)
+    down, across = down[:, None, None], across[None, :, None]
+    below, right = (rows + 1).clamp(max=small.shape[0] - 1), (columns + 1).clamp(max=small.shape[1] - 1)
+
+    def along(column: Tensor) -> Tensor:
+        above = small[rows][:, column]
+        return above + down * (small[below][:, column] - above)
+
+    before = along(columns)
+    _store((before + across * (along(right) - before)).clamp(0.0, 1.0), out)
+
+
+def _luma(planes: Tensor) -> Tensor:
+    return 0.299 * planes[0] + 0.587 * planes[1] + 0.114 * planes[2]
+
+
+def _store(picture: Tensor, out: Tensor) -> None:
+    white = 255 if out.dtype == torch.uint8 else 65535
+    out.copy_((picture * white + 0.5).to(torch.int32))
+
+
+def _reflected(count: int) -> Tensor:
+    """Indices into `count` rows with `REACH` more at either end, reflected without repeating the first."""
+    at = torch.arange(-REACH, count + REACH)
+    if count == 1:
+        return torch.zeros_like(at)
+    at = at.abs() % (2 * count - 2)
+    return torch.minimum(at, 2 * count - 2 - at)
+
+
+def _places(start: int, count: int, length: int, cells: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    at = np.clip((np.arange(start, start + count) + 0.5) * cells / length - 0.5, 0.0, cells - 1.0)
+    cell = np.minimum(at.astype(np.int64), max(cells - 2, 0))
+    return torch.from_numpy(cell).to(like.device), torch.from_numpy((at - cell).astype(np.float32)).to(like.device)

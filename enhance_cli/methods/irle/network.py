@@ -1,0 +1,418 @@
+"""The networks of IRLE: bounded corrections of the illumination, and the gain-aware denoisers.
+
+Paper: "IRLE: Internally Referenced Low-light Enhancement" (no code is public; METHODS chapter 5 reconstructs it).
+`BlindDenoiser` is its second stage: pixel-unshuffle, a convolution without its centre, a U-Net of gain-aware blocks,
+pixel-shuffle. `SeeingDenoiser` is the same trunk behind a plain pixel-unshuffle, which sees the pixel that it
+predicts. Only the networks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE = 0.1
+"""Of the leaky rectifiers."""
+
+GAIN_SCALE = 1.0 / 3.0
+"""The networks see ln(gain) / 3: a gain of 20 is 1."""
+
+
+class Network(nn.Module):
+    """What production must know of each of the four networks."""
+
+    outputs: tuple[str, ...]
+    """Names of what `forward` returns."""
+
+    multiple: int
+    """Of which the sides of a picture must be multiples."""
+
+    halo: int
+    """Pixels beyond a tile that it looks at: what lies further changes nothing inside. A multiple of `multiple`."""
+
+    configuration: dict[str, Any]
+    """What `build` makes it from; plain JSON values."""
+
+    def _looks(self, multiple: int, unit: int, blocks: Sequence[int], beyond: int = 0) -> None:
+        """Note the multiple and the halo of a trunk whose pixels are unit×unit pixels of the picture."""
+        reach = 0
+        for count in reversed(blocks):
+            # Two convolutions a block, down and up again; the level below sees twice as far, and one pixel beside;
+            # the gain's adapter looks one pixel further than the block that it modulates.
+            reach = 2 * count + 1 + (2 * reach + 1 + 2 * count if reach else 0)
+        pixels = unit * (reach + 3) + beyond
+        self.multiple, self.halo = multiple, -(-pixels // multiple) * multiple
+
+
+class GainModulation(nn.Module):
+    """GAFM: x (1 + scale) + shift, both read from the log gain at the pixel; the identity before training."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.adapt = nn.Conv2d(channels, 2 * width, 1)
+        _zero(self.adapt)
+
+    def forward(self, features: Tensor, gain: Tensor) -> Tensor:
+        """Modulate N×C×H×W features by N×K×H×W features of the gain."""
+        scale, shift = self.adapt(gain).chunk(2, dim=1)
+        modulated: Tensor = features * (1.0 + scale) + shift
+        return modulated
+
+
+class GainAwareBlock(nn.Module):
+    """x + convolutions of x, modulated by the gain in between; starts as the identity."""
+
+    def __init__(self, width: int, gain: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        _zero(self.second)
+        self.modulation = GainModulation(width, gain) if gain else None
+
+    def forward(self, features: Tensor, gain: Tensor | None) -> Tensor:
+        """The block of N×C×H×W features; `gain` at the same size, or None where it is not modulated."""
+        hidden = self.first(features)
+        if self.modulation is not None and gain is not None:
+            hidden = self.modulation(hidden, gain)
+        return features + self.second(functional.leaky_relu(hidden, SLOPE))  # type: ignore[no-any-return]
+
+
+class GainAwareUNet(nn.Module):
+    """A U-Net of gain-aware blocks; sides must be multiples of 2^(levels - 1).
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out; zero before training.
+        widths: channels of the levels.
+        blocks: blocks of each level on the way down (the last is the bottom); the way up has as many.
+        gain: features of the gain adapter; 0 for blocks without modulation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, widths: Sequence[int], blocks: Sequence[int], gain: int) -> None:
+        super().__init__()
+        self.start = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.levels = nn.ModuleList(_blocks(n, w, gain) for n, w in zip(blocks, widths, strict=True))
+        self.sink = nn.ModuleList(nn.Conv2d(wide, deep, 2, stride=2) for wide, deep in pairwise(widths))
+        self.rise = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in pairwise(widths))
+        self.returns = nn.ModuleList(_blocks(n, w, gain) for n, w in zip(blocks[:-1], widths, strict=False))
+        self.end = nn.Conv2d(widths[0], outputs, 3, padding=1)
+        _zero(self.end)
+        # "Smoother adapter" of the paper: two convolutions of the log gain, for all blocks of a level.
+        self.adapters = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(1, gain, 3, padding=1),
+                nn.LeakyReLU(SLOPE),
+                nn.Conv2d(gain, gain, 3, padding=1),
+                nn.LeakyReLU(SLOPE),
+            )
+            for _ in range(len(widths) if gain else 0)
+        )
+
+    def forward(self, image: Tensor, gain: Tensor) -> Tensor:
+        """N×inputs×H×W and the scaled log gain N×1×H×W to N×outputs×H×W."""
+        gains: list[Tensor | None] = [None] * len(self.levels)
+        for level, adapter in enumerate(self.adapters):
+            gain = functional.avg_pool2d(gain, 2) if level else gain
+            gains[level] = adapter(gain)
+        features, skips = self.start(image), []
+        for level, blocks in enumerate(self.levels):
+            if level:
+                skips.append(features)
+                features = self.sink[level - 1](features)
+            features = _through(blocks, features, gains[level])
+        for level in reversed(range(len(self.returns))):
+            risen = functional.interpolate(self.rise[level](features), scale_factor=2.0, mode="nearest")
+            features = _through(self.returns[level], skips.pop() + risen, gains[level])
+        return self.end(functional.leaky_relu(features, SLOPE))  # type: ignore[no-any-return]
+
+
+def _zero(layer: nn.Conv2d) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _blocks(count: int, width: int, gain: int) -> nn.ModuleList:
+    return nn.ModuleList(GainAwareBlock(width, gain) for _ in range(count))
+
+
+def _through(blocks: nn.Module, features: Tensor, gain: Tensor | None) -> Tensor:
+    for block in blocks.children():
+        features = block(features, gain)
+    return features
+
+
+class SeeingDenoiser(Network):
+    """The trunk behind a pixel-unshuffle; its output for a pixel may depend on that very pixel."""
+
+    outputs = ("clean",)
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (24, 32, 48),
+        blocks: Sequence[int] = (1, 1, 2),
+        gain: int = 8,
+        fold: int = 2,
+    ) -> None:
+        super().__init__()
+        self.fold = fold
+        self._looks(fold << (len(widths) - 1), fold, blocks)
+        self.trunk = GainAwareUNet(3 * fold * fold + 1, 3 * fold * fold, widths, blocks, gain)
+
+    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
+        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean picture; sides are multiples of `multiple`."""
+        scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
+        maps = torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1)
+        return (image + functional.pixel_shuffle(self.trunk(maps, scaled), self.fold),)
+
+
+class MaskedConvolution(nn.Conv2d):
+    """A 3×3 convolution that does not look at its own centre."""
+
+    mask: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+        mask = torch.ones(1, 1, 3, 3)
+        mask[..., 1, 1] = 0.0
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Convolve N×C×H×W with the centre taken as zero."""
+        return functional.conv2d(image, self.weight * self.mask, self.bias, padding=1)
+
+
+class BlindDenoiser(Network):
+    """Exactly blind: the prediction of a pixel does not depend on that pixel (J-invariance).
+
+    A feature of the masked convolution at q sees q's eight neighbours. The picture of features is then taken apart
+    into its four phases (positions alike modulo 2), and the trunk works on each alone, behind a pixel-unshuffle of its
+    own: what it says at p comes from features at q with q - p even in both directions, and none of their neighbours is
+    p. Nothing crosses phases: no normalisation, no pooling. This is METHODS 5.7 with the dilated convolutions written
+    as plain ones on the phases, which is the figure's pixel-unshuffle and pixel-shuffle.
+
+    The prediction is a mean of the pixel's surroundings at three widths, mixed pixel by pixel, and a correction. That
+    a wide mean is right where nothing is to be seen is the first thing to learn of noise, and convolutions alone learn
+    it slowly: after 3,000 iterations they left twice as much grain. Luma and colour are mixed apart, as colour is
+    coarser than its noise. What the pixel itself still tells is decided after the blind part, by shares in 0..1 of
+    its luma and its colour, which are blind too: clean = blind + share (pixel - blind). A purely internal training
+    has no share.
+
+    A mean over what might be there is duller than what is there. So the clean picture's luma is made crisper at the
+    end, by `acutance` of its middle band, where there is structure; not while it trains, as it would only learn to
+    undo that.
+    """
+
+    outputs = ("clean", "blind")
+
+    surroundings: Tensor
+    bands: Tensor
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 64),
+        blocks: Sequence[int] = (1, 3),
+        gain: int = 8,
+        first: int = 16,
+        fold: int = 2,
+        share: bool = True,
+        acutance: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.fold, self.acutance = fold, acutance
+        self._looks(2 * fold << (len(widths) - 1), 2 * fold, blocks, beyond=1 + (REACH if acutance else 0))
+        # Correction of R, G, B; how far luma and colour mix the wider two surroundings in; shares of luma and colour.
+        self.told = 9 if share else 7
+        self.masked = MaskedConvolution(3, first)
+        self.trunk = GainAwareUNet(first * fold * fold + 1, self.told * fold * fold, widths, blocks, gain)
+        kernels = torch.stack([_surrounding(sigma) for sigma in SURROUNDINGS])
+        self.register_buffer("surroundings", kernels.repeat(3, 1, 1)[:, None], persistent=False)
+        fine, coarse = (_gaussian(sigma) for sigma in BAND)
+        self.register_buffer("bands", (fine - coarse)[None, None], persistent=False)
+
+    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean picture and the blind one.
+
+        Sides are multiples of `multiple`.
+        """
+        features = functional.leaky_relu(self.masked(image), SLOPE)
+        scaled = _phases(gain * GAIN_SCALE)
+        phases = _phases(features)
+        if self.fold > 1:
+            scaled = functional.avg_pool2d(scaled, self.fold)
+            phases = functional.pixel_unshuffle(phases, self.fold)
+        told = self.trunk(torch.cat([phases, scaled], dim=1), scaled)
+        if self.fold > 1:
+            told = functional.pixel_shuffle(told, self.fold)
+        told = _from_phases(told)
+        means = functional.conv2d(image, self.surroundings, padding=REACH, groups=3)
+        red, green, blue = means.chunk(3, dim=1)
+        grey = _luma(means, 3)
+        light, colour = (_shares(told[:, start : start + 2]) for start in (3, 5))
+        # The mix of colours is of what differs from grey, and the mix of grey is added to all channels.
+        luma = (light * grey).sum(dim=1, keepdim=True)
+        mixed = [(colour * (means_ - grey)).sum(dim=1, keepdim=True) + luma for means_ in (red, green, blue)]
+        blind = torch.cat(mixed, dim=1) + told[:, :3]
+        clean = blind
+        if self.told == 9:
+            rest = image - blind
+            own = _luma(rest)
+            kept = torch.sigmoid(told[:, 7:] - 2.0)
+            clean = blind + kept[:, :1] * own + kept[:, 1:] * (rest - own)
+        if self.acutance and not self.training:
+            clean = clean + self.acutance * self._crispness(_luma(clean))
+        return clean, blind
+
+    def _crispness(self, grey: Tensor) -> Tensor:
+        """The middle band of a luma N×1×H×W, where its variance is well above that of grain."""
+        around = functional.avg_pool2d(grey, 7, stride=1, padding=3)
+        variance = (functional.avg_pool2d(grey * grey, 7, stride=1, padding=3) - around * around).clamp_min(0.0)
+        band = functional.conv2d(grey, self.bands, padding=REACH)
+        return band * variance / (variance + STRUCTURE)
+
+
+SURROUNDINGS = (None, 1.2, 2.2)
+"""Of a blind pixel: its eight neighbours alike, and Gaussians of these deviations in pixels, all without the centre."""
+
+REACH = 6
+"""Pixels that the widest of them looks: nearly three deviations."""
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+BAND = (0.7, 2.0)
+"""Deviations of the Gaussians whose difference is the band that `acutance` lifts, in pixels."""
+
+STRUCTURE = 1e-3
+"""Variance of luma, of white 1, at which half of `acutance` is applied; that of grain left over is a tenth of it."""
+
+
+def _gaussian(sigma: float | None) -> Tensor:
+    """13×13 weights that sum to 1; None for the middle 3×3 alike."""
+    steps = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
+    line = (steps.abs() <= 1).float() if sigma is None else torch.exp(-0.5 * (steps / sigma) ** 2)
+    kernel = line[:, None] * line
+    return kernel / kernel.sum()
+
+
+def _surrounding(sigma: float | None) -> Tensor:
+    """The same without the pixel in the middle."""
+    kernel = _gaussian(sigma)
+    kernel[REACH, REACH] = 0.0
+    return kernel / kernel.sum()
+
+
+def _luma(image: Tensor, each: int = 1) -> Tensor:
+    """N×3k×H×W, k planes a channel, to their lumas, N×k×H×W."""
+    red, green, blue = image[:, :each], image[:, each : 2 * each], image[:, 2 * each :]
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def _shares(told: Tensor) -> Tensor:
+    """N×2×H×W to N×3×H×W that sum to 1; before training a third of each.
+
+    A softmax with a zero in front, written out: over three planes a library's own is slower than two convolutions.
+    """
+    odds = torch.exp(told.clamp(-20.0, 20.0))
+    nearest = 1.0 / (1.0 + odds[:, :1] + odds[:, 1:])
+    return torch.cat([nearest, nearest * odds], dim=1)
+
+
+def _phases(maps: Tensor) -> Tensor:
+    """N×C×H×W to 4N×C×H/2×W/2: pixels alike modulo 2 in both directions."""
+    return torch.cat([maps[:, :, y::2, x::2] for y in (0, 1) for x in (0, 1)], dim=0)
+
+
+def _from_phases(maps: Tensor) -> Tensor:
+    """The inverse of `_phases`."""
+    phases = torch.stack(maps.chunk(4, dim=0), dim=2)  # N×C×4×h×w
+    return functional.pixel_shuffle(phases.flatten(1, 2), 2)
+
+
+class IlluminationNet(Network):
+    """L-Net: how much more or less light than the curve gives, as a bounded log correction at every pixel.
+
+    L = L0 exp(-c) with L0 = x / R0 from the tone curve: the network corrects, it does not invent (METHODS 5.11).
+    """
+
+    outputs = ("correction",)
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (16, 32, 64),
+        blocks: Sequence[int] = (1, 1, 1),
+        bound: float = 0.35,
+        fold: int = 2,
+    ) -> None:
+        super().__init__()
+        self.fold, self.bound = fold, bound
+        self._looks(fold << (len(widths) - 1), fold, blocks, beyond=fold)
+        self.trunk = GainAwareUNet(3 * fold * fold + 1, 1, widths, blocks, 0)
+
+    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
+        """The bright proxy N×3×H×W in 0..1 and its ln(gain) to c in -bound..bound, N×1×H×W."""
+        scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
+        told = self.trunk(torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1), scaled)
+        small = self.bound * torch.tanh(told)
+        return (functional.interpolate(small, scale_factor=float(self.fold), mode="bilinear", align_corners=False),)
+
+
+class ReflectanceNet(SeeingDenoiser):
+    """R-Net: what the reflectance that the curve gives still lacks; the trunk of `SeeingDenoiser`, without gain."""
+
+    outputs = ("reflectance",)
+
+    def __init__(self, widths: Sequence[int] = (16, 32, 64), blocks: Sequence[int] = (1, 1, 1), fold: int = 2) -> None:
+        super().__init__(widths, blocks, 0, fold)
+
+
+def grow(small: Network, large: Network) -> None:
+    """Write a trained network into the first channels of a wider and deeper one of its kind, which then says the same.
+
+    What is new hears the old and is not yet heard by it, so the large one starts where the small one ended and can
+    only learn (Chen et al., "Net2Net", 2016, with zeros instead of copies). Blocks beyond those of the small one are
+    identities already.
+
+    Raises:
+        ValueError: the large network has no room for the small one.
+    """
+    room = large.state_dict()
+    with torch.no_grad():
+        for name, value in small.state_dict().items():
+            if name not in room or any(a > b for a, b in zip(value.shape, room[name].shape, strict=True)):
+                raise ValueError(f"there is no room for {name}")
+            halves = 2 if ".modulation." in name else 1  # scale and shift lie one after the other
+            for old, new in zip(value.chunk(halves), room[name].chunk(halves), strict=True):
+                rows = slice(0, old.shape[0])
+                if old.dim() > 1:
+                    new[rows, old.shape[1] :] = 0.0
+                    new[rows, : old.shape[1]] = old
+                else:
+                    new[rows] = old
+
+
+KINDS: Mapping[str, type[Network]] = {
+    "seeing": SeeingDenoiser,
+    "blind": BlindDenoiser,
+    "illumination": IlluminationNet,
+    "reflectance": ReflectanceNet,
+}
+
+
+def build(configuration: Mapping[str, Any]) -> Network:
+    """The network that a weights file describes: `kind` and sizes.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    sizes = dict(configuration)
+    kind = str(sizes.pop("kind", None))
+    if kind not in KINDS:
+        raise ValueError(f"no network of irle is described by {dict(configuration)}")
+    module = KINDS[kind](**sizes)
+    module.configuration = dict(configuration)
+    return module

@@ -1,0 +1,478 @@
+"""irle end to end: kernels against slow formulas, windows, what each control promises, and METHODS 5.10 (d), (g), (h).
+
+Where arithmetic is judged the denoiser is a small function that is known; where quality is, the shipped one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from enhance_cli.engines import open_engine
+from enhance_cli.engines.cpu import CpuEngine
+from enhance_cli.errors import UsageError
+from enhance_cli.imaging.tiles import tiles
+from enhance_cli.methods.irle import HALO, METHOD, IrleControls, enhancer, kernels_cpu, tone
+from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
+from enhance_cli.methods.irle.enhancer import Irle, IrlePlan
+from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.quality.blind import hue_change
+from enhance_cli.quality.pictures import read_rgb
+from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
+from enhance_cli.types import Image, Window
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOGRAPHS = ROOT.parent / "shared" / "data"
+
+
+class Fake:
+    """A denoiser that knows each pixel's neighbours at some distance, and how many blocks it was asked for."""
+
+    calls = 0
+
+    def network(self, image, gain):
+        self.calls += 1
+        assert image.shape[2] % 16 == image.shape[3] % 16 == 0
+        assert image.shape[2:] == gain.shape[2:]
+        clean = np.pad(image, ((0, 0), (0, 0), (90, 90), (90, 90)))  # as a network's padding: nothing wraps around
+        for axis in (2, 3):
+            length = image.shape[axis]
+            parts = (clean.take(range(90 + step, 90 + step + length), axis) for step in (-90, -1, 0, 1, 90))
+            clean = sum(parts) / np.float32(5.0)
+        return {"clean": (clean + np.float32(0.01) * gain).astype(np.float32)}
+
+    def on(self, engine):
+        engine.network = lambda method, stem: (self.network, Manifest())
+        return Irle(engine)
+
+
+class Manifest:
+    def report(self):
+        return {"id": "irle/fake", "sha256": "0" * 64}
+
+
+@pytest.fixture
+def fake():
+    return Fake()
+
+
+@pytest.fixture
+def irle(fake):
+    return fake.on(CpuEngine(1))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Irle(open_engine("cpu", threads=2))
+
+
+def scene(height=150, width=220, level=0.05, noise=0.008, seed=0, dtype=np.uint8):
+    """Dark shapes with an edge, a little colour and some noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    light = level * (1 + 0.5 * np.sin(x / 25.0) + 0.4 * np.cos(y / 19.0)) + 0.1 * (x > 0.7 * width)
+    tinted = light[..., None] * np.array([1.0, 0.85, 0.7]) + rng.normal(0, noise, (height, width, 3))
+    return (np.clip(tinted, 0, 1) * np.iinfo(dtype).max + 0.5).astype(dtype)
+
+
+def enhanced(irle, pixels, **controls):
+    return Recipe(irle._engine, irle, IrleControls(**controls)).enhance(Image(pixels))
+
+
+def rendered(irle, pixels, **controls):
+    return enhanced(irle, pixels, **controls).image.pixels
+
+
+# --- kernels -------------------------------------------------------------------------------------------------
+
+
+def tables(curve, dtype, balance=(1.1, 1.0, 0.8)):
+    white = np.iinfo(dtype).max
+    light = np.arange(white + 1, dtype=np.float32) * (np.asarray(balance, np.float32) / np.float32(white))[:, None]
+    return light, curve(light)
+
+
+CURVE = tone.ToneCurve(0.5, 2.4, 40.0)
+NUMBERS = (0.8, 0.7, 1.2, 1.0 / 2.2, 0.6, 1.03)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_stage_one_by_look_up_is_the_formula(rng, dtype):
+    codes = (rng.random((60, 83, 3)) ** 3 * np.iinfo(dtype).max).astype(dtype)
+    codes[:4, :4] = 0
+    codes[4:8, :4] = 77  # grey, and so without a span between its channels but for the balance
+    light, bright = tables(CURVE, dtype)
+    picture, luma = kernels_cpu.first_stage(codes, light, bright)
+    expected = codes.astype(np.float32) * (np.float32([1.1, 1.0, 0.8]) / np.float32(np.iinfo(dtype).max))
+    np.testing.assert_allclose(picture.transpose(1, 2, 0), CURVE.picture(expected), atol=3e-6)
+    np.testing.assert_allclose(luma, expected @ reference_room.LUMA, atol=1e-6)
+    gain = kernels_cpu.log_gain(luma, (math.log(2.4), -0.5, math.log(40.0)))
+    smooth = cv2.GaussianBlur(expected @ reference_room.LUMA, (0, 0), 4.0)
+    np.testing.assert_allclose(gain, CURVE.log_gain(smooth), atol=1e-5)
+
+
+def test_the_end_of_the_way_is_the_formula(rng):
+    picture, clean = (rng.random((3, 41, 37)).astype(np.float32) for _ in range(2))
+    gain = rng.uniform(-1.0, 4.0, (41, 37)).astype(np.float32)
+    share = 0.8 * np.clip(gain / 0.7, 0.0, 1.0)
+    mixed = (picture + share * (clean - picture)).transpose(1, 2, 0)
+    expected = np.clip(reference_room.desaturated_shadows(mixed, gain) * 1.03, 0.0, 1.0)
+    for dtype in (np.uint8, np.uint16):
+        out = np.empty((41, 37, 3), dtype)
+        kernels_cpu.finish(picture, clean, gain, NUMBERS, out)
+        white = np.iinfo(dtype).max
+        assert np.abs(out - expected * white).max() <= 0.5 + 1e-5 * white
+
+
+def test_the_shadows_of_the_renderer_are_those_of_the_reference(rng):
+    start, way, amount = enhancer.SHADOWS
+    picture, gain = rng.random((9, 9, 3)).astype(np.float32), rng.uniform(0, 5, (9, 9)).astype(np.float32)
+    grey = (picture @ reference_room.LUMA)[..., None]
+    colour = 1.0 - amount * np.clip((gain - start) / way, 0.0, 1.0)[..., None]
+    np.testing.assert_allclose(
+        reference_room.desaturated_shadows(picture, gain), grey + colour * (picture - grey), atol=1e-6
+    )
+
+
+def test_enlarging_a_constant_or_a_ramp_gives_it_again():
+    small = np.full((5, 7, 3), 0.25, np.float32)
+    out = np.empty((50, 70, 3), np.uint8)
+    kernels_cpu.enlarge(small, 50, 70, 0, 0, out)
+    assert (out == 64).all()
+    ramp = np.repeat(np.arange(8, dtype=np.float32)[None, :, None] / 8, 4, 0).repeat(3, 2)
+    out = np.empty((40, 80, 3), np.uint16)
+    kernels_cpu.enlarge(ramp, 40, 80, 0, 0, out)
+    expected = np.clip((np.arange(80) + 0.5) / 10 - 0.5, 0, 7) / 8 * 65535
+    assert np.abs(out[3, :, 1] - expected).max() <= 0.51
+    part = np.empty((11, 23, 3), np.uint16)
+    kernels_cpu.enlarge(ramp, 40, 80, 20, 31, part)
+    assert np.array_equal(part, out[20:31, 31:54])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_kernels_of_both_engines_agree(rng, dtype):
+    torch = pytest.importorskip("torch")
+    from enhance_cli.methods.irle import kernels_cuda
+
+    codes = (rng.random((50, 71, 3)) ** 2 * np.iinfo(dtype).max).astype(dtype)
+    arrays = codes, *tables(CURVE, dtype)
+    one = kernels_cpu.first_stage(*arrays)
+    two = kernels_cuda.first_stage(*(torch.from_numpy(array) for array in arrays))
+    for mine, its in zip(one, two, strict=True):
+        np.testing.assert_allclose(its.numpy(), mine, atol=2e-6)
+    curve = (math.log(2.4), -0.5, math.log(40.0))
+    for luma in (one[1], one[1][:1], one[1][:7, :9]):  # also smaller than the blur reaches
+        luma = np.ascontiguousarray(luma)
+        gain = kernels_cpu.log_gain(luma, curve)
+        np.testing.assert_allclose(kernels_cuda.log_gain(torch.from_numpy(luma), curve).numpy(), gain, atol=1e-5)
+    gain = kernels_cpu.log_gain(one[1], curve)
+    clean = np.clip(one[0] + rng.normal(0, 0.05, one[0].shape), 0, 1).astype(np.float32)
+    outs = np.empty_like(codes), torch.zeros(codes.shape, dtype=two[0].new_tensor(0).dtype).to(torch.int32)
+    kernels_cpu.finish(one[0], clean, gain, NUMBERS, outs[0])
+    its_out = torch.from_numpy(np.empty_like(codes))
+    kernels_cuda.finish(*(torch.from_numpy(array) for array in (one[0], clean, gain)), NUMBERS, its_out)
+    levels = 1 if dtype == np.uint8 else 8
+    assert np.abs(its_out.numpy().astype(int) - outs[0]).max() <= levels
+    small = rng.random((9, 13, 3)).astype(np.float32)
+    kernels_cpu.enlarge(small, 90, 120, 7, 5, outs[0])
+    kernels_cuda.enlarge(torch.from_numpy(small), 90, 120, 7, 5, its_out)
+    assert np.abs(its_out.numpy().astype(int) - outs[0]).max() <= levels
+
+
+# --- windows -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile", "block", "stage"),
+    [
+        (589, 240, 130, 192, "2"),
+        (40, 240, 30, 192, "2"),
+        (300, 641, 97, 64, "2"),
+        (430, 410, 256, 128, "2"),
+        (411, 505, 120, 128, "1"),
+        (200, 333, 61, 64, "reference"),
+    ],
+)
+def test_windows_are_the_whole_bit_for_bit(irle, height, width, tile, block, stage):
+    pixels = scene(height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enhancer, "BLOCK", block)
+        plan = replace(irle.estimate(Image(pixels), IrleControls(stage=stage)), notes=())
+        whole = irle.render(Window(pixels, 0, 0), plan)
+        stitched = np.empty_like(pixels)
+        for part in tiles(height, width, tile, tile + 17, HALO):
+            window = Window(pixels[part.outer], part.outer_top, part.outer_left)
+            stitched[part.inner] = irle.render(window, plan)[part.inner_of_outer]
+    assert np.array_equal(stitched, whole)
+
+
+def test_blocks_show_no_seams(shipped):
+    """With all that a network can see around a block, blocks are the whole picture to a rounding."""
+    pixels = scene(300, 420)
+    plan = shipped.estimate(Image(pixels), IrleControls(model="lite"))
+    whole = shipped.render(Window(pixels, 0, 0), plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enhancer, "BLOCK", 128)
+        parts = Irle(shipped._engine).render(Window(pixels, 0, 0), plan)
+    assert np.abs(parts.astype(int) - whole).max() <= 1
+    assert (parts != whole).mean() < 1e-3
+
+
+def test_halos_are_the_networks(shipped):
+    pytest.importorskip("torch")
+    from enhance_cli.engines import weights
+    from enhance_cli.methods.irle import network
+    from enhance_cli.training.export import read_configuration
+
+    for model, halo in enhancer.NETWORK_HALO.items():
+        if not (weights.weights_folder() / "irle" / f"denoiser-{model}.json").exists():
+            continue
+        module = network.build(read_configuration(weights.find(METHOD, f"denoiser-{model}", "safetensors").path))
+        assert module.halo <= halo
+        assert (
+            halo % enhancer.MULTIPLE == enhancer.BORDER % enhancer.MULTIPLE == enhancer.BLOCK % enhancer.MULTIPLE == 0
+        )
+        assert enhancer.MULTIPLE % module.multiple == 0
+    assert max(enhancer.NETWORK_HALO.values()) + enhancer.REACH <= HALO
+    assert enhancer.REACH == kernels_cpu.REACH
+
+
+def test_the_stream_computes_no_block_twice(irle, fake):
+    pixels = scene(40, 3 * enhancer.BLOCK + 300)  # narrower than the halo, the last one would be done twice
+    plan = replace(irle.estimate(Image(pixels), IrleControls()), notes=())
+    fake.calls = 0
+    recipe = Recipe(irle._engine, irle, IrleControls())
+    recipe._render(Image(pixels), plan, reuse=False)
+    assert fake.calls == 4
+
+
+# --- what is promised ------------------------------------------------------------------------------------------
+
+
+def test_denoise_zero_is_stage_one_exactly(shipped):
+    """METHODS 5.10 (h)."""
+    pixels = scene()
+    one = rendered(shipped, pixels, stage="1")
+    assert np.array_equal(rendered(shipped, pixels, denoise=0), one)
+    assert not np.array_equal(rendered(shipped, pixels), one)
+    assert np.array_equal(rendered(shipped, pixels, stage="1", denoise=0.3), one)
+
+
+def test_stage_one_is_the_formula_on_the_whole_picture(irle):
+    pixels = scene(211, 173)
+    plan = irle.estimate(Image(pixels), IrleControls(stage="1"))
+    light = pixels.astype(np.float32) * (np.asarray(plan.balance, np.float32) / np.float32(255.0))
+    gain = plan.curve.log_gain(cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), 4.0))
+    expected = reference_room.desaturated_shadows(plan.curve.picture(light), gain) * plan.level
+    out = irle.render(Window(pixels, 0, 0), plan)
+    assert np.abs(out - np.clip(expected, 0, 1) * 255).max() <= 0.51
+
+
+def test_a_share_of_the_noise_goes_in_between(shipped):
+    pixels = scene()
+    none, half, all_ = (rendered(shipped, pixels, denoise=share).astype(float) for share in (0.0, 0.5, 1.0))
+    assert np.abs(half - 0.5 * (none + all_)).max() <= 1.5  # two roundings
+
+
+@pytest.mark.parametrize("target", [0.25, 0.4, 0.47])
+def test_the_exposure_is_what_was_asked_for(shipped, target):
+    done = enhanced(shipped, scene(), exposure=target)
+    assert done.image.pixels.mean() / 255 == pytest.approx(target, abs=0.02)
+    assert shipped.describe(done.plan)["exposure"]["after"] == pytest.approx(target, abs=0.02)
+    assert not done.plan.notes
+
+
+def test_an_exposure_that_lights_or_black_hold_back_is_a_note(irle):
+    for pixels, target in ((scene(), 0.8), (np.zeros((64, 64, 3), np.uint8), 0.47)):
+        done = enhanced(irle, pixels, exposure=target)
+        assert done.image.pixels.mean() / 255 < target - 0.05
+        assert any(f"not the {target:g} asked for" in note for note in done.plan.notes)
+
+
+@pytest.mark.parametrize("exposure", [0.3, 0.47])
+def test_a_bright_picture_is_left_alone_and_there_is_no_step_on_the_way_there(shipped, exposure):
+    bright = np.clip(scene(level=0.5, noise=0.002).astype(float) + 20, 0, 255).astype(np.uint8)
+    assert bright.mean() / 255 > 0.47
+    assert np.array_equal(rendered(shipped, bright, exposure=exposure, white_balance=0), bright)
+    # A little darker than what is asked for: it is changed a little, and white stays white.
+    just = float(bright.mean() / 255) + 0.004
+    assert np.abs(rendered(shipped, bright, exposure=just, white_balance=0).astype(int) - bright).max() <= 4
+
+
+def test_a_factor_below_one_gives_way_to_a_gentler_curve(irle):
+    pixels = np.clip(scene(level=0.33, noise=0.0).astype(int), 0, 255).astype(np.uint8)
+    pixels[:30] = 250
+    plan = irle.estimate(Image(pixels), IrleControls(white_balance=0))
+    assert plan.factor == 1.0
+    assert plan.exponent < 1.0
+    out = irle.render(Window(pixels, 0, 0), plan)
+    assert out[:10].min() >= 245
+    assert out.mean() / 255 == pytest.approx(0.47, abs=0.02)
+
+
+def test_the_gain_is_bounded(irle):
+    pixels = scene(noise=0.0)
+    out = rendered(irle, pixels, max_gain=3, stage="1", white_balance=0).astype(int)
+    assert (out <= 3 * 1.1 * pixels.max(axis=2, keepdims=True) + 1).all()
+    assert out.mean() < rendered(irle, pixels, stage="1").mean()
+
+
+def test_a_cast_is_taken_away_by_the_share_asked_for(irle):
+    """METHODS 5.10 (d)."""
+    grey = scene(noise=0.0, level=0.1)[..., :1].repeat(3, axis=2)
+    tinted = np.rint(grey * np.array([1.2, 1.0, 0.8])).clip(0, 255).astype(np.uint8)
+
+    def cast(pixels):
+        mean = pixels.reshape(-1, 3).astype(float).mean(axis=0)
+        return abs(math.log(mean[0] / mean[2]))
+
+    casts = [cast(rendered(irle, tinted, white_balance=share, stage="1")) for share in (0.0, 0.5, 1.0)]
+    assert casts[2] < 0.5 * casts[0]
+    assert casts[2] < casts[1] < casts[0]
+
+
+def test_a_cast_that_cannot_be_undone_is_a_note(irle):
+    tinted = (scene(level=0.15).astype(float) * np.array([1.0, 0.25, 0.05])).astype(np.uint8)
+
+    def noted(pixels, **controls):
+        return any("tinted too strongly" in note for note in enhanced(irle, pixels, **controls).plan.notes)
+
+    assert noted(tinted)
+    assert not noted(tinted, white_balance=0)
+    assert not noted(scene())
+
+
+def test_the_reference_is_smooth_and_of_the_asked_exposure(irle, fake):
+    pixels = scene(noise=0.02)
+    out = rendered(irle, pixels, stage="reference")
+    assert fake.calls == 0
+    assert out.mean() / 255 == pytest.approx(0.47, abs=0.03)
+    fine = [np.diff(picture.astype(float), axis=1).std() for picture in (out, rendered(irle, pixels, stage="1"))]
+    assert fine[0] < 0.25 * fine[1]
+
+
+def test_the_model_follows_the_device(irle):
+    assert irle._model(IrleControls()) == "lite"
+    irle._engine.device = "cuda:0 (a card)"
+    assert irle._model(IrleControls()) == "full"
+    assert irle._model(IrleControls(model="lite")) == "lite"
+
+
+@pytest.mark.parametrize(
+    ("given_", "sentence"),
+    [
+        ({"exposure": 1.0}, "--exposure must lie"),
+        ({"denoise": 2}, "--denoise must lie"),
+        ({"stage": 3}, "--stage is one of"),
+        ({"model": "huge"}, "--model is one of"),
+        ({"max_gain": 0.5}, "--max-gain must lie"),
+        ({"adapt": -1}, "--adapt must lie"),
+        ({"adapt": "many"}, "--adapt: "),
+    ],
+)
+def test_controls_that_make_no_sense_are_a_sentence(given_, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        IrleControls(**given_)
+
+
+def test_stages_may_be_given_as_numbers_from_python():
+    assert IrleControls(stage=1).stage == "1"
+
+
+# --- adapting ------------------------------------------------------------------------------------------------
+
+
+def test_adapting_tunes_the_network_on_this_picture_and_says_so(shipped):
+    pytest.importorskip("torch")
+    pixels = scene(112, 128, noise=0.02)
+    plain, tuned = enhanced(shipped, pixels), enhanced(shipped, pixels, adapt=2)
+    assert shipped.describe(tuned.plan)["adapted"] == 2
+    assert shipped.describe(plain.plan)["adapted"] == 0
+    assert not np.array_equal(plain.image.pixels, tuned.image.pixels)
+    assert np.abs(plain.image.pixels.astype(int) - tuned.image.pixels).mean() < 8
+    again = IrlePlan.from_bytes(tuned.plan.to_bytes())
+    assert np.array_equal(shipped.render(Window(pixels, 0, 0), again), tuned.image.pixels)
+
+
+def test_adapting_without_torch_is_a_sentence(shipped, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UsageError, match=r"--adapt .* torch"):
+        enhanced(shipped, scene(64, 64), adapt=1)
+
+
+# --- quality -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("white_balance", [0.0, 0.5])
+def test_two_tones_stay_flat(shipped, white_balance):
+    """METHODS 2.9."""
+    scores = [
+        two_tone_flatness(tones.pixels, rendered(shipped, tones.pixels, white_balance=white_balance))
+        for tones in two_tone_pictures()
+    ]
+    assert np.median(scores) <= 0.06
+    assert max(scores) <= 0.10
+
+
+def test_noise_goes_from_flat_dark_patches(shipped):
+    """METHODS 5.10 (g), as the report tells it."""
+    y = np.mgrid[0:192, 0:256][0]
+    rng = np.random.default_rng(5)
+    flat = np.where(y < 96, 0.04, 0.09)[..., None] * np.array([1.0, 0.9, 0.8])
+    pixels = np.rint((flat + rng.normal(0, 0.012, flat.shape)).clip(0, 1) * 255).astype(np.uint8)
+    noise = shipped.describe(enhanced(shipped, pixels).plan)["noise"]
+    assert noise["brightened"] > 2 * noise["before"] > 0
+    assert noise["after"] <= 0.7 * noise["brightened"]
+
+
+@pytest.mark.skipif(not (PHOTOGRAPHS / "train").is_dir(), reason="the photographs are not here")
+def test_hues_of_photographs_stay(shipped):
+    """METHODS 2.9, on dark photographs of the training set."""
+    turned = []
+    for path in sorted((PHOTOGRAPHS / "train" / "unpaired_dark").iterdir())[:6]:
+        pixels = read_rgb(path)[:480, :640]
+        turned.append(hue_change(pixels, rendered(shipped, np.ascontiguousarray(pixels), white_balance=0)))
+    assert np.median([turn for turn in turned if turn is not None]) <= 8.0
+
+
+# --- telling -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("controls", [{}, {"stage": "1"}, {"stage": "reference"}, {"denoise": 0.5}])
+def test_the_report_fits_its_schema(shipped, controls):
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    recipe = Recipe(shipped._engine, shipped, IrleControls(**controls))
+    for pixels in (scene(), scene(20, 20), np.zeros((70, 70, 3), np.uint8)):
+        done = recipe.enhance(Image(pixels))
+        line = recipe.line("in.png", "out.png", enhanced=done, ms=done.ms)
+        jsonschema.validate(json.loads(json.dumps(line, allow_nan=False)), schema)
+        assert set(line["plan"]) == set(schema["$defs"]["irle"]["required"])
+
+
+def test_plans_survive_packing(irle):
+    pixels = scene()
+    plan = irle.estimate(Image(pixels), IrleControls())
+    again = IrlePlan.from_bytes(plan.to_bytes())
+    assert irle.describe(again) == irle.describe(plan)
+    assert np.array_equal(irle.render(Window(pixels, 0, 0), again), irle.render(Window(pixels, 0, 0), plan))
+
+
+def test_maps_show_illumination_and_gain(irle):
+    pixels = scene(noise=0.0)
+    assert enhanced(irle, pixels).illustrations == {}
+    drawn = enhanced(irle, pixels, maps=True).illustrations["maps"]
+    light, gain = drawn[:, :220, 0].astype(float), drawn[:, 220:, 0].astype(float)
+    assert drawn.shape == (150, 440, 3)
+    assert drawn.dtype == np.uint8
+    # Where there is less light there is more gain.
+    assert np.corrcoef(light.ravel(), gain.ravel())[0, 1] < -0.9
+    np.testing.assert_allclose(2.0 ** (-gain / 32.0), light / 255.0, atol=0.02)

@@ -1,0 +1,248 @@
+"""The tone curve, the pseudo ground truth and the twins of irle: formulas by hand, bounds, and what they are for."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from enhance_cli.methods.irle import pseudo_ground_truth as reference
+from enhance_cli.methods.irle import tone, twins
+
+Codes = NDArray[np.uint8]
+
+
+def dark_scene(seed: int = 0, height: int = 96, width: int = 128, level: float = 14.0) -> Codes:
+    """A dark scene of blocks with noise: H×W×3."""
+    random = np.random.default_rng(seed)
+    blocks = cv2.resize(random.uniform(0.3, 2.0, (8, 10)).astype(np.float32), (width, height), interpolation=0)
+    light = level * blocks[..., None] * np.array([1.0, 0.95, 0.9], np.float32)
+    return np.rint(np.clip(light + random.normal(0.0, 2.0, light.shape), 0, 255)).astype(np.uint8)
+
+
+# --- the tone curve ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mean", "expected"), [(2**-5.5, 0.42), (2**-2.5, 0.7), (2**-4.0, 0.56), (0.001, 0.42)])
+def test_the_exponent_follows_the_mean(mean: float, expected: float) -> None:
+    assert tone.exponent_for(mean) == pytest.approx(expected)
+
+
+def test_a_curve_is_a_power_with_a_shoulder_by_hand() -> None:
+    curve = tone.ToneCurve(0.5, 2.0)
+    assert curve(np.array([0.04, 0.09])) == pytest.approx([0.4, 0.6], abs=1e-6)
+    # 2 sqrt(.25) = 1 lies one room above the knee, white six.
+    assert curve(np.array([0.25, 1.0])) == pytest.approx([0.8 + 0.2 * (1.0 + 1.0 / 36.0) / 2.0, 1.0], abs=1e-6)
+    assert tone.ToneCurve(0.5, 2.0, knee=1.0)(np.array([0.25, 0.5])) == pytest.approx([1.0, 1.0])
+
+
+def test_a_curve_rises_smoothly_from_black_to_white() -> None:
+    values = tone.ToneCurve(0.5, 3.0)(np.linspace(0.0, 1.0, 1001))
+    assert values[0] == 0.0
+    assert values[-1] == pytest.approx(1.0, abs=1e-6)
+    assert np.all(np.diff(values) > 0.0)
+    # No kink at the knee: neighbouring slopes are alike.
+    slopes = np.diff(values)[60:]
+    assert np.abs(np.diff(slopes)).max() < 5e-4
+
+
+def test_the_curve_of_a_picture_keeps_hue_and_the_curve_of_its_ends() -> None:
+    picture = dark_scene().astype(np.float32) / 255.0
+    curve = tone.ToneCurve(0.55, 2.5)
+    found, channels = curve.picture(picture), curve(picture)
+    np.testing.assert_allclose(found.max(axis=2), channels.max(axis=2), atol=1e-6)
+    np.testing.assert_allclose(found.min(axis=2), channels.min(axis=2), atol=1e-6)
+    # The hexagonal hue is the middle channel's place between the others.
+    coloured = np.ptp(picture, axis=2) > 0.02
+    for one in (picture, found):
+        assert np.array_equal(np.argmax(one, axis=2)[coloured], np.argmax(picture, axis=2)[coloured])
+    places = []
+    for one in (picture[coloured], found[coloured]):
+        low, middle, high = np.sort(one, axis=1).T
+        places.append((middle - low) / (high - low))
+    np.testing.assert_allclose(*places, atol=1e-4)
+    grey = np.full((2, 2, 3), 0.1)
+    np.testing.assert_allclose(curve.picture(grey), curve(grey), atol=1e-6)
+
+
+def test_the_gain_is_bounded() -> None:
+    light = np.linspace(0.0, 1.0, 300)
+    curve = tone.ToneCurve(0.45, 4.0, max_gain=5.0)
+    assert np.all(curve(light) <= 5.0 * light + 1e-6)
+    assert np.all(curve.log_gain(light) <= np.log(5.0) + 1e-6)
+    free = tone.ToneCurve(0.45, 4.0)
+    assert free(np.array([0.01]))[0] > 5.0 * 0.01
+
+
+@pytest.mark.parametrize("balance", [(1.0, 1.0, 1.0), (1.4, 1.0, 0.8)])
+def test_a_fitted_curve_reaches_the_mean_exactly(balance: tuple[float, float, float]) -> None:
+    picture = dark_scene()
+    curve = tone.fitted(tone.histogram(picture), target=0.42, balance=balance)
+    rendered = curve(np.clip(picture / 255.0 * np.asarray(balance), 0.0, 1.0))
+    assert rendered.mean() == pytest.approx(0.42, abs=1e-4)
+
+
+def test_a_night_with_lamps_is_not_lifted_until_a_tenth_is_white() -> None:
+    night = np.full((100, 100, 3), 4, np.uint8)
+    night[:30] = 60  # three tenths that would go white long before the mean is reached
+    curve = tone.fitted(tone.histogram(night))
+    lifted = curve(night / 255.0)
+    assert (lifted > tone.WHITE).mean() <= tone.BLOWN
+    assert 0.25 < lifted[:30].mean() <= tone.WHITE + 1e-3
+    assert lifted.mean() < tone.TARGET - 0.05
+
+
+def test_sixteen_bits_get_the_curve_of_eight() -> None:
+    picture = dark_scene()
+    one, other = (tone.fitted(tone.histogram(p)) for p in (picture, picture.astype(np.uint16) * 257))
+    assert one.exponent == pytest.approx(other.exponent)
+    assert one.factor == pytest.approx(other.factor)
+
+
+def test_a_black_picture_stays_black_and_the_factor_is_bounded() -> None:
+    black = np.zeros((32, 32, 3), np.uint8)
+    curve = tone.fitted(tone.histogram(black))
+    assert curve.factor <= tone.LARGEST_FACTOR
+    assert curve(black / 255.0).max() == 0.0
+    assert np.isfinite(curve.log_gain(np.zeros(3))).all()
+
+
+def test_the_log_gain_is_that_of_the_curve() -> None:
+    curve = tone.ToneCurve(0.6, 2.0)
+    light = np.array([0.05, 0.1])
+    expected = np.log(curve(light + tone.PEDESTAL) / (light + tone.PEDESTAL))
+    np.testing.assert_allclose(curve.log_gain(light), expected, atol=1e-5)
+
+
+# --- white balance -----------------------------------------------------------------------------------------
+
+
+def test_a_cast_on_grey_cards_is_more_than_halved() -> None:
+    """METHODS 5.10 (d)."""
+    grey = dark_scene(level=60.0).mean(axis=2, keepdims=True).repeat(3, axis=2) / 255.0
+    tinted = np.clip(grey * np.array([1.2, 1.0, 0.8]), 0.0, 1.0).astype(np.float32)
+    cast = reference.robust_white_balance(tinted)
+    restored = tinted * np.asarray(reference.balanced_with(cast, 0.7))
+    spread = [np.ptp(np.log(picture.reshape(-1, 3).mean(axis=0))) for picture in (tinted, restored)]
+    assert spread[1] <= 0.5 * spread[0]
+    assert not cast.beyond
+    assert cast.tint[0] > 1.0 > cast.tint[2]
+
+
+def test_white_balance_keeps_luma_and_stays_in_its_bounds() -> None:
+    tinted = (dark_scene(level=60.0) / 255.0 * np.array([1.0, 0.4, 0.1])).astype(np.float32)
+    cast = reference.robust_white_balance(tinted)
+    assert cast.beyond
+    # Luma is normalised after the bounds, so their ratio is what holds.
+    assert max(cast.balance) / min(cast.balance) <= reference.HEAVIEST_CAST / reference.LIGHTEST_CAST + 1e-6
+    smooth = (tinted @ reference.LUMA).mean()
+    assert (tinted * np.asarray(cast.balance, np.float32) @ reference.LUMA).mean() == pytest.approx(smooth, rel=0.05)
+
+
+def test_no_share_of_the_white_balance_changes_nothing() -> None:
+    cast = reference.robust_white_balance(dark_scene() / 255.0)
+    assert reference.balanced_with(cast, 0.0) == (1.0, 1.0, 1.0)
+    assert reference.balanced_with(cast, 1.0) == pytest.approx(cast.balance)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_black_and_white_have_no_cast(value: float) -> None:
+    cast = reference.robust_white_balance(np.full((20, 30, 3), value, np.float32))
+    assert cast.balance == pytest.approx((1.0, 1.0, 1.0))
+
+
+# --- illumination ------------------------------------------------------------------------------------------
+
+
+def test_illumination_is_an_upper_envelope_that_keeps_steps() -> None:
+    picture = np.full((120, 180, 3), 0.05, np.float32)
+    picture[:, 90:] = 0.6
+    found = reference.illumination(picture)
+    assert found[:, :60].max() < 0.1
+    assert found[:, 120:].min() > 0.5
+    textured = (dark_scene(level=60.0) / 255.0).astype(np.float32)
+    inside = reference.illumination(textured) >= cv2.GaussianBlur(textured, (0, 0), 1.0).max(axis=2) - 0.05
+    assert inside.mean() > 0.95
+
+
+def test_a_guided_filter_of_a_linear_function_of_its_guide_is_exact() -> None:
+    guide = np.random.default_rng(0).random((30, 40)).astype(np.float32)
+    found = reference.guided_filter(guide, 0.3 * guide + 0.2, 4, 1e-9)
+    np.testing.assert_allclose(found, 0.3 * guide + 0.2, atol=1e-3)
+
+
+def test_a_flat_field_through_the_grid_is_that_field() -> None:
+    picture = (dark_scene(level=60.0) / 255.0).astype(np.float32)
+    guide = reference.guide_of(picture)
+    grid = reference.grid_of(guide, np.full(guide.shape, 0.25, np.float32))
+    np.testing.assert_allclose(reference.slice_of(grid, guide), 0.25, atol=1e-4)
+
+
+def test_the_bend_only_takes_light_away() -> None:
+    picture = (dark_scene() / 255.0).astype(np.float32)
+    bend = reference.local_bend(picture, tone.fitted(tone.histogram(dark_scene())))
+    assert bend.shape == picture.shape[:2]
+    assert bend.max() <= 0.0
+    assert bend.min() < -0.05
+
+
+# --- the reference as a whole ------------------------------------------------------------------------------
+
+
+def test_shadows_lose_colour_by_their_gain_and_keep_luma() -> None:
+    picture = np.broadcast_to(np.array([0.5, 0.3, 0.2], np.float32), (1, 3, 3))
+    gain = np.array([[1.0, 2.3, 4.0]], np.float32)  # none, half of .6, all of .6
+    found = reference.desaturated_shadows(picture, gain)
+    spread = np.ptp(found, axis=2)[0] / 0.3
+    assert spread == pytest.approx([1.0, 0.7, 0.4], abs=1e-5)
+    assert found @ reference.LUMA == pytest.approx(picture @ reference.LUMA, abs=1e-6)
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.5])
+def test_the_reference_is_bright_smooth_and_within_bounds(bend: float) -> None:
+    codes = dark_scene()
+    proxy = (codes / 255.0).astype(np.float32)
+    curve = tone.fitted(tone.histogram(codes), max_gain=20.0)
+    found = reference.reference(proxy, curve, (1.0, 1.0, 1.0), bend)
+    assert found.shape == proxy.shape
+    assert found.dtype == np.float32
+    assert found.min() >= 0.0
+    assert found.max() <= 1.0
+    assert 0.3 < found.mean() < 0.5
+    rough = reference.reference(proxy, curve, (1.0, 1.0, 1.0), bend, smooth=False)
+    assert np.abs(np.diff(found, axis=1)).mean() < 0.7 * np.abs(np.diff(rough, axis=1)).mean()
+
+
+# --- twins -------------------------------------------------------------------------------------------------
+
+
+def test_shots_of_one_scene_are_found_whatever_their_exposure() -> None:
+    random = np.random.default_rng(5)
+    scenes = [cv2.GaussianBlur(random.random((200, 300, 3)).astype(np.float32), (0, 0), 3.0) for _ in range(3)]
+    scenes = [(picture - picture.min()) / np.ptp(picture) for picture in scenes]
+    photographs = {}
+    for index, picture in enumerate(scenes):
+        for shot, factor in enumerate((30.0, 70.0) if index < 2 else (50.0,)):
+            noisy = picture * factor + random.normal(0.0, 1.0, picture.shape)
+            photographs[f"{index}-{shot}"] = np.rint(noisy.clip(0, 255)).astype(np.uint8)
+    assert twins.groups(photographs) == [("0-0", "0-1"), ("1-0", "1-1"), ("2-0",)]
+    assert twins.groups({}) == []
+
+
+def test_shots_of_other_sizes_are_no_twins() -> None:
+    picture = dark_scene()
+    assert twins.groups({"a": picture, "b": picture[:, :-8]}) == [("a",), ("b",)]
+
+
+def test_simulated_twins_are_dark_alike_and_of_independent_noise() -> None:
+    random = np.random.default_rng(2)
+    flat = np.full((64, 64, 3), 0.6, np.float32)
+    for _ in range(6):
+        one, other = twins.simulated(flat, random)
+        assert one.dtype == other.dtype == np.uint8
+        assert one.mean() < 0.6 * 255
+        assert other.mean() >= one.mean() - 1.0
+        noises = [(codes - cv2.blur(codes.astype(np.float32), (9, 9))).ravel() for codes in (one, other)]
+        if min(noise.std() for noise in noises) > 1.0:
+            assert abs(np.corrcoef(*noises)[0, 1]) < 0.1
