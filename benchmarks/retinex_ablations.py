@@ -23,7 +23,10 @@ from enhance_cli.training.options import TrainOptions
 SHIPPED = training.Recipe().mending
 PAPER = replace(SHIPPED, distance="huber", similarity=1.0, perceptual=0.1, smoothness=0.002)
 BARE = replace(PAPER, similarity=0.0, perceptual=0.0, smoothness=0.0)
-NO_REAL = {"stacks": 0.0, "lowlight": 0.0, "exposure": 0.0, "backlight": 0.0}
+TWO_TONES = SHIPPED.two_tones
+REAL = replace(SHIPPED, stacks=0.75 * (1.0 - TWO_TONES), lowlight=0.25 * (1.0 - TWO_TONES), exposure=0.0, backlight=0.0)
+RETOUCHED = replace(REAL, stacks=0.0, lowlight=0.0, retouched=1.0 - TWO_TONES)
+BOTH = replace(REAL, stacks=REAL.stacks / 2.0, lowlight=REAL.lowlight / 2.0, retouched=0.5 * (1.0 - TWO_TONES))
 
 VARIANTS = {
     "Huber alone": BARE,
@@ -36,8 +39,9 @@ VARIANTS = {
     "plain U-Net": replace(PAPER, plain=True, smoothness=0.0),
     "shipped loss": SHIPPED,
     "shipped loss, a curve for the whole picture": replace(SHIPPED, scales=()),
-    "shipped loss, retouched targets alone": replace(SHIPPED, **NO_REAL, retouched=1.0 - SHIPPED.two_tones),
-    "shipped loss, 3 in 10 retouched": replace(SHIPPED, stacks=0.26, lowlight=0.10, backlight=0.13, retouched=0.25),
+    "shipped loss, real pairs alone": REAL,
+    "shipped loss, retouched pictures alone": RETOUCHED,
+    "shipped loss, half real pairs, half retouched": BOTH,
 }
 
 
@@ -49,13 +53,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    training.HELD_OUT_EVERY = 8  # more to judge by than a training for use would spare
     recipe = training.Recipe()
     options = TrainOptions(arguments.data, arguments.out, iterations=arguments.iterations)
     album = training.Album.read(arguments.data, recipe, print)
     if any(VARIANTS[name].retouched for name in arguments.only):
         album = album.with_retouched(replace(options, resume=True), recipe.retouch, print)
     rows = []
-    for index, name in enumerate(arguments.only):
+    for name in arguments.only:
+        index = list(VARIANTS).index(name)
         own = replace(options, out=arguments.out / f"variant-{index}", resume=True)
         numbers = VARIANTS[name]
         numbers = replace(numbers, schedule=replace(numbers.schedule, validate_every=arguments.iterations))

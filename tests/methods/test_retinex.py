@@ -20,6 +20,7 @@ from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas,
 from enhance_cli.methods.retinex.enhancer import CANDIDATES, Retinex, RetinexPlan
 from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.blind import hue_change
+from enhance_cli.quality.lab import lab
 from enhance_cli.quality.reference import psnr
 from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
@@ -176,11 +177,30 @@ def test_hues_stay(retinex, part):
 
 
 def test_white_stays_white(retinex):
-    """Clipped frames: white at least .9, and no more colour than there was."""
     pixels = backlit()
     pixels[:60, 120:] = 255
     out = enhanced(retinex, pixels).image.pixels
     assert out[10:50, 135:].min() >= 0.9 * 255
+
+
+def test_clipped_frames_keep_white_and_gain_no_colour(retinex):
+    """Frames of stacks, a fiftieth of them white: white stays at least .9, chroma grows to 1.5 times at most."""
+    ratios = []
+    for pixels in photographs("test", "exposure", "sice512", most=69):
+        white = pixels.min(axis=2) >= 250
+        if white.mean() < 0.02:
+            continue
+        out = enhanced(retinex, pixels).image.pixels
+        assert (out[white] @ np.array([0.299, 0.587, 0.114])).mean() >= 0.9 * 255
+        ratios.append(chroma(out) / chroma(pixels))
+    assert len(ratios) > 5
+    assert np.median(ratios) <= 1.5, ratios
+
+
+def chroma(pixels):
+    """The mean of C*ab."""
+    values = lab(pixels.astype(np.float64))
+    return np.hypot(values[..., 1], values[..., 2]).mean()
 
 
 # --- windows ---------------------------------------------------------------------------------------------------

@@ -89,9 +89,9 @@ def test_total_variation_is_the_mean_step() -> None:
 
 
 def test_chroma_sees_colour_and_neither_light_nor_grain() -> None:
-    target = torch.full((1, 3, 8, 8), 0.4)
+    target = torch.full((1, 3, 32, 32), 0.4)
     assert losses.chroma(target + 0.2, target).item() == pytest.approx(0.0, abs=1e-6)
-    grain = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(4, 4)
+    grain = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 16)
     coloured = target + grain * torch.tensor([1.0, 0.0, -1.0]).reshape(1, 3, 1, 1)
     assert losses.chroma(coloured, target).item() == pytest.approx(0.0, abs=1e-6)
     red = target + torch.tensor([0.2, 0.0, 0.0]).reshape(1, 3, 1, 1)

@@ -102,6 +102,21 @@ def test_full_light_changes_nothing_and_white_stays_bright() -> None:
     assert float(network.divided_negative(white, light).min()) >= 1.0 / (1.0 + network.OFFSET)
 
 
+def test_colour_beside_white_is_held(pictures: torch.Tensor) -> None:
+    """The darkened candidate is nowhere brighter than the picture, and no difference of channels grows by more."""
+    bright = 1.0 - 0.4 * pictures
+    light = network.illumination(shaken(network.Illumination())(bright)[1], network.bright_channel(1.0 - bright))
+    for inverse in (light, torch.full_like(light, 0.01), torch.full_like(light, 0.5)):
+        inverse = torch.maximum(inverse, network.bright_channel(1.0 - bright))  # as every illumination is
+        darkened = network.divided_negative(bright, inverse)
+        assert (darkened <= bright + 1e-6).all()
+        before, after = (one.amax(dim=1) - one.amin(dim=1) for one in (bright, darkened))
+        assert (after <= network.SATURATION * before + 1e-6).all()
+        assert after.mean() > 0.5 * before.mean()
+    nearly_white = torch.full((1, 3, 1, 1), 250.0 / 255.0)
+    assert float(network.divided_negative(nearly_white, torch.full((1, 1, 1, 1), 0.02)).min()) > 0.8
+
+
 def test_fusion_scores_each_picture_alone_and_weights_sum_to_one(pictures: torch.Tensor) -> None:
     fusion = shaken(network.Fusion())
     three = [pictures[i : i + 1] for i in range(3)]

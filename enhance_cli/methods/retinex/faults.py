@@ -18,7 +18,7 @@ Picture = NDArray[np.float32]
 
 
 def backlight(picture: Picture, random: np.random.Generator) -> Picture:
-    """Take 0.7 to 3.8 stops from one part of a picture, along its edges; in a third the rest gets up to one stop more.
+    """Take 0.7 to 3.8 stops from one part of a picture, along its edges; in a sixth the rest gets up to one stop more.
 
     The part is one side of a bent line, a figure in the picture, or all but a window. Of three such parts that one is
     taken which the rest outshines most, since a light that blinds comes from what is bright; its edge follows the
@@ -29,7 +29,7 @@ def backlight(picture: Picture, random: np.random.Generator) -> Picture:
     rough = max(parts, key=lambda part: light_behind(codes, part))
     shade = shade_along(codes, rough, steps=int(random.integers(2, 6)))
     dark = shaded(picture, shade, float(random.uniform(0.7, 3.8)))
-    if random.random() < 1.0 / 3.0:
+    if random.random() < 1.0 / 6.0:
         dark = shaded(dark, np.float32(1.0) - shade, -float(random.uniform(0.0, 1.0)))
     return np.asarray(np.clip(dark, 0.0, 1.0), np.float32)
 
@@ -74,6 +74,7 @@ def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
     noisy = np.clip(light + noise, 0.0, 1.0) ** np.float32(1.0 / GAMMA)
     codes = np.rint(noisy * 255.0).astype(np.uint8)
     if random.random() < 0.5:
-        _, packed = cv2.imencode(".jpg", codes, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 96))])
-        codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 96))]
+        _, packed = cv2.imencode(".jpg", np.ascontiguousarray(codes[..., ::-1]), quality)
+        codes = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return np.asarray(codes / np.float32(255.0), np.float32)

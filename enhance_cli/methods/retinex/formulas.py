@@ -4,11 +4,15 @@ With b the largest channel of a pixel I and b' that of its negative (paper, eq. 
 
     L = b + (1 - b) sigmoid(k u + o),  u = sqrt(b)      illumination, never below b; (k, o) from a bilateral grid
     I_U = I / L^under                                   what it would be under full light
-    I_O = 1 - (1 - I + e) / (L' + e)                    the same for the negative; e = OFFSET L' (1 - L')
+    Q   = 1 - (n + e) / (L' + e)                        the same for the negative n = 1 - I
+    I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       with colour held back; Y the luma of Q
     R   = sum over candidates of softmax(score) times candidate
 
-The paper's I_O has e = 0: that leaves clipped white white and makes what is next to it glow. The offset lets white
-come down a little, and is 0 where L' = 1, so that nothing happens where nothing is to be mended.
+The paper's I_O is Q with e = 0: it leaves clipped white white and makes what is next to it glow and turn violet. Here
+three bounds hold it. The offset e = OFFSET L' (1 - L') lets white come down a little. n is first scaled by
+b' / (b' + TOE (1 - L')): where all channels are within some hundredths of white, their differences are what clipping
+left over, not detail. And the differences of channels, which tell little beside clipping, grow by SATURATION at most,
+not by the whole gain 1 / (L' + e). All three are nothing where L' = 1, where nothing is to be mended.
 """
 
 from __future__ import annotations
@@ -30,8 +34,17 @@ PROXY = 64
 LEAST = 1e-3
 """No illumination is smaller: the largest gain is a thousand."""
 
+LEAST_OF_NEGATIVE = 0.1
+"""No illumination of the negative is smaller: the largest gain of what is nearly white is ten."""
+
 OFFSET = 0.1
 """Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below .909."""
+
+TOE = 0.02
+"""Of the reverse quotient: how near to white differences count for less."""
+
+SATURATION = 1.2
+"""Of the reverse quotient: the most by which differences of channels grow."""
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -53,13 +66,21 @@ def candidates(light: Array, grids: tuple[Array, Array], powers: tuple[float, fl
     """I_U, I and I_O of light 3×h×w, with the two illuminations raised to powers."""
     forward = illumination(grids[0], light.max(axis=0)) ** np.float32(powers[0])
     inverse = illumination(grids[1], (1.0 - light).max(axis=0)) ** np.float32(powers[1])
-    inverse = np.maximum(inverse, LEAST)
+    return [np.minimum(light / np.maximum(forward, LEAST), 1.0), light, _darkened(light, inverse)]
+
+
+def _darkened(light: Array, inverse: Array) -> Array:
+    """I_O of light 3×h×w, with L' h×w raised to its power already."""
+    inverse = np.maximum(inverse, LEAST_OF_NEGATIVE)
     offset = OFFSET * inverse * (1.0 - inverse)
-    return [
-        np.minimum(light / np.maximum(forward, LEAST), 1.0),
-        light,
-        np.maximum(1.0 - (1.0 - light + offset) / (inverse + offset), 0.0),
-    ]
+    dark = (1.0 - light).max(axis=0)
+    # 16 bits know no difference as small as 1e-6: that is for white alone, where 0 stays 0.
+    trusted = dark / np.maximum(dark + TOE * (1.0 - inverse), 1e-6)
+    quotient = 1.0 - ((1.0 - light) * trusted + offset) / (inverse + offset)
+    luma = np.tensordot(np.array(LUMA, np.float32), quotient, axes=(0, 0))
+    kept = np.minimum(SATURATION * (inverse + offset), 1.0)
+    darkened: Array = np.clip(luma + kept * (quotient - luma), 0.0, 1.0)
+    return darkened
 
 
 def luma_statistics(light: Array) -> Array:

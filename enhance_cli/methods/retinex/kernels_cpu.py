@@ -23,7 +23,7 @@ from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import exp_row, log2_row
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
-from enhance_cli.methods.retinex.formulas import LEAST, OFFSET
+from enhance_cli.methods.retinex.formulas import LEAST, LEAST_OF_NEGATIVE, LUMA, OFFSET, SATURATION, TOE
 
 Array = NDArray[Any]
 
@@ -31,7 +31,12 @@ _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
 _LEAST = np.float32(LEAST)
+_LEAST_OF_NEGATIVE = np.float32(LEAST_OF_NEGATIVE)
 _OFFSET = np.float32(OFFSET)
+_TOE = np.float32(TOE)
+_SATURATION = np.float32(SATURATION)
+_RED, _GREEN, _BLUE = (np.float32(weight) for weight in LUMA)
+_WHITE_ALONE = np.float32(1e-6)
 _LN2 = np.float32(0.6931471805599453)
 _STEEPEST = np.float32(80.0)
 """Exponents are held within this: beyond it float32 knows no powers of e, and a sigmoid nothing but 0 and 1."""
@@ -317,15 +322,24 @@ def _mend(  # type: ignore[no-untyped-def]
     _slice(curves[1], dark, cell, across, k, o, codes)
     _illuminate(dark, k, o, room[4], codes)
     used = _powered(room[4], inverse_power, k, codes)
+    kept = dark  # of the differences of channels
     for x in range(len(columns)):
-        value = max(used[x], _LEAST)
+        value = max(used[x], _LEAST_OF_NEGATIVE)
         offset = _OFFSET * value * (_ONE - value)
-        o[x] = offset
-        k[x] = _ONE / (value + offset)
-    for c in range(3):
-        values, to = images[1, c], images[2, c]
-        for x in range(len(columns)):
-            to[x] = max(_ONE - (_ONE - values[x] + o[x]) * k[x], _ZERO)
+        gain = _ONE / (value + offset)
+        trusted = dark[x] / max(dark[x] + _TOE * (_ONE - value), _WHITE_ALONE)
+        o[x] = _ONE - offset * gain
+        k[x] = trusted * gain
+        kept[x] = min(_SATURATION * (value + offset), _ONE)
+    to_red, to_green, to_blue = images[2, 0], images[2, 1], images[2, 2]
+    for x in range(len(columns)):
+        r = o[x] - (_ONE - red[x]) * k[x]
+        g = o[x] - (_ONE - green[x]) * k[x]
+        b = o[x] - (_ONE - blue[x]) * k[x]
+        luma = _RED * r + _GREEN * g + _BLUE * b
+        to_red[x] = min(max(luma + kept[x] * (r - luma), _ZERO), _ONE)
+        to_green[x] = min(max(luma + kept[x] * (g - luma), _ZERO), _ONE)
+        to_blue[x] = min(max(luma + kept[x] * (b - luma), _ZERO), _ONE)
     for i in range(0, 3, 2):
         red, green, blue, saturation = images[i, 0], images[i, 1], images[i, 2], images[i, 3]
         for x in range(len(columns)):

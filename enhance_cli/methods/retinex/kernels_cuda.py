@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
-from enhance_cli.methods.retinex.formulas import LEAST, OFFSET
+from enhance_cli.methods.retinex.formulas import LEAST, LEAST_OF_NEGATIVE, LUMA, OFFSET, SATURATION, TOE
 
 Array = NDArray[Any]
 
@@ -130,12 +130,22 @@ def _fused(
         illumination = _illumination(torch.from_numpy(grids[0]).to(device), light.amax(dim=0, keepdim=True), place)
         inverse = _illumination(torch.from_numpy(grids[1]).to(device), (1.0 - light).amax(dim=0, keepdim=True), place)
         forward, inverse = (_powered(it, power) for it, power in zip((illumination, inverse), powers, strict=True))
-        offset = OFFSET * inverse * (1.0 - inverse)
-        brighter = (light / forward).clamp(max=1.0)
-        darker = (1.0 - (1.0 - light + offset) / (inverse + offset)).clamp(min=0.0)
-        images = [brighter, light, darker]
+        images = [(light / forward).clamp(max=1.0), light, _darkened(light, inverse)]
     weights = torch.softmax(torch.stack([_score(image, fusion, k) for k, image in enumerate(images)]), dim=0)
     return sum(weight * image for weight, image in zip(weights, images, strict=True)), illumination
+
+
+def _darkened(light: Tensor, inverse: Tensor) -> Tensor:
+    """I_O of light 3×h×w, as in `formulas`."""
+    inverse = inverse.clamp(min=LEAST_OF_NEGATIVE)
+    offset = OFFSET * inverse * (1.0 - inverse)
+    dark = (1.0 - light).amax(dim=0, keepdim=True)
+    trusted = dark / (dark + TOE * (1.0 - inverse)).clamp(min=1e-6)
+    quotient = 1.0 - ((1.0 - light) * trusted + offset) / (inverse + offset)
+    luma = torch.tensordot(quotient.new_tensor(LUMA), quotient, dims=1)
+    kept = (SATURATION * (inverse + offset)).clamp(max=1.0)
+    darkened: Tensor = (luma + kept * (quotient - luma)).clamp(0.0, 1.0)
+    return darkened
 
 
 def _powered(light: Tensor, power: float) -> Tensor:

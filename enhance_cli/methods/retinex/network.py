@@ -21,8 +21,8 @@ PROXY = 64
 LEAST = 1e-3
 """No illumination is smaller: the largest gain is a thousand."""
 
-OFFSET = 0.1
-"""Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below .909."""
+LEAST_OF_NEGATIVE, OFFSET, TOE, SATURATION = 0.1, 0.1, 0.02, 1.2
+"""The bounds of the reverse quotient: see `formulas`, whose numbers these are."""
 
 BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 """Of the squashed bright channel, as the lowest value that this share of the pixels does not exceed."""
@@ -134,6 +134,13 @@ class Restoration(nn.Module):
         self.heads = nn.ModuleList([nn.Conv2d(width, 12, 1) for _ in range(self.reach)])
         for value in self.heads.parameters():
             nn.init.zeros_(value)
+        with torch.no_grad():
+            first = self.convs[0]
+            assert isinstance(first, nn.Conv2d)
+            assert first.bias is not None
+            bands = _bands()[:width]
+            first.weight[: len(bands)] = bands
+            first.bias[: len(bands)] = 0.5
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """The noise map N×3×H×W of N×4×H×W with even sides: the mended picture and the forward illumination, 0..1."""
@@ -148,6 +155,28 @@ class Restoration(nn.Module):
             rest = self.reach - 1 - index
             heads.append(head(features[:, :, rest : features.shape[2] - rest, rest : features.shape[3] - rest]))
         return (functional.pixel_shuffle(0.5 * torch.stack(heads).sum(dim=0), 2),)
+
+
+def _bands() -> Tensor:
+    """Where the first branch starts: a gate and eight bands of detail behind it, 9×13×3×3 over packed 2×2 blocks.
+
+    With the bias of a half, each is relu(detail + .5 - squash(L)): in the dark, where noise was amplified, detail
+    passes whole, in full light none does; the gate alone, without detail, lets a head take the rest away again, so that
+    flat tones keep their level. From random weights it takes thousands of steps until that is found.
+    """
+    luma = torch.tensor(LUMA)
+    blue, red = torch.tensor((-0.169, -0.331, 0.5)), torch.tensor((0.5, -0.419, -0.081))
+    across, down = torch.tensor((0.5, -0.5, 0.5, -0.5)), torch.tensor((0.5, 0.5, -0.5, -0.5))
+    within = ((luma, across), (luma, down), (luma, 2.0 * across * down), (blue, across + down), (red, across - down))
+    surround = torch.full((3, 3), -1.0 / 9.0)
+    surround[1, 1] += 1.0
+    bands = torch.zeros(9, 13, 3, 3)
+    for index, (mix, detail) in enumerate(within, start=1):
+        bands[index, :12, 1, 1] = (mix[:, None] * detail).flatten()
+    for index, mix in enumerate((luma, blue, red), start=6):
+        bands[index, :12] = (mix[:, None] * torch.full((4,), 0.5)).reshape(12, 1, 1) * surround
+    bands[:, 12, 1, 1] = -1.0
+    return bands
 
 
 class Mending(nn.Module):
@@ -250,14 +279,16 @@ def divided(image: Tensor, light: Tensor) -> Tensor:
 
 
 def divided_negative(image: Tensor, light: Tensor) -> Tensor:
-    """I_O = 1 - (1 - I + e) / (L' + e) with e = OFFSET L' (1 - L'): the same for the negative.
-
-    The paper's quotient (e = 0) leaves clipped white white and makes what is next to it glow. The offset lets white
-    come down a little, and is 0 where L' = 1, so that nothing happens where nothing is to be mended.
-    """
-    light = light.clamp(min=LEAST)
+    """I_O: the same for the negative, with white, what is next to it and colour held within bounds (see `formulas`)."""
+    light = light.clamp(min=LEAST_OF_NEGATIVE)
     offset = OFFSET * light * (1.0 - light)
-    return (1.0 - (1.0 - image + offset) / (light + offset)).clamp(0.0, 1.0)
+    negative = 1.0 - image
+    dark = negative.amax(dim=1, keepdim=True)
+    trusted = dark / (dark + TOE * (1.0 - light)).clamp(min=1e-6)
+    quotient = 1.0 - (negative * trusted + offset) / (light + offset)
+    luma = (quotient * image.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    kept = (SATURATION * (light + offset)).clamp(max=1.0)
+    return (luma + kept * (quotient - luma)).clamp(0.0, 1.0)
 
 
 def fuse(fusion: nn.Module, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
