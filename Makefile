@@ -36,8 +36,9 @@ bench: $(VENV)/.installed-dev  ## Start-up and stream, on small folders; docs/be
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/stream.py --long 12 --short 4 --rounds 2
 
-sheet: $(VENV)/.installed  ## The before/after sheet of the README
+sheet: $(VENV)/.installed  ## The pictures of the README
 	$(BIN)/python examples/sheet.py --enhance examples/photos docs/images/before-after.jpg
+	$(BIN)/python examples/methods_sheet.py examples/photos docs/images/methods.jpg
 
 docs: $(VENV)/.installed-dev  ## Regenerate what the documents show of the program
 	$(BIN)/python docs/generate.py

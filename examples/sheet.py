@@ -23,15 +23,15 @@ HEIGHT, GAP, BAND = 250, 10, 40
 INK, PALE, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
 
 
-def thumbnail(path: Path) -> Image.Image:
-    """A picture of any depth as 8-bit RGB at the sheet's height."""
+def thumbnail(path: Path, height: int = HEIGHT) -> Image.Image:
+    """A picture of any depth as 8-bit RGB of one height."""
     codes = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if codes is None:
         sys.exit(f"{path} cannot be read")
     eight_bit = codes if codes.dtype == np.uint8 else np.round(codes / 257.0).astype(np.uint8)
-    width = round(codes.shape[1] * HEIGHT / codes.shape[0])
-    smooth = cv2.INTER_AREA if codes.shape[0] > HEIGHT else cv2.INTER_CUBIC
-    return Image.fromarray(cv2.resize(eight_bit, (width, HEIGHT), interpolation=smooth)[..., ::-1])
+    width = round(codes.shape[1] * height / codes.shape[0])
+    smooth = cv2.INTER_AREA if codes.shape[0] > height else cv2.INTER_CUBIC
+    return Image.fromarray(cv2.resize(eight_bit, (width, height), interpolation=smooth)[..., ::-1])
 
 
 def column(line: dict, inputs: Path, outputs: Path) -> Image.Image:

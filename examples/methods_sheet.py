@@ -1,0 +1,68 @@
+"""A sheet of every method on the same photographs, with the settings that its column says and nothing chosen.
+
+    python examples/methods_sheet.py INPUTS SHEET
+
+Good for the question which method a folder needs: all photographs of INPUTS are shown, in order of name.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+from sheet import GAP, INK, PAPER, thumbnail
+
+BAND, HEIGHT = 24, 170
+SETTINGS = (
+    ("clahe-adaptive",),
+    ("clode", "--time", "auto"),
+    ("retinex",),
+    ("irle",),
+    ("local", "--mask", "circle:50%,50%,20%", "--transition", "30%"),
+)
+
+
+def columns(inputs: Path, folder: Path) -> dict[str, Path]:
+    """The folder of every column, by its label; a method's pictures are made first."""
+    found = {"input": inputs}
+    for words in SETTINGS:
+        output = folder / words[0]
+        command = [sys.executable, "-m", "enhance_cli", words[0], *words[1:], str(inputs), str(output), "--quiet"]
+        subprocess.run(command, check=True)
+        found[" ".join(words)] = output
+    return found
+
+
+def sheet(inputs: Path, folder: Path) -> Image.Image:
+    """A row for every photograph, a column for every method, each photograph as wide as its widest column."""
+    found = columns(inputs, folder)
+    names = sorted(path.name for path in inputs.iterdir() if path.suffix in (".jpg", ".png", ".webp"))
+    rows = [[thumbnail(column / name, HEIGHT) for column in found.values()] for name in names]
+    width = max(cell.width for row in rows for cell in row)
+    whole = Image.new("RGB", (GAP + len(found) * (width + GAP), BAND + len(rows) * (HEIGHT + GAP) + GAP), PAPER)
+    draw = ImageDraw.Draw(whole)
+    for place, label in enumerate(found):
+        left = GAP + place * (width + GAP)
+        draw.text((left, 4), label, INK, ImageFont.load_default(12))
+        for index, row in enumerate(rows):
+            top = BAND + GAP + index * (HEIGHT + GAP)
+            whole.paste(row[place], (left + (width - row[place].width) // 2, top))
+    return whole
+
+
+def main() -> None:
+    """Read the command line and write the sheet."""
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    inputs, target = Path(sys.argv[1]), Path(sys.argv[2])
+    with tempfile.TemporaryDirectory() as folder:
+        made = sheet(inputs, Path(folder))
+    made.save(target, **({"quality": 85} if target.suffix.lower() in (".jpg", ".jpeg") else {}))
+    print(f"{target}: {len(SETTINGS)} methods")
+
+
+if __name__ == "__main__":
+    main()
