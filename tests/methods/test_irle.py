@@ -395,6 +395,7 @@ def test_adapting_tunes_the_network_on_this_picture_and_says_so(shipped):
     plain, tuned = enhanced(shipped, pixels), enhanced(shipped, pixels, adapt=2)
     assert shipped.describe(tuned.plan)["adapted"] == 2
     assert shipped.describe(plain.plan)["adapted"] == 0
+    assert 0 < shipped.describe(plain.plan)["halo"] <= HALO
     assert not np.array_equal(plain.image.pixels, tuned.image.pixels)
     assert np.abs(plain.image.pixels.astype(int) - tuned.image.pixels).mean() < 8
     again = IrlePlan.from_bytes(tuned.plan.to_bytes())

@@ -350,6 +350,7 @@ class Irle:
             "noise": None if noise is None else {name: round(value, 5) for name, value in noise},
             "denoise": plan.strength,
             "adapted": plan.adapted,
+            "halo": _context(plan) + REACH if plan.stage != "reference" else 0,
         }
 
     def illustrations(self, image: Image, plan: IrlePlan, controls: IrleControls) -> Mapping[str, Array]:
@@ -452,9 +453,14 @@ def _weights(model: str) -> Path:
 # --- blocks ----------------------------------------------------------------------------------------------------
 
 
+def _context(plan: IrlePlan) -> int:
+    """Pixels around a block that the denoiser looks at; none where it does not run."""
+    return NETWORK_HALO[plan.model] if plan.strength > 0.0 and not plan.leaves_light else 0
+
+
 def _blocks(first: int, last: int, length: int, plan: IrlePlan) -> Iterator[_Side]:
     """The blocks along one axis that cover `first` to `last` of a picture of `length`."""
-    halo = NETWORK_HALO[plan.model] if plan.strength > 0.0 and not plan.leaves_light else 0
+    halo = _context(plan)
     for start in range(first // BLOCK * BLOCK, last, BLOCK):
         end = min(start + BLOCK, length)
         before = halo if start > 0 else min(BORDER, halo)
