@@ -17,7 +17,7 @@ from statistics import fmean
 
 import torch
 
-from enhance_cli.methods.retinex import training
+from enhance_cli.methods.retinex import training, training_data
 from enhance_cli.training.options import TrainOptions
 
 SHIPPED = training.Recipe().mending
@@ -53,10 +53,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    training.HELD_OUT_EVERY = 8  # more to judge by than a training for use would spare
+    training_data.HELD_OUT_EVERY = 8  # more to judge by than a training for use would spare
     recipe = training.Recipe()
     options = TrainOptions(arguments.data, arguments.out, iterations=arguments.iterations)
-    album = training.Album.read(arguments.data, recipe, print)
+    album = training_data.Album.read(arguments.data, recipe, print)
     if any(VARIANTS[name].retouched for name in arguments.only):
         album = album.with_retouched(replace(options, resume=True), recipe.retouch, print)
     rows = []

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402 - torch may be missing
 
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.retinex import network, retouch, training  # noqa: E402
+from enhance_cli.methods.retinex import network, retouch, training, training_data  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
@@ -49,7 +49,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _hold_out_every_second(monkeypatch) -> None:
-    monkeypatch.setattr(training, "HELD_OUT_EVERY", 2)
+    monkeypatch.setattr(training_data, "HELD_OUT_EVERY", 2)
     monkeypatch.setattr(training, "TWO_TONE_PICTURES", 4)
 
 
@@ -65,8 +65,8 @@ def tiny() -> training.Recipe:
     )
 
 
-def album(folder: Path) -> training.Album:
-    return training.Album.read(folder, tiny(), lambda sentence: None)
+def album(folder: Path) -> training_data.Album:
+    return training_data.Album.read(folder, tiny(), lambda sentence: None)
 
 
 def test_every_second_scene_is_put_aside_here_and_none_is_in_both_halves(folder: Path) -> None:
@@ -108,11 +108,11 @@ def test_what_is_left_of_the_shares_stays_as_it_is(folder: Path) -> None:
 
 
 def test_pairs_are_cut_and_mirrored_alike() -> None:
-    picture = cv2.resize(scene(3), (training.CACHED, training.CACHED))
+    picture = cv2.resize(scene(3), (training_data.CACHED, training_data.CACHED))
     for seed in range(4):
-        image, target = training.cut((picture, picture), np.random.default_rng(seed))
+        image, target = training_data.cut((picture, picture), np.random.default_rng(seed))
         assert np.array_equal(image, target)
-    assert not np.array_equal(image, training.cut((picture, picture), np.random.default_rng(0))[0])
+    assert not np.array_equal(image, training_data.cut((picture, picture), np.random.default_rng(0))[0])
 
 
 def test_a_loss_is_a_function_of_seed_and_number(folder: Path) -> None:
@@ -212,10 +212,10 @@ def test_the_plain_ablation_has_three_thousand_parameters() -> None:
 
 
 def test_a_folder_of_photographs_alone_counts_as_clean(folder: Path, tmp_path: Path) -> None:
-    read = training.Album.read(folder / "clean", tiny(), lambda sentence: None)
+    read = training_data.Album.read(folder / "clean", tiny(), lambda sentence: None)
     assert len(read.clean) == 2
     assert not read.stacks
     drawn = [read.small(generator(0, i), training.Recipe().mending) for i in range(5)]
     assert all(one.image.shape == (network.PROXY, network.PROXY, 3) for one in drawn)
     with pytest.raises(UsageError):
-        training.Album.read(tmp_path / "nowhere", tiny(), lambda sentence: None)
+        training_data.Album.read(tmp_path / "nowhere", tiny(), lambda sentence: None)

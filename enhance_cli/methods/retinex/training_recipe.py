@@ -1,0 +1,84 @@
+"""Every number of the training of retinex's networks, with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from enhance_cli.methods.retinex import retouch
+from enhance_cli.training import loop
+
+
+@dataclass(frozen=True, slots=True)
+class MendingRecipe:
+    """Every number of the first stage (illumination and fusion), with its reason."""
+
+    schedule: loop.Schedule
+    batch: int = 8
+    hidden: int = 24  # of the statistics; half and double are in the ablations
+    fusion_width: int = 16
+    scales: tuple[int, ...] = (3, 7)  # packs around a place that it is told of: what mends backlit pictures
+
+    # Shares of the pictures in a batch; what is left are good photographs that must stay what they are.
+    stacks: float = 0.5  # real frames too dark and too bright
+    lowlight: float = 0.17  # real and very dark: more of them and everything else gets too bright
+    exposure: float = 0.03  # simulated: stacks and dark pairs teach nearly the same, by real frames
+    backlight: float = 0.2  # simulated; at .3 shade is mended better, but dark and bright frames lose half a decibel
+    two_tones: float = 0.03  # without them places draw halos
+    retouched: float = 0.0  # pictures whose target is the retoucher's: see the ablations on the card
+
+    distance: str = "root_huber"  # each picture's error counts alike; "huber" is the paper's, "squared" its ablation
+    similarity: float = 0.3  # 1 - SSIM: structure, once the exposure is about right
+    perceptual: float = 0.0  # beside the similarity it brings nothing (card)
+    smoothness: float = 0.002  # [P]
+    flatness: float = 1.0  # two tones stay flat
+    plain: bool = False  # the ablation's U-Net of 3,000 parameters in the place of both networks
+
+
+@dataclass(frozen=True, slots=True)
+class RestorationRecipe:
+    """Every number of the second stage, with its reason."""
+
+    schedule: loop.Schedule
+    batch: int = 8
+    side: int = 64
+    """Native pixels: noise must not be shrunk away."""
+
+    width: int = 10
+
+    # Shares of the crops in a batch; what is left are crops of stacks, whose JPEG is worn but whose light is good.
+    lowlight: float = 0.42  # the noise that is amplified most; at .6 stacks came out too smooth, half a decibel worse
+    noisy: float = (
+        0.2  # good photographs, one in four with simulated noise and JPEG; the others must keep their texture
+    )
+    two_tones: float = 0.15  # and single ones: without them the sides of edges were coloured, and black frames greyed
+
+    similarity: float = 0.5  # texture against grain: this is where SSIM is won
+    chroma: float = 1.0  # held to the mended picture's: without it dark pictures turn grey, and hues by 15 degrees
+    variation: float = 1e-4  # [P]
+    flatness: float = 1.0
+    stillness: float = 3.0  # absolute error of flat tones: the other losses forgive the last levels, eyes do not
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Both stages and the retoucher."""
+
+    mending: MendingRecipe = field(
+        default_factory=lambda: MendingRecipe(
+            loop.Schedule(iterations=5000, learning_rate=3e-3, averaging=0.99, validate_every=500, checkpoint_every=250)
+        )
+    )
+    restoration: RestorationRecipe = field(
+        default_factory=lambda: RestorationRecipe(
+            loop.Schedule(
+                iterations=8000,
+                learning_rate=6e-3,
+                averaging=0.99,
+                validate_every=500,
+                checkpoint_every=250,
+            )
+        )
+    )
+    retouch: retouch.Search = field(default_factory=retouch.Search)
+    read_side: int = 640
+    """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
