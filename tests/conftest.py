@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 Codes = NDArray[np.uint8]
+
+# A shell that starts the tests in the background has Ctrl-C ignored in them and in all that they start, and then a run
+# that is interrupted rightly goes on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
