@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class Schedule:
 
     checkpoint_every: int = 1000
     """Steps between two checkpoints: what an interruption can cost at most."""
+
+    def lasting(self, iterations: int | None) -> Schedule:
+        """The same over another number of steps; None keeps the recipe's own."""
+        return self if iterations is None else replace(self, iterations=iterations)
 
     def rate(self, iteration: int) -> float:
         """The learning rate of one step: linear warm-up times a cosine from 1 to `final_share`."""

@@ -12,20 +12,12 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+from conftest import scene
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
-
-
-def scene(height=96, width=128, seed=0):
-    """A dim picture with a gradient, an edge and some noise, BGR."""
-    rng = np.random.default_rng(seed)
-    ramp = np.linspace(10, 90, width)[None, :, None] * np.array([0.8, 1.0, 1.1])
-    picture = np.repeat(ramp, height, axis=0)
-    picture[height // 3 : height // 2, width // 4 : width // 2] += 60
-    return np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture

@@ -100,3 +100,9 @@ def test_the_rate_rises_then_falls_to_its_final_share() -> None:
     assert rates[0] == pytest.approx(0.01, rel=1e-3)
     assert max(rates) == pytest.approx(1.0, abs=0.03)
     assert rates[-1] == pytest.approx(0.05, abs=1e-3)
+
+
+def test_a_schedule_lasts_as_long_as_it_is_told() -> None:
+    schedule = loop.Schedule(iterations=50, learning_rate=1e-3, averaging=0.9)
+    assert schedule.lasting(None) == schedule
+    assert schedule.lasting(7) == loop.Schedule(iterations=7, learning_rate=1e-3, averaging=0.9)

@@ -8,7 +8,7 @@ degradations and the export are those of `enhance_cli.training`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -151,9 +151,7 @@ def train(
     """
     recipe = recipe or Recipe()
     torch.set_num_threads(options.threads)
-    schedule = recipe.schedule
-    if options.iterations is not None:
-        schedule = replace(schedule, iterations=options.iterations)
+    schedule = recipe.schedule.lasting(options.iterations)
     mixture = Mixture.read(options.data, recipe, log)
     estimator = build(recipe, options.seed).to(options.device)
 

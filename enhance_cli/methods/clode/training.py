@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +228,7 @@ def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Rec
         module,
         loss,
         _estimator_figures(album, recipe),
-        _schedule(numbers.schedule, options),
+        numbers.schedule.lasting(options.iterations),
         options.out / stem,
         resume=options.resume,
         log=log,
@@ -316,7 +316,7 @@ def _train_denoiser(stem: str, album: Album, options: TrainOptions, recipe: Reci
         module,
         loss,
         _denoiser_figures(album),
-        _schedule(numbers.schedule, options),
+        numbers.schedule.lasting(options.iterations),
         options.out / stem,
         resume=options.resume,
         log=log,
@@ -373,10 +373,6 @@ def _teacher(stem: str, options: TrainOptions) -> nn.Module | None:
     module = network.build(read_configuration(path))
     read_weights(module, path)
     return module.to(options.device).eval()
-
-
-def _schedule(schedule: loop.Schedule, options: TrainOptions) -> loop.Schedule:
-    return schedule if options.iterations is None else replace(schedule, iterations=options.iterations)
 
 
 def _row(estimator: nn.Module, name: str, picture: Codes) -> list[tuple[str, Codes]]:

@@ -196,7 +196,7 @@ def train_denoiser(
         module,
         lambda iteration: denoiser_loss(module, album, recipe, options.seed, iteration, options.device),
         lambda _: denoiser_figures(module, album.held_out[::2]),
-        _schedule(recipe.schedule, options),
+        recipe.schedule.lasting(options.iterations),
         options.out / stem,
         resume=options.resume,
         log=log,
@@ -320,7 +320,7 @@ def train_stage_one(stem: str, album: Album, options: TrainOptions, recipe: Stag
         module,
         loss,
         lambda trained: stage_one_figures(trained, album.held_out[::2]),
-        _schedule(recipe.schedule, options),
+        recipe.schedule.lasting(options.iterations),
         options.out / stem,
         resume=options.resume,
         log=log,
@@ -438,10 +438,6 @@ def deliver(module: network.Network, out: Path, stem: str) -> Exported:
             outputs=names,
             dynamic_axes=dict.fromkeys(("image", "gain", *names), free),
         )
-
-
-def _schedule(schedule: loop.Schedule, options: TrainOptions) -> loop.Schedule:
-    return schedule if options.iterations is None else replace(schedule, iterations=options.iterations)
 
 
 def _row(pair: Pair, denoisers: Mapping[str, network.Network]) -> list[tuple[str, Codes]]:

@@ -116,8 +116,7 @@ def train(
         UsageError: no photographs, one that cannot be decoded, an unknown part, or a checkpoint of another schedule.
     """
     recipe = recipe or Recipe()
-    if options.iterations is not None:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, iterations=options.iterations))
+    recipe = replace(recipe, schedule=recipe.schedule.lasting(options.iterations))
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
         raise UsageError(f"local has no part {unknown[0]}; its parts are {', '.join(PARTS)}.")

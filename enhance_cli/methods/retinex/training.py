@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def train_mending(album: Album, options: TrainOptions, recipe: MendingRecipe, lo
         module,
         lambda iteration: mending_loss(module, album, recipe, options.seed, iteration, options.device, features),
         lambda trained: mending_figures(trained, album),
-        _schedule(recipe.schedule, options),
+        recipe.schedule.lasting(options.iterations),
         options.out / "mending",
         resume=options.resume,
         log=log,
@@ -304,7 +304,7 @@ def train_restoration(
         module,
         lambda iteration: restoration_loss(module, pictures, recipe, options.seed, iteration, options.device),
         lambda network: restoration_figures(mending, network, album),
-        _schedule(recipe.schedule, options),
+        recipe.schedule.lasting(options.iterations),
         options.out / "restoration",
         resume=options.resume,
         log=log,
@@ -408,10 +408,6 @@ def restoration_figures(mending: nn.Module, module: nn.Module, album: Album) -> 
 
 
 # --- delivery ----------------------------------------------------------------------------------------------
-
-
-def _schedule(schedule: loop.Schedule, options: TrainOptions) -> loop.Schedule:
-    return schedule if options.iterations is None else replace(schedule, iterations=options.iterations)
 
 
 def _row(mending: network.Mending, restoration: nn.Module, pair: Pair) -> list[tuple[str, Any]]:
