@@ -31,7 +31,9 @@ def build() -> typer.Typer:
 
 def merge(
     reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The joined report, which may be one of them.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The joined report, a new file or the result of an earlier merge.")
+    ],
     inputs: Annotated[
         list[str] | None,
         typer.Option("--inputs", "-i", metavar="INPUT", help="Name the pictures of this input that have no line."),
@@ -49,6 +51,8 @@ def merge(
         jobs = scan(inputs, recursive=recursive, in_place=True).jobs if inputs else ()  # in place: inputs alone
         expected = (job.source for job in jobs if job.source is not None)
         merged = room.merge(room.reports_named(reports), output, expected)
+        for remark in merged.remarks:
+            console.say(remark)
         for what, names in (
             ("failed", merged.failed),
             ("part missing", merged.missing_shards),

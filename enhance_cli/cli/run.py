@@ -19,11 +19,12 @@ from enhance_cli.errors import ExitCode, OutputError, UsageError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import Journal, settings_digest
+from enhance_cli.pipeline.lines import refuse_foreign
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
-from enhance_cli.pipeline.settle import Rules, Settled, settle
+from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
 from enhance_cli.types import Controls, Job, Method, Outcome
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
     _check_stdout(found, options)
     rules = _rules(method, controls, options, found, endings, beside)
     path = _report_path(found, options)
+    if path is not None:
+        refuse_foreign(path)
+        if options.report is not None:
+            refuse_named(path, found.jobs, rules, options.plan)
     if options.dry_run:
         return _dry_run(settle(found.jobs, _journal(path, options), rules), endings, console)
     if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from enhance_cli.pipeline.names import natural
 from enhance_cli.types import Job
 
 _IN_MEMORY = 1 << 16
@@ -57,7 +58,7 @@ class Spool:
 
 
 class SortedNames:
-    """File names in sorted order, however many a folder holds."""
+    """File names in natural order (see `names.natural`), however many a folder holds."""
 
     def __init__(self) -> None:
         self._latest: list[str] = []
@@ -68,13 +69,14 @@ class SortedNames:
         self._latest.append(name)
         if len(self._latest) >= _SORTED_AT_ONCE:
             run = Spool()
-            for sorted_name in sorted(self._latest):
+            for sorted_name in sorted(self._latest, key=natural):
                 run.append(os.fsencode(sorted_name))
             self._runs.append(run)
             self._latest = []
 
     def __iter__(self) -> Iterator[str]:
-        return heapq.merge(*(map(os.fsdecode, run) for run in self._runs), sorted(self._latest))
+        runs = (map(os.fsdecode, run) for run in self._runs)
+        return heapq.merge(*runs, sorted(self._latest, key=natural), key=natural)
 
 
 class Jobs:

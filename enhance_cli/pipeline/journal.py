@@ -8,13 +8,13 @@ the two, and is done again.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from enhance_cli.errors import UnreadableSource
+from enhance_cli.pipeline.lines import whole_lines
 
 
 def file_state(path: Path, name: str | None = None, *, content: bytes | None = None) -> dict[str, Any]:
@@ -55,22 +55,6 @@ def path_of_report(name: str, report: Path) -> str:
     return os.path.abspath(os.path.join(os.path.dirname(report), name))  # noqa: PTH100, PTH118, PTH120
 
 
-def whole_lines(report: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The lines of a report, raw and read; what is no JSON object, or was cut off, is passed over.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with report.open("rb") as lines:
-        for raw in lines:
-            try:
-                line = json.loads(raw)
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                yield raw, line
-
-
 class Journal:
     """The last word on every output. It keeps hashes, so that a line costs some two hundred bytes of memory."""
 
@@ -96,7 +80,7 @@ class Journal:
 
         for report in reports:
             try:
-                for _, line in whole_lines(report):
+                for line in whole_lines(report):
                     self._learn(line, report)
             except FileNotFoundError:
                 continue
@@ -116,7 +100,7 @@ class Journal:
                     self._source[output] = _source_of(line["read"][0])
             elif line["status"] == "failed" and line["output"]:
                 self._made_of.pop(hash(os.path.abspath(line["output"])), None)  # noqa: PTH100
-        except (KeyError, TypeError):
+        except (LookupError, TypeError, ValueError, ArithmeticError):
             return  # a line of some other make
 
     def _origin(self, settings: str, read: Iterable[Mapping[str, Any]]) -> int:

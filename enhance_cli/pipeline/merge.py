@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from typing import Any
 from enhance_cli.errors import OutputError, UnreadableSource, UsageError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline import shards
-from enhance_cli.pipeline.journal import path_in_report, path_of_report, whole_lines
+from enhance_cli.pipeline.journal import path_in_report, path_of_report
+from enhance_cli.pipeline.lines import LONGEST, RawLine, fault_of, parsed, raw_lines, refuse_foreign
 from enhance_cli.pipeline.report import encode_line, is_held
 
 
@@ -34,6 +36,9 @@ class Merged:
     failed: list[str] = field(default_factory=list)
     """Sources whose last line is a failure."""
 
+    remarks: list[str] = field(default_factory=list)
+    """Sentences for the user: what was left out and why."""
+
     missing_shards: list[str] = field(default_factory=list)
     """Parts of a split run that have no report here."""
 
@@ -49,42 +54,62 @@ class Merged:
         return not (self.failed or self.missing_shards or self.missing_outputs or self.missing_sources)
 
 
-def reports_named(arguments: Iterable[Path]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What is to be joined."""
+
+    files: list[Path]
+    named: frozenset[Path] = frozenset()
+    """Those of them that were named themselves, not found in a folder."""
+
+
+def reports_named(arguments: Iterable[Path]) -> Reports:
     """Report files as they were given, and those that lie in given folders.
 
     Raises:
-        UsageError: there is nothing at a path, or no report in a folder.
+        UsageError: there is nothing at a path, no report in a folder, or something else than a report.
     """
     found: list[Path] = []
+    named: list[Path] = []
     for path in arguments:
         inside = shards.reports_in(path) if path.is_dir() else [path]
         if not inside or not inside[0].exists():
             raise UsageError(f"{path} holds no report." if path.is_dir() else f"{path} does not exist.")
+        if not path.is_dir():
+            named.append(path)
         found += inside
-    return list(dict.fromkeys(found))
+    for path in found:
+        refuse_foreign(path, "REPORT")
+    return Reports(list(dict.fromkeys(found)), frozenset(named))
 
 
-def merge(reports: list[Path], target: Path, expected: Iterable[Path] = ()) -> Merged:
+def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merged:
     """Write one report with the last line of every output, in order of first mention.
 
     Args:
         reports: those of the parts, or any others.
-        target: the joined report, which may be one of them.
+        target: the joined report; it may be one that was found in a folder, or what an earlier merge of the same made.
         expected: sources that should have lines.
 
     Raises:
+        UsageError: a line is none of a report, or lines of the target would be lost.
         OutputError: a run is still writing one of the reports, or the target cannot be written.
         UnreadableSource: a report cannot be read.
     """
-    for path in {*reports, target}:
+    refuse_foreign(target, "OUTPUT")
+    for path in {*reports.files, target}:
         if is_held(path):
             raise OutputError(f"A run is still writing {path}; merge when it has ended.")
+    _refuse_part(reports, target)
+    merged = Merged()
     places: dict[str, _Place] = {}
     parts: set[shards.Shard] = set()
     frames: set[str] = set()
-    for report, number, line in _lines(reports):
+    seen: set[bytes] = set()
+    beside = _elsewhere(target, reports)
+    for report, number, line in _lines(reports.files, merged.remarks):
         name = line.get("output") or line.get("source") or ""
-        place = _Place(report, number, line.get("status", ""), os.path.abspath(line.get("source") or ""))  # noqa: PTH100
+        place = _Place(report, number, line["status"], os.path.abspath(line["source"]))  # noqa: PTH100
         key = os.path.abspath(name)  # noqa: PTH100
         # A picture that was skipped says nothing new of what is there.
         if key not in places or place.status != "skipped":
@@ -92,37 +117,104 @@ def merge(reports: list[Path], target: Path, expected: Iterable[Path] = ()) -> M
         frames.update(os.path.abspath(frame) for frame in line.get("frames") or ())  # noqa: PTH100
         if line.get("shard"):
             parts.add(shards.Shard.parse(line["shard"]))
-    parts |= {part for part in map(shards.shard_of, reports) if part is not None}
-    merged = Merged(missing_shards=_missing(parts))
+        if beside:
+            seen.add(_digest(_moved(line, report, target)))
+    for report, number, line in _lines(beside, merged.remarks):
+        if _digest(_moved(line, report, target)) not in seen:
+            raise UsageError(
+                f"OUTPUT {target} holds a line that is in none of the reports to join (line {number}), which would be "
+                "lost; name a new file as the last argument."
+            )
+    parts |= {part for part in map(shards.shard_of, reports.files) if part is not None}
+    merged.missing_shards = _missing(parts)
     joined = []
     kept = {(place.report, place.number) for place in places.values()}
-    for report, number, line in _lines(reports):
+    for report, number, line in _lines(reports.files, []):
         if (report, number) not in kept:
             continue
-        if line.get("status") == "failed":
+        if line["status"] == "failed":
             merged.failed.append(line["source"])
-        written = line.get("written") or []
-        for item in written:
-            file = Path(path_of_report(item["path"], report))
-            if not file.exists():
-                merged.missing_outputs.append(str(file))
-            item["path"] = path_in_report(file, target)
-        merged.done += line.get("status") == "done"
-        joined.append(encode_line(line))
+        for item in line.get("written") or ():
+            file = path_of_report(item["path"], report)
+            if not os.path.exists(file):  # noqa: PTH110 - False for what is no path at all
+                merged.missing_outputs.append(file)
+        merged.done += line["status"] == "done"
+        joined.append(_moved(line, report, target))
     merged.lines = len(joined)
     known = {place.source for place in places.values()} | frames
     merged.missing_sources = [str(path) for path in expected if os.path.abspath(path) not in known]  # noqa: PTH100
-    atomic.write_atomically(target, b"".join(joined))
+    atomic.write_atomically(Path(os.path.realpath(target)), b"".join(joined))  # a link stays one
     return merged
 
 
-def _lines(reports: Iterable[Path]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+def _refuse_part(reports: Reports, target: Path) -> None:
+    """See that the target is no part: where OUTPUT was forgotten, the last report stands in its place."""
+    if not target.exists():
+        return
+    if any(target.samefile(path) for path in reports.named):
+        raise UsageError(f"OUTPUT {target} is one of the reports to join; name a new file as the last argument.")
+    if shards.shard_of(target) is not None:
+        raise UsageError(
+            f"OUTPUT {target} is the report of one part, and is left as it is; name a new file as the last argument."
+        )
+
+
+def _elsewhere(target: Path, reports: Reports) -> list[Path]:
+    """The target, if it is there and not among the reports."""
+    return [target] if target.exists() and not any(target.samefile(path) for path in reports.files) else []
+
+
+def _moved(line: dict[str, Any], report: Path, target: Path) -> bytes:
+    """A line of one report as another one holds it."""
+    written = line.get("written")
+    if written:
+        paths = [path_in_report(Path(path_of_report(item["path"], report)), target) for item in written]
+        line = {**line, "written": [{**item, "path": path} for item, path in zip(written, paths, strict=True)]}
+    return encode_line(line)
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=16).digest()
+
+
+def _lines(reports: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """(report, number from 1, line); what was cut off by a kill is passed over with a remark.
+
+    Raises:
+        UsageError: a line is none of a report.
+        UnreadableSource: a report cannot be read.
+    """
     for report in reports:
         try:
-            for number, (_, line) in enumerate(whole_lines(report)):
-                yield report, number, line
+            with report.open("rb") as file:
+                for raw in raw_lines(file):
+                    line = _line(raw, report)
+                    if line is None:
+                        remarks.append(f"{report}, line {raw.number}, was cut off and is left out.")
+                    else:
+                        yield report, raw.number, line
         except OSError as error:
             raise UnreadableSource(f"The report {report} cannot be read: {error.strerror}.") from error
+
+
+def _line(raw: RawLine, report: Path) -> dict[str, Any] | None:
+    """One line as an object; None for one without an end that is no JSON."""
+    try:
+        if raw.too_long:
+            raise ValueError(f"it is longer than {LONGEST >> 20} MiB")
+        line = parsed(raw.data)
+        fault = fault_of(line)
+        if fault is None:
+            encode_line(line)  # numbers beyond all bounds are read, but no JSON holds them
+    except (ValueError, RecursionError) as error:
+        if not raw.whole and not raw.too_long:
+            return None
+        fault = str(error) if not isinstance(error, RecursionError) else "it is nested too deeply"
+    if fault is not None:
+        raise UsageError(
+            f"{report}, line {raw.number}, is no line of a report ({fault}); take it out, or leave that file out."
+        )
+    return line
 
 
 def _missing(parts: set[shards.Shard]) -> list[str]:

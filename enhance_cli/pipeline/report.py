@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from enhance_cli.errors import OutputError
-
-SCHEMA = "enhance-report/1"
+from enhance_cli.pipeline.lines import SCHEMA, refuse_foreign
 
 
 def report_line(
@@ -86,6 +85,7 @@ class ReportFile:
             stamp: what every line of this run says: `settings` and `shard`.
 
         Raises:
+            UsageError: something else than a report is there.
             OutputError: the file cannot be opened, or another run holds it.
         """
         self.path = path
@@ -93,6 +93,7 @@ class ReportFile:
         self._lock = threading.Lock()
         self._file: BinaryIO | None = stream
         if path is not None:
+            refuse_foreign(path)
             try:
                 self._file = path.open("ab+", buffering=0)
                 self._hold(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
 from enhance_cli.pipeline.jobs import Jobs, Paths, SortedNames, named_alike
+from enhance_cli.pipeline.names import natural
 from enhance_cli.pipeline.shards import Shard
 from enhance_cli.pipeline.stacks import grouped
 from enhance_cli.types import Job
@@ -326,7 +327,7 @@ def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterab
             yield [relative.name], relative.parent
             continue
         yield names, relative
-        pending += sorted(folders, reverse=True)
+        pending += sorted(folders, key=lambda folder: natural(folder.name), reverse=True)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enhance_cli.errors import UsageError
-from enhance_cli.pipeline.jobs import Jobs
+from enhance_cli.pipeline.jobs import Jobs, same_name
 from enhance_cli.pipeline.journal import Journal
 from enhance_cli.pipeline.scan import output_paths
 from enhance_cli.types import Job
@@ -87,6 +87,38 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
     if strangers:
         raise UsageError(_refusal(strangers, count, journal))
     return settled
+
+
+def refuse_named(report: Path, jobs: Iterable[Job], rules: Rules, *others: Path | None) -> None:
+    """See that a report is no file that the run reads or writes otherwise.
+
+    Args:
+        report: as `--report` names it.
+        jobs: of the run.
+        rules: which know what a job reads and writes.
+        others: further files that the run reads.
+
+    Raises:
+        UsageError: it is one of them.
+    """
+    name, folder = same_name(report), os.path.realpath(report.parent)
+
+    def is_it(path: Path) -> bool:
+        if os.path.basename(same_name(path)) != os.path.basename(name):  # noqa: PTH119 - the rest asks the disk
+            return False
+        return same_name(path) == name or os.path.realpath(path.parent) == folder
+
+    def refuse(what: str) -> UsageError:
+        return UsageError(f"--report {report} is {what} of this run too; give another path.")
+
+    for path in others:
+        if path is not None and is_it(path):
+            raise refuse("an input")
+    for job in jobs:
+        if any(map(is_it, rules.outputs(job))):
+            raise refuse("an output")
+        if any(map(is_it, job.sources)):
+            raise refuse("an input")
 
 
 def _is_done(job: Job, outputs: list[Path], journal: Journal, rules: Rules) -> bool:

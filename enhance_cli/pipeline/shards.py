@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_REPORT = re.compile(r"enhance-report(?:\.(\d+)-of-(\d+))?\.jsonl")
+from enhance_cli.pipeline.names import natural
+
+_REPORT = re.compile(r"enhance-report(?:\.([0-9]{1,6})-of-([0-9]{1,6}))?\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,10 @@ def report_name(shard: Shard | None) -> str:
 
 
 def reports_in(folder: Path) -> list[Path]:
-    """The reports in an output folder, of whole runs and of parts, in order of name."""
+    """The reports in an output folder, of whole runs and of parts, in order of name; folders and pipes are none."""
     try:
-        return sorted(path for path in folder.iterdir() if _REPORT.fullmatch(path.name))
+        found = (path for path in folder.iterdir() if _REPORT.fullmatch(path.name) and path.is_file())
+        return sorted(found, key=lambda path: natural(path.name))
     except OSError:
         return []
 

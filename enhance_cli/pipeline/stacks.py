@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from enhance_cli.errors import UsageError
+from enhance_cli.pipeline.names import natural
 from enhance_cli.types import Image
 
 
@@ -26,7 +28,11 @@ def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int)
         sources: their paths, in the order of the run.
         relatives: what a picture made of each alone would be called below the output folder.
         rule: a number (as many in turn, within a folder), `folder` (what lies in one), `all`, or a regular
-            expression that is searched in the names, without suffix: names whose groups are equal belong together.
+            expression that is searched in the names, without suffix: names whose groups are equal belong together,
+            wherever they stand in the run.
+
+    Frames keep the order that they were given in, unless that is the one of their text, which is a shell's: then
+    numbers sort as numbers.
 
     Returns:
         The stacks, and the places of sources that no stack took, because their names do not match.
@@ -39,42 +45,59 @@ def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int)
     if rule == "all":
         if not sources:
             return [], []
-        return [_checked(sources, range(len(sources)), relatives[0], "the run")], []
+        places = _in_order(sources, range(len(sources)))
+        return [_checked(sources, places, relatives[places[0]], "the run")], []
     keys: dict[tuple[str, ...], list[int]] = {}
     unmatched = []
     for place, source in enumerate(sources):
         if rule == "folder":
-            keys.setdefault((str(source.parent),), []).append(place)
+            keys.setdefault((_folder(source),), []).append(place)
         elif found := re.search(rule, source.stem):
-            keys.setdefault((str(source.parent), *(part or "" for part in found.groups())), []).append(place)
+            keys.setdefault((_folder(source), *(part or "" for part in found.groups())), []).append(place)
         else:
             unmatched.append(place)
     stacks = []
-    for key, places in keys.items():
-        relative = relatives[places[0]]
+    for key, found_at in keys.items():
+        places = _in_order(sources, found_at)
+        relative, where = relatives[places[0]], sources[places[0]].parent
         if rule == "folder":
-            folder = Path(key[0]).resolve().name
-            stacks.append(_checked(sources, places, _named(relative, folder, relative.parent.parent), key[0]))
+            folder = where.resolve().name
+            stacks.append(_checked(sources, places, _named(relative, folder, relative.parent.parent), str(where)))
         else:
             name = "_".join(part for part in key[1:] if part) or relative.stem
-            stacks.append(_checked(sources, places, _named(relative, name, relative.parent), f"{rule} in {key[0]}"))
+            stacks.append(_checked(sources, places, _named(relative, name, relative.parent), f"{rule} in {where}"))
     return stacks, unmatched
 
 
 def _by_count(sources: Sequence[Path], relatives: Sequence[Path], count: int) -> list[Stack]:
-    folders: dict[Path, list[int]] = {}
+    folders: dict[str, list[int]] = {}
     for place, source in enumerate(sources):
-        folders.setdefault(source.parent, []).append(place)
+        folders.setdefault(_folder(source), []).append(place)
     stacks = []
-    for folder, places in folders.items():
+    for found_at in folders.values():
+        places = _in_order(sources, found_at)
         if len(places) % count:
             raise UsageError(
-                f"--fuse {count}: {folder} holds {len(places)} pictures, and those are no whole number of stacks of "
+                f"--fuse {count}: {sources[places[0]].parent} holds {len(places)} pictures, and those are no whole number of stacks of "
                 f"{count}; name the pictures, or group them by folder or by a pattern."
             )
         for first in range(0, len(places), count):
             stacks.append(Stack(tuple(places[first : first + count]), relatives[places[first]]))
     return stacks
+
+
+def _folder(source: Path) -> str:
+    """A source's folder, one however it is spelled."""
+    return os.path.realpath(source.parent)
+
+
+def _in_order(sources: Sequence[Path], places: Iterable[int]) -> list[int]:
+    """Frames as they were given; by number where they come in the order of their text, as a shell expands a pattern."""
+    given = list(places)
+    names = [str(sources[place]) for place in given]
+    if names in (sorted(names), sorted(names, key=str.casefold)):
+        given.sort(key=lambda place: natural(str(sources[place])))
+    return given
 
 
 def _checked(sources: Sequence[Path], places: Sequence[int], relative: Path, where: str) -> Stack:

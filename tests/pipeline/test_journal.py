@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.pipeline.jobs import Jobs
 from enhance_cli.pipeline.journal import Journal, file_state, path_in_report, path_of_report, settings_digest
+from enhance_cli.pipeline.lines import SCHEMA
 from enhance_cli.pipeline.report import ReportFile, is_held
 from enhance_cli.pipeline.settle import Rules, settle
 from enhance_cli.types import Job
@@ -203,21 +204,21 @@ def test_a_report_cut_anywhere_is_gone_on_with(tmp_path_factory, texts, data):
     path = tmp_path_factory.mktemp("cut") / "r.jsonl"
     with ReportFile(path) as report:
         for text in texts:
-            report.append({"text": text})
+            report.append({"schema": SCHEMA, "text": text})
     raw = path.read_bytes()
     cut = data.draw(st.integers(0, len(raw)))
     path.write_bytes(raw[:cut])
     with ReportFile(path) as report:
-        report.append({"text": "next"})
+        report.append({"schema": SCHEMA, "text": "next"})
     kept = raw[:cut].count(b"\n")
     assert [json.loads(line)["text"] for line in path.read_bytes().splitlines()] == [*texts[:kept], "next"]
 
 
 def test_a_long_half_line_is_taken_away_too(tmp_path):
     path = tmp_path / "r.jsonl"
-    path.write_bytes(b'{"a":1}\n' + b"x" * 200_000)
+    path.write_bytes(b'{"schema":"enhance-report/1"}\n' + b"x" * 200_000)
     ReportFile(path).close()
-    assert path.read_bytes() == b'{"a":1}\n'
+    assert path.read_bytes() == b'{"schema":"enhance-report/1"}\n'
 
 
 def test_a_report_is_held_by_one(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline import jobs
+from enhance_cli.pipeline.names import natural
 from enhance_cli.pipeline.scan import scan
 
 
@@ -302,7 +303,7 @@ def test_names_sort_alike_in_memory_and_in_runs(names, at_once):
         found = jobs.SortedNames()
         for name in names:
             found.append(name)
-        assert list(found) == sorted(names)
+        assert list(found) == sorted(names, key=natural)
 
 
 def test_many_files_take_no_more_memory_than_few(tmp_path):

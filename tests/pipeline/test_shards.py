@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.pipeline import shards
-from enhance_cli.pipeline.merge import merge, reports_named
+from enhance_cli.pipeline.lines import SCHEMA
+from enhance_cli.pipeline.merge import Reports, merge, reports_named
 from enhance_cli.pipeline.report import ReportFile
 from enhance_cli.pipeline.scan import scan
 from enhance_cli.pipeline.shards import Shard
@@ -87,12 +88,19 @@ def parts(tmp_path):
 
 def line(name, status, shard):
     written = [{"path": name, "bytes": 1, "modified_ns": 1, "sha256": None}] if status == "done" else []
-    return {"source": f"in/{name}", "output": f"out/{name}", "status": status, "written": written, "shard": shard}
+    return {
+        "schema": SCHEMA,
+        "source": f"in/{name}",
+        "output": f"out/{name}",
+        "status": status,
+        "written": written,
+        "shard": shard,
+    }
 
 
 def test_the_last_line_of_every_output_is_kept_and_what_lacks_is_said(parts, tmp_path):
     target = tmp_path / "elsewhere.jsonl"
-    merged = merge(parts, target, [Path("in/a.jpg"), Path("in/d.jpg")])
+    merged = merge(Reports(parts), target, [Path("in/a.jpg"), Path("in/d.jpg")])
     found = [json.loads(text) for text in target.read_text().splitlines()]
     assert [(item["source"], item["status"]) for item in found] == [
         ("in/a.jpg", "done"), ("in/b.jpg", "failed"), ("in/c.jpg", "done")
@@ -106,7 +114,7 @@ def test_the_last_line_of_every_output_is_kept_and_what_lacks_is_said(parts, tmp
 
 def test_merging_again_changes_nothing(parts, tmp_path):
     target = tmp_path / "enhance-report.jsonl"
-    merge(parts, target)
+    merge(Reports(parts), target)
     first = target.read_bytes()
     merge(reports_named([tmp_path]), target)
     assert target.read_bytes() == first
@@ -114,14 +122,14 @@ def test_merging_again_changes_nothing(parts, tmp_path):
 
 def test_names_of_files_follow_the_report(parts, tmp_path):
     (tmp_path / "away").mkdir()
-    merge(parts[:1], tmp_path / "away" / "r.jsonl")
+    merge(Reports(parts[:1]), tmp_path / "away" / "r.jsonl")
     found = json.loads((tmp_path / "away" / "r.jsonl").read_text())
     assert found["written"][0]["path"] == str(tmp_path / "a.jpg")
 
 
 def test_a_report_that_is_being_written_is_not_merged(parts, tmp_path):
     with ReportFile(parts[0]), pytest.raises(OutputError, match="still writing"):
-        merge(parts, tmp_path / "r.jsonl")
+        merge(Reports(parts), tmp_path / "r.jsonl")
 
 
 def test_nothing_to_merge(tmp_path):
