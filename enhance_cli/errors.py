@@ -12,6 +12,7 @@
         ├── CorruptPicture              its bytes are truncated or damaged
         ├── PictureTooLarge             its header announces more pixels than allowed
         ├── ChangedSource               somebody wrote to it while it was read
+        ├── OccupiedOutput              a file that is not ours came to stand where it is to be written
         ├── UnfitPlan                   the given plan was made for a picture of another size
         ├── FailedCheck                 what was written is not what came back from the disk
         ├── OutOfTime                   it took longer than `--timeout`
@@ -118,6 +119,12 @@ class ChangedSource(PhotographError):
     """The file was written to, or went away, while it was read."""
 
     kind = "changed"
+
+
+class OccupiedOutput(PhotographError):
+    """Since the run began somebody put a file where the output goes, or changed the one that stood there."""
+
+    kind = "occupied"
 
 
 class UnfitPlan(PhotographError):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
@@ -50,11 +51,56 @@ class Density(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceName:
+    """What a photograph is called in its run: what the files that belong to it are found by."""
+
+    path: str = ""
+    """As the user gave it; `-` for stdin, empty for an array."""
+
+    relative: str = ""
+    """Its path below the folder that was given as INPUT; empty where it was named itself."""
+
+    namesake: str = ""
+    """Another photograph of the run, in another folder, of the same name but for the suffix; empty where none is."""
+
+    twin: bool = False
+    """Whether another one, below another INPUT, has the same `relative` path but for the suffix."""
+
+    @property
+    def stem(self) -> str:
+        """The bare name, without suffix."""
+        return Path(self.path).stem
+
+    def keys(self) -> Iterator[str]:
+        """Paths without suffix that only this photograph of the run has, the surest first: `day1/a`.
+
+        First the one below its INPUT, then longer ones of its absolute path; of one that was named itself, all that
+        say more than its bare name.
+        """
+        if self.relative and not self.twin:
+            yield _without_suffix(self.relative)
+        parts = _without_suffix(os.path.abspath(self.path)).split("/") if self.path not in ("", "-") else []  # noqa: PTH100
+        shortest = max(2, self.relative.count("/") + 2) if self.relative else 2
+        other = "/" + _without_suffix(os.path.abspath(self.namesake)) if self.namesake else ""  # noqa: PTH100
+        for count in range(len(parts) - 1, shortest - 1, -1):
+            key = "/".join(parts[-count:])
+            if not other.endswith("/" + key):
+                yield key
+
+
+def _without_suffix(path: str) -> str:
+    return os.path.splitext(path)[0]  # noqa: PTH122 - keeps the rest as it is written
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """What a picture carries besides its pixels. Orientation has already been applied to the pixels."""
 
     source: str = ""
     """The path as the user gave it; empty for an array."""
+
+    name: SourceName | None = None
+    """What it is called in its run, where there is one."""
 
     format: str = "png"
     """The format that it was read from, a key of `imaging.codecs.FORMATS`."""
@@ -75,6 +121,11 @@ class Metadata:
     jpeg: JpegCoding | None = None
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this picture (profile converted, first frame only)."""
+
+    @property
+    def called(self) -> SourceName:
+        """What it is called in its run; outside of one, by its path."""
+        return self.name or SourceName(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +242,12 @@ class Controls:
         """
         return None
 
-    def companions(self, source: str) -> Mapping[str, Path]:
+    @property
+    def looks_for_names(self) -> bool:
+        """Whether files that belong to a picture are found by its name, so that names alike must be known."""
+        return False
+
+    def companions(self, source: SourceName) -> Mapping[str, Path]:
         """Files that belong to a picture under these controls, by what they are; read for `estimate` to see.
 
         Raises:
@@ -229,45 +285,77 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """Pictures that belong to the inputs of a run, found by the stem of their names."""
+    """Pictures that belong to the inputs of a run, found by their names: tree beside tree, or all in one folder."""
 
     path: str
-    by_stem: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_name: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Paths of files by their path below the folder, without suffix: `day1/a`."""
+
+    by_stem: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """The same by bare name, wherever they lie."""
+
+    def __post_init__(self) -> None:
+        by_stem: dict[str, tuple[str, ...]] = {}
+        for name, paths in self.by_name.items():
+            stem = name.rpartition("/")[2]
+            by_stem[stem] = by_stem.get(stem, ()) + paths
+        object.__setattr__(self, "by_stem", by_stem)
 
     @staticmethod
     def listed(folder: str | Path) -> dict[str, tuple[str, ...]]:
-        """The files of a folder by stem; hidden ones are passed over.
+        """The files of a folder and its subfolders by their names; hidden ones and links to folders are passed over.
 
         Raises:
             ValueError: it cannot be read, is a file, or holds none.
         """
         found: dict[str, list[str]] = {}
         try:
-            entries = sorted(Path(folder).iterdir())
+            os.scandir(folder).close()
         except NotADirectoryError:
             raise ValueError(f"{folder} is a file; give a folder of pictures.") from None
         except OSError as error:
             raise ValueError(f"the folder {folder} cannot be read: {error.strerror}.") from None
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.is_file():
-                found.setdefault(entry.stem, []).append(str(entry))
+        for root, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = os.path.join(root, name)  # noqa: PTH118
+                if not name.startswith(".") and os.path.isfile(path):  # noqa: PTH113
+                    found.setdefault(_without_suffix(os.path.relpath(path, folder)), []).append(path)
         if not found:
             raise ValueError(f"{folder} holds no files.")
-        return {stem: tuple(paths) for stem, paths in found.items()}
+        return {name: tuple(paths) for name, paths in found.items()}
 
-    def for_source(self, source: str) -> str:
-        """The path of the picture with the stem of an input.
+    def for_source(self, source: SourceName) -> str:
+        """The path of the picture that belongs to an input.
+
+        That is the one at the same path below the folder; otherwise the one of the same bare name, where it is the
+        only one and no other input has that name.
 
         Raises:
-            ValueError: there is none, or there are several.
+            ValueError: there is none, or no telling which.
         """
-        stem = Path(source).stem
-        paths = self.by_stem.get(stem, ())
+        stem = source.stem
+        paths = next((self.by_name[key] for key in source.keys() if key in self.by_name), ())  # noqa: SIM118
+        if not paths and not source.relative and not source.namesake:
+            paths = self.by_name.get(stem, ())
+        alone = bool(paths) or not source.namesake
+        paths = paths or self.by_stem.get(stem, ())
+        if not alone and paths:
+            raise ValueError(
+                f"{self._shown(paths)} in {self.path} could belong to {source.path} or to {source.namesake}; lay the "
+                "pictures out in folders as the inputs are."
+            )
         if len(paths) != 1:
-            several = f"several: {', '.join(Path(path).name for path in paths)}" if paths else "no picture"
+            several = f"several: {self._shown(paths)}" if paths else "no picture"
             raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
         return paths[0]
 
+    def _shown(self, paths: tuple[str, ...]) -> str:
+        return ", ".join(os.path.relpath(path, self.path) for path in paths)
+
+
+MAX_PLAN = 2 * 10**9
+"""Bytes of arrays in the largest plan that is read: a mask of a picture of a gigapixel."""
 
 # --- plans -------------------------------------------------------------------------------------------------
 
@@ -315,20 +403,61 @@ class Plan:
         Raises:
             UsageError: the bytes are no plan, or one of another method.
         """
+        import struct
         import zipfile
+        import zlib
 
         import numpy as np
 
         try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                packed = sum(item.file_size for item in archive.infolist())
+            if packed > MAX_PLAN:
+                raise ValueError(f"it would take {packed >> 20} MB of memory")
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 values = {name: archive[name] for name in archive.files if name != "__json__"}
                 plain = json.loads(str(archive["__json__"]))
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise UsageError(f"This is no plan that enhance saved: {error}.") from error
-        if plain.pop("method") != cls.method:
+            method = plain.pop("method")
+        except (
+            ValueError, LookupError, OSError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError,
+            SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
+        ) as error:  # fmt: skip
+            raise UsageError(f"This is no plan that enhance saved: {error or type(error).__name__}.") from error
+        if method != cls.method:
             raise UsageError(f"This plan was made by another method than {cls.method}.")
         values.update({k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+        wrong = cls._fault_of(values)
+        if wrong:
+            raise UsageError(f"This is no plan that enhance saved: {wrong}.")
         return cls(**values)
+
+    @classmethod
+    def _fault_of(cls, values: Mapping[str, Any]) -> str:
+        """What keeps values from being a plan's fields, as far as their declared types tell; empty if nothing does."""
+        import numpy as np
+
+        fields = {item.name: item for item in dataclasses.fields(cls)}
+        for name in values:
+            if name not in fields:
+                return f"it holds {name[:40]!r}"
+        kinds: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "tuple": tuple}
+        for name, item in fields.items():
+            if name not in values:
+                if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+                    return f"it lacks {name!r}"
+                continue
+            value, declared = values[name], str(item.type)
+            wanted = [part.split("[")[0].strip() for part in declared.split("|")]
+            fits = any(
+                value is None if kind == "None" else isinstance(value, kinds.get(kind, object))
+                for kind in wanted
+                if kind != "Array"
+            )
+            if isinstance(value, np.ndarray):
+                fits = "Array" in wanted and value.dtype.kind in "uifb"
+            if not fits or (isinstance(value, bool) and "bool" not in wanted):
+                return f"its {name} is of another kind"
+        return ""
 
 
 # --- methods -----------------------------------------------------------------------------------------------
@@ -433,6 +562,14 @@ class VariantEnhancer(Enhancer, Protocol):
 # --- the stream --------------------------------------------------------------------------------------------
 
 
+class Standing(NamedTuple):
+    """A file as it stood when a run began."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One photograph to do. Paths are as the user gave them; None stands for stdin or stdout."""
@@ -443,6 +580,20 @@ class Job:
 
     frames: tuple[Path, ...] = ()
     """Further exposures of the same scene, that become one picture with the source."""
+
+    relative: str = ""
+    namesake: str = ""
+    twin: bool = False
+    """See `SourceName`."""
+
+    standing: tuple[Standing, ...] = ()
+    """Files of an earlier run that it may replace; whatever else stands where it writes is left alone."""
+
+    @property
+    def name(self) -> SourceName:
+        """What the source is called in the run."""
+        path = "-" if self.source is None else str(self.source)
+        return SourceName(path, self.relative, self.namesake, self.twin)
 
     @property
     def sources(self) -> tuple[Path, ...]:

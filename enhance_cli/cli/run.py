@@ -50,6 +50,8 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
         stacks=controls.stacks,
         in_place=options.in_place,
         shard=options.shard,
+        names=controls.looks_for_names,
+        plans=options.save_plans,
     )
     for remark in found.remarks:
         console.say(remark)
@@ -177,7 +179,7 @@ def _tell(outcome: Outcome, progress: Progress, console: Console) -> None:
         progress.above(f"enhance: {outcome.report['error']['message']}")
         if console.debug:
             console.error("where it failed:", outcome.error)
-    elif console.verbose:
+    elif console.verbose and outcome.status == "done":
         progress.above(_line_for_people(outcome))
 
 
@@ -210,6 +212,8 @@ class _Assignment:
             verify=options.verify,
             preserve_times=options.preserve_times,
             hash_sources=options.check == "hash",
+            overwrite=options.overwrite,
+            skip_existing=options.skip_existing,
             save_plans=options.save_plans,
             root=found.folder,
             report=report,
@@ -277,7 +281,7 @@ def _rules(
         if job.source is None:
             return []
         try:
-            return [*job.sources, *controls.companions(str(job.source)).values()]
+            return [*job.sources, *controls.companions(job.name).values()]
         except UsageError:
             return [*job.sources]  # this photograph lacks its companion: it fails by itself, the others go on
 

@@ -22,6 +22,9 @@ from enhance_cli.errors import OutputError
 
 _PREFIX, _SUFFIX = ".enhance-", ".tmp"
 
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+"""What file systems without hard links answer when asked for one."""
+
 
 class Staged:
     """A file that is whole and on the disk, but not yet under its name. Leaving the context unplaced removes it."""
@@ -78,6 +81,27 @@ class Staged:
         """
         with _explained(self.target):
             self.path.replace(self.target)
+        self._temporary = None
+
+    def place_anew(self) -> None:
+        """Give the file its name if nothing has it, in one step.
+
+        Raises:
+            FileExistsError: something has it, be it a folder or a link to nothing; it is left as it is.
+            OutputError: the name is too long, or the folder is gone.
+        """
+        try:
+            with _explained(self.target, FileExistsError):
+                os.link(self.path, self.target)
+        except OutputError as error:
+            if getattr(error.__cause__, "errno", None) not in _NO_LINKS:
+                raise
+            with _explained(self.target, FileExistsError):
+                os.close(os.open(self.target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # what is then replaced is ours
+            self.place()
+            return
+        with contextlib.suppress(OSError):
+            self.path.unlink()
         self._temporary = None
 
     def discard(self) -> None:
@@ -137,10 +161,12 @@ def probe(target: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def _explained(target: Path, *but: type[OSError]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, but):
+            raise
         raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
 
 

@@ -5,6 +5,7 @@ Clashes are looked for among 64-bit hashes (eight bytes a name); only where two 
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import os
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from enhance_cli.pipeline.names import natural
-from enhance_cli.types import Job
+from enhance_cli.types import Job, Standing
 
 _IN_MEMORY = 1 << 16
 """Bytes of names that are held before they go to a file."""
@@ -83,23 +84,77 @@ class Jobs:
     """What there is to do, in order; iterating makes the Jobs anew."""
 
     def __init__(self) -> None:
-        self._paths = Spool()
+        self._records = Spool()
         self._count = 0
+        self.names: Names | None = None
+        """Names of the run's sources, where they must be known; what of them are alike goes into the Jobs."""
 
     def append(self, job: Job) -> None:
         """Add one at the end."""
-        for path in (job.source, job.target, *job.frames, None):  # however many frames, then nothing
-            self._paths.append(b"" if path is None else os.fsencode(path))
+        standing = (f"{item.bytes}:{item.modified_ns}:{item.path}" for item in job.standing)
+        names = (job.relative, job.namesake, "twin" if job.twin else "")
+        # However many files stand there, then nothing; however many frames, then nothing.
+        for record in (job.source, job.target, *names, *standing, None, *job.frames, None):
+            self._records.append(b"" if record is None else os.fsencode(record))
         self._count += 1
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Job]:
-        paths = (Path(os.fsdecode(path)) if path else None for path in self._paths)
-        return (
-            Job(index, source, next(paths), tuple(iter(paths.__next__, None))) for index, source in enumerate(paths)
-        )
+        records = map(os.fsdecode, self._records)
+        for index, source in enumerate(records):
+            job = Job(
+                index,
+                Path(source) if source else None,
+                Path(target) if (target := next(records)) else None,
+                relative=next(records),
+                namesake=next(records),
+                twin=bool(next(records)),
+                standing=tuple(_standing(record) for record in iter(records.__next__, "")),
+                frames=tuple(Path(record) for record in iter(records.__next__, "")),
+            )
+            yield job if self.names is None else self.names.told(job)
+
+
+def _standing(record: str) -> Standing:
+    size, modified, path = record.split(":", 2)
+    return Standing(path, int(size), int(modified))
+
+
+class Names:
+    """The names of a run's sources without suffixes, kept in memory: which of them are alike."""
+
+    def __init__(self) -> None:
+        self._stems: dict[str, list[Path]] = {}
+        self._relatives: dict[str, list[Path]] = {}
+
+    def add(self, job: Job) -> None:
+        """Note a job's; of names alike, the first two that lie in two folders."""
+        if job.source is not None:
+            self._note(self._stems, job.source.stem, job.source)
+            if job.relative:
+                self._note(self._relatives, os.path.splitext(job.relative)[0], job.source)  # noqa: PTH122
+
+    @staticmethod
+    def _note(names: dict[str, list[Path]], name: str, source: Path) -> None:
+        found = names.setdefault(name, [])
+        if not found or (len(found) == 1 and not _in_one_folder(found[0], source)):
+            found.append(source)
+
+    def told(self, job: Job) -> Job:
+        """A job that knows of sources named as its own."""
+        if job.source is None:
+            return job
+        others = [path for path in self._stems.get(job.source.stem, ()) if not _in_one_folder(path, job.source)]
+        if not others:
+            return job
+        twins = len(self._relatives.get(os.path.splitext(job.relative)[0], ())) > 1  # noqa: PTH122
+        return dataclasses.replace(job, namesake=str(others[0]), twin=bool(job.relative) and twins)
+
+
+def _in_one_folder(first: Path, second: Path) -> bool:
+    return first.parent == second.parent or os.path.realpath(first.parent) == os.path.realpath(second.parent)
 
 
 class Paths:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -18,6 +18,7 @@ from enhance_cli.errors import (
     EnhanceError,
     FailedCheck,
     MissingSource,
+    OccupiedOutput,
     UnreadableSource,
     UnsupportedFormat,
     UsageError,
@@ -29,7 +30,7 @@ from enhance_cli.pipeline.plans import check_fit, plan_path
 from enhance_cli.pipeline.report import report_line
 from enhance_cli.pipeline.scan import STDIO, illustration_paths
 from enhance_cli.pipeline.stacks import stacked
-from enhance_cli.types import Enhancer, Image, Job, Outcome, Plan, VariantEnhancer, Window
+from enhance_cli.types import Enhancer, Image, Job, Outcome, Plan, Standing, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -97,7 +98,7 @@ class Recipe:
         ms: dict[str, float] = {}
         with _timed(ms, "estimate"):
             before = exposure_of(working)
-            for name, path in self.controls.companions(image.metadata.source).items():
+            for name, path in self.controls.companions(image.metadata.called).items():
                 companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
                 working = working.replace(companions={**working.companions, name: companion})
             if self.plan is not None:
@@ -241,6 +242,12 @@ class Coding:
     hash_sources: bool = False
     """Whether lines keep the sha256 of what was read."""
 
+    overwrite: bool = False
+    """Whether files are replaced, whoever wrote them."""
+
+    skip_existing: bool = False
+    """Whether files that are there are left alone, and the others still written."""
+
     save_plans: Path | None = None
     root: Path | None = None
     """The output folder, which saved plans are named below."""
@@ -330,11 +337,16 @@ def process(
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
     notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
-    image = image.replace(metadata=kept)
+    image = image.replace(metadata=replace(kept, name=job.name))
     del data
     for enhanced in recipe.enhance_variants(image, reuse=True):
         ms.update(enhanced.ms)
         target = None if job.target is None else job.target_with(enhanced.ending)
+        if coding.skip_existing and target is not None and os.path.lexists(target):
+            line = recipe.line(source, str(target), frames=map(str, job.frames), skipped=True)
+            record(line)
+            yield Outcome(job, "skipped", line)
+            continue
         with ExitStack() as stack:
             with _timed(ms, "encode"):
                 coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
@@ -352,9 +364,11 @@ def process(
             if target is None:
                 sys.stdout.buffer.write(coded)
                 sys.stdout.buffer.flush()
+            for item in staged:
+                _check_free(item.target, job, coding)  # before a line says that it is done
             record(line)
             for item in staged:
-                item.place()
+                _place(item, job, coding)
         yield Outcome(job, "done", line, megapixels=megapixels)
         ms["decode"] = 0.0  # once, for the first of them
 
@@ -376,7 +390,7 @@ def _read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[s
     """The files that decide a picture, as they are now: its source, its frames, and what the controls add to it."""
     if job.source is None:
         return []
-    others = (*job.frames, *recipe.controls.companions(str(job.source)).values())
+    others = (*job.frames, *recipe.controls.companions(job.name).values())
     try:
         return [
             file_state(job.source, str(job.source), content=content),
@@ -400,6 +414,8 @@ def _stage(
         path = plan_path(coding.save_plans, target, coding.root)
         atomic.make_folder(path.parent)
         wanted[path] = enhanced.plan.to_bytes()
+    if coding.skip_existing:
+        wanted = {path: data for path, data in wanted.items() if path == target or not os.path.lexists(path)}
     staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in wanted.items()]
     if coding.verify or coding.in_place:
         _verify(staged[0], coded, enhanced.image)
@@ -410,6 +426,45 @@ def _stage(
         if coding.preserve_times:
             os.utime(staged[0].path, ns=(before.st_atime_ns, before.st_mtime_ns))
     return staged
+
+
+def _place(item: atomic.Staged, job: Job, coding: Coding) -> None:
+    """Put a staged file in place: over what an earlier run left there, or where nothing is.
+
+    Raises:
+        OccupiedOutput: something else stands there.
+    """
+    _check_free(item.target, job, coding)
+    if _may_replace(item.target, job, coding) or any(str(item.target) == old.path for old in job.standing):
+        item.place()
+        return
+    try:
+        item.place_anew()
+    except FileExistsError:
+        raise _occupied(item.target) from None
+
+
+def _may_replace(target: Path, job: Job, coding: Coding) -> bool:
+    return coding.overwrite or (coding.in_place and target == job.target)
+
+
+def _check_free(target: Path, job: Job, coding: Coding) -> None:
+    """See that nothing stands at a target but what stood there when the run began and may be replaced."""
+    if _may_replace(target, job, coding):
+        return
+    try:
+        status = target.lstat()
+    except OSError:
+        return
+    if Standing(str(target), status.st_size, status.st_mtime_ns) not in job.standing:
+        raise _occupied(target)
+
+
+def _occupied(target: Path) -> OccupiedOutput:
+    return OccupiedOutput(
+        f"{target} was put there or changed during the run by somebody else, and is left as it is; move it away and "
+        "run again, or use --overwrite."
+    )
 
 
 def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:

@@ -9,12 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
-from enhance_cli.pipeline.jobs import Jobs, Paths, SortedNames, named_alike
+from enhance_cli.pipeline.jobs import Jobs, Names, Paths, SortedNames, named_alike
 from enhance_cli.pipeline.names import natural
+from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.shards import Shard
 from enhance_cli.pipeline.stacks import grouped
 from enhance_cli.types import Job
@@ -47,6 +49,8 @@ class _Found:
     source: Path | None
     relative: Path
     frames: tuple[Path, ...] = ()
+    in_folder: bool = False
+    """Whether `relative` is its path below an INPUT that is a folder."""
 
 
 def scan(
@@ -59,6 +63,8 @@ def scan(
     stacks: str | int | None = None,
     in_place: bool = False,
     shard: Shard | None = None,
+    names: bool = False,
+    plans: Path | None = None,
 ) -> Scan:
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
@@ -72,6 +78,8 @@ def scan(
             together is known when all names are, so that a run of stacks holds them in memory once.
         in_place: every argument is an input, and every picture its own output.
         shard: keep only this part of the jobs, a stack as a whole; clashes are looked for among all.
+        names: tell each Job of sources that are named as its own; they are then held in memory.
+        plans: the folder that plans are kept in, for the clash check.
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
@@ -87,7 +95,10 @@ def scan(
         _refuse_nesting(place)
     jobs = Jobs()
     kept = jobs if shard is None else Jobs()
-    clashes = _Clashes(jobs, beside, endings, in_place)
+    kept_plan = None if plans is None else partial(plan_path, plans, root=place.folder)
+    clashes = _Clashes(jobs, beside, endings, in_place, kept_plan)
+    if names:
+        jobs.names = kept.names = Names()
     items = _find(place.inputs, place.folder, recursive, remarks)
     if stacks is not None:
         items = _stacked(items, stacks, remarks)
@@ -95,8 +106,11 @@ def scan(
         if place.takes_one and index > 0:
             count = index + 1 + sum(1 for _ in items)
             raise UsageError(place.takes_one.format(count=count))
-        job = Job(index, item.source, place.name(item), item.frames)
+        below = item.relative.as_posix() if item.in_folder else ""
+        job = Job(index, item.source, place.name(item), item.frames, relative=below)
         jobs.append(job)
+        if jobs.names is not None:
+            jobs.names.add(job)
         clashes.watch(job)
         if shard is not None and shard.holds(item.relative):
             kept.append(job)
@@ -295,7 +309,7 @@ def _pictures_below(
                 deeper += 1
                 continue
             count += 1
-            yield _Found(root / relative / name, relative / name)
+            yield _Found(root / relative / name, relative / name, in_folder=True)
     if count == 0 and deeper == 0:
         remarks.append(f"{root} holds no pictures.")
     elif deeper:
@@ -345,13 +359,21 @@ def _pictures(count: int) -> str:
 class _Clashes:
     """No output may be another's, or a source. Names equal but for case clash too: some file systems think so."""
 
-    def __init__(self, jobs: Jobs, beside: Sequence[str], endings: Sequence[str], in_place: bool) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        beside: Sequence[str],
+        endings: Sequence[str],
+        in_place: bool,
+        kept_plan: Callable[[Path], Path] | None,
+    ) -> None:
         self._jobs, self._beside, self._endings, self._in_place = jobs, beside, endings, in_place
+        self._kept_plan = kept_plan
         self._written, self._read = Paths(), Paths()
 
     def watch(self, job: Job) -> None:
         """Note what a job reads and writes."""
-        for path in output_paths(job, self._endings, self._beside):
+        for path in self._paths(job):
             self._written.add(path)
             for source in job.sources if not self._in_place else ():
                 if _same_file(source, path):
@@ -376,7 +398,12 @@ class _Clashes:
                 raise UsageError(f"{source} would be written to {path}, over the source {over}; give another OUTPUT.")
 
     def _outputs(self) -> Iterator[tuple[Path, Path | None]]:
-        return ((path, job.source) for job in self._jobs for path in output_paths(job, self._endings, self._beside))
+        return ((path, job.source) for job in self._jobs for path in self._paths(job))
+
+    def _paths(self, job: Job) -> Iterator[Path]:
+        yield from output_paths(job, self._endings, self._beside)
+        if self._kept_plan is not None:
+            yield from map(self._kept_plan, output_paths(job, self._endings, ()))
 
 
 def output_paths(job: Job, endings: Iterable[str], beside: Iterable[str]) -> Iterator[Path]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline.jobs import Jobs, same_name
 from enhance_cli.pipeline.journal import Journal
 from enhance_cli.pipeline.scan import output_paths
-from enhance_cli.types import Job
+from enhance_cli.types import Job, Standing
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
             settled.jobs.append(job)
         elif _is_done(job, outputs, journal, rules):
             settled.unchanged += 1
-        elif rules.skip_existing and all(path.exists() for path in rules.pictures(job)):
-            settled.skipped.append(job)
+        elif rules.skip_existing:
+            whole = all(os.path.lexists(path) for path in rules.pictures(job))
+            (settled.skipped if whole else settled.jobs).append(job)
         else:
-            settled.jobs.append(job)
-            if not rules.skip_existing:
-                found = [path for path in outputs if _is_strange(path, job, journal, rules)]
-                count += len(found)
-                strangers += found[: 5 - len(strangers)]
+            settled.jobs.append(replace(job, standing=_standing(outputs)))
+            found = [path for path in outputs if _is_strange(path, job, journal, rules)]
+            count += len(found)
+            strangers += found[: 5 - len(strangers)]
     if strangers:
         raise UsageError(_refusal(strangers, count, journal))
     return settled
@@ -127,9 +127,23 @@ def _is_done(job: Job, outputs: list[Path], journal: Journal, rules: Rules) -> b
     return journal.has_done(rules.settings, rules.sources(job), outputs, rules.pictures(job))
 
 
+def _standing(outputs: Iterable[Path]) -> tuple[Standing, ...]:
+    """What is at a job's outputs now; it is either ours, or the run is refused."""
+    found = []
+    for path in outputs:
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        found.append(Standing(str(path), status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
 def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
     if not os.path.lexists(path) or (rules.in_place and path == rules.pictures(job)[0]):
         return False
+    if path.is_symlink():
+        return True  # what it leads to is not lost, but no run makes links
     return not journal.owns(path) or (job.source is not None and journal.is_of_another(path, job.source))
 
 

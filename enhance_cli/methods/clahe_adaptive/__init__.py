@@ -5,14 +5,16 @@ This file holds only what `--help` needs: the controls and the declaration.
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
-from enhance_cli.types import Controls, Method, knob
+from enhance_cli.types import Controls, Method, SourceName, knob
 
 
 class Grid(NamedTuple):
@@ -34,66 +36,172 @@ class Grid(NamedTuple):
         return cls(rows, columns)
 
 
+Limits = tuple[tuple[float, ...], ...]
+"""Rows of clip limits."""
+
+_LONGEST = 1 << 24
+"""Bytes of the longest report line, or the longest file of another kind, that is read."""
+
+
+class MappedPicture(NamedTuple):
+    """The limits of one picture, as a report has them."""
+
+    source: str
+    """Its path as it was given then; empty where the limits are for any picture."""
+
+    relative: str
+    """Its path below the folder that was enhanced, by where its output lies; empty where that is not known."""
+
+    limits: Limits
+
+
 @dataclass(frozen=True)
 class ClipMap:
     """Clip limits per tile that somebody decided: read from a report, or edited by hand."""
 
     path: str
-    by_source: Mapping[str, tuple[tuple[float, ...], ...]]
-    """Rows of limits, by the source's file name; the empty name stands for any picture."""
+    pictures: tuple[MappedPicture, ...]
 
     @classmethod
     def parse(cls, value: str | Path | ClipMap | Sequence[Sequence[float]]) -> ClipMap:
-        """Read a report (JSON lines), one report line, or a JSON matrix; or take a matrix of numbers."""
+        """Read a report (JSON lines), one report line, or a JSON matrix; or take a matrix of numbers.
+
+        Of several lines of one source the last one holds.
+
+        Raises:
+            ValueError: it cannot be read, or holds no limits.
+        """
         if isinstance(value, ClipMap):
             return value
         if not isinstance(value, str | Path):
-            return cls("", {"": _limits(value, "the clip map")})
+            return cls("", (MappedPicture("", "", _limits(value, "the clip map")),))
+        found: dict[str, MappedPicture] = {}
         try:
-            text = Path(value).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the clip map {value} cannot be read: {error}.") from None
-        found: dict[str, tuple[tuple[float, ...], ...]] = {}
-        for document in _documents(text, value):
-            if isinstance(document, list):
-                found[""] = _limits(document, value)
-                continue
-            plan = document.get("plan") or document
-            if "clip_limits" in plan:
-                found[Path(document.get("source") or "").name] = _limits(plan["clip_limits"], value)
+            for document in _documents(value):
+                picture = _mapped(document, value)
+                if picture is not None:
+                    found[os.path.abspath(picture.source) if picture.source else ""] = picture  # noqa: PTH100
+        except OSError as error:
+            raise ValueError(f"the clip map {value} cannot be read: {error.strerror}.") from None
         if not found:
             raise ValueError(f"{value} holds no clip_limits; give a report of clahe-adaptive or a matrix.")
-        return cls(str(value), found)
+        return cls(str(value), tuple(found.values()))
 
-    def for_source(self, source: str) -> tuple[tuple[float, ...], ...]:
+    def for_source(self, source: SourceName) -> Limits:
         """The limits for a picture: those of its own line, else the only ones there are.
 
+        A line is a picture's if its source is the same file, or has the same path below the folder that was
+        enhanced; or the same file name, where no other line and no other picture of the run has that.
+
         Raises:
-            ValueError: the map holds several pictures and none of this name.
+            ValueError: the map holds several pictures and none of this name, or there is no telling which.
         """
-        limits = self.by_source.get(Path(source).name) or self.by_source.get("")
-        if limits is None and len(self.by_source) == 1:
-            limits = next(iter(self.by_source.values()))
-        if limits is None:
-            raise ValueError(f"the clip map {self.path} has no line for {source}.")
-        return limits
+        if len(self.pictures) == 1:
+            return self.pictures[0].limits
+        name = Path(source.path).name
+        alike = [picture for picture in self.pictures if picture.source and Path(picture.source).name == name]
+        found = _own(alike, source)
+        if found is None and alike:
+            others = [picture.source for picture in alike] if len(alike) > 1 else [source.path, source.namesake]
+            if len(alike) > 1 or source.namesake:
+                raise ValueError(
+                    f"the clip map {self.path} does not tell {' from '.join(others[:2])} for {source.path}; run on the "
+                    "same folder as then."
+                )
+            found = alike[0]
+        if found is None:
+            found = next((picture for picture in self.pictures if not picture.source), None)
+        if found is None:
+            raise ValueError(f"the clip map {self.path} has no line for {source.path or 'this picture'}.")
+        return found.limits
 
 
-def _documents(text: str, path: str | Path) -> list[Any]:
+def _own(alike: Sequence[MappedPicture], source: SourceName) -> MappedPicture | None:
+    """Of pictures of one file name, the one that is surely this source."""
+    here = os.path.abspath(source.path)  # noqa: PTH100
+    same = [picture for picture in alike if os.path.abspath(picture.source) == here]  # noqa: PTH100
+    if same:
+        return same[0]
+    # From another working folder: the path as it was given then is the end of what it is now.
+    ends = [picture for picture in alike if "/" in picture.source and here.endswith("/" + _plain(picture.source))]
+    if ends:
+        return max(ends, key=lambda picture: len(_plain(picture.source)))
+    same = [picture for picture in alike if source.relative and not source.twin and picture.relative == source.relative]
+    return same[0] if len(same) == 1 else None
+
+
+def _plain(path: str) -> str:
+    """A path without what leads up or nowhere at its beginning."""
+    parts = os.path.normpath(path).split("/")
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
+
+
+def _mapped(document: Any, path: str | Path) -> MappedPicture | None:
+    """The limits of a report line, a plan or a matrix; None for a line without."""
+    if isinstance(document, list):
+        return MappedPicture("", "", _limits(document, path))
+    if not isinstance(document, dict):
+        return None
+    plan = document.get("plan") or document
+    if not isinstance(plan, dict) or "clip_limits" not in plan:
+        return None
+    source = document.get("source") or ""
+    if not isinstance(source, str):
+        raise ValueError(f"a line of the clip map {path} has a source that is no name.")
+    relative = ""
     try:
-        return [json.loads(text)]
-    except json.JSONDecodeError:
-        pass
+        output = document["written"][0]["path"]
+        if not os.path.isabs(output):  # noqa: PTH117
+            relative = os.path.join(os.path.dirname(output), os.path.basename(source))  # noqa: PTH118, PTH119, PTH120
+    except (LookupError, TypeError):
+        pass  # edited by hand, or from Python
+    return MappedPicture(source, relative, _limits(plan["clip_limits"], path))
+
+
+def _documents(path: str | Path) -> Iterator[Any]:
+    """What a file holds: one JSON value, or one in every line; a last line that was cut off is passed over.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON.
+    """
+    with Path(path).open("rb") as file:
+        beginning = file.read(_LONGEST)
+        if len(beginning) < _LONGEST:
+            value = _parsed(beginning)
+            if value is not _NOTHING:
+                yield value
+                return
+        lines: BinaryIO = io.BytesIO(beginning)  # a pipe is read once
+        if len(beginning) == _LONGEST:
+            file.seek(0)
+            lines = file
+        number = 0
+        while line := lines.readline(_LONGEST):
+            number += 1
+            value = _parsed(line) if line.strip() else None
+            if value is not _NOTHING:
+                yield value
+            elif line.endswith(b"\n") or len(line) == _LONGEST or number == 1:
+                where = f", line {number}," if number > 1 else ""
+                raise ValueError(f"the clip map {path}{where} is not JSON.")
+
+
+_NOTHING = object()
+
+
+def _parsed(data: bytes) -> Any:
+    """A JSON value, or `_NOTHING`; also where it is nested too deeply, or a number has thousands of digits."""
     try:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError:
-        raise ValueError(f"the clip map {path} is not JSON.") from None
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return _NOTHING
 
 
 def _limits(matrix: Any, path: object) -> tuple[tuple[float, ...], ...]:
     try:
         rows = tuple(tuple(float(limit) for limit in row) for row in matrix)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"the clip limits of {path} are no matrix of numbers.") from None
     if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
         raise ValueError(f"the clip limits of {path} must be rows of equal length.")
@@ -139,6 +247,11 @@ class ClaheAdaptiveControls(Controls):
         choices=("keep", "scale"),
     )
     heatmap: bool = knob(False, "Also write <name>_heatmap.png: the clip-limit map drawn over the picture.")
+
+    @property
+    def looks_for_names(self) -> bool:
+        """The lines of a report do."""
+        return self.clip_map is not None
 
 
 METHOD = Method(

@@ -77,7 +77,7 @@ class ClaheAdaptive:
         fixed, wanted, notes = None, controls.grid, []
         if controls.clip_map is not None:
             try:
-                fixed = np.asarray(controls.clip_map.for_source(image.metadata.source), np.float32)
+                fixed = np.asarray(controls.clip_map.for_source(image.metadata.called), np.float32)
             except ValueError as error:
                 raise UsageError(f"--clip-map: {error}") from error
             wanted = Grid(*fixed.shape)

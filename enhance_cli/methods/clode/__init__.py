@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Controls, Method, PictureFolder, knob
+from enhance_cli.types import Controls, Method, PictureFolder, SourceName, knob
 
 HALO = 8
 """Pixels of context around a window: no denoiser looks further."""
@@ -147,7 +147,12 @@ class ClodeControls(Controls):
         if self.time != "best" and self.reference is not None:
             raise UsageError("--reference is for --time best alone.")
 
-    def companions(self, source: str) -> Mapping[str, Path]:
+    @property
+    def looks_for_names(self) -> bool:
+        """A folder of references does."""
+        return self.reference is not None and self.reference.pixels is None
+
+    def companions(self, source: SourceName) -> Mapping[str, Path]:
         """The reference of this picture."""
         if self.reference is None or self.reference.pixels is not None:
             return {}

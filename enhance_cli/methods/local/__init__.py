@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Controls, Method, PictureFolder, knob
+from enhance_cli.types import Controls, Method, PictureFolder, SourceName, knob
 
 HALO = 1
 """Pixels of context around a window: the refining convolution at the end sees its neighbours."""
@@ -142,7 +142,7 @@ class Mask:
             raise ValueError(f"{text} does not exist; give {_EXAMPLE}.")
         return cls(text, source="picture")
 
-    def path_for(self, source: str) -> Path | None:
+    def path_for(self, source: SourceName) -> Path | None:
         """The file that holds the mask of an input; None where no file does.
 
         Raises:
@@ -244,7 +244,12 @@ class LocalControls(Controls):
         if self.mask_outer is not None and self.transition != "auto":
             raise UsageError("--mask-outer draws the transition by hand, so --transition cannot be given beside it.")
 
-    def companions(self, source: str) -> Mapping[str, Path]:
+    @property
+    def looks_for_names(self) -> bool:
+        """A folder of masks does."""
+        return any(mask is not None and mask.folder is not None for mask in (self.mask, self.mask_outer))
+
+    def companions(self, source: SourceName) -> Mapping[str, Path]:
         """The pictures that hold the masks of this input."""
         found = {}
         for name, mask in (("mask", self.mask), ("mask_outer", self.mask_outer)):
