@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from conftest import contents, lines, scene
 from typer.testing import CliRunner
@@ -189,3 +190,29 @@ def test_a_broken_old_report_costs_no_run(photographs, enhance):
     assert "Nothing to do" in enhance("in", "out").stderr
     cv2.imwrite("in/01.jpg", scene(seed=5))
     assert enhance("in", "out").exit_code == 0
+
+
+@pytest.mark.parametrize("change", ["text", "npy", "deep", "kind", "lacks", "object", "cut"])
+def test_a_broken_plan_is_a_sentence(photographs, enhance, change):
+    photographs(1)
+    assert enhance("--save-plans", "plans", "in", "out").exit_code == 0
+    kept = Path("plans/00.jpg.plan.npz")
+    with np.load(kept) as archive:
+        values = {name: archive[name] for name in archive.files}
+    plain = json.loads(str(values["__json__"]))
+    if change == "text":
+        kept.write_text("no plan")
+    elif change == "npy":
+        with kept.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif change == "cut":
+        kept.write_bytes(kept.read_bytes()[:300])
+    else:
+        text = {"deep": "[" * 100_000, "object": "[]"}.get(change)
+        if change == "lacks":
+            del values["curves"]
+        plain = {**plain, "height": "high"} if change == "kind" else plain
+        np.savez(kept, **{**values, "__json__": np.array(text or json.dumps(plain))})
+    result = enhance("--plan", kept, "in", "again")
+    assert result.exit_code == 2, result.stderr
+    assert "is no plan that enhance saved" in result.stderr
