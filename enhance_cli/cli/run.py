@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from enhance_cli.cli.console import Console, Progress, summary_text
 from enhance_cli.cli.failures import Terminated
 from enhance_cli.engines import weights
-from enhance_cli.errors import ExitCode, OutputError, UsageError
+from enhance_cli.errors import ExitCode, OutputError, ReaderGone, UsageError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import Journal, settings_digest
@@ -118,6 +118,8 @@ def _stream(
             return list(do(job, admit=admit, record=report.append))
 
         def failed(job: Job, error: Exception) -> list[Outcome]:
+            if isinstance(error, ReaderGone):
+                raise error
             source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
             line = recipe.line(source, target, frames=map(str, job.frames), error=error)
             try:
@@ -143,6 +145,9 @@ def _stream(
             raise
         finally:
             stream.close()  # photographs in flight are finished, those that wait are not begun
+            if device == "cpu" and total:
+                for text in compiled.trouble().values():
+                    progress.above(f"enhance: {text}")
     where = None if options.report == "none" else STDIO if options.report == STDIO else report.path
     summary = tally.summary(time.monotonic() - started, device, where)
     if console.json:

@@ -272,7 +272,10 @@ def read(source: Path | None) -> bytes:
         ChangedSource: somebody wrote to it meanwhile.
     """
     if source is None:
-        return sys.stdin.buffer.read()
+        try:
+            return sys.stdin.buffer.read()
+        except OSError as error:
+            raise UnreadableSource(f"stdin cannot be read: {error.strerror}.") from error
     try:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
