@@ -24,9 +24,11 @@ import numpy as np
 from numba.core import compiler
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
-from numba.core.serialize import dumps
+from numba.core import serialize
 
 from enhance_cli.engines.kernel_cache import KernelStore, cache_folder
+
+_dumps: Any = serialize.dumps  # pickles modules and functions by name, as Numba's own cache does
 
 _ROOMS = ("engines", "imaging", "methods")
 """Folders of the package that kernels and all that they import lie in."""
@@ -49,13 +51,13 @@ def kernel(function: Callable[..., Any] | None = None, *, contract: bool = False
     if function is None:
         return lambda it: kernel(it, contract=contract)
     liberties = {"contract"} if contract else False
-    compiled = numba.njit(function, nogil=True, error_model="numpy", fastmath=liberties)
+    compiled: Any = numba.njit(function, nogil=True, error_model="numpy", fastmath=liberties)
     if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
         compiled._cache = _KernelCache(function)
     return compiled
 
 
-class _KernelCache(NullCache):  # type: ignore[misc]
+class _KernelCache(NullCache):
     """What a Numba function asks for machine code before it compiles, and gives it to afterwards.
 
     In place of Numba's own: that one keeps an index which several processes write, believes what it reads, and lets
@@ -80,7 +82,8 @@ class _KernelCache(NullCache):  # type: ignore[misc]
             return None
         try:
             data = store.read(self._name, self._key(signature, target.codegen()))
-            return None if data is None else compiler.CompileResult._rebuild(target, *pickle.loads(data))
+            rebuild: Any = compiler.CompileResult._rebuild
+            return None if data is None else rebuild(target, *pickle.loads(data))
         except Exception as error:  # noqa: BLE001 - no reason is good enough to lose a photograph
             _note("damaged" if not isinstance(error, OSError) else "unreadable", error, store)
             return None
@@ -91,7 +94,7 @@ class _KernelCache(NullCache):  # type: ignore[misc]
         if store is None or result.library.has_dynamic_globals or not all(part.can_cache for part in result.lifted):
             return
         try:
-            store.write(self._name, self._key(signature, result.library.codegen), dumps(result._reduce()))
+            store.write(self._name, self._key(signature, result.library.codegen), _dumps(result._reduce()))
         except Exception as error:  # noqa: BLE001 - it is compiled, and can be used
             _note("unwritable", error, store)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import itertools
 import os
@@ -254,7 +255,7 @@ def _find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: 
         elif glob.has_magic(text) and not os.path.lexists(text):
             anything = True
             matches = SortedNames()
-            for match in glob.iglob(text, recursive=True):  # noqa: PTH207 - may be absolute
+            for match in _matches(text):
                 if not os.path.isdir(match):  # noqa: PTH112 - what is no file either gets its line
                     matches.append(match)
             count = 0
@@ -277,10 +278,35 @@ def _listed(name: str) -> Iterator[str]:
         data = sys.stdin.buffer.read() if name == STDIO else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"The list {name} cannot be read: {error.strerror}.") from error
+    try:
+        data = _without_mark(data)
+    except UnicodeError as error:
+        raise UsageError(f"The list {name} is marked as UTF-16 and is none: {error}.") from error
     separator = rb"[^\0]+" if b"\0" in data else rb"[^\r\n]+"
     for found in re.finditer(separator, data):
         if found[0].strip():
             yield os.fsdecode(found[0])
+
+
+def _without_mark(data: bytes) -> bytes:
+    """The bytes of a list without the mark that some editors write first; what that tells to be UTF-16, in UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Paths that fit a glob. Where a folder in it is there as it is written, brackets and all, that is the one meant."""
+    parts = Path(pattern).parts
+    there = Path()
+    for count, part in enumerate(parts):
+        if not os.path.lexists(there / part):
+            break
+        there /= part
+    else:
+        count = len(parts)
+    literal = glob.escape(str(there)) if count else ""
+    yield from glob.iglob(os.path.join(literal, *parts[count:]), recursive=True)  # noqa: PTH118, PTH207 - may be absolute
 
 
 def _pictures_below(
