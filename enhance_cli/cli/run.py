@@ -211,6 +211,7 @@ class _Assignment:
             preserve_times=options.preserve_times,
             hash_sources=options.check == "hash",
             save_plans=options.save_plans,
+            shared_stems=found.shared_stems,
             root=found.folder,
             report=report,
         )
@@ -297,6 +298,7 @@ def _rules(
         sources=sources,
         endings=endings,
         beside=beside,
+        shared_stems=found.shared_stems,
         kept_plan=None if options.save_plans is None else partial(plan_path, options.save_plans, root=found.folder),
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,

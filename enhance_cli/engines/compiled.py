@@ -21,10 +21,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import compiler
+from numba.core import compiler, serialize
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
-from numba.core import serialize
 
 from enhance_cli.engines.kernel_cache import KernelStore, cache_folder
 

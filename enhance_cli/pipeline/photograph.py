@@ -242,6 +242,9 @@ class Coding:
     """Whether lines keep the sha256 of what was read."""
 
     save_plans: Path | None = None
+    shared_stems: frozenset[Path] = frozenset()
+    """Illustrations that are named by their output's whole name (see `Scan.shared_stems`)."""
+
     root: Path | None = None
     """The output folder, which saved plans are named below."""
 
@@ -397,7 +400,7 @@ def _stage(
         atomic.make_folder(target.parent)  # not the output folder itself: if that is gone, somebody took it away
     wanted = {target: coded}
     pictures = enhanced.illustrations
-    for path, picture in zip(illustration_paths(target, pictures), pictures.values(), strict=True):
+    for path, picture in zip(illustration_paths(target, pictures, coding.shared_stems), pictures.values(), strict=True):
         wanted[path] = codecs.encode(Image(picture), "png")[0]
     if coding.save_plans is not None:
         path = plan_path(coding.save_plans, target, coding.root)

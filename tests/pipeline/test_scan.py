@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline import jobs
-from enhance_cli.pipeline.scan import scan
+from enhance_cli.pipeline.scan import output_paths, scan
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ def test_many_files_take_no_more_memory_than_few(tmp_path):
     """The same memory for twice the files, but for the eight bytes of a hash and what an array grows ahead."""
     program = """if True:
         import sys, tracemalloc
-        from enhance_cli.pipeline.scan import scan
+        from enhance_cli.pipeline.scan import output_paths, scan
         tracemalloc.start()
         found = scan(sys.argv[1:])
         print(sum(1 for _ in found.jobs), tracemalloc.get_traced_memory()[1])
@@ -361,3 +361,15 @@ def test_folders_whose_names_look_like_globs(tree, name):
     assert pairs(scan([f"{name}/a[1].jpg", "out"])) == both[1:]
     assert pairs(scan([f"{name}/[[]sub] 1/*].jpg", "out"])) == [(f"{name}/[sub] 1/a[1].jpg", "out/a[1].jpg")]
     assert pairs(scan([f"{name}/[sub] 1/*].jpg", "out"])) == [(f"{name}/[sub] 1/a[1].jpg", "out/a[1].jpg")]
+
+
+def test_illustrations_of_one_stem_have_whole_names(tree):
+    for name in ("a.png", "A.webp", "c.jpg"):
+        Path("in", name).write_bytes(b"x")
+    found = scan(["in", "out"], beside=["heatmap"])
+    written = {str(path) for job in found.jobs for path in output_paths(job, [""], ["heatmap"], found.shared_stems)}
+    illustrations = {"a.jpg_heatmap.png", "a.png_heatmap.png", "A.webp_heatmap.png", "b_heatmap.png", "c_heatmap.png"}
+    assert {name for name in map(os.path.basename, written) if "heatmap" in name} == illustrations
+    Path("in/a.png_heatmap.png").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"would both be written to out/a\.png_heatmap\.png"):
+        scan(["in", "out"], beside=["heatmap"])
