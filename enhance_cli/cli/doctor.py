@@ -192,7 +192,10 @@ def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     whole, damaged = store.mend()
     if damaged:
         problems.append(
-            (f"{damaged} compiled kernels were damaged and have been removed; they are compiled again.", ExitCode.OK)
+            (
+                f"Damaged files in the cache of compiled kernels: {damaged}. They have been removed, to be compiled again.",
+                ExitCode.OK,
+            )
         )
     try:
         store.write("enhance-doctor", b"", b"")
