@@ -50,9 +50,9 @@ def kernel(function: Callable[..., Any] | None = None, *, contract: bool = False
     if function is None:
         return lambda it: kernel(it, contract=contract)
     liberties = {"contract"} if contract else False
-    compiled: Any = numba.njit(function, nogil=True, error_model="numpy", fastmath=liberties)
+    compiled = numba.njit(function, nogil=True, error_model="numpy", fastmath=liberties)
     if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
-        compiled._cache = _KernelCache(function)
+        compiled._cache = _KernelCache(function)  # type: ignore[attr-defined]
     return compiled
 
 
