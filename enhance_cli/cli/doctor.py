@@ -193,7 +193,7 @@ def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     if damaged:
         problems.append(
             (
-                f"Damaged files in the cache of compiled kernels: {damaged}. They have been removed, to be compiled again.",
+                f"Damaged files in the kernel cache: {damaged}. They have been removed, and are compiled again.",
                 ExitCode.OK,
             )
         )
