@@ -6,6 +6,8 @@ import gc
 import os
 import sys
 
+from enhance_cli.cli import streams
+
 
 def main() -> None:
     """Run the command line; ends with SystemExit, like any."""
@@ -20,18 +22,8 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line as a process of its own; the only place that ends it."""
-    code: object = 0
-    try:
-        try:
-            main()
-        except SystemExit as done:
-            code = done.code
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        # Python would complain once more when it flushes stdout at exit; there is nobody left to hear it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+    streams.claim()
+    code = streams.ended(main)
     if "numba" in sys.modules and isinstance(code, int):
         # Everything is in place and closed by now. Taking the compiled kernels apart would cost a quarter of the
         # time of one small photograph, to give back memory that the process gives back by ending.

@@ -4,6 +4,7 @@
     ├── UsageError                   2  the command line or the arguments do not make sense
     ├── WeightsError                 3  weights are missing, damaged or of the wrong shape
     ├── OutputError                  4  the output folder cannot be written, or the disk is full
+    │   └── ReaderGone             141  nobody reads stdout any more
     ├── DeviceError                  5  the named device is not there
     └── PhotographError              1  one photograph cannot be enhanced; the run goes on
         ├── MissingSource               it is not there, or is no regular file
@@ -69,6 +70,13 @@ class OutputError(EnhanceError):
 
     kind = "output"
     exit_code = ExitCode.OUTPUT
+
+
+class ReaderGone(OutputError):
+    """Whoever read stdout has gone: the end of a run, and nothing to tell."""
+
+    kind = "output"
+    exit_code = ExitCode.BROKEN_PIPE
 
 
 class DeviceError(EnhanceError):

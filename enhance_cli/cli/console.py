@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -27,16 +28,16 @@ class Console:
     def say(self, text: str) -> None:
         """Tell something that may be left out with `-q`."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(shown(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         """Tell something that only `-v` asks for."""
         if self.verbose and not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(shown(text), file=sys.stderr, flush=True)
 
     def error(self, text: str, error: BaseException | None = None) -> None:
         """Tell what went wrong; with `--debug`, where."""
-        print(f"enhance: {text}", file=sys.stderr, flush=True)
+        print(f"enhance: {shown(text)}", file=sys.stderr, flush=True)
         if self.debug and error is not None:
             traceback.print_exception(error, file=sys.stderr)
 
@@ -46,10 +47,11 @@ class Console:
 
     def text(self, text: str) -> None:
         """Write requested text to stdout."""
-        print(text, flush=True)
+        print(shown(text, kept="\n"), flush=True)
 
     def table(self, headings: list[str], rows: list[list[str]]) -> None:
         """Write a table to stdout, first column left, figures right; plain text, so that it pipes well."""
+        rows = [[shown(cell) for cell in row] for row in rows]
         full = [row for row in [headings, *rows] if len(row) == len(headings)]
         widths = [max(len(row[column]) for row in full) for column in range(len(headings))]
         for row in [headings, *rows]:
@@ -67,6 +69,22 @@ class Console:
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             return BarProgress(total)
         return LineProgress(total)
+
+
+def shown(text: str, kept: str = "") -> str:
+    """Text that a terminal shows and does not obey: control characters of file names, characters that turn the order of
+    writing, and bytes that are no UTF-8 appear as escapes; those in `kept` stay.
+    """
+    return _UNSHOWN.sub(lambda found: found[0] if found[0] in kept else _escaped(found[0]), text)
+
+
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a name that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 class Progress(Protocol):
@@ -100,7 +118,7 @@ class NoProgress:
 
     def above(self, text: str) -> None:
         """Print the line."""
-        print(text, file=sys.stderr, flush=True)
+        print(shown(text), file=sys.stderr, flush=True)
 
 
 class LineProgress(NoProgress):
@@ -168,7 +186,7 @@ class BarProgress:
 
     def above(self, text: str) -> None:
         """Print above the bar, as it is: no markup, no wrapping."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:

@@ -179,20 +179,36 @@ def _weights(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 
 def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
-    from enhance_cli.engines import compiled
-
-    folder = compiled.KERNEL_CACHE
-    if not folder:
-        problems.append(
-            ("No folder can hold compiled kernels: every start compiles them. Set ENHANCE_CACHE_DIR.", ExitCode.OK)
-        )
-    return {"kernels": folder, "kernels compiled": compiled.compiled_before(), "temporary": _temporary()}
-
-
-def _temporary() -> str:
+    """Every compiled kernel checked; damaged ones are removed, to be compiled again."""
     import tempfile
 
-    return tempfile.gettempdir()
+    from enhance_cli.engines import compiled
+
+    store = compiled.kernel_store()
+    found: dict[str, Any] = {"kernels": None, "kernels compiled": 0, "temporary": tempfile.gettempdir()}
+    if store is None:
+        problems += [(text, ExitCode.OK) for text in compiled.trouble().values()]
+        return found
+    whole, damaged = store.mend()
+    if damaged:
+        problems.append(
+            (
+                f"Damaged files in the kernel cache: {damaged}. They have been removed, and are compiled again.",
+                ExitCode.OK,
+            )
+        )
+    try:
+        store.write("enhance-doctor", b"", b"")
+        store.forget("enhance-doctor", b"")
+    except OSError as error:
+        problems.append(
+            (
+                f"Compiled kernels cannot be kept in {store.folder} ({error.strerror}): every run compiles them; make "
+                "room there or mend its permissions, or set ENHANCE_CACHE_DIR.",
+                ExitCode.OK,
+            )
+        )
+    return {**found, "kernels": str(store.folder), "kernels compiled": whole}
 
 
 def _tried(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
 
 from enhance_cli.cli.console import Console
-from enhance_cli.errors import EnhanceError, ExitCode, UsageError
+from enhance_cli.errors import EnhanceError, ExitCode, ReaderGone, UsageError
 
 
 class Terminated(BaseException):
@@ -21,9 +22,15 @@ class reported:  # noqa: N801 - a context manager that reads as a verb
         self._console = console
 
     def __enter__(self) -> None:
-        return None
+        try:
+            os.getcwd()  # noqa: PTH109 - only whether there is one
+        except OSError:
+            self._console.error("the working folder is gone; change to one that is there (cd), and run again.")
+            raise typer.Exit(ExitCode.OUTPUT) from None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ReaderGone | BrokenPipeError):
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
         if isinstance(error, EnhanceError):
             self._console.error(str(error), error)
             raise typer.Exit(error.exit_code) from None
@@ -33,8 +40,6 @@ class reported:  # noqa: N801 - a context manager that reads as a verb
         if isinstance(error, Terminated):
             self._console.error("terminated; what is finished is in place.")
             raise typer.Exit(ExitCode.TERMINATED) from None
-        if isinstance(error, BrokenPipeError):
-            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
         if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
             self._console.error(
                 f"a bug of ours, sorry ({type(error).__name__}: {error}); run again with --debug for its traceback.",

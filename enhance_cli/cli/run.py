@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from enhance_cli.cli.console import Console, Progress, summary_text
 from enhance_cli.cli.failures import Terminated
 from enhance_cli.engines import weights
-from enhance_cli.errors import ExitCode, OutputError, UsageError
+from enhance_cli.errors import ExitCode, OutputError, ReaderGone, UsageError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import Journal, settings_digest
@@ -125,6 +125,8 @@ def _stream(
             return list(do(job, admit=admit, record=report.append))
 
         def failed(job: Job, error: Exception) -> list[Outcome]:
+            if isinstance(error, ReaderGone):
+                raise error
             source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
             line = recipe.line(source, target, frames=map(str, job.frames), error=error)
             try:
@@ -150,6 +152,9 @@ def _stream(
             raise
         finally:
             stream.close()  # photographs in flight are finished, those that wait are not begun
+            if device == "cpu" and total:
+                for text in compiled.trouble().values():
+                    progress.above(f"enhance: {text}")
     where = None if options.report == "none" else STDIO if options.report == STDIO else report.path
     summary = tally.summary(time.monotonic() - started, device, where)
     if console.json:
@@ -215,6 +220,7 @@ class _Assignment:
             overwrite=options.overwrite,
             skip_existing=options.skip_existing,
             save_plans=options.save_plans,
+            shared_stems=found.shared_stems,
             root=found.folder,
             report=report,
         )
@@ -301,6 +307,7 @@ def _rules(
         sources=sources,
         endings=endings,
         beside=beside,
+        shared_stems=found.shared_stems,
         kept_plan=None if options.save_plans is None else partial(plan_path, options.save_plans, root=found.folder),
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,

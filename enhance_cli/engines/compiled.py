@@ -1,83 +1,43 @@
-"""`kernel`: Numba compilation with a cache that survives read-only homes and installs.
+"""`kernel`: Numba compilation, with a cache that can be damaged, full, gone or anybody's without costing a photograph.
 
-Compiling the kernels costs seconds, loading them from the cache milliseconds, so the cache must always find
-a place: the user's cache folder, else a private folder in the temporary directory, else none (and then every
-start compiles). This room decides where; the kernels themselves live with their methods.
+Compiling the kernels costs seconds, loading them milliseconds, so they are kept (see `kernel_cache`): in the user's
+cache folder, else a private folder in the temporary directory, else nowhere, and then every start compiles. The kernels
+themselves live with their methods. Importing this module, or one with kernels, touches no folder.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import os
-import stat
-import tempfile
-from collections.abc import Callable
+import pickle
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numba
+import numpy as np
+from numba.core import compiler, serialize
+from numba.core.caching import NullCache
+from numba.core.dispatcher import Dispatcher
 
+from enhance_cli.engines.kernel_cache import KernelStore, cache_folder
 
-def cache_folder() -> Path | None:
-    """The first folder that can be written, of: $ENHANCE_CACHE_DIR, $XDG_CACHE_HOME, ~/.cache, the temporary one.
+_dumps: Any = serialize.dumps  # pickles modules and functions by name, as Numba's own cache does
 
-    A cache holds code that will be run, so a folder in the shared temporary directory is used only when it
-    belongs to this user and nobody else can write it.
-    """
-    candidates = []
-    if named := os.environ.get("ENHANCE_CACHE_DIR"):
-        candidates.append(Path(named))
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        candidates.append(Path(xdg) / "enhance")
-    if home := os.environ.get("HOME"):
-        candidates.append(Path(home) / ".cache" / "enhance")
-    for folder in candidates:
-        if _writable(folder):
-            return folder
-    private = Path(tempfile.gettempdir()) / f"enhance-cache-{os.getuid()}"
-    return private if _writable(private) and _private(private) else None
+_ROOMS = ("engines", "imaging", "methods")
+"""Folders of the package that kernels and all that they import lie in."""
 
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-
-
-def _private(folder: Path) -> bool:
-    status = folder.lstat()
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-    return ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _sources() -> str:
-    """A short name for the state of all kernel sources.
-
-    Numba's cache watches only the file that a kernel stands in, not the kernels it calls from other files, so
-    a change to one of those would go on running as it was: every state gets a folder of its own.
-    """
-    package = Path(__file__).parents[1]
-    files = [*sorted(package.glob("imaging/*.py")), *sorted(package.glob("methods/*/kernels_cpu.py"))]
-    states = "".join(f"{path.name}{path.stat().st_size}{path.stat().st_mtime_ns}" for path in files)
-    return hashlib.blake2s(states.encode(), digest_size=6).hexdigest()
-
-
-def _kernel_cache() -> str:
-    if named := os.environ.get("NUMBA_CACHE_DIR"):
-        return named
-    folder = cache_folder()
-    return "" if folder is None else str(folder / "kernels" / _sources())
-
-
-KERNEL_CACHE = _kernel_cache()
-"""The folder where compiled kernels are kept; empty where no folder can be written."""
+_HARMLESS = ("CACHE", "COLOR_SCHEME", "CUDA", "GDB", "THREADS", "WARN")
+"""In names of Numba's settings that change no machine code of the CPU."""
 
 
 def kernel(function: Callable[..., Any] | None = None, *, contract: bool = False) -> Any:
-    """Compile a pixel loop on first call: cached on disk, without the GIL, never its own threads.
+    """Compile a pixel loop on first call: kept on disk, without the GIL, never its own threads.
 
     Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
     a kernel that started its own would compete with both.
@@ -89,13 +49,194 @@ def kernel(function: Callable[..., Any] | None = None, *, contract: bool = False
     """
     if function is None:
         return lambda it: kernel(it, contract=contract)
-    # Numba asks for the folder when a function is decorated. Set here each time, because Numba itself sets it
-    # anew from the environment whenever that changes.
-    numba.config.CACHE_DIR = KERNEL_CACHE  # type: ignore[attr-defined]
     liberties = {"contract"} if contract else False
-    return numba.njit(function, cache=bool(KERNEL_CACHE), nogil=True, error_model="numpy", fastmath=liberties)
+    compiled = numba.njit(function, nogil=True, error_model="numpy", fastmath=liberties)
+    if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+        compiled._cache = _KernelCache(function)  # type: ignore[attr-defined]
+    return compiled
+
+
+class _KernelCache(NullCache):
+    """What a Numba function asks for machine code before it compiles, and gives it to afterwards.
+
+    In place of Numba's own: that one keeps an index which several processes write, believes what it reads, and lets
+    any error end the call.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._name = f"{function.__module__}.{function.__qualname__}"
+
+    @property
+    def cache_path(self) -> str | None:
+        """Where the kernels are kept; part of Numba's interface."""
+        store = kernel_store()
+        return None if store is None else str(store.folder)
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """The compiled function for a signature, or None: whatever is wrong with it, it can be compiled."""
+        target.refresh()
+        store = kernel_store()
+        if store is None:
+            return None
+        try:
+            data = store.read(self._name, self._key(signature, target.codegen()))
+            rebuild: Any = compiler.CompileResult._rebuild
+            return None if data is None else rebuild(target, *pickle.loads(data))
+        except Exception as error:  # noqa: BLE001 - no reason is good enough to lose a photograph
+            _note("damaged" if not isinstance(error, OSError) else "unreadable", error, store)
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep a compiled function, if that can be done."""
+        store = kernel_store()
+        if store is None or result.library.has_dynamic_globals or not all(part.can_cache for part in result.lifted):
+            return
+        try:
+            store.write(self._name, self._key(signature, result.library.codegen), _dumps(result._reduce()))
+        except Exception as error:  # noqa: BLE001 - it is compiled, and can be used
+            _note("unwritable", error, store)
+
+    def _key(self, signature: Any, codegen: Any) -> bytes:
+        """What this machine code follows from, beside the state: types, processor, and the values frozen in it."""
+        parts = (repr(signature), repr(codegen.magic_tuple()), *_frozen(self._function))
+        return b"\0".join(part if isinstance(part, bytes) else part.encode() for part in parts)
+
+
+def _frozen(function: Callable[..., Any]) -> Iterator[bytes | str]:
+    """The bytecode of a kernel and of those it calls, and the constants that they name.
+
+    The state covers the source of these, but Python itself may have run older bytecode: it compares a source's time and
+    size alone.
+    """
+    seen, pending = set(), [function]
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        code = current.__code__
+        scope = {**current.__globals__, **inspect.getclosurevars(current).nonlocals}
+        named = [(name, scope.get(name)) for name in (*code.co_names, *code.co_freevars)]
+        pending += [value.py_func for _, value in named if isinstance(value, Dispatcher)]
+        yield hashlib.blake2b(code.co_code, digest_size=16).digest()
+        for name, value in (*named, ("", code.co_consts)):
+            yield name
+            yield from _constant(value)
+
+
+def _constant(value: Any) -> Iterator[bytes | str]:
+    """A value as Numba freezes it; nothing for functions, modules and types, which the state covers."""
+    if isinstance(value, np.generic | np.ndarray):
+        yield f"{value.dtype.str} {value.shape}"
+        yield value.tobytes()
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _constant(item)
+    elif isinstance(value, CodeType):
+        yield value.co_code
+        yield from _constant(value.co_consts)
+    elif isinstance(value, bool | int | float | complex | str | bytes):
+        yield repr(value)
+
+
+# --- where -------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def kernel_store() -> KernelStore | None:
+    """Where this process keeps kernels; None where it cannot. Chosen, and made, when a kernel is first asked for."""
+    try:
+        folder = cache_folder()
+        if folder is not None:
+            return KernelStore(folder / "kernels", state())
+        why = "no folder can be written"
+    except OSError as error:
+        why = f"the sources of the kernels cannot be read: {error.strerror}"
+    _TROUBLE.setdefault("unwritable", f"Compiled kernels cannot be kept ({why}), so every run compiles them; {_ADVICE}")
+    return None
+
+
+def state() -> str:
+    """A short name for all that machine code follows from beside its kernel.
+
+    The content of every source that a kernel may call or take constants from (Numba looks at the time and size of the
+    kernel's own file alone), versions, and Numba's settings. The processor is part of each kernel's key.
+
+    Raises:
+        OSError: a source cannot be read.
+    """
+    import llvmlite
+
+    digest = hashlib.blake2b(digest_size=12)
+    versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__, np.__version__)
+    digest.update(repr((versions, _settings())).encode())
+    package = Path(__file__).parents[1]
+    for path in sources(package):
+        digest.update(f"\0{path[len(str(package)) :]}\0".encode())
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a hundred files at every start
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def sources(package: Path) -> list[str]:
+    """The files that kernels may call or take constants from: all of their rooms but the recipes of training.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+
+    def below(folder: str) -> Iterator[str]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir() and entry.name != "__pycache__":
+                    yield from below(entry.path)
+                elif entry.name.endswith(".py") and not entry.name.startswith("training"):
+                    yield entry.path
+
+    return sorted(path for room in _ROOMS for path in below(str(package / room)))
+
+
+def _settings() -> list[tuple[str, str]]:
+    """Numba's settings, from its environment variables and files, but those that change no code of ours."""
+    return sorted(
+        (name, str(value))
+        for name, value in vars(numba.config).items()
+        if name.isupper()
+        and isinstance(value, bool | int | float | str)
+        and not any(part in name for part in _HARMLESS)
+    )
 
 
 def compiled_before() -> bool:
-    """Whether the disk cache already holds kernels, so that the first photograph need not wait."""
-    return bool(KERNEL_CACHE) and any(Path(KERNEL_CACHE).rglob("*.nbi"))
+    """Whether kernels were kept before, so that the first photograph need not wait."""
+    store = kernel_store()
+    return store is not None and store.holds_any()
+
+
+# --- what went wrong ---------------------------------------------------------------------------------------
+
+_ADVICE = "`enhance doctor` looks into it, and ENHANCE_CACHE_DIR names another folder."
+_TROUBLE: dict[str, str] = {}
+"""One sentence for each kind of trouble, however many kernels met it."""
+
+
+def _note(kind: str, error: Exception, store: KernelStore) -> None:
+    why = getattr(error, "strerror", None) or type(error).__name__
+    sentences = {
+        "damaged": f"Compiled kernels in {store.folder} were damaged; they have been compiled anew.",
+        "unreadable": f"Compiled kernels in {store.folder} cannot be read ({why}) and are compiled anew; {_ADVICE}",
+        "unwritable": f"Compiled kernels cannot be kept in {store.folder} ({why}): every run compiles them; {_ADVICE}",
+    }
+    _TROUBLE.setdefault(kind, sentences[kind])
+
+
+def trouble() -> dict[str, str]:
+    """What there is to say about the cache so far: a sentence for each kind of trouble."""
+    return dict(_TROUBLE)
+
+
+def note_trouble(found: Mapping[str, str]) -> None:
+    """Take over what another process met in its cache."""
+    for kind, text in found.items():
+        _TROUBLE.setdefault(kind, text)

@@ -124,6 +124,10 @@ class _Child:
                     self._pipe.send(None)
                 elif kind == "record":
                     self._pipe.send(_failure_of(record, value))
+                elif kind == "trouble":
+                    from enhance_cli.engines import compiled
+
+                    compiled.note_trouble(value)
                 else:
                     return self._answer((kind, value), job)
         except (EOFError, OSError) as error:
@@ -195,6 +199,11 @@ def serve(pipe: Connection) -> None:
             raise
         except Exception as error:  # noqa: BLE001 - the stage boundary, as in `stream.parallel`
             answer = ("failed", _portable(error))
+        if recipe.engine.device == "cpu":
+            from enhance_cli.engines import compiled
+
+            if met := compiled.trouble():
+                pipe.send(("trouble", met))
         pipe.send(answer)
 
 

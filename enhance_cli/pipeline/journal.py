@@ -106,7 +106,8 @@ class Journal:
     def _origin(self, settings: str, read: Iterable[Mapping[str, Any]]) -> int:
         kept = ("sha256",) if self._by_content else ("bytes", "modified_ns")
         # Without a hash on record there is no proof; NaN is equal to nothing, so that such a picture is done again.
-        return hash((settings, *(item[name] or float("nan") for item in read for name in kept)))
+        states = (item[name] for item in read for name in kept)
+        return hash((settings, *(float("nan") if state is None else state for state in states)))
 
     def owns(self, path: Path) -> bool:
         """Whether a file is one that a run wrote, as that run left it."""

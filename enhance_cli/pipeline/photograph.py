@@ -249,6 +249,9 @@ class Coding:
     """Whether files that are there are left alone, and the others still written."""
 
     save_plans: Path | None = None
+    shared_stems: frozenset[Path] = frozenset()
+    """Illustrations that are named by their output's whole name (see `Scan.shared_stems`)."""
+
     root: Path | None = None
     """The output folder, which saved plans are named below."""
 
@@ -279,7 +282,10 @@ def read(source: Path | None) -> bytes:
         ChangedSource: somebody wrote to it meanwhile.
     """
     if source is None:
-        return sys.stdin.buffer.read()
+        try:
+            return sys.stdin.buffer.read()
+        except OSError as error:
+            raise UnreadableSource(f"stdin cannot be read: {error.strerror}.") from error
     try:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -408,7 +414,7 @@ def _stage(
         atomic.make_folder(target.parent)  # not the output folder itself: if that is gone, somebody took it away
     wanted = {target: coded}
     pictures = enhanced.illustrations
-    for path, picture in zip(illustration_paths(target, pictures), pictures.values(), strict=True):
+    for path, picture in zip(illustration_paths(target, pictures, coding.shared_stems), pictures.values(), strict=True):
         wanted[path] = codecs.encode(Image(picture), "png")[0]
     if coding.save_plans is not None:
         path = plan_path(coding.save_plans, target, coding.root)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
-from enhance_cli.pipeline.jobs import Jobs, Names, Paths, SortedNames, named_alike
+from enhance_cli.pipeline.jobs import Jobs, Names, Paths, SortedNames, named_alike, same_name
 from enhance_cli.pipeline.names import natural
 from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.shards import Shard
@@ -37,6 +38,9 @@ class Scan:
 
     single_file: bool = False
     """Whether the user named the output file itself, so that its suffix decides the format."""
+
+    shared_stems: frozenset[Path] = frozenset()
+    """Names of illustrations that several outputs would have, so that each is named by its output's whole name."""
 
     remarks: list[str] = field(default_factory=list)
     """Sentences for the user: what was left out and why."""
@@ -115,7 +119,7 @@ def scan(
         if shard is not None and shard.holds(item.relative):
             kept.append(job)
     clashes.refuse()
-    return Scan(kept, place.folder, place.single_file, remarks)
+    return Scan(kept, place.folder, place.single_file, clashes.shared_stems, remarks)
 
 
 # --- destinations ------------------------------------------------------------------------------------------
@@ -269,7 +273,7 @@ def _find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: 
         elif glob.has_magic(text) and not os.path.lexists(text):
             anything = True
             matches = SortedNames()
-            for match in glob.iglob(text, recursive=True):  # noqa: PTH207 - may be absolute
+            for match in _matches(text):
                 if not os.path.isdir(match):  # noqa: PTH112 - what is no file either gets its line
                     matches.append(match)
             count = 0
@@ -292,10 +296,30 @@ def _listed(name: str) -> Iterator[str]:
         data = sys.stdin.buffer.read() if name == STDIO else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"The list {name} cannot be read: {error.strerror}.") from error
+    try:
+        data = _without_mark(data)
+    except UnicodeError as error:
+        raise UsageError(f"The list {name} is marked as UTF-16 and is none: {error}.") from error
     separator = rb"[^\0]+" if b"\0" in data else rb"[^\r\n]+"
     for found in re.finditer(separator, data):
         if found[0].strip():
             yield os.fsdecode(found[0])
+
+
+def _without_mark(data: bytes) -> bytes:
+    """The bytes of a list without the mark that some editors write first; what that tells to be UTF-16, in UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Paths that fit a glob; its first folders mean themselves where they are there as written, brackets and all."""
+    there, rest = Path(), list(Path(pattern).parts)
+    while rest and os.path.lexists(there / rest[0]):
+        there /= rest.pop(0)
+    literal = glob.escape(str(there)) if there.parts else ""
+    return glob.iglob(os.path.join(literal, *rest), recursive=True)  # noqa: PTH118, PTH207 - may be absolute
 
 
 def _pictures_below(
@@ -370,6 +394,7 @@ class _Clashes:
         self._jobs, self._beside, self._endings, self._in_place = jobs, beside, endings, in_place
         self._kept_plan = kept_plan
         self._written, self._read = Paths(), Paths()
+        self.shared_stems: frozenset[Path] = frozenset()
 
     def watch(self, job: Job) -> None:
         """Note what a job reads and writes."""
@@ -387,7 +412,14 @@ class _Clashes:
         Raises:
             UsageError: there is one.
         """
-        for path, first, second in named_alike(self._written.repeated(), self._outputs()):
+        self.shared_stems = self._find_shared_stems()
+        repeated = self._written.repeated()
+        if self.shared_stems:  # what is written has other names now
+            self._written = Paths()
+            for path, _ in self._outputs():
+                self._written.add(path)
+            repeated = self._written.repeated()
+        for path, first, second in named_alike(repeated, self._outputs()):
             raise UsageError(
                 f"{first} and {second} would both be written to {path}; give them different names or run them apart."
             )
@@ -401,25 +433,44 @@ class _Clashes:
         return ((path, job.source) for job in self._jobs for path in self._paths(job))
 
     def _paths(self, job: Job) -> Iterator[Path]:
-        yield from output_paths(job, self._endings, self._beside)
+        yield from output_paths(job, self._endings, self._beside, self.shared_stems)
         if self._kept_plan is not None:
             yield from map(self._kept_plan, output_paths(job, self._endings, ()))
 
+    def _find_shared_stems(self) -> frozenset[Path]:
+        """Illustrations whose names several outputs would share: `a_heatmap.png` of `a.jpg` and of `a.png`."""
+        repeated = self._written.repeated() if self._beside else None
+        if not repeated:
+            return frozenset()
+        drawn = [
+            (path, job.source)
+            for job in self._jobs
+            if job.target is not None
+            for ending in self._endings
+            for path in illustration_paths(job.target_with(ending), self._beside)
+            if hash(same_name(path)) in repeated
+        ]
+        alike = {same_name(path) for path, _, _ in named_alike(repeated, drawn)}
+        return frozenset(path for path, _ in drawn if same_name(path) in alike)
 
-def output_paths(job: Job, endings: Iterable[str], beside: Iterable[str]) -> Iterator[Path]:
+
+def output_paths(
+    job: Job, endings: Iterable[str], beside: Iterable[str], shared_stems: Collection[Path] = ()
+) -> Iterator[Path]:
     """Every file that a job writes: its pictures, each with its illustrations."""
     if job.target is None:
         return
     for ending in endings:
         target = job.target_with(ending)
         yield target
-        yield from illustration_paths(target, beside)
+        yield from illustration_paths(target, beside, shared_stems)
 
 
-def illustration_paths(target: Path, names: Iterable[str]) -> Iterator[Path]:
-    """Where the pictures beside an output go: `<stem>_<name>.png`."""
+def illustration_paths(target: Path, names: Iterable[str], shared_stems: Collection[Path] = ()) -> Iterator[Path]:
+    """Where the pictures beside an output go: `<stem>_<name>.png`, or `<whole name>_<name>.png` for shared stems."""
     for name in names:
-        yield target.with_name(f"{target.stem}_{name}.png")
+        path = target.with_name(f"{target.stem}_{name}.png")
+        yield target.with_name(f"{target.name}_{name}.png") if path in shared_stems else path
 
 
 def _same_file(source: Path, target: Path) -> bool:

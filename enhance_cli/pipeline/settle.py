@@ -26,6 +26,7 @@ class Rules:
 
     endings: Sequence[str] = ("",)
     beside: Sequence[str] = ()
+    shared_stems: frozenset[Path] = frozenset()
     kept_plan: Callable[[Path], Path] | None = None
     """Where the plan of a picture is kept, by the picture's path."""
 
@@ -40,7 +41,7 @@ class Rules:
     def outputs(self, job: Job) -> list[Path]:
         """Every file that a job writes."""
         plans = [] if self.kept_plan is None else [self.kept_plan(picture) for picture in self.pictures(job)]
-        return [*output_paths(job, self.endings, self.beside), *plans]
+        return [*output_paths(job, self.endings, self.beside, self.shared_stems), *plans]
 
 
 @dataclass(slots=True)

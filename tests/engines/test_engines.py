@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from enhance_cli import methods
-from enhance_cli.engines import compiled, cuda_cards, open_engine, weights
+from enhance_cli.engines import cuda_cards, open_engine, weights
 from enhance_cli.engines.cpu import available_cores
 from enhance_cli.errors import DeviceError, UsageError, WeightsError
 
@@ -117,29 +117,6 @@ def test_both_engines_run_the_same_network():
     expected = two(**inputs)
     for name, value in one(**inputs).items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5)
-
-
-def test_the_cache_goes_where_it_can_be_written(tmp_path, monkeypatch):
-    for name in ("ENHANCE_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert compiled.cache_folder() == tmp_path / ".cache" / "enhance"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert compiled.cache_folder() == tmp_path / "xdg" / "enhance"
-    monkeypatch.setenv("ENHANCE_CACHE_DIR", str(tmp_path / "named"))
-    assert compiled.cache_folder() == tmp_path / "named"
-
-
-def test_a_shared_temporary_folder_is_trusted_only_when_it_is_ours_alone(tmp_path, monkeypatch):
-    for name in ("ENHANCE_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/proc/nowhere")
-    monkeypatch.setattr(compiled.tempfile, "gettempdir", lambda: str(tmp_path))
-    private = compiled.cache_folder()
-    assert private is not None
-    assert private.stat().st_mode & 0o022 == 0
-    private.chmod(0o777)
-    assert compiled.cache_folder() is None
 
 
 def test_a_cpu_run_never_imports_torch(tmp_path):

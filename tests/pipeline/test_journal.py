@@ -265,3 +265,10 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
         report._file = real
         report.append({"b": 2})
     assert [json.loads(line) for line in path.read_bytes().splitlines()] == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize("time", [0, -1, -(10**18), 2**33 * 10**9], ids=["0", "-1", "1938", "2242"])
+def test_any_time_stamp_is_remembered(folder, time):
+    source, target = folder.write("a.jpg", b"source", time), folder.write("out.jpg", b"output", time)
+    folder.line(source, target)
+    assert counts(folder.settle((source, target))) == (0, 1, 0)

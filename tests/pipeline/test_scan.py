@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline import jobs
 from enhance_cli.pipeline.names import natural
-from enhance_cli.pipeline.scan import scan
+from enhance_cli.pipeline.scan import output_paths, scan
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ def test_many_files_take_no_more_memory_than_few(tmp_path):
     """The same memory for twice the files, but for the eight bytes of a hash and what an array grows ahead."""
     program = """if True:
         import sys, tracemalloc
-        from enhance_cli.pipeline.scan import scan
+        from enhance_cli.pipeline.scan import output_paths, scan
         tracemalloc.start()
         found = scan(sys.argv[1:])
         print(sum(1 for _ in found.jobs), tracemalloc.get_traced_memory()[1])
@@ -332,3 +332,45 @@ def test_many_files_take_no_more_memory_than_few(tmp_path):
         assert found == count
         peaks.append(peak)
     assert peaks[1] - peaks[0] < 10_000 * 8 * 2 + 1_000_000
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\0"])
+def test_lists_of_other_editors(tree, coding, separator):
+    mark = "\ufeff" if coding in ("utf-16-be", "utf-16-le") else ""
+    Path("in/é.jpg").write_bytes(b"x")
+    Path("list.txt").write_bytes((mark + separator.join(["in/a.jpg", "in/é.jpg", ""])).encode(coding))
+    assert pairs(scan(["@list.txt", "out"])) == [("in/a.jpg", "out/a.jpg"), ("in/é.jpg", "out/é.jpg")]
+
+
+def test_a_list_that_only_looks_like_utf_16(tree):
+    Path("list.txt").write_bytes(b"\xff\xfea\x00\x00\xd8\x00\x00b")
+    with pytest.raises(UsageError, match="UTF-16"):
+        scan(["@list.txt", "out"])
+
+
+@pytest.mark.parametrize("name", ["album [2019]", "a*b", "what?", "[a-z]"])
+def test_folders_whose_names_look_like_globs(tree, name):
+    for folder in (name, f"{name}/[sub] 1"):
+        Path(folder).mkdir()
+        for file in ("a.jpg", "a[1].jpg"):
+            Path(folder, file).write_bytes(b"x")
+    both = [(f"{name}/a.jpg", "out/a.jpg"), (f"{name}/a[1].jpg", "out/a[1].jpg")]
+    assert pairs(scan([name, "out"])) == both
+    assert pairs(scan([f"{name}/*.jpg", "out"])) == both
+    assert pairs(scan([f"{Path(name).absolute()}/*.jpg", "out"]))[0][1] == "out/a.jpg"
+    assert pairs(scan([f"{name}/a[1].jpg", "out"])) == both[1:]
+    assert pairs(scan([f"{name}/[[]sub] 1/*].jpg", "out"])) == [(f"{name}/[sub] 1/a[1].jpg", "out/a[1].jpg")]
+    assert pairs(scan([f"{name}/[sub] 1/*].jpg", "out"])) == [(f"{name}/[sub] 1/a[1].jpg", "out/a[1].jpg")]
+
+
+def test_illustrations_of_one_stem_have_whole_names(tree):
+    for name in ("a.png", "A.webp", "c.jpg"):
+        Path("in", name).write_bytes(b"x")
+    found = scan(["in", "out"], beside=["heatmap"])
+    written = {str(path) for job in found.jobs for path in output_paths(job, [""], ["heatmap"], found.shared_stems)}
+    illustrations = {"a.jpg_heatmap.png", "a.png_heatmap.png", "A.webp_heatmap.png", "b_heatmap.png", "c_heatmap.png"}
+    assert {name for name in map(os.path.basename, written) if "heatmap" in name} == illustrations
+    Path("in/a.png_heatmap.png").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"would both be written to out/a\.png_heatmap\.png"):
+        scan(["in", "out"], beside=["heatmap"])
