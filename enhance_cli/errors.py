@@ -12,6 +12,7 @@
         ├── CorruptPicture              its bytes are truncated or damaged
         ├── PictureTooLarge             its header announces more pixels than allowed
         ├── ChangedSource               somebody wrote to it while it was read
+        ├── Protected                   it must not be replaced: read-only, another's, or its backup would be
         ├── UnfitPlan                   the given plan was made for a picture of another size
         ├── FailedCheck                 what was written is not what came back from the disk
         ├── OutOfTime                   it took longer than `--timeout`
@@ -118,6 +119,12 @@ class ChangedSource(PhotographError):
     """The file was written to, or went away, while it was read."""
 
     kind = "changed"
+
+
+class Protected(PhotographError):
+    """It, or what is kept beside it, must not be replaced (`--in-place`, `enhance restore`)."""
+
+    kind = "protected"
 
 
 class UnfitPlan(PhotographError):

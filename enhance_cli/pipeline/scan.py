@@ -13,7 +13,7 @@ from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
-from enhance_cli.pipeline.jobs import Jobs, Paths, SortedNames, named_alike
+from enhance_cli.pipeline.jobs import Jobs, Paths, SortedNames, each_once, named_alike
 from enhance_cli.pipeline.shards import Shard
 from enhance_cli.pipeline.stacks import grouped
 from enhance_cli.types import Job
@@ -87,7 +87,7 @@ def scan(
     jobs = Jobs()
     kept = jobs if shard is None else Jobs()
     clashes = _Clashes(jobs, beside, endings, in_place)
-    items = _find(place.inputs, place.folder, recursive, remarks)
+    items = _find(place.inputs, None if in_place else place.folder, recursive, remarks)
     if stacks is not None:
         items = _stacked(items, stacks, remarks)
     for index, item in enumerate(items):
@@ -96,9 +96,15 @@ def scan(
             raise UsageError(place.takes_one.format(count=count))
         job = Job(index, item.source, place.name(item), item.frames)
         jobs.append(job)
-        clashes.watch(job)
+        if not in_place:
+            clashes.watch(job)
         if shard is not None and shard.holds(item.relative):
             kept.append(job)
+    if in_place:
+        kept = jobs = each_once(kept, lambda picture: illustration_paths(picture, beside))
+        clashes = _Clashes(jobs, beside, endings, in_place)
+        for job in jobs:
+            clashes.watch(job)
     clashes.refuse()
     return Scan(kept, place.folder, place.single_file, remarks)
 
@@ -350,7 +356,7 @@ class _Clashes:
 
     def watch(self, job: Job) -> None:
         """Note what a job reads and writes."""
-        for path in output_paths(job, self._endings, self._beside):
+        for path in self._paths(job):
             self._written.add(path)
             for source in job.sources if not self._in_place else ():
                 if _same_file(source, path):
@@ -375,7 +381,13 @@ class _Clashes:
                 raise UsageError(f"{source} would be written to {path}, over the source {over}; give another OUTPUT.")
 
     def _outputs(self) -> Iterator[tuple[Path, Path | None]]:
-        return ((path, job.source) for job in self._jobs for path in output_paths(job, self._endings, self._beside))
+        return ((path, job.source) for job in self._jobs for path in self._paths(job))
+
+    def _paths(self, job: Job) -> Iterator[Path]:
+        """What a job writes; in place but for the picture, which is a file of its own already."""
+        if self._in_place and job.target is not None:
+            return illustration_paths(job.target, self._beside)
+        return output_paths(job, self._endings, self._beside)
 
 
 def output_paths(job: Job, endings: Iterable[str], beside: Iterable[str]) -> Iterator[Path]:
