@@ -71,3 +71,10 @@ def contents(folder="out"):
         for path in Path(folder).rglob("*")
         if path.is_file() and path.suffix != ".jsonl"
     }
+
+
+@pytest.fixture
+def restore():
+    """Run `enhance restore` in this process."""
+    application, runner = build(), CliRunner()
+    return lambda *arguments: runner.invoke(application, ["restore", *map(str, arguments)])
