@@ -121,7 +121,8 @@ def restore(originals: Sequence[Original], *, force: bool = False) -> Iterator[R
         OutputError: a report cannot be written, or a run is writing it.
     """
     with ExitStack() as stack:
-        files = {item.report: stack.enter_context(open_report(item.report)) for item in originals}
+        reports = dict.fromkeys(item.report for item in originals)
+        files = {path: stack.enter_context(open_report(path)) for path in reports}
         for item in originals:
             try:
                 with ExitStack() as held:
