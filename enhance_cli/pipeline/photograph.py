@@ -362,7 +362,7 @@ def _process(
 ) -> Iterator[Outcome]:
     """What `process` does once a photograph in place is held."""
     source = STDIO if job.source is None else str(job.source)
-    data = read(job.source)
+    data = read(job.source if past is None else job.target)  # the file that is held, wherever a link now leads
     if past is not None and past.look_into(data):
         yield _left_alone(job, recipe, record, past.reason or "")
         return
