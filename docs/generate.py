@@ -31,6 +31,7 @@ def help_pages() -> str:
         *([name] for name in methods.names()),
         ["evaluate"],
         ["train"],
+        ["restore"],
         ["report", "merge"],
         ["doctor"],
     ):

@@ -14,6 +14,7 @@
         ├── PictureTooLarge             its header announces more pixels than allowed
         ├── ChangedSource               somebody wrote to it while it was read
         ├── OccupiedOutput              a file that is not ours came to stand where it is to be written
+        ├── Protected                   it must not be replaced: read-only, another's, or its backup would be
         ├── UnfitPlan                   the given plan was made for a picture of another size
         ├── FailedCheck                 what was written is not what came back from the disk
         ├── OutOfTime                   it took longer than `--timeout`
@@ -133,6 +134,12 @@ class OccupiedOutput(PhotographError):
     """Since the run began somebody put a file where the output goes, or changed the one that stood there."""
 
     kind = "occupied"
+
+
+class Protected(PhotographError):
+    """It, or what is kept beside it, must not be replaced (`--in-place`, `enhance restore`)."""
+
+    kind = "protected"
 
 
 class UnfitPlan(PhotographError):

@@ -191,6 +191,9 @@ class Knob:
     report: Callable[[Any], Any] | None = None
     """Turns the value into what the report says of it; by default the value itself."""
 
+    alone: str | None = None
+    """The value of an option that is named without one, where it may be; a value is then given after = only."""
+
 
 def knob(default: Any, help: str, **details: Any) -> Any:
     """Declare a field of a `Controls` dataclass: `strength: float = knob(1.0, "...", minimum=0)`."""

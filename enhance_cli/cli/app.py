@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from enhance_cli import methods
 from enhance_cli.cli.console import Console
@@ -33,15 +34,19 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
+    command = _with_values_alone(RunOptions)
     for name in methods.names():
         method = methods.get(name)
-        app.command(name, help=_method_help(method), short_help=method.summary, epilog=EPILOG)(_method_command(method))
-    from enhance_cli.cli import doctor, evaluate, report, train
+        app.command(name, cls=command, help=_method_help(method), short_help=method.summary, epilog=EPILOG)(
+            _method_command(method)
+        )
+    from enhance_cli.cli import doctor, evaluate, report, restore, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Judge pictures, with references or without.")(
         evaluate.command
     )
     app.command("train", help=train.HELP, short_help="Train a method's weights from photographs.")(train.command)
+    app.command("restore", help=restore.HELP, short_help="Put originals back that --backup kept.")(restore.command)
     app.add_typer(report.build(), name="report", help=report.HELP, short_help=report.HELP)
     app.command("doctor", help=doctor.HELP, short_help="Check device, codecs, weights and versions.")(doctor.command)
     return app
@@ -61,6 +66,19 @@ def _root(
     ] = False,
 ) -> None:
     """Options before the command."""
+
+
+def _with_values_alone(app_options: type[Controls]) -> type[TyperCommand]:
+    """A command in which options that may stand alone take a value after = only, never the next argument."""
+    alone = {option_name(name): spec.alone for name, spec in app_options.knobs().items() if spec.alone is not None}
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            end = args.index("--") if "--" in args else len(args)
+            spelled = [f"{word}={alone[word]}" if word in alone else word for word in args[:end]]
+            return super().parse_args(ctx, [*spelled, *args[end:]])
+
+    return Command
 
 
 def _method_help(method: Method) -> str:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from enhance_cli.pipeline.photograph import Recipe
     from enhance_cli.pipeline.stream import Admission
 
+_SHOWN = 10
+"""Photographs left alone in place that are named."""
+
 
 def run(method: Method, arguments: list[str], controls: Controls, options: RunOptions, console: Console) -> ExitCode:
     """Enhance everything that the arguments name.
@@ -84,7 +87,8 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
             if console.json:
                 console.data(_Tally(settled.unchanged).summary(0.0, "none", report.path))
             return ExitCode.OK
-        return _stream(_Assignment.of(method, controls, options, found, path), settled, report, options, console)
+        assignment = _Assignment.of(method, controls, options, found, path, rules)
+        return _stream(assignment, settled, report, options, console)
 
 
 def _stream(
@@ -145,7 +149,7 @@ def _stream(
             for finished in stream:
                 for outcome in finished:
                     tally.count(outcome)
-                    _tell(outcome, progress, console)
+                    _tell(outcome, tally, progress, console)
         except (KeyboardInterrupt, Terminated):
             again = "" if options.report in ("none", STDIO) else "; the same command goes on with the rest"
             progress.above(f"enhance: stopped with {tally.done} of {_photographs(total)} done{again}.")
@@ -155,6 +159,8 @@ def _stream(
             if device == "cpu" and total:
                 for text in compiled.trouble().values():
                     progress.above(f"enhance: {text}")
+    if tally.left_alone > _SHOWN and not console.verbose:
+        console.say(f"{_photographs(tally.left_alone - _SHOWN)} more left alone for the same reasons; -v names them.")
     where = None if options.report == "none" else STDIO if options.report == STDIO else report.path
     summary = tally.summary(time.monotonic() - started, device, where)
     if console.json:
@@ -177,9 +183,14 @@ def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally:
             tally.count(Outcome(job, "skipped", line))
 
 
-def _tell(outcome: Outcome, progress: Progress, console: Console) -> None:
+def _tell(outcome: Outcome, tally: _Tally, progress: Progress, console: Console) -> None:
     """Show one photograph's end."""
     progress.advance(outcome)
+    if outcome.status == "skipped":
+        tally.left_alone += 1
+        if not console.quiet and (console.verbose or tally.left_alone <= _SHOWN):
+            progress.above(outcome.report["notes"][0])
+        return
     if outcome.error is not None:
         progress.above(f"enhance: {outcome.report['error']['message']}")
         if console.debug:
@@ -202,8 +213,16 @@ class _Assignment:
 
     @classmethod
     def of(
-        cls, method: Method, controls: Controls, options: RunOptions, found: Scan, report: Path | None
+        cls,
+        method: Method,
+        controls: Controls,
+        options: RunOptions,
+        found: Scan,
+        report: Path | None,
+        rules: Rules,
     ) -> _Assignment:
+        from enhance_cli import __version__
+        from enhance_cli.pipeline.known import Known
         from enhance_cli.pipeline.photograph import Coding
         from enhance_cli.pipeline.plans import load_plan
 
@@ -223,6 +242,11 @@ class _Assignment:
             shared_stems=found.shared_stems,
             root=found.folder,
             report=report,
+            settings=rules.settings,
+            version=__version__,
+            known=Known(report) if options.in_place else None,
+            again=rules.again,
+            backup=options.backup,
         )
         plan = None if options.plan is None else load_plan(options.plan, method)
         return cls(method.name, controls, options.amount, options.device, coding, plan)
@@ -253,16 +277,21 @@ def _check_together(options: RunOptions, endings: tuple[str, ...]) -> None:
     if options.plan is not None and len(endings) > 1:
         raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
     if not options.in_place:
+        for name in ("again", "backup"):
+            if getattr(options, name):
+                raise UsageError(f"--{name} goes with --in-place; a run with an OUTPUT leaves its inputs alone.")
         return
     if options.format is not None:
         raise UsageError("--in-place keeps every picture's format: leave out --format, or give an OUTPUT.")
     if options.skip_existing:
         raise UsageError("--in-place replaces what exists: leave out --skip-existing, or give an OUTPUT.")
-    if options.report in ("none", STDIO) and not options.overwrite:
+    if options.report in ("none", STDIO) and not (options.again or options.overwrite):
         raise UsageError(
             "--in-place needs its report to know which pictures are enhanced already; give a file as --report, or "
-            "--overwrite to enhance all of them."
+            "--again to enhance all of them."
         )
+    if options.report in ("none", STDIO) and options.backup is not None:
+        raise UsageError("--backup needs a report, which is what `enhance restore` reads; give a file as --report.")
 
 
 def _check_stdout(found: Scan, options: RunOptions) -> None:
@@ -312,6 +341,7 @@ def _rules(
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
         in_place=options.in_place,
+        again=options.in_place and (options.again or options.overwrite),
     )
 
 
@@ -386,6 +416,9 @@ class _Tally:
     skipped: int = 0
     megapixels: float = 0.0
     lost_lines: int = 0
+    left_alone: int = 0
+    """Of those that were skipped: photographs in place that were enhanced before."""
+
     no_room: bool = field(default=False)
     """Whether an output could not be written."""
 

@@ -12,7 +12,7 @@ import tempfile
 import unicodedata
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from enhance_cli.pipeline.names import natural
@@ -181,6 +181,54 @@ class Paths:
         return {
             number for ours, theirs in zip(self._buckets, other._buckets, strict=True) for number in {*ours} & {*theirs}
         }
+
+
+def each_once(jobs: Jobs, drawn: Callable[[Path], Iterable[Path]]) -> Jobs:
+    """The jobs of a run in place without those that are others by another name.
+
+    A photograph that is named again, in another spelling or through links, is one and is done once. What is drawn
+    beside a photograph is no photograph. Two names that a case-insensitive file system takes for one stay two jobs.
+
+    Args:
+        jobs: each with a target.
+        drawn: what will be written beside a target.
+    """
+    folders: dict[Path, str] = {}
+
+    def place(path: Path) -> Path:
+        """The file itself: targets are no links, but the folders that lead to them may be."""
+        if path.parent not in folders:
+            folders[path.parent] = os.path.realpath(path.parent)
+        return Path(folders[path.parent], path.name)
+
+    named, beside = Paths(), Paths()
+    for job in jobs:
+        if job.target is not None:
+            named.add(place(job.target))
+            for picture in drawn(job.target):
+                beside.add(place(picture))
+    repeated, shared = named.repeated(), named.shared_with(beside)
+    if not repeated and not shared:
+        return jobs
+    several = repeated | shared
+    pictures = {
+        picture
+        for job in jobs
+        if job.target is not None
+        for picture in map(place, drawn(job.target))
+        if hash(same_name(picture)) in shared
+    }
+    once = Jobs()
+    once.names = jobs.names
+    seen: set[Path] = set()
+    for job in jobs:
+        path = place(job.target) if job.target is not None else None
+        if path is not None and hash(same_name(path)) in several:
+            if path in seen or path in pictures:
+                continue
+            seen.add(path)
+        once.append(job)
+    return once
 
 
 def same_name(path: Path) -> str:

@@ -89,6 +89,14 @@ class Journal:
 
     def _learn(self, line: dict[str, Any], report: Path) -> None:
         try:
+            if line["status"] == "skipped":  # found to be enhanced before, in such a state
+                for item in line["read"]:
+                    self._last[hash(path_of_report(item["path"], report))] = _state(item)
+                return
+            if line["status"] == "restored":
+                for item in line["written"]:
+                    self._last.pop(hash(path_of_report(item["path"], report)), None)
+                return
             written = [{**item, "path": path_of_report(item["path"], report)} for item in line.get("written") or ()]
             for item in written:
                 self._last[hash(item["path"])] = number = _state(item)

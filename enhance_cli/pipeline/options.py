@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, writable_formats
+from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, format_of_suffix, writable_formats
 from enhance_cli.pipeline.shards import Shard
 from enhance_cli.types import Controls, knob
 
@@ -29,6 +30,21 @@ def parse_size(value: str | float) -> int:
 
 def _parse_format(value: str) -> str:
     return format_named(value).name
+
+
+BACKUP_SUFFIX = ".orig"
+
+
+def _parse_backup(value: str) -> str:
+    """Check a suffix for the names of kept originals; one that makes a picture's name would be a later run's input."""
+    if not value or "/" in value or "\0" in value or len(os.fsencode(value)) > 64:
+        raise ValueError(f"a suffix is a few characters without /, such as {BACKUP_SUFFIX}, not {value!r}.")
+    if format_of_suffix(Path(f"a.jpg{value}")) is not None:
+        raise ValueError(
+            f"{value} would make a picture's name, which a later run would enhance; give another, such as "
+            f"{BACKUP_SUFFIX}."
+        )
+    return value
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,14 @@ class RunOptions(Controls):
     overwrite: bool = knob(False, "Do everything again, replacing existing pictures, whoever wrote them.")
     skip_existing: bool = knob(False, "Leave pictures alone whose output exists.")
     in_place: bool = knob(False, "Replace the inputs themselves; every argument is an INPUT, and there is no OUTPUT.")
+    again: bool = knob(False, "With --in-place: enhance photographs again that enhance made.")
+    backup: str | None = knob(
+        None,
+        "With --in-place: keep each original beside its photograph, by default as NAME.orig; see `enhance restore`.",
+        parse=_parse_backup,
+        metavar="[=SUFFIX]",
+        alone=BACKUP_SUFFIX,
+    )
     check: Literal["time", "hash"] = knob(
         "time",
         "How a restart tells that a source is the same: by size and time, or by the hash of its bytes.",

@@ -23,14 +23,16 @@ from enhance_cli.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from enhance_cli.imaging import atomic, codecs, colour, metadata
+from enhance_cli.imaging import atomic, codecs, colour, marks, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
+from enhance_cli.pipeline import in_place
 from enhance_cli.pipeline.journal import file_state, path_in_report
+from enhance_cli.pipeline.known import Known
 from enhance_cli.pipeline.plans import check_fit, plan_path
 from enhance_cli.pipeline.report import report_line
 from enhance_cli.pipeline.scan import STDIO, illustration_paths
 from enhance_cli.pipeline.stacks import stacked
-from enhance_cli.types import Enhancer, Image, Job, Outcome, Plan, Standing, VariantEnhancer, Window
+from enhance_cli.types import Enhancer, Image, Job, Metadata, Outcome, Plan, Standing, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -258,6 +260,21 @@ class Coding:
     report: Path | None = None
     """Where lines go, which written files are named from."""
 
+    settings: str = ""
+    """The digest of what decides a picture beside its source, for the mark that outputs get."""
+
+    version: str = ""
+    """Of the program, for the mark."""
+
+    known: Known | None = None
+    """What enhance wrote before, as far as reports tell; for photographs in place."""
+
+    again: bool = False
+    """Whether photographs in place are enhanced though they were before."""
+
+    backup: str | None = None
+    """The suffix of the name under which the original is kept in place; None to keep none."""
+
     def format_for(self, job: Job, image: Image) -> str:
         """The format that a photograph is written in.
 
@@ -325,9 +342,44 @@ def process(
     Raises:
         EnhanceError: whatever made it fail; the stream turns it into an Outcome.
     """
+    if not coding.in_place:
+        yield from _process(job, recipe, coding, admit, record)
+        return
+    assert job.source is not None
+    assert job.target is not None
+    # Before waiting, the turn for memory is passed on: whoever is waited for may be waiting for it.
+    with in_place.locked(job.target, waiting=lambda: admit(0)) as status:
+        past = in_place.Past(job.source, job.target, status, coding.known, again=coding.again)
+        past.look()
+        if past.reason is None:
+            yield from _process(job, recipe, coding, admit, record, past)
+        else:
+            yield _left_alone(job, recipe, record, past.reason)
+
+
+def _left_alone(job: Job, recipe: Recipe, record: Callable[[Mapping[str, Any]], None], reason: str) -> Outcome:
+    """Say that a photograph was not touched, and in which state, so that a later run need not look into it."""
+    assert job.target is not None
+    line = recipe.line(str(job.source), str(job.target), skipped=True, notes=[reason], read=[file_state(job.target)])
+    record(line)
+    return Outcome(job, "skipped", line)
+
+
+def _process(
+    job: Job,
+    recipe: Recipe,
+    coding: Coding,
+    admit: Callable[[int], None],
+    record: Callable[[Mapping[str, Any]], None],
+    past: in_place.Past | None = None,
+) -> Iterator[Outcome]:
+    """What `process` does once a photograph in place is held."""
     source = STDIO if job.source is None else str(job.source)
-    data = read(job.source)
-    seen = _read_states(job, recipe, data if coding.hash_sources else None)
+    data = read(job.source if past is None else job.target)  # the file that is held, wherever a link now leads
+    if past is not None and past.look_into(data):
+        yield _left_alone(job, recipe, record, past.reason or "")
+        return
+    seen = _read_states(job, recipe, data if coding.hash_sources or coding.backup else None)
     ms: dict[str, float] = {}
 
     def admitted(height: int, width: int, depth: int) -> None:
@@ -339,12 +391,17 @@ def process(
     if job.frames:
         image = stacked(colour.to_rgb(image), [_frame(path, image, coding) for path in job.frames])
     ms["decode"] = (time.perf_counter() - started) * 1e3
+    if past is not None and past.look_at_mark(image.metadata.xmp):
+        yield _left_alone(job, recipe, record, past.reason or "")
+        return
     written_format = coding.format_for(job, image)
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
     notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
+    kept, is_marked = _marked(kept, written_format, recipe, coding)
     image = image.replace(metadata=replace(kept, name=job.name))
-    del data
+    if coding.backup is None:
+        del data
     for enhanced in recipe.enhance_variants(image, reuse=True):
         ms.update(enhanced.ms)
         target = None if job.target is None else job.target_with(enhanced.ending)
@@ -356,7 +413,15 @@ def process(
         with ExitStack() as stack:
             with _timed(ms, "encode"):
                 coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
-                staged = [] if target is None else _stage(stack, job, target, coded, enhanced, coding)
+                contents = {} if target is None else _contents(target, coded, enhanced, recipe, coding)
+                staged = _stage(stack, job, contents, enhanced, coding, past)
+            backup = None
+            if past is not None:
+                if not is_marked and coding.strip != "all":
+                    past.mark_file(staged[0].path, coded, recipe.enhancer.method.name)
+                past.check_unchanged()
+                if coding.backup is not None:
+                    backup = stack.enter_context(past.kept_original(coding.backup, data, coding.report))
             line = recipe.line(
                 source,
                 STDIO if target is None else str(target),
@@ -365,7 +430,16 @@ def process(
                 notes=[*notes, *enhanced.plan.notes, *coding_notes],
                 ms=ms,
                 read=seen,
-                written=[file_state(item.path, path_in_report(item.target, coding.report)) for item in staged],
+                written=[
+                    file_state(
+                        item.path,
+                        path_in_report(item.target, coding.report),
+                        # What bears a mark beside its source costs a hundredth less without its hash.
+                        content=contents[item.target] if coding.in_place or not is_marked else None,
+                    )
+                    for item in staged
+                ],
+                backup=backup,
             )
             if target is None:
                 sys.stdout.buffer.write(coded)
@@ -406,31 +480,56 @@ def _read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[s
         raise ChangedSource(f"{error.filename} went away while {job.source} was read.") from error
 
 
-def _stage(
-    stack: ExitStack, job: Job, target: Path, coded: bytes, enhanced: Enhanced, coding: Coding
-) -> list[atomic.Staged]:
-    """Everything that one picture writes, itself first, whole and synced but not in place."""
-    if not target.parent.exists() and (coding.root is None or coding.root.exists()):
-        atomic.make_folder(target.parent)  # not the output folder itself: if that is gone, somebody took it away
-    wanted = {target: coded}
+def _marked(kept: Metadata, written_format: str, recipe: Recipe, coding: Coding) -> tuple[Metadata, bool]:
+    """The metadata of an output with the mark that it gets, and whether it got one."""
+    if coding.strip == "all" or "XMP" not in codecs.FORMATS[written_format].carries:
+        return kept, False
+    limit = marks.JPEG_LIMIT if written_format == "jpeg" else None
+    xmp = marks.with_mark(kept.xmp, _mark(recipe, coding), limit=limit)
+    return replace(kept, xmp=xmp), xmp != kept.xmp
+
+
+def _mark(recipe: Recipe, coding: Coding, role: str = "") -> marks.Mark:
+    used = (recipe.weights or {}).get("id", "")
+    return marks.Mark(recipe.enhancer.method.name, coding.settings, used, coding.version, role)
+
+
+def _contents(target: Path, coded: bytes, enhanced: Enhanced, recipe: Recipe, coding: Coding) -> dict[Path, bytes]:
+    """Everything that one picture writes, itself first."""
+    contents = {target: coded}
     pictures = enhanced.illustrations
+    xmp = None if coding.strip == "all" else marks.with_mark(None, _mark(recipe, coding, "illustration"))
     for path, picture in zip(illustration_paths(target, pictures, coding.shared_stems), pictures.values(), strict=True):
-        wanted[path] = codecs.encode(Image(picture), "png")[0]
+        contents[path] = codecs.encode(Image(picture, metadata=Metadata(xmp=xmp)), "png")[0]
     if coding.save_plans is not None:
-        path = plan_path(coding.save_plans, target, coding.root)
-        atomic.make_folder(path.parent)
-        wanted[path] = enhanced.plan.to_bytes()
+        contents[plan_path(coding.save_plans, target, coding.root)] = enhanced.plan.to_bytes()
     if coding.skip_existing:
-        wanted = {path: data for path, data in wanted.items() if path == target or not os.path.lexists(path)}
-    staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in wanted.items()]
+        return {path: data for path, data in contents.items() if path == target or not os.path.lexists(path)}
+    return contents
+
+
+def _stage(
+    stack: ExitStack,
+    job: Job,
+    contents: Mapping[Path, bytes],
+    enhanced: Enhanced,
+    coding: Coding,
+    past: in_place.Past | None,
+) -> list[atomic.Staged]:
+    """Write all, whole and synced but not in place."""
+    for path in contents:
+        if not path.parent.exists() and (coding.root is None or coding.root.exists()):
+            atomic.make_folder(path.parent)  # not the output folder itself: if that is gone, somebody took it away
+    staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in contents.items()]
+    if not staged:
+        return staged
     if coding.verify or coding.in_place:
-        _verify(staged[0], coded, enhanced.image)
-    if job.source is not None and (coding.in_place or coding.preserve_times):
+        _verify(staged[0], contents[staged[0].target], enhanced.image)
+    if past is not None:
+        past.hand_on(staged[0].path)
+    if job.source is not None and coding.preserve_times:
         before = job.source.stat()
-        if coding.in_place:
-            staged[0].path.chmod(stat.S_IMODE(before.st_mode))
-        if coding.preserve_times:
-            os.utime(staged[0].path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.utime(staged[0].path, ns=(before.st_atime_ns, before.st_mtime_ns))
     return staged
 
 

@@ -37,6 +37,7 @@ def report_line(
     plan: Mapping[str, Any] | None = None,
     read: Iterable[Mapping[str, Any]] = (),
     written: Iterable[Mapping[str, Any]] = (),
+    backup: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One line's value, every fixed name present; null where there is nothing to say."""
     return {
@@ -57,6 +58,7 @@ def report_line(
         "plan": None if plan is None else dict(plan),
         "read": [dict(item) for item in read],
         "written": [dict(item) for item in written],
+        "backup": None if backup is None else dict(backup),
         "settings": None,
         "shard": None,
     }

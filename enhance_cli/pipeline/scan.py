@@ -15,7 +15,7 @@ from pathlib import Path
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
-from enhance_cli.pipeline.jobs import Jobs, Names, Paths, SortedNames, named_alike, same_name
+from enhance_cli.pipeline.jobs import Jobs, Names, Paths, SortedNames, each_once, named_alike, same_name
 from enhance_cli.pipeline.names import natural
 from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.shards import Shard
@@ -103,7 +103,7 @@ def scan(
     clashes = _Clashes(jobs, beside, endings, in_place, kept_plan)
     if names:
         jobs.names = kept.names = Names()
-    items = _find(place.inputs, place.folder, recursive, remarks)
+    items = _find(place.inputs, None if in_place else place.folder, recursive, remarks)
     if stacks is not None:
         items = _stacked(items, stacks, remarks)
     for index, item in enumerate(items):
@@ -115,9 +115,15 @@ def scan(
         jobs.append(job)
         if jobs.names is not None:
             jobs.names.add(job)
-        clashes.watch(job)
+        if not in_place:
+            clashes.watch(job)
         if shard is not None and shard.holds(item.relative):
             kept.append(job)
+    if in_place:
+        kept = jobs = each_once(kept, lambda picture: illustration_paths(picture, beside))
+        clashes = _Clashes(jobs, beside, endings, in_place, kept_plan)
+        for job in jobs:
+            clashes.watch(job)
     clashes.refuse()
     return Scan(kept, place.folder, place.single_file, clashes.shared_stems, remarks)
 
@@ -433,7 +439,11 @@ class _Clashes:
         return ((path, job.source) for job in self._jobs for path in self._paths(job))
 
     def _paths(self, job: Job) -> Iterator[Path]:
-        yield from output_paths(job, self._endings, self._beside, self.shared_stems)
+        """What a job writes; in place but for the picture, which is a file of its own already."""
+        if self._in_place and job.target is not None:
+            yield from illustration_paths(job.target, self._beside, self.shared_stems)
+        else:
+            yield from output_paths(job, self._endings, self._beside, self.shared_stems)
         if self._kept_plan is not None:
             yield from map(self._kept_plan, output_paths(job, self._endings, ()))
 

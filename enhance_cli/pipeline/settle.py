@@ -33,6 +33,8 @@ class Rules:
     overwrite: bool = False
     skip_existing: bool = False
     in_place: bool = False
+    again: bool = False
+    """Whether pictures in place are done though they were done before."""
 
     def pictures(self, job: Job) -> list[Path]:
         """The pictures of a job that have lines of their own."""
@@ -73,7 +75,7 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
     for job in jobs:
         outputs = rules.outputs(job)
         settled.folders.update(path.parent for path in outputs)
-        if rules.overwrite or not outputs:
+        if rules.overwrite or rules.again or not outputs:
             settled.jobs.append(job)
         elif _is_done(job, outputs, journal, rules):
             settled.unchanged += 1
@@ -124,7 +126,7 @@ def refuse_named(report: Path, jobs: Iterable[Job], rules: Rules, *others: Path 
 
 def _is_done(job: Job, outputs: list[Path], journal: Journal, rules: Rules) -> bool:
     if rules.in_place:  # what stands there is the output: to do it again would be to do it twice
-        return all(journal.is_latest(path) for path in outputs)
+        return all(journal.is_latest(path) for path in rules.pictures(job))
     return journal.has_done(rules.settings, rules.sources(job), outputs, rules.pictures(job))
 
 

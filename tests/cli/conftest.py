@@ -30,7 +30,7 @@ def photographs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(count, height=96, width=128, suffix=".jpg", folder="in"):
-        Path(folder).mkdir(exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             cv2.imwrite(f"{folder}/{number:02d}{suffix}", scene(height, width, seed=number))
 
@@ -71,3 +71,10 @@ def contents(folder="out"):
         for path in Path(folder).rglob("*")
         if path.is_file() and path.suffix != ".jsonl"
     }
+
+
+@pytest.fixture
+def restore():
+    """Run `enhance restore` in this process."""
+    application, runner = build(), CliRunner()
+    return lambda *arguments: runner.invoke(application, ["restore", *map(str, arguments)])

@@ -258,7 +258,7 @@ def test_plans_are_kept_and_replayed(photographs, enhance):
     assert enhance("--save-plans", "plans", "in", "out").exit_code == 0
     assert sorted(contents("plans")) == [f"{number:02d}.jpg.plan.npz" for number in range(3)]
     assert enhance("--plan", "plans/01.jpg.plan.npz", "in", "steady").exit_code == 0
-    assert contents("steady")["01.jpg"] == contents("out")["01.jpg"]
+    assert np.array_equal(cv2.imread("steady/01.jpg"), cv2.imread("out/01.jpg"))  # the marks name other settings
     assert contents("steady")["00.jpg"] != contents("out")["00.jpg"]
     plans = [line["plan"] for line in lines("steady/enhance-report.jsonl")]
     assert plans[0] == plans[1] == plans[2]

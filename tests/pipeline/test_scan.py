@@ -241,8 +241,17 @@ def test_in_place_every_argument_is_an_input(tree):
 def test_in_place_a_link_stays_a_link(tree):
     Path("in/link.jpg").symlink_to("sub/c.jpg")
     assert ("in/link.jpg", str(tree / "in/sub/c.jpg")) in pairs(scan(["in"], in_place=True))
-    with pytest.raises(UsageError, match="would both be written"):
-        scan(["in"], in_place=True, recursive=True)
+    found = pairs(scan(["in"], in_place=True, recursive=True))
+    assert ("in/link.jpg", str(tree / "in/sub/c.jpg")) in found
+    assert "in/sub/c.jpg" not in dict(found)  # it is the same photograph
+
+
+def test_in_place_every_photograph_is_one(tree):
+    Path("again").symlink_to("in")
+    once = pairs(scan(["in/sub/c.jpg", "in"], in_place=True, recursive=True))
+    named = ["in/sub/c.jpg", "in", "again", "in/../in", "in/sub/../a.jpg"]
+    assert pairs(scan(named, in_place=True, recursive=True)) == once
+    assert len(once) == 4
 
 
 # --- what folders may hold ---------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""`enhance restore`: originals that `--in-place --backup` kept are put back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enhance_cli.cli.console import Console
+from enhance_cli.cli.failures import reported
+from enhance_cli.errors import ExitCode
+
+HELP = """Put originals back that --in-place --backup kept.
+
+The reports in the folders and above them say which they are. A photograph that was changed since enhance wrote it, or
+whose original is not as it was kept, is left alone and named. Exit codes: 0 all are back, 1 some are not, 6 none is.
+"""
+
+
+def command(
+    places: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders of photographs, or photographs.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also those in subfolders.")] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option("--report", metavar="PATH", help="A report that lies elsewhere; may be given several times."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also replace what was changed since, and take originals as they are.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, do nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every photograph.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """See `HELP`."""
+    console = Console(quiet=quiet, verbose=verbose, debug=debug, json=json)
+    with reported(console):
+        from enhance_cli.pipeline import restore as room
+
+        found = room.find(places, recursive=recursive, reports=report or ())
+        outcomes = [room.check(item, force=force) for item in found] if dry_run else room.restore(found, force=force)
+        counts = {"restored": 0, "original": 0, "failed": 0}
+        names: dict[str, list[str]] = {"restored": [], "failed": []}
+        for outcome in outcomes:
+            counts[outcome.status] += 1
+            if outcome.status in names:
+                names[outcome.status].append(str(outcome.target))
+            if outcome.error is not None:
+                console.error(str(outcome.error), outcome.error)
+            elif outcome.status == "restored":
+                (console.say if dry_run else console.detail)(
+                    f"{'would restore' if dry_run else 'restored'} {outcome.target}"
+                )
+        if json:
+            console.data({"schema": "enhance-restore/1", **names, "original": counts["original"], "dry_run": dry_run})
+        verb = "to restore" if dry_run else "restored"
+        text = f"{counts['restored']} photographs {verb}" if counts["restored"] != 1 else f"1 photograph {verb}"
+        text += f", {counts['original']} restored before" * bool(counts["original"])
+        text += f", {counts['failed']} left alone" * bool(counts["failed"])
+        if not found:
+            text = "Nothing to restore: no report here says that an original was kept"
+        console.say(f"{text}{'; nothing was done (--dry-run)' if dry_run else ''}.")
+        if not counts["failed"]:
+            raise typer.Exit(ExitCode.OK)
+        raise typer.Exit(ExitCode.SOME_FAILED if counts["restored"] or counts["original"] else ExitCode.ALL_FAILED)

@@ -1,0 +1,200 @@
+"""Putting originals back that `--in-place --backup` kept: found in reports, checked by their hashes, one rename each.
+
+As when a photograph is enhanced, its line is appended first: killed between the two, the original is still beside it,
+and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from enhance_cli.errors import EnhanceError, OutputError, Protected, UnreadableSource, UsageError
+from enhance_cli.pipeline import in_place, shards
+from enhance_cli.pipeline.journal import file_state, path_in_report, path_of_report
+from enhance_cli.pipeline.lines import whole_lines
+from enhance_cli.pipeline.report import open_report
+
+
+@dataclass(slots=True)
+class Original:
+    """What reports say of one photograph whose original was kept."""
+
+    target: Path
+    backup: Path
+    sha256: str
+    """Of the original."""
+
+    report: Path
+    """Which says so last."""
+
+    line: dict[str, Any]
+    written: set[str] = field(default_factory=set)
+    """The sha256 of everything that enhance made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of one photograph."""
+
+    target: Path
+    status: Literal["restored", "original", "failed"]
+    """`original`: it is the original already."""
+
+    error: EnhanceError | None = None
+
+
+def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[Path] = ()) -> list[Original]:
+    """Photographs in folders whose originals were kept, as the reports in these folders and above them tell.
+
+    Args:
+        places: folders, or photographs.
+        recursive: also what lies in subfolders, and their reports.
+        reports: further ones.
+
+    Raises:
+        UsageError: a place or a report does not exist.
+        UnreadableSource: a report cannot be read.
+    """
+    for path in (*places, *reports):
+        if not os.path.lexists(path):
+            raise UsageError(f"{path} does not exist; give a folder or a photograph.")
+    wanted = [Path(os.path.realpath(path)) for path in places]
+    found: dict[Path, Original] = {}
+    written: dict[Path, set[str]] = {}
+    for report in dict.fromkeys(
+        (*_reports_near(wanted, recursive), *(Path(os.path.realpath(path)) for path in reports))
+    ):
+        try:
+            for line in whole_lines(report):
+                _learn(line, report, found, written)
+        except OSError as error:
+            raise UnreadableSource(f"The report {report} cannot be read: {error.strerror}.") from error
+    chosen = [item for item in found.values() if any(_is_in(item.target, place, recursive) for place in wanted)]
+    for item in chosen:
+        item.written = written[item.target]
+    return sorted(chosen, key=lambda item: item.target)
+
+
+def _reports_near(wanted: Sequence[Path], recursive: bool) -> Iterator[Path]:
+    for place in wanted:
+        folder = place if place.is_dir() else place.parent
+        for above in (*reversed(folder.parents), folder):
+            yield from shards.reports_in(above)
+        if recursive and place.is_dir():
+            for below, folders, _ in os.walk(folder):
+                folders.sort()
+                if Path(below) != folder:
+                    yield from shards.reports_in(Path(below))
+
+
+def _is_in(target: Path, place: Path, recursive: bool) -> bool:
+    return target == place or target.parent == place or (recursive and target.is_relative_to(place))
+
+
+def _learn(line: dict[str, Any], report: Path, found: dict[Path, Original], written: dict[Path, set[str]]) -> None:
+    try:
+        if line["status"] != "done" or not line["written"]:
+            return
+        target = Path(os.path.realpath(path_of_report(line["written"][0]["path"], report)))
+        written.setdefault(target, set()).add(line["written"][0]["sha256"])
+        backup = line.get("backup")
+        if backup:
+            path = Path(path_of_report(backup["path"], report))
+            found[target] = Original(target, path, str(backup["sha256"]), report, line)
+    except (KeyError, TypeError, IndexError):
+        return  # a line of some other make
+
+
+def restore(originals: Sequence[Original], *, force: bool = False) -> Iterator[Restored]:
+    """Put originals back; yields what became of each.
+
+    Args:
+        originals: as `find` found them.
+        force: also where a photograph was changed since enhance wrote it, or its original is not as it was kept.
+
+    Raises:
+        OutputError: a report cannot be written, or a run is writing it.
+    """
+    with ExitStack() as stack:
+        reports = dict.fromkeys(item.report for item in originals)
+        files = {path: stack.enter_context(open_report(path)) for path in reports}
+        for item in originals:
+            try:
+                with ExitStack() as held:
+                    if item.target.exists():
+                        held.enter_context(in_place.locked(item.target))
+                    if _check(item, force=force):
+                        files[item.report].append(_line(item))
+                        _put_back(item)
+                        yield Restored(item.target, "restored")
+                    else:
+                        yield Restored(item.target, "original")
+            except EnhanceError as error:
+                yield Restored(item.target, "failed", error)
+
+
+def check(item: Original, *, force: bool = False) -> Restored:
+    """What `restore` would do."""
+    try:
+        return Restored(item.target, "restored" if _check(item, force=force) else "original")
+    except EnhanceError as error:
+        return Restored(item.target, "failed", error)
+
+
+def _check(item: Original, *, force: bool) -> bool:
+    """Whether there is something to do.
+
+    Raises:
+        Protected: something would be lost.
+        UnreadableSource: the operating system refuses.
+    """
+    present, kept = _sha256_of(item.target), _sha256_of(item.backup)
+    if kept is None:
+        if present == item.sha256:
+            return False
+        raise Protected(f"{item.target} cannot be restored: its original {item.backup} is gone.")
+    if force:
+        return True
+    if kept != item.sha256:
+        raise Protected(
+            f"{item.backup} is not the original that was kept of {item.target}; --force takes it all the same."
+        )
+    if present is not None and present != item.sha256 and present not in item.written:
+        raise Protected(
+            f"{item.target} was changed since enhance wrote it; --force puts {item.backup} in its place all the same."
+        )
+    return True
+
+
+def _line(item: Original) -> dict[str, Any]:
+    """The line that says so: what it was enhanced with, and the original as what is written."""
+    state = {**file_state(item.backup, path_in_report(item.target, item.report)), "sha256": item.sha256}
+    nothing: dict[str, Any] = {"size": None, "notes": [], "ms": None, "exposure": None, "plan": None, "read": []}
+    return {**item.line, **nothing, "status": "restored", "written": [state]}
+
+
+def _put_back(item: Original) -> None:
+    try:
+        if item.target.exists() and item.target.samefile(item.backup):
+            item.backup.unlink()  # a rename between two links of one file does nothing
+        else:
+            item.backup.replace(item.target)
+    except OSError as error:
+        raise OutputError(f"{item.target} cannot be written: {error.strerror}.") from error
+
+
+def _sha256_of(path: Path) -> str | None:
+    """None where there is nothing."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreadableSource(f"{path} cannot be read: {error.strerror}.") from error
