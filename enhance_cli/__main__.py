@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 
@@ -21,11 +22,19 @@ def main() -> None:
 def run() -> None:
     """Run the command line as a process of its own; the only place that ends it."""
     code: object = 0
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # until a run begins, which ends in order
     try:
         try:
             main()
         except SystemExit as done:
             code = done.code
+        except KeyboardInterrupt:  # before there was a command that could say more
+            code = 130
+        if code in (130, 143):  # stopped by a signal
+            from enhance_cli.cli.signals import end
+
+            end(int(code))
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:

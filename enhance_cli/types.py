@@ -199,6 +199,10 @@ class Controls:
         """
         return {}
 
+    def holds(self, height: int, width: int) -> int:
+        """Bytes that the method holds at most beside a picture of this size, for `--memory`; 0 where it is little."""
+        return 0
+
     def to_json(self) -> dict[str, Any]:
         """The controls as the report writes them."""
         shown: dict[str, Any] = {}

@@ -7,12 +7,13 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from enhance_cli.engines import abandon
 from enhance_cli.errors import (
     ChangedSource,
     EnhanceError,
@@ -24,6 +25,7 @@ from enhance_cli.errors import (
 )
 from enhance_cli.imaging import atomic, codecs, colour, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
+from enhance_cli.pipeline import holding
 from enhance_cli.pipeline.journal import file_state, path_in_report
 from enhance_cli.pipeline.plans import check_fit, plan_path
 from enhance_cli.pipeline.report import report_line
@@ -80,6 +82,21 @@ class Recipe:
         """Whether a JPEG may stay in its own planes."""
         return self.enhancer.reads_planes(self.controls)
 
+    def holds(self, height: int, width: int, depth: int, data: bytes, *, further: int = 0) -> int:
+        """Bytes that a photograph takes of `--memory`, from its header; `further` are exposures beside it."""
+        found = codecs.sniff(data)
+        return holding.held_bytes(
+            height,
+            width,
+            depth,
+            jpeg=found is not None and found.name == "jpeg",
+            planes=self.reads_planes,
+            halo=self.enhancer.method.halo,
+            blended=self.amount < 1.0 or len(self.controls.variants()) > 1,
+            further=further,
+            method=self.controls.holds(height, width),
+        )
+
     def enhance(self, image: Image, *, reuse: bool = False) -> Enhanced:
         """Estimate and render one decoded picture.
 
@@ -124,7 +141,16 @@ class Recipe:
 
         halo = self.enhancer.method.halo
         source = image.pixels
-        target = source if reuse and halo == 0 and self.amount == 1.0 else np.empty_like(source)
+        if halo == 0:
+            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
+            pieces = list(tiles(image.height, image.width, rows, image.width))
+        else:
+            pieces = list(tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo))
+        reuse = reuse and self.amount == 1.0
+        if reuse and halo > 0 and source.nbytes > holding.LARGEST_TWICE:
+            self._render_in_place(image, plan, pieces)
+            return source
+        target = source if reuse and halo == 0 else np.empty_like(source)
 
         def render_tile(tile: Tile) -> None:
             frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
@@ -134,17 +160,27 @@ class Recipe:
             else:
                 target[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
 
-        if halo == 0:
-            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
-            pieces = tiles(image.height, image.width, rows, image.width)
-        else:
-            pieces = tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo)
         self.engine.map(render_tile, pieces)
         if self.amount == 1.0:
             return target
         import cv2
 
-        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0)
+        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0, dst=target)
+
+    def _render_in_place(self, image: Image, plan: Any, pieces: Sequence[Tile]) -> None:
+        """Render tiles with a halo into the picture itself, which is too large to be held twice."""
+        from enhance_cli.pipeline.originals import Originals
+
+        pixels = image.pixels
+        originals = Originals(pixels, pieces, self.enhancer.method.halo)
+
+        def render_tile(tile: Tile) -> None:
+            frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
+            window = Window(originals.outer(tile), tile.outer_top, tile.outer_left, frames)
+            pixels[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
+            originals.done(tile)
+
+        self.engine.map(render_tile, pieces)
 
     def line(
         self,
@@ -319,7 +355,7 @@ def process(
 
     def admitted(height: int, width: int, depth: int) -> None:
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
-        admit(decoded_bytes(height, width, depth, further=len(job.frames)))
+        admit(recipe.holds(height, width, depth, data, further=len(job.frames)))
 
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
@@ -338,6 +374,7 @@ def process(
         with ExitStack() as stack:
             with _timed(ms, "encode"):
                 coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
+                abandon.check()
                 staged = [] if target is None else _stage(stack, job, target, coded, enhanced, coding)
             line = recipe.line(
                 source,
@@ -352,10 +389,11 @@ def process(
             if target is None:
                 sys.stdout.buffer.write(coded)
                 sys.stdout.buffer.flush()
-            record(line)
-            for item in staged:
-                item.place()
-        yield Outcome(job, "done", line, megapixels=megapixels)
+            with abandon.current().placing():
+                record(line)
+                for item in staged:
+                    item.place()
+                yield Outcome(job, "done", line, megapixels=megapixels)  # counted before a stop can count
         ms["decode"] = 0.0  # once, for the first of them
 
 
@@ -431,18 +469,6 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
             f"{staged.target} decodes to {again.width}x{again.height} instead of {image.width}x{image.height}; "
             "it was not put in place."
         )
-
-
-def decoded_bytes(height: int, width: int, depth: int, further: int = 0) -> int:
-    """What a picture in flight takes of `--memory`: its RGB samples twice, as decoded and as rendered.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        depth: bits of a sample.
-        further: exposures of a stack beside the first; each is held once.
-    """
-    return height * width * 3 * (depth // 8) * (2 + further)
 
 
 def _name_note(source: Path | None, image: Image, written_format: str) -> tuple[str, ...]:
