@@ -11,7 +11,7 @@ from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.pipeline.photograph import Enhanced, Recipe, read
+from enhance_cli.pipeline.photograph import Enhanced, Recipe, is_jpeg, read
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image
@@ -193,6 +193,6 @@ def _read_image(path: str | Path, recipe: Recipe, admit: Admission) -> Image:
     data = read(Path(path))
 
     def admitted(height: int, width: int, depth: int) -> None:
-        admit(recipe.holds(height, width, depth, data))
+        admit(recipe.holds(height, width, depth, is_jpeg(data)))
 
     return codecs.decode(data, source=str(path), admit=admitted)

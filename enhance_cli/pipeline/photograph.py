@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,10 @@ _LEAST_BAND = 128
 _TILE, _TILE_STEP = 1024, 256
 """Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
 multiple of. The tiles of a picture are of about one size, so that threads end together."""
+
+
+_SMALL_TILE = 512
+"""Largest side of a tile where the picture itself is what memory is needed for."""
 
 
 @dataclass(slots=True)
@@ -82,14 +86,13 @@ class Recipe:
         """Whether a JPEG may stay in its own planes."""
         return self.enhancer.reads_planes(self.controls)
 
-    def holds(self, height: int, width: int, depth: int, data: bytes, *, further: int = 0) -> int:
+    def holds(self, height: int, width: int, depth: int, jpeg: bool, *, further: int = 0) -> int:
         """Bytes that a photograph takes of `--memory`, from its header; `further` are exposures beside it."""
-        found = codecs.sniff(data)
         return holding.held_bytes(
             height,
             width,
             depth,
-            jpeg=found is not None and found.name == "jpeg",
+            jpeg=jpeg,
             planes=self.reads_planes,
             halo=self.enhancer.method.halo,
             blended=self.amount < 1.0 or len(self.controls.variants()) > 1,
@@ -148,7 +151,7 @@ class Recipe:
             pieces = list(tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo))
         reuse = reuse and self.amount == 1.0
         if reuse and halo > 0 and source.nbytes > holding.LARGEST_TWICE:
-            self._render_in_place(image, plan, pieces)
+            self._render_in_place(image, plan)
             return source
         target = source if reuse and halo == 0 else np.empty_like(source)
 
@@ -167,12 +170,15 @@ class Recipe:
 
         return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0, dst=target)
 
-    def _render_in_place(self, image: Image, plan: Any, pieces: Sequence[Tile]) -> None:
+    def _render_in_place(self, image: Image, plan: Any) -> None:
         """Render tiles with a halo into the picture itself, which is too large to be held twice."""
         from enhance_cli.pipeline.originals import Originals
 
         pixels = image.pixels
-        originals = Originals(pixels, pieces, self.enhancer.method.halo)
+        halo = self.enhancer.method.halo
+        side = _even_part(image.height, _SMALL_TILE), _even_part(image.width, _SMALL_TILE)
+        pieces = list(tiles(image.height, image.width, *side, halo))
+        originals = Originals(pixels, pieces, halo)
 
         def render_tile(tile: Tile) -> None:
             frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
@@ -209,9 +215,9 @@ class Recipe:
         )
 
 
-def _even_part(length: int) -> int:
+def _even_part(length: int, largest: int = _TILE) -> int:
     """A tile's side along one of a picture's: as few tiles as there must be, of about one size."""
-    count = -(-length // _TILE)
+    count = -(-length // largest)
     return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
@@ -329,6 +335,12 @@ def read(source: Path | None) -> bytes:
     return data
 
 
+def is_jpeg(data: bytes) -> bool:
+    """Whether a file's first bytes announce a JPEG."""
+    found = codecs.sniff(data)
+    return found is not None and found.name == "jpeg"
+
+
 def process(
     job: Job,
     recipe: Recipe,
@@ -352,10 +364,11 @@ def process(
     data = read(job.source)
     seen = _read_states(job, recipe, data if coding.hash_sources else None)
     ms: dict[str, float] = {}
+    jpeg = is_jpeg(data)
 
     def admitted(height: int, width: int, depth: int) -> None:
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
-        admit(recipe.holds(height, width, depth, data, further=len(job.frames)))
+        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)))
 
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)

@@ -123,7 +123,7 @@ def test_pictures_are_counted_at_their_depth_and_with_their_frames(depth, furthe
     ],
 )
 def test_a_large_picture_is_counted_once_with_what_its_decoder_and_its_method_hold(details, bytes_of_a_pixel):
-    assert 3 * 10**8 > LARGEST_TWICE
+    assert LARGEST_TWICE < 3 * 10**8
     assert held_bytes(10_000, 10_000, 8, **details) == 10**8 * bytes_of_a_pixel
 
 

@@ -251,7 +251,9 @@ class Irle:
             out[...] = window.pixels
         for down in rows:
             for across in columns:
-                done = self._block(window.pixels, place, (down, across), plan)
+                with self._running if _is_large(plan) else contextlib.nullcontext():
+                    abandon.check()
+                    done = self._block(window.pixels, place, (down, across), plan)
                 y = slice(max(down.first, top), min(down.last, bottom))
                 x = slice(max(across.first, left), min(across.last, right))
                 out[y.start - place[0] : y.stop - place[0], x.start - place[1] : x.stop - place[1]] = done[
@@ -270,7 +272,6 @@ class Irle:
         """One block of a window as it will be; the latest one is remembered, as windows of small pictures share it."""
         down, across = sides
         key = b""
-        abandon.check()
         if max(plan.height, plan.width) <= BLOCK:
             seen = hashlib.blake2b(pixels.tobytes(), digest_size=16)
             numbers = plan.balance, plan.curve, plan.level, plan.strength, plan.model
@@ -284,11 +285,9 @@ class Irle:
         clean = picture
         if plan.strength > 0.0 and not plan.leaves_light:
             image = np.ascontiguousarray(engine.download(picture))[None]
-            with self._running if _is_large(plan) else contextlib.nullcontext():
-                abandon.check()
-                clean = engine.upload(
-                    self._denoiser(plan)(image, np.ascontiguousarray(engine.download(gain))[None, None])[0]
-                )
+            clean = engine.upload(
+                self._denoiser(plan)(image, np.ascontiguousarray(engine.download(gain))[None, None])[0]
+            )
         inner = tuple(slice(side.before, side.before + side.last - side.first) for side in sides)
         done = np.empty((down.last - down.first, across.last - across.first, 3), pixels.dtype)
         target = done if engine.device == "cpu" else engine.upload(done)
