@@ -26,6 +26,7 @@ from enhance_cli.errors import (
 from enhance_cli.imaging import atomic, codecs, colour, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
 from enhance_cli.pipeline import holding
+from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.journal import file_state, path_in_report
 from enhance_cli.pipeline.plans import check_fit, plan_path
 from enhance_cli.pipeline.report import report_line
@@ -77,8 +78,10 @@ class Recipe:
     """Decided already, for every picture: nothing is estimated."""
 
     weights: Mapping[str, str] | None = field(init=False)
+    companions: Companions = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "companions", Companions(self.controls, read))
         object.__setattr__(self, "weights", self.enhancer.prepare(self.controls))
 
     @property
@@ -115,11 +118,13 @@ class Recipe:
         working = image if self.reads_planes else colour.to_rgb(image)
         variants = self.controls.variants()
         ms: dict[str, float] = {}
+        if not working.companions:  # a picture from Python; a file's were counted and decoded with it
+            with _timed(ms, "decode"):
+                working = working.replace(companions=self.companions.beside(image.metadata.source).decode())
+            if not working.companions:
+                del ms["decode"]
         with _timed(ms, "estimate"):
             before = exposure_of(working)
-            for name, path in self.controls.companions(image.metadata.source).items():
-                companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
-                working = working.replace(companions={**working.companions, name: companion})
             if self.plan is not None:
                 check_fit(self.plan, image)
                 plans = [self.plan]
@@ -127,6 +132,7 @@ class Recipe:
                 plans = [self.enhancer.estimate(working, self.controls)]
             else:
                 plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
+        image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
         for (ending, controls), plan in zip(variants, plans, strict=True):
             illustrations = self.enhancer.illustrations(image, plan, controls)
             with _timed(ms, "render"):
@@ -365,23 +371,25 @@ def process(
     seen = _read_states(job, recipe, data if coding.hash_sources else None)
     ms: dict[str, float] = {}
     jpeg = is_jpeg(data)
+    held, companions = recipe.companions.beside(source, coding.max_pixels)
 
     def admitted(height: int, width: int, depth: int) -> None:
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
-        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)))
+        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + held)
 
     started = time.perf_counter()
     image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
     if job.frames:
         image = stacked(colour.to_rgb(image), [_frame(path, image, coding) for path in job.frames])
+    image = image.replace(companions=companions())
     ms["decode"] = (time.perf_counter() - started) * 1e3
     written_format = coding.format_for(job, image)
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
     notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
-    image = image.replace(metadata=kept)
-    del data
-    for enhanced in recipe.enhance_variants(image, reuse=True):
+    pictures = recipe.enhance_variants(image.replace(metadata=kept), reuse=True)
+    del data, image, companions  # a mask may be as large as the picture, and is not needed to the end
+    for enhanced in pictures:
         ms.update(enhanced.ms)
         target = None if job.target is None else job.target_with(enhanced.ending)
         with ExitStack() as stack:
