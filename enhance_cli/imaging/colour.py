@@ -45,7 +45,8 @@ def _merged(image: Image, top: int, bottom: int) -> Array:
         if rows > 1 or columns > 1:
             plane = cv2.resize(plane, None, fx=columns, fy=rows, interpolation=cv2.INTER_LINEAR)
         planes.append(plane[top - first * rows : bottom - first * rows, :width])
-    return cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
+    rgb: Any = cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
+    return rgb  # type: ignore[no-any-return]
 
 
 def _factor(length: int, samples: int) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from enhance_cli.engines import abandon
 from enhance_cli.errors import (
     ChangedSource,
+    CorruptPicture,
     EnhanceError,
     FailedCheck,
     MissingSource,
@@ -372,23 +373,36 @@ def process(
     ms: dict[str, float] = {}
     jpeg = is_jpeg(data)
     held, companions = recipe.companions.beside(source, coding.max_pixels)
+    beside: dict[str, Image] = {}
+    broken: list[CorruptPicture] = []
 
     def admitted(height: int, width: int, depth: int) -> None:
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
         admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + held)
+        try:
+            beside.update(companions())  # before the photograph: their decoders need more than they leave
+        except CorruptPicture as error:
+            broken.append(error)
+            raise
 
     started = time.perf_counter()
-    image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
+    try:
+        image = codecs.decode(
+            data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted
+        )
+    except CorruptPicture as error:
+        raise (broken or [error])[0] from error  # in the words about the mask, not about the photograph
     if job.frames:
         image = stacked(colour.to_rgb(image), [_frame(path, image, coding) for path in job.frames])
-    image = image.replace(companions=companions())
+    image = image.replace(companions=dict(beside))
+    beside.clear()
     ms["decode"] = (time.perf_counter() - started) * 1e3
     written_format = coding.format_for(job, image)
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
     notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
     pictures = recipe.enhance_variants(image.replace(metadata=kept), reuse=True)
-    del data, image, companions  # a mask may be as large as the picture, and is not needed to the end
+    del data, image  # a mask may be as large as the picture, and is not needed to the end
     for enhanced in pictures:
         ms.update(enhanced.ms)
         target = None if job.target is None else job.target_with(enhanced.ending)

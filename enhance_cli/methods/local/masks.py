@@ -127,8 +127,11 @@ def regions(image: Image, controls: LocalControls) -> Regions:
     # The inside of an eroded mask needs no more than its own pixels, but one beyond them where it ends.
     reach = 1 if controls.transition_mode == "erode" else math.ceil(width) + 1
     grown = _grown(image, cover, reach)
-    values = _fall_off(grown.values, width, controls.transition_mode, owned=grown.owned)
-    return _trimmed(image, grown._replace(values=values), width, cover.soft and width == 0.0)
+    grown = grown._replace(values=_softened(grown.values, owned=grown.owned))
+    soft = cover.soft and width == 0.0
+    del cover  # of a large picture it takes as much as the result
+    _add_transition(grown.values, width, controls.transition_mode)
+    return _trimmed(image, grown, width, soft)
 
 
 def fall_off(mask: Array, width: float, mode: Literal["dilate", "erode", "both"] = "dilate") -> Array:
@@ -142,7 +145,8 @@ def fall_off(mask: Array, width: float, mode: Literal["dilate", "erode", "both"]
     Returns:
         float32 h×w: 1 in A, 0 in C; hard masks fall by 1 / (width + 1) a pixel.
     """
-    values = _fall_off(np.rint(np.asarray(mask, np.float32) * FULL).astype(np.uint16), width, mode)
+    values = _softened(np.rint(np.asarray(mask, np.float32) * FULL).astype(np.uint16), owned=True)
+    _add_transition(values, width, mode)
     return values / np.float32(FULL)
 
 
@@ -200,7 +204,7 @@ def _cover(image: Image, mask: Mask, role: str) -> _Cover:
     elif mask.source == "array":
         values = _of_array(mask.pixels, option)
     else:
-        values = image.companions[role].pixels
+        values = _of_picture(image.companions[role])
     height, width = values.shape
     if abs(math.log(width * image.height / (height * image.width))) > _ASPECT + 0.5 / min(height, width):
         what = "the mask" if mask.source == "array" else mask.text
@@ -250,9 +254,9 @@ def _length(values: Array, above: float) -> float:
     crossings = 0
     for band in _bands(values):
         part = values[band.start : band.stop + 1] > above
-        crossings += np.count_nonzero(part[1:] != part[:-1])
+        crossings += int(np.count_nonzero(part[1:] != part[:-1]))
         part = part[: band.stop - band.start]
-        crossings += np.count_nonzero(part[:, 1:] != part[:, :-1])
+        crossings += int(np.count_nonzero(part[:, 1:] != part[:, :-1]))
     return float(crossings * math.pi / 4.0)
 
 
@@ -452,17 +456,19 @@ _SOFTNESS = np.rint(np.clip((np.arange(FULL + 1) / FULL - OUTSIDE) / (INSIDE - O
 """The fall-off of every value of a soft mask."""
 
 
-def _fall_off(cover: Array, width: float, mode: str, *, owned: bool = False) -> Array:
-    """uint16 from uint8 or uint16; `cover` has a margin where the transition may need one, and may become the result
-    if it is `owned`.
-    """
-    table = _SOFTNESS[:: int(_of_white(cover))] if cover.dtype == np.uint8 else _SOFTNESS
+def _softened(cover: Array, *, owned: bool) -> Array:
+    """The fall-off of a mask's own softness, uint16 from uint8 or uint16; in the same memory where that is `owned`."""
+    table = _SOFTNESS[:: int(_of_white(cover))]
     soft = cover if owned and cover.dtype == np.uint16 else np.empty(cover.shape, np.uint16)
     for top in range(0, len(cover), 64):  # in bands: numpy widens what it looks up by to 8 bytes
         soft[top : top + 64] = table[cover[top : top + 64]]
-    del cover
+    return soft
+
+
+def _add_transition(soft: Array, width: float, mode: str) -> None:
+    """Let a fall-off begin further out, or end further in; `soft` has a margin where that may be needed."""
     if width <= 0.0:
-        return soft
+        return
     falling = None if mode == "erode" else _ramp(soft, width if mode == "dilate" else width / 2.0, rising=False)
     rising = None if mode == "dilate" else _ramp(soft, width if mode == "erode" else width / 2.0, rising=True)
     for columns in _columns(soft):
@@ -477,7 +483,6 @@ def _fall_off(cover: Array, width: float, mode: str, *, owned: bool = False) -> 
         both += one >> 1
         both += two >> 1
         soft[:, columns] = both
-    return soft
 
 
 def _columns(values: Array) -> Iterator[slice]:
