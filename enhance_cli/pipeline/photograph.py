@@ -26,7 +26,7 @@ from enhance_cli.errors import (
 )
 from enhance_cli.imaging import atomic, codecs, colour, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
-from enhance_cli.pipeline import holding
+from enhance_cli.pipeline import holding, memory
 from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.journal import file_state, path_in_report
 from enhance_cli.pipeline.plans import check_fit, plan_path
@@ -134,6 +134,8 @@ class Recipe:
             else:
                 plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
         image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
+        if image.nbytes > holding.LARGEST_TWICE:
+            memory.give_back()
         for (ending, controls), plan in zip(variants, plans, strict=True):
             illustrations = self.enhancer.illustrations(image, plan, controls)
             with _timed(ms, "render"):
@@ -194,6 +196,7 @@ class Recipe:
             originals.done(tile)
 
         self.engine.map(render_tile, pieces)
+        memory.give_back()
 
     def line(
         self,
