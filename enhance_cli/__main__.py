@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 from enhance_cli.cli import streams
@@ -22,8 +23,14 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line as a process of its own; the only place that ends it."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # until a run begins, which ends in order
     streams.claim()
     code = streams.ended(main)
+    if code in (130, 143):  # stopped by a signal: threads that are still at work are left behind
+        from enhance_cli.cli.signals import end
+
+        end(int(code))
     if "numba" in sys.modules and isinstance(code, int):
         # Everything is in place and closed by now. Taking the compiled kernels apart would cost a quarter of the
         # time of one small photograph, to give back memory that the process gives back by ending.

@@ -258,6 +258,17 @@ class Controls:
         """
         return {}
 
+    planes: ClassVar[frozenset[str]] = frozenset()
+    """Companions of which one plane is looked at, opacity or luma: masks. They are H×W, the others RGB."""
+
+    def serves_all(self, name: str) -> bool:
+        """Whether a companion is the same file for all photographs."""
+        return False
+
+    def holds(self, height: int, width: int) -> int:
+        """Bytes that the method holds at most beside a picture of this size, for `--memory`; 0 where it is little."""
+        return 0
+
     def to_json(self) -> dict[str, Any]:
         """The controls as the report writes them."""
         shown: dict[str, Any] = {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from enhance_cli.cli.console import Console, Progress, summary_text
 from enhance_cli.cli.failures import Terminated
+from enhance_cli.cli.signals import at_the_end, terminable
 from enhance_cli.engines import weights
 from enhance_cli.errors import ExitCode, OutputError, ReaderGone, UsageError
 from enhance_cli.imaging import atomic
@@ -71,7 +72,7 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
         if console.json:
             console.data(_Tally().summary(0.0, "none", None))
         return ExitCode.OK
-    with _terminable(), ExitStack() as stack:
+    with terminable(), ExitStack() as stack:
         held = path is not None and path.exists()
         report = stack.enter_context(_open(path, options, rules)) if held else None
         settled = settle(found.jobs, _journal(path, options), rules)
@@ -112,21 +113,27 @@ def _stream(
     tally = _Tally(unchanged=settled.unchanged)
     started = time.monotonic()
     with ExitStack() as stack:
-        stack.callback(recipe.engine.close)
+        stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
         if options.isolate or options.timeout is not None:
             from enhance_cli.pipeline.isolate import Crew
 
             crew = stack.enter_context(Crew(assignment, timeout=options.timeout))
-            do: Callable[..., Any] = crew.process
+            do: Callable[..., Any] = crew.outcomes
+            end: Callable[[], None] = crew.kill
+            stack.enter_context(at_the_end(end))
         else:
-            do = partial(process, recipe=recipe, coding=assignment.coding)
+            do, end = partial(process, recipe=recipe, coding=assignment.coding), lambda: None
 
         # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
         def work(job: Job, admit: Admission) -> list[Outcome]:
             if tally.no_room and job.target is not None and job.source is not None:
                 # Where one could not be written the next cannot either; trying that first saves the work.
                 atomic.probe(job.target, job.source.stat().st_size)
-            return list(do(job, admit=admit, record=report.append))
+            outcomes: list[Outcome] = []
+            for outcome in do(job, admit=admit, record=report.append):
+                tally.count(outcome)
+                outcomes.append(outcome)
+            return outcomes
 
         def failed(job: Job, error: Exception) -> list[Outcome]:
             if isinstance(error, ReaderGone):
@@ -138,24 +145,28 @@ def _stream(
             except OutputError as unwritten:
                 tally.lost_lines += 1
                 console.error(str(unwritten))
-            return [Outcome(job, "failed", line, error=error)]
+            outcome = Outcome(job, "failed", line, error=error)
+            tally.count(outcome)
+            return [outcome]
 
         _record_skipped(settled, recipe, report, tally)
         budget = ByteBudget(options.memory or default_budget())
         progress = stack.enter_context(console.progress(total * len(recipe.controls.variants())))
         until = _has_failed if options.fail_fast else None
-        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until)
+        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until, abandon=end)
         try:
             for finished in stream:
                 for outcome in finished:
-                    tally.count(outcome)
                     _tell(outcome, tally, progress, console)
         except (KeyboardInterrupt, Terminated):
+            stream.close()  # from here on nothing is placed, so the count is true
             again = "" if options.report in ("none", STDIO) else "; the same command goes on with the rest"
-            progress.above(f"enhance: stopped with {tally.done} of {_photographs(total)} done{again}.")
+            asked = total * len(recipe.controls.variants())
+            of = _photographs(total) if asked == total else f"{asked} pictures"
+            progress.above(f"enhance: stopped with {tally.done} of {of} done{again}.")
             raise
         finally:
-            stream.close()  # photographs in flight are finished, those that wait are not begun
+            stream.close()
             if device == "cpu" and total:
                 for text in compiled.trouble().values():
                     progress.above(f"enhance: {text}")
@@ -422,11 +433,14 @@ class _Tally:
     no_room: bool = field(default=False)
     """Whether an output could not be written."""
 
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
     def count(self, outcome: Outcome) -> None:
-        """Add one."""
-        setattr(self, outcome.status, getattr(self, outcome.status) + 1)
-        self.megapixels += outcome.megapixels
-        self.no_room = self.no_room or isinstance(outcome.error, OutputError)
+        """Add one; the workers do, so that what is placed is counted whoever still hears of it."""
+        with self._counting:
+            setattr(self, outcome.status, getattr(self, outcome.status) + 1)
+            self.megapixels += outcome.megapixels
+            self.no_room = self.no_room or isinstance(outcome.error, OutputError)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -467,21 +481,3 @@ def _line_for_people(outcome: Outcome) -> str:
         f"{line['source']} -> {line['output']}: {total:.0f} ms, "
         f"mean luma {exposure['before']['mean']:.2f} -> {exposure['after']['mean']:.2f}{notes}"
     )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception of this thread, so that a service manager's stop ends a run in order."""
-
-    def stop(*_: object) -> None:
-        raise Terminated
-
-    try:
-        previous = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever called us minds the signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

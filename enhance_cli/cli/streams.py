@@ -73,12 +73,15 @@ def ended(main: Callable[[], None]) -> object:
             main()
         except SystemExit as done:
             code = done.code
-        sys.stdout.flush()
+        except KeyboardInterrupt:  # before there was a command that could say more
+            code = 130
+        if code not in (130, 143):  # what a signal ended flushes as it ends, without waiting for a slow reader
+            sys.stdout.flush()
     except EnhanceError as error:  # from help and version; commands tell their own (see `failures.reported`)
         if not isinstance(error, ReaderGone) and not code:
             Console().error(str(error))
         code = code or int(error.exit_code)
-    if code:
+    if code and code not in (130, 143):
         # What could not be written is let go, or Python would try once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.stderr.flush()

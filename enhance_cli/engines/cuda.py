@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weights_room
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import DeviceError, WeightsError
@@ -101,8 +102,13 @@ class CudaEngine:
         return array.cpu().numpy()  # type: ignore[no-any-return]
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Do independent parts of one photograph one after another: the device is parallel inside each."""
+        """Do independent parts of one photograph one after another: the device is parallel inside each.
+
+        Raises:
+            Abandoned: the run was stopped; no further part is begun.
+        """
+        work = abandon.checked(work)
         return [work(item) for item in items]
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Nothing to end: the device's memory goes with the process."""

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,12 @@ _PREFIX, _SUFFIX = ".enhance-", ".tmp"
 
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 """What file systems without hard links answer when asked for one."""
+
+_staged: set[Staged] = set()
+_staging = threading.Lock()
+"""Held while a file is made or placed, so that `discard_all` misses none."""
+
+_over = False
 
 
 class Staged:
@@ -59,8 +66,12 @@ class Staged:
     def _open(self, folder: Path) -> None:
         """Make the temporary file and lock it; again if a sweep took it between the two."""
         while self._temporary is None:
-            self._descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
-            self._temporary = Path(name)
+            with _staging:
+                if _over:
+                    raise OSError(errno.ECANCELED, "the run has been stopped")
+                self._descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
+                self._temporary = Path(name)
+                _staged.add(self)
             with contextlib.suppress(OSError):  # a file system without locks; nobody can sweep there either
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink == 0:
@@ -82,6 +93,7 @@ class Staged:
         with _explained(self.target):
             self.path.replace(self.target)
         self._temporary = None
+        _staged.discard(self)
 
     def place_anew(self) -> None:
         """Give the file its name if nothing has it, in one step.
@@ -103,17 +115,22 @@ class Staged:
         with contextlib.suppress(OSError):
             self.path.unlink()
         self._temporary = None
+        _staged.discard(self)
 
     def discard(self) -> None:
         """Remove what has not been placed."""
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._temporary.name, dir_fd=self._folder)
-            self._temporary = None
+        self._remove()
         for descriptor in (self._descriptor, self._folder):
             if descriptor >= 0:
                 os.close(descriptor)
         self._descriptor = self._folder = -1
+
+    def _remove(self) -> None:
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary.name, dir_fd=self._folder)
+            self._temporary = None
+        _staged.discard(self)
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +149,22 @@ def write_atomically(target: Path, data: bytes) -> None:
     """
     with Staged(target, data) as staged:
         staged.place()
+
+
+def discard_all() -> None:
+    """Remove all that this process has staged and not placed, because it is about to end. Nothing is staged after it.
+
+    Whoever was writing one of them is left behind: it writes to a file without a name, and cannot place it.
+    """
+    global _over
+    held = _staging.acquire(timeout=0.2)  # a file system that hangs must not hang the end as well
+    try:
+        _over = True
+        for item in list(_staged):
+            item._remove()
+    finally:
+        if held:
+            _staging.release()
 
 
 def sweep(folder: Path) -> int:

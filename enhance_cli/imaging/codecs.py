@@ -238,6 +238,27 @@ def decode(
         raise CorruptPicture(f"{name} cannot be decoded: {error}.") from error
 
 
+class _Told(Exception):
+    """A header has been read."""
+
+    def __init__(self, height: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.size = height, width, depth
+
+
+def announced(data: bytes, *, source: str = "", max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
+    """Height, width and bits of a sample, as a file's header has them, without decoding it; raises as `decode`."""
+
+    def tell(height: int, width: int, depth: int) -> None:
+        raise _Told(height, width, depth)
+
+    try:
+        image = decode(data, source=source, max_pixels=max_pixels, admit=tell)
+    except _Told as told:
+        return told.size
+    return image.height, image.width, image.metadata.bit_depth
+
+
 def _require_extra(wanted: Format, name: str) -> None:
     if not is_installed(wanted.name):
         raise UnsupportedFormat(

@@ -21,17 +21,32 @@ def merge_planes(image: Image) -> Image:
     """
     if image.chroma is None:
         return image
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _BAND):  # in bands: the chroma of a whole large picture would be held three times
+        rgb[top : top + _BAND] = _merged(image, top, min(top + _BAND, image.height))
+    return image.replace(pixels=rgb, chroma=None)
+
+
+_BAND = 512
+"""Rows of a picture that are converted at once: a multiple of the rows that a sample of chroma may stand for."""
+
+
+def _merged(image: Image, top: int, bottom: int) -> Array:
+    """Some rows of `merge_planes`."""
     import cv2
 
+    assert image.chroma is not None
     height, width = image.height, image.width
-    planes: list[Any] = [image.pixels]
+    planes: list[Any] = [image.pixels[top:bottom]]
     for plane in (image.chroma[1], image.chroma[0]):  # OpenCV orders Y, Cr, Cb
         rows, columns = _factor(height, plane.shape[0]), _factor(width, plane.shape[1])
+        first = max(top // rows - 1, 0)  # with the samples before and after, which are interpolated with
+        plane = plane[first : -(-bottom // rows) + 1]
         if rows > 1 or columns > 1:
             plane = cv2.resize(plane, None, fx=columns, fy=rows, interpolation=cv2.INTER_LINEAR)
-        planes.append(plane[:height, :width])
+        planes.append(plane[top - first * rows : bottom - first * rows, :width])
     rgb: Any = cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
-    return image.replace(pixels=rgb, chroma=None)
+    return rgb  # type: ignore[no-any-return]
 
 
 def _factor(length: int, samples: int) -> int:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from enhance_cli.engines import abandon
 from enhance_cli.errors import ChangedSource, MissingSource, OutputError, Protected, UnreadableSource
 from enhance_cli.imaging import atomic
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
@@ -55,6 +56,7 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
             if not _try_lock(descriptor):
                 waiting()
                 while not _try_lock(descriptor):
+                    abandon.check()
                     time.sleep(_POLL_SECONDS)  # not one long wait, which nothing could interrupt
             status = os.fstat(descriptor)
             if _is_at(target, status):  # else it was replaced between opening and locking

@@ -12,14 +12,18 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, Protocol, Self
 
+from enhance_cli.engines import abandon
 from enhance_cli.errors import Crashed, EnhanceError, OutOfTime, OutputError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline.photograph import Coding, Recipe, process
+from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.types import Job, Outcome
 
 
@@ -45,33 +49,68 @@ class Crew:
         """
         self._assignment, self._timeout = assignment, timeout
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._all: set[_Child] = set()
+        self._starting = threading.RLock()  # a signal may come while it is held
+        self._stopped = False
 
     def process(
         self, job: Job, admit: Callable[[int], None], record: Callable[[Mapping[str, Any]], None]
     ) -> list[Outcome]:
-        """As `photograph.process`, in a child.
+        """All of `outcomes`."""
+        return list(self.outcomes(job, admit, record))
+
+    def outcomes(
+        self, job: Job, admit: Callable[[int], None], record: Callable[[Mapping[str, Any]], None]
+    ) -> Iterator[Outcome]:
+        """As `photograph.process`, in a child: each outcome when it is in place.
 
         Raises:
             Crashed: the child died of it.
             OutOfTime: it took too long, and the child was killed.
+            Abandoned: the run was stopped.
             EnhanceError: whatever else made it fail.
         """
+        child = self._take()
         try:
-            child = self._idle.get_nowait()
-        except queue.Empty:
-            child = _Child(self._assignment)
-        try:
-            outcomes = child.process(job, admit, record, self._timeout)
-        except (Crashed, OutOfTime):
-            child.kill()
-            if job.target is not None:
-                atomic.sweep(job.target.parent)
+            yield from child.process(job, admit, record, self._timeout)
+        except (Crashed, OutOfTime, abandon.Abandoned):
+            self._end(child)
+            self._sweep(job)
+            abandon.check()  # then it was we who killed it
             raise
         except BaseException:
             self._idle.put(child)
             raise
         self._idle.put(child)
-        return outcomes
+
+    def _take(self) -> _Child:
+        with contextlib.suppress(queue.Empty):
+            return self._idle.get_nowait()
+        with self._starting:
+            if self._stopped:
+                raise abandon.Abandoned
+            child = _Child(self._assignment)
+            self._all.add(child)
+        return child
+
+    def _end(self, child: _Child) -> None:
+        child.kill()
+        self._all.discard(child)
+
+    def _sweep(self, job: Job) -> None:
+        """Remove what a killed child left staged."""
+        coding = self._assignment.coding
+        if job.target is not None:
+            atomic.sweep(job.target.parent)
+            if coding.save_plans is not None:
+                atomic.sweep(plan_path(coding.save_plans, job.target, coding.root).parent)
+
+    def kill(self) -> None:
+        """End all children at once, whatever they are at, and start no more; for a run that is being stopped."""
+        with self._starting:
+            self._stopped = True
+        for child in list(self._all):
+            child.signal_end()
 
     def close(self) -> None:
         """Let the children go; they are idle, or die with their photographs."""
@@ -105,10 +144,11 @@ class _Child:
         admit: Callable[[int], None],
         record: Callable[[Mapping[str, Any]], None],
         timeout: float | None,
-    ) -> list[Outcome]:
+    ) -> Iterator[Outcome]:
+        placing = ExitStack()  # entered with a line, left when its files are said to be in place
         try:
             if not self._ready:  # starting is not the photograph's time
-                self._answer(self._pipe.recv(), job)
+                self._check(self._pipe.recv())
                 self._ready = True
             self._pipe.send(job)
             left = timeout
@@ -123,21 +163,29 @@ class _Child:
                     admit(value)
                     self._pipe.send(None)
                 elif kind == "record":
+                    placing.enter_context(abandon.current().placing())
                     self._pipe.send(_failure_of(record, value))
+                elif kind == "placed":
+                    yield value
+                    placing.close()
                 elif kind == "trouble":
                     from enhance_cli.engines import compiled
 
                     compiled.note_trouble(value)
                 else:
-                    return self._answer((kind, value), job)
+                    self._check((kind, value))
+                    return
         except (EOFError, OSError) as error:
             raise Crashed(f"{job.source} made the process that worked on it die ({self._how_it_ended()}).") from error
+        finally:
+            placing.close()
 
-    def _answer(self, message: tuple[str, Any], job: Job) -> list[Outcome]:
+    @staticmethod
+    def _check(message: tuple[str, Any]) -> None:
+        """Raise what the child failed by, if it did."""
         kind, value = message
         if kind == "failed":
             raise value
-        return value  # type: ignore[no-any-return]
 
     def _how_it_ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -146,6 +194,10 @@ class _Child:
                 return signal.Signals(-code).name
             return f"exit code {code}"
         return "it closed its pipe"
+
+    def signal_end(self) -> None:
+        """Kill it, from another thread than the one that talks to it, which then finds the pipe closed."""
+        self._process.kill()
 
     def kill(self) -> None:
         self._pipe.close()
@@ -194,7 +246,9 @@ def serve(pipe: Connection) -> None:
     while True:
         job = pipe.recv()
         try:
-            answer: tuple[str, Any] = ("done", list(process(job, recipe, assignment.coding, admit, record)))
+            for outcome in process(job, recipe, assignment.coding, admit, record):
+                pipe.send(("placed", outcome))
+            answer: tuple[str, Any] = ("done", None)
         except (EOFError, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - the stage boundary, as in `stream.parallel`

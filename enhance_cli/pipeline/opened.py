@@ -11,7 +11,7 @@ from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.pipeline.photograph import Enhanced, Recipe, decoded_bytes, read
+from enhance_cli.pipeline.photograph import Enhanced, Recipe, is_jpeg, read
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image
@@ -136,7 +136,7 @@ class Opened:
         recipe = self._recipe(amount, controls)
 
         def work(path: str | Path, admit: Admission) -> Result:
-            return self._one(recipe, _read_image(path, admit))
+            return self._one(recipe, _read_image(path, recipe, admit))
 
         def failed(path: str | Path, error: Exception) -> Result:
             return Result(None, recipe.line(str(path), None, error=error))
@@ -185,13 +185,14 @@ def _as_image(picture: Any) -> Image:
     if isinstance(picture, Image):
         return picture
     if isinstance(picture, str | Path):
-        return _read_image(picture, None)
+        return codecs.decode(read(Path(picture)), source=str(picture))
     return colour.from_array(picture)
 
 
-def _read_image(path: str | Path, admit: Admission | None) -> Image:
-    def admitted(height: int, width: int, depth: int) -> None:
-        if admit is not None:
-            admit(decoded_bytes(height, width, depth))
+def _read_image(path: str | Path, recipe: Recipe, admit: Admission) -> Image:
+    data = read(Path(path))
 
-    return codecs.decode(read(Path(path)), source=str(path), admit=admitted)
+    def admitted(height: int, width: int, depth: int) -> None:
+        admit(recipe.holds(height, width, depth, is_jpeg(data)))
+
+    return codecs.decode(data, source=str(path), admit=admitted)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from enhance_cli.engines import abandon
 from enhance_cli.errors import (
     ChangedSource,
+    CorruptPicture,
     EnhanceError,
     FailedCheck,
     MissingSource,
@@ -25,7 +27,8 @@ from enhance_cli.errors import (
 )
 from enhance_cli.imaging import atomic, codecs, colour, marks, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
-from enhance_cli.pipeline import in_place
+from enhance_cli.pipeline import holding, in_place, memory
+from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.journal import file_state, path_in_report
 from enhance_cli.pipeline.known import Known
 from enhance_cli.pipeline.plans import check_fit, plan_path
@@ -44,6 +47,10 @@ _LEAST_BAND = 128
 _TILE, _TILE_STEP = 1024, 256
 """Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
 multiple of. The tiles of a picture are of about one size, so that threads end together."""
+
+
+_SMALL_TILE = 512
+"""Largest side of a tile where the picture itself is what memory is needed for."""
 
 
 @dataclass(slots=True)
@@ -74,14 +81,30 @@ class Recipe:
     """Decided already, for every picture: nothing is estimated."""
 
     weights: Mapping[str, str] | None = field(init=False)
+    companions: Companions = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "companions", Companions(self.controls, read))
         object.__setattr__(self, "weights", self.enhancer.prepare(self.controls))
 
     @property
     def reads_planes(self) -> bool:
         """Whether a JPEG may stay in its own planes."""
         return self.enhancer.reads_planes(self.controls)
+
+    def holds(self, height: int, width: int, depth: int, jpeg: bool, *, further: int = 0) -> int:
+        """Bytes that a photograph takes of `--memory`, from its header; `further` are exposures beside it."""
+        return holding.held_bytes(
+            height,
+            width,
+            depth,
+            jpeg=jpeg,
+            planes=self.reads_planes,
+            halo=self.enhancer.method.halo,
+            blended=self.amount < 1.0 or len(self.controls.variants()) > 1,
+            further=further,
+            method=self.controls.holds(height, width),
+        )
 
     def enhance(self, image: Image, *, reuse: bool = False) -> Enhanced:
         """Estimate and render one decoded picture.
@@ -98,11 +121,13 @@ class Recipe:
         working = image if self.reads_planes else colour.to_rgb(image)
         variants = self.controls.variants()
         ms: dict[str, float] = {}
+        if not working.companions:  # a picture from Python; a file's were counted and decoded with it
+            with _timed(ms, "decode"):
+                working = working.replace(companions=self.companions.beside(image.metadata.called).decode())
+            if not working.companions:
+                del ms["decode"]
         with _timed(ms, "estimate"):
             before = exposure_of(working)
-            for name, path in self.controls.companions(image.metadata.called).items():
-                companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
-                working = working.replace(companions={**working.companions, name: companion})
             if self.plan is not None:
                 check_fit(self.plan, image)
                 plans = [self.plan]
@@ -110,6 +135,9 @@ class Recipe:
                 plans = [self.enhancer.estimate(working, self.controls)]
             else:
                 plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
+        image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
+        if image.nbytes > holding.LARGEST_TWICE:
+            memory.give_back()
         for (ending, controls), plan in zip(variants, plans, strict=True):
             illustrations = self.enhancer.illustrations(image, plan, controls)
             with _timed(ms, "render"):
@@ -127,7 +155,16 @@ class Recipe:
 
         halo = self.enhancer.method.halo
         source = image.pixels
-        target = source if reuse and halo == 0 and self.amount == 1.0 else np.empty_like(source)
+        if halo == 0:
+            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
+            pieces = list(tiles(image.height, image.width, rows, image.width))
+        else:
+            pieces = list(tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo))
+        reuse = reuse and self.amount == 1.0
+        if reuse and halo > 0 and source.nbytes > holding.LARGEST_TWICE:
+            self._render_in_place(image, plan)
+            return source
+        target = source if reuse and halo == 0 else np.empty_like(source)
 
         def render_tile(tile: Tile) -> None:
             frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
@@ -137,17 +174,31 @@ class Recipe:
             else:
                 target[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
 
-        if halo == 0:
-            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
-            pieces = tiles(image.height, image.width, rows, image.width)
-        else:
-            pieces = tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo)
         self.engine.map(render_tile, pieces)
         if self.amount == 1.0:
             return target
         import cv2
 
-        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0)
+        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0, dst=target)
+
+    def _render_in_place(self, image: Image, plan: Any) -> None:
+        """Render tiles with a halo into the picture itself, which is too large to be held twice."""
+        from enhance_cli.pipeline.originals import Originals
+
+        pixels = image.pixels
+        halo = self.enhancer.method.halo
+        side = _even_part(image.height, _SMALL_TILE), _even_part(image.width, _SMALL_TILE)
+        pieces = list(tiles(image.height, image.width, *side, halo))
+        originals = Originals(pixels, pieces, halo)
+
+        def render_tile(tile: Tile) -> None:
+            frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
+            window = Window(originals.outer(tile), tile.outer_top, tile.outer_left, frames)
+            pixels[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
+            originals.done(tile)
+
+        self.engine.map(render_tile, pieces)
+        memory.give_back()
 
     def line(
         self,
@@ -176,9 +227,9 @@ class Recipe:
         )
 
 
-def _even_part(length: int) -> int:
+def _even_part(length: int, largest: int = _TILE) -> int:
     """A tile's side along one of a picture's: as few tiles as there must be, of about one size."""
-    count = -(-length // _TILE)
+    count = -(-length // largest)
     return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
@@ -323,6 +374,12 @@ def read(source: Path | None) -> bytes:
     return data
 
 
+def is_jpeg(data: bytes) -> bool:
+    """Whether a file's first bytes announce a JPEG."""
+    found = codecs.sniff(data)
+    return found is not None and found.name == "jpeg"
+
+
 def process(
     job: Job,
     recipe: Recipe,
@@ -354,15 +411,18 @@ def process(
         if past.reason is None:
             yield from _process(job, recipe, coding, admit, record, past)
         else:
-            yield _left_alone(job, recipe, record, past.reason)
+            yield from _left_alone(job, recipe, record, past.reason)
 
 
-def _left_alone(job: Job, recipe: Recipe, record: Callable[[Mapping[str, Any]], None], reason: str) -> Outcome:
+def _left_alone(
+    job: Job, recipe: Recipe, record: Callable[[Mapping[str, Any]], None], reason: str
+) -> Iterator[Outcome]:
     """Say that a photograph was not touched, and in which state, so that a later run need not look into it."""
     assert job.target is not None
     line = recipe.line(str(job.source), str(job.target), skipped=True, notes=[reason], read=[file_state(job.target)])
-    record(line)
-    return Outcome(job, "skipped", line)
+    with abandon.current().placing():
+        record(line)
+        yield Outcome(job, "skipped", line)
 
 
 def _process(
@@ -377,42 +437,60 @@ def _process(
     source = STDIO if job.source is None else str(job.source)
     data = read(job.source if past is None else job.target)  # the file that is held, wherever a link now leads
     if past is not None and past.look_into(data):
-        yield _left_alone(job, recipe, record, past.reason or "")
+        yield from _left_alone(job, recipe, record, past.reason or "")
         return
     seen = _read_states(job, recipe, data if coding.hash_sources or coding.backup else None)
     ms: dict[str, float] = {}
+    jpeg = is_jpeg(data)
+    held, companions = recipe.companions.beside(job.name, coding.max_pixels)
+    beside: dict[str, Image] = {}
+    broken: list[CorruptPicture] = []
 
     def admitted(height: int, width: int, depth: int) -> None:
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
-        admit(decoded_bytes(height, width, depth, further=len(job.frames)))
+        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + held)
+        try:
+            beside.update(companions())  # before the photograph: their decoders need more than they leave
+        except CorruptPicture as error:
+            broken.append(error)
+            raise
 
     started = time.perf_counter()
-    image = codecs.decode(data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted)
+    try:
+        image = codecs.decode(
+            data, source=source, planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted
+        )
+    except CorruptPicture as error:
+        raise (broken or [error])[0] from error  # in the words about the mask, not about the photograph
     if job.frames:
         image = stacked(colour.to_rgb(image), [_frame(path, image, coding) for path in job.frames])
+    image = image.replace(companions=dict(beside))
+    beside.clear()
     ms["decode"] = (time.perf_counter() - started) * 1e3
     if past is not None and past.look_at_mark(image.metadata.xmp):
-        yield _left_alone(job, recipe, record, past.reason or "")
+        yield from _left_alone(job, recipe, record, past.reason or "")
         return
     written_format = coding.format_for(job, image)
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
     notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
     kept, is_marked = _marked(kept, written_format, recipe, coding)
-    image = image.replace(metadata=replace(kept, name=job.name))
-    if coding.backup is None:
-        del data
-    for enhanced in recipe.enhance_variants(image, reuse=True):
+    pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True)
+    original = data if coding.backup is not None else b""
+    del data, image  # a mask may be as large as the picture, and is not needed to the end
+    for enhanced in pictures:
         ms.update(enhanced.ms)
         target = None if job.target is None else job.target_with(enhanced.ending)
         if coding.skip_existing and target is not None and os.path.lexists(target):
             line = recipe.line(source, str(target), frames=map(str, job.frames), skipped=True)
-            record(line)
-            yield Outcome(job, "skipped", line)
+            with abandon.current().placing():
+                record(line)
+                yield Outcome(job, "skipped", line)
             continue
         with ExitStack() as stack:
             with _timed(ms, "encode"):
                 coded, coding_notes = codecs.encode(enhanced.image, written_format, quality=coding.quality)
+                abandon.check()
                 contents = {} if target is None else _contents(target, coded, enhanced, recipe, coding)
                 staged = _stage(stack, job, contents, enhanced, coding, past)
             backup = None
@@ -421,7 +499,7 @@ def _process(
                     past.mark_file(staged[0].path, coded, recipe.enhancer.method.name)
                 past.check_unchanged()
                 if coding.backup is not None:
-                    backup = stack.enter_context(past.kept_original(coding.backup, data, coding.report))
+                    backup = stack.enter_context(past.kept_original(coding.backup, original, coding.report))
             line = recipe.line(
                 source,
                 STDIO if target is None else str(target),
@@ -446,10 +524,11 @@ def _process(
                 sys.stdout.buffer.flush()
             for item in staged:
                 _check_free(item.target, job, coding)  # before a line says that it is done
-            record(line)
-            for item in staged:
-                _place(item, job, coding)
-        yield Outcome(job, "done", line, megapixels=megapixels)
+            with abandon.current().placing():
+                record(line)
+                for item in staged:
+                    _place(item, job, coding)
+                yield Outcome(job, "done", line, megapixels=megapixels)  # counted before a stop can count
         ms["decode"] = 0.0  # once, for the first of them
 
 
@@ -591,18 +670,6 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
             f"{staged.target} decodes to {again.width}x{again.height} instead of {image.width}x{image.height}; "
             "it was not put in place."
         )
-
-
-def decoded_bytes(height: int, width: int, depth: int, further: int = 0) -> int:
-    """What a picture in flight takes of `--memory`: its RGB samples twice, as decoded and as rendered.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        depth: bits of a sample.
-        further: exposures of a stack beside the first; each is held once.
-    """
-    return height * width * 3 * (depth // 8) * (2 + further)
 
 
 def _name_note(source: Path | None, image: Image, written_format: str) -> tuple[str, ...]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+from enhance_cli.engines.abandon import Abandoned, Stop, working_for
+
 T = TypeVar("T")
 R = TypeVar("R")
+
+PATIENCE = 1.4
+"""Seconds that a run which is stopped waits for its workers to notice. One in a long call of a library, such as an
+encoder, cannot; it is left behind and places nothing."""
 
 
 class ByteBudget:
@@ -23,6 +30,7 @@ class ByteBudget:
         self._used = 0
         self._waiting: set[int] = set()
         self._turns = 0
+        self._over = False
         self._changed = threading.Condition()
 
     def queue(self) -> Admission:
@@ -37,10 +45,15 @@ class ByteBudget:
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    (turn not in self._waiting or turn == min(self._waiting))
-                    and (self._used == 0 or self._used + size <= self._limit)
+                    self._over
+                    or (
+                        (turn not in self._waiting or turn == min(self._waiting))
+                        and (self._used == 0 or self._used + size <= self._limit)
+                    )
                 )
             )
+            if self._over:
+                raise Abandoned
             self._used += size
             self._waiting.discard(turn)
             self._changed.notify_all()
@@ -49,6 +62,12 @@ class ByteBudget:
         with self._changed:
             self._used -= size
             self._waiting.discard(turn)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Give no more room: who waits for it, or will ask, is told that the run is being stopped."""
+        with self._changed:
+            self._over = True
             self._changed.notify_all()
 
 
@@ -85,8 +104,12 @@ def parallel(
     ordered: bool = False,
     keep_admitted: bool = False,
     until: Callable[[R], bool] | None = None,
+    abandon: Callable[[], None] = lambda: None,
 ) -> Generator[R, None, None]:
     """Do `work` on every item and yield results as they finish.
+
+    Closing the generator, or an exception in it such as Ctrl-C, stops the run: what is just being placed is finished,
+    all else is abandoned, and workers that do not notice within `PATIENCE` are left behind.
 
     Args:
         items: read lazily, a few ahead of the workers.
@@ -98,15 +121,21 @@ def parallel(
         ordered: yield in the order of `items`.
         keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
         until: after a result for which this holds no further item is begun; those in flight are finished.
+        abandon: called when the run is stopped and nothing is being placed, to end what looks at no Stop.
     """
     over = threading.Event()  # seen by the workers themselves: the next item begins before a result is yielded
+    stop = Stop()
 
     def attempt(item: T, admission: Admission) -> tuple[R, Admission] | None:
-        if over.is_set():
+        if over.is_set() or stop.asked:
             admission.decline()
             return None
         try:
-            result = work(item, admission)
+            with working_for(stop):
+                result = work(item, admission)
+        except Abandoned:
+            admission.release()
+            return None
         except Exception as error:  # noqa: BLE001 - the stage boundary: a failing item becomes a value
             result = failed(item, error)
         if until is not None and until(result):
@@ -116,7 +145,12 @@ def parallel(
             admission.release()
         return result, admission
 
-    yield from _pooled(items, attempt, budget, workers, ordered)
+    def give_up() -> None:
+        stop.ask(PATIENCE)
+        budget.close()
+        abandon()
+
+    yield from _pooled(items, attempt, budget, workers, ordered, give_up)
 
 
 def _pooled(
@@ -125,6 +159,7 @@ def _pooled(
     budget: ByteBudget,
     workers: int,
     ordered: bool,
+    give_up: Callable[[], None],
 ) -> Generator[R, None, None]:
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, "enhance-worker")
@@ -156,5 +191,10 @@ def _pooled(
                 refill()
                 yield result
                 admission.release()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    except BaseException:
+        until = time.monotonic() + PATIENCE
+        pool.shutdown(wait=False, cancel_futures=True)
+        give_up()
+        wait([future for future in flying if not future.cancelled()], timeout=max(0.0, until - time.monotonic()))
+        raise
+    pool.shutdown()

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_keeps_its_books(tmp_path, sent, code):
+def test_an_interrupted_run_keeps_its_books(tmp_path, sent, code, further):
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     picture = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), dtype=np.uint8)
@@ -23,7 +24,8 @@ def test_an_interrupted_run_keeps_its_books(tmp_path, sent, code):
     for index in range(1, 60):
         (source / f"{index}.png").hardlink_to(source / "0.png")
     running = subprocess.Popen(
-        [sys.executable, "-m", "enhance_cli", "clahe-adaptive", str(source), str(target)], stderr=subprocess.PIPE
+        [sys.executable, "-m", "enhance_cli", "clahe-adaptive", *further, str(source), str(target)],
+        stderr=subprocess.PIPE,
     )
     report = target / "enhance-report.jsonl"
     waited = time.monotonic() + 60
@@ -36,4 +38,29 @@ def test_an_interrupted_run_keeps_its_books(tmp_path, sent, code):
     recorded = sorted(Path(json.loads(line)["output"]).name for line in report.read_text().splitlines())
     assert recorded == sorted(path.name for path in target.glob("*.png"))
     assert 0 < len(recorded) < 60
+    assert f"stopped with {len(recorded)} of 60 photographs done" in said.decode()
     assert not list(target.glob(".enhance-*"))
+
+
+@pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
+def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, further):
+    """irle takes many seconds for it, in blocks; before, it was finished first, and then said to be not done."""
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    cv2.imwrite(str(source / "a.png"), np.random.default_rng(0).integers(0, 90, (4200, 6200, 3), dtype=np.uint8))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "enhance_cli", "irle", *further, str(source), str(target)], stderr=subprocess.PIPE
+    )
+    waited = time.monotonic() + 60
+    while not (target / "enhance-report.jsonl").exists() and time.monotonic() < waited:
+        time.sleep(0.02)
+    time.sleep(2.0)
+    running.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    _, said = running.communicate(timeout=60)
+    assert time.monotonic() - asked < 4.0  # 2, and as much for a machine that is busy with other tests
+    assert running.returncode == 130, said
+    assert b"stopped with 0 of 1 photograph done" in said
+    time.sleep(0.5)  # a child that lived on would place it
+    assert [path.name for path in target.iterdir()] == ["enhance-report.jsonl"]
+    assert (target / "enhance-report.jsonl").read_text() == ""

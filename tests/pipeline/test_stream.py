@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from enhance_cli.pipeline.photograph import decoded_bytes
+from enhance_cli.engines import abandon
+from enhance_cli.engines.cpu import CpuEngine
+from enhance_cli.pipeline.holding import LARGEST_TWICE, held_bytes
 from enhance_cli.pipeline.stream import ByteBudget, parallel
 
 
@@ -106,4 +108,94 @@ def test_kept_results_hold_their_room():
 
 @pytest.mark.parametrize(("depth", "further", "bytes_of_a_pixel"), [(8, 0, 6), (16, 0, 12), (8, 2, 12), (16, 2, 24)])
 def test_pictures_are_counted_at_their_depth_and_with_their_frames(depth, further, bytes_of_a_pixel):
-    assert decoded_bytes(10, 20, depth, further) == 200 * bytes_of_a_pixel
+    assert held_bytes(10, 20, depth, further=further) == 200 * bytes_of_a_pixel
+
+
+@pytest.mark.parametrize(
+    ("details", "bytes_of_a_pixel"),
+    [
+        ({}, 3),  # rendered in place
+        ({"halo": 24}, 3),
+        ({"halo": 24, "blended": True}, 6),
+        ({"planes": True}, 4.5),
+        ({"jpeg": False}, 8),
+        ({"halo": 1, "method": 2 * 10**8}, 5),
+    ],
+)
+def test_a_large_picture_is_counted_once_with_what_its_decoder_and_its_method_hold(details, bytes_of_a_pixel):
+    assert LARGEST_TWICE < 3 * 10**8
+    assert held_bytes(10_000, 10_000, 8, **details) == 10**8 * bytes_of_a_pixel
+
+
+# --- stopping ----------------------------------------------------------------------------------------------
+
+
+def test_a_closed_stream_leaves_a_long_call_behind_and_nothing_is_placed_after():
+    placed, over = [], threading.Event()
+
+    def work(item, admit):
+        if item == 0:
+            return item
+        over.wait(10)  # a library's call, which looks at nothing
+        with abandon.current().placing():
+            placed.append(item)
+        return item
+
+    stream = parallel(range(9), work, lambda item, error: -1, workers=2, budget=ByteBudget(100))
+    assert next(stream) == 0
+    asked = time.monotonic()
+    stream.close()
+    assert time.monotonic() - asked < 1.9
+    over.set()
+    time.sleep(0.1)
+    assert placed == []
+
+
+def test_a_closed_stream_waits_for_what_is_being_placed():
+    began, placed = threading.Event(), []
+
+    def work(item, admit):
+        if item == 0:
+            began.wait(10)
+            return item
+        with abandon.current().placing():
+            began.set()
+            time.sleep(0.2)
+            placed.append(item)
+        return item
+
+    stream = parallel(range(2), work, lambda item, error: -1, workers=2, budget=ByteBudget(100))
+    next(stream)
+    stream.close()
+    assert placed == [1]
+
+
+def test_who_waits_for_room_hears_of_the_stop():
+    """Results that are held keep their room, so without a word these workers would wait for ever."""
+
+    def work(item, admit):
+        admit(60)
+        return item
+
+    stream = parallel(range(9), work, lambda item, error: -1, workers=3, budget=ByteBudget(100), keep_admitted=True)
+    next(stream)
+    asked = time.monotonic()
+    stream.close()
+    assert time.monotonic() - asked < 1.0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_engine_begins_no_further_part_of_abandoned_work(threads):
+    engine, stop, done = CpuEngine(threads), abandon.Stop(), []
+
+    def part(item):
+        done.append(item)
+        if item == 2:
+            stop.ask(0.0)
+        time.sleep(0.01)
+
+    with abandon.working_for(stop), pytest.raises(abandon.Abandoned):
+        engine.map(part, range(50))
+    assert len(done) < 10
+    engine.map(part, range(5))  # of nobody's run: nothing stops it
+    engine.close()

@@ -52,6 +52,14 @@ class IrleControls(Controls):
     )
     maps: bool = knob(False, "Also write <name>_maps.png: the illumination, and the gain, a stop to 32 levels.")
 
+    def holds(self, height: int, width: int) -> int:
+        """A block in the denoiser, which are smaller in large pictures (`enhancer.BLOCK`)."""
+        if self.stage != "2" or self.denoise == 0.0:
+            return 0
+        side = 736 if height * width > 32_000_000 else 1248
+        channels = 90 if self.model == "full" else 85
+        return 4 * channels * min(side, height + 64) * min(side, width + 64)
+
 
 METHOD = Method(
     name="irle",

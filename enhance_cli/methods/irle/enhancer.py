@@ -7,6 +7,7 @@ squares of `BLOCK` pixels, each with as much around it as the networks can see.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import threading
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import cv2
 import numpy as np
 
+from enhance_cli.engines import abandon
+from enhance_cli.engines.cpu import available_cores
 from enhance_cli.imaging import colour
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
@@ -30,7 +33,11 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 """Side of a block without its context. The stream's tiles hold whole blocks, which are with their context 1.47 times a
-picture of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite block takes a third of a gigabyte."""
+picture of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite block takes half a gigabyte."""
+
+LARGE, SMALL_BLOCK = 32_000_000, 512
+"""Pixels of a picture from which on blocks are smaller, and run no more than the cores have work for: such a picture
+itself takes what blocks of the other size would. A lite block of this size takes 190 MB."""
 
 REACH = 16
 """Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
@@ -130,6 +137,7 @@ class Irle:
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
         self._lock = threading.Lock()
+        self._running = threading.BoundedSemaphore(max(1, available_cores() // getattr(engine, "threads", 1)))
         self._tuned: tuple[bytes, Callable[[Array, Array], Array]] | None = None
         self._latest: tuple[bytes, Array] | None = None
 
@@ -243,7 +251,9 @@ class Irle:
             out[...] = window.pixels
         for down in rows:
             for across in columns:
-                done = self._block(window.pixels, place, (down, across), plan)
+                with self._running if _is_large(plan) else contextlib.nullcontext():
+                    abandon.check()
+                    done = self._block(window.pixels, place, (down, across), plan)
                 y = slice(max(down.first, top), min(down.last, bottom))
                 x = slice(max(across.first, left), min(across.last, right))
                 out[y.start - place[0] : y.stop - place[0], x.start - place[1] : x.stop - place[1]] = done[
@@ -458,11 +468,16 @@ def _context(plan: IrlePlan) -> int:
     return NETWORK_HALO[plan.model] if plan.strength > 0.0 and not plan.leaves_light else 0
 
 
+def _is_large(plan: IrlePlan) -> bool:
+    return plan.height * plan.width > LARGE
+
+
 def _blocks(first: int, last: int, length: int, plan: IrlePlan) -> Iterator[_Side]:
     """The blocks along one axis that cover `first` to `last` of a picture of `length`."""
     halo = _context(plan)
-    for start in range(first // BLOCK * BLOCK, last, BLOCK):
-        end = min(start + BLOCK, length)
+    side = SMALL_BLOCK if _is_large(plan) else BLOCK
+    for start in range(first // side * side, last, side):
+        end = min(start + side, length)
         before = halo if start > 0 else min(BORDER, halo)
         after = halo if end < length else min(BORDER, halo)
         yield _Side(start, end, before, after + -(end - start + before + after) % MULTIPLE)

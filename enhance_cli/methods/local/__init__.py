@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from enhance_cli.errors import UsageError
 from enhance_cli.types import Controls, Method, PictureFolder, SourceName, knob
@@ -248,6 +248,17 @@ class LocalControls(Controls):
     def looks_for_names(self) -> bool:
         """A folder of masks does."""
         return any(mask is not None and mask.folder is not None for mask in (self.mask, self.mask_outer))
+
+    planes: ClassVar[frozenset[str]] = frozenset({"mask", "mask_outer"})
+
+    def serves_all(self, name: str) -> bool:
+        """One file given as the mask is that of every photograph."""
+        mask = getattr(self, name)
+        return mask is not None and mask.source == "picture"
+
+    def holds(self, height: int, width: int) -> int:
+        """The fall-off at every pixel, and the mask that it is made from; two masks are worked on in floating point."""
+        return (4 if self.mask_outer is None else 16) * height * width
 
     def companions(self, source: SourceName) -> Mapping[str, Path]:
         """The pictures that hold the masks of this input."""

@@ -10,7 +10,8 @@ Paper: "Local low-light image enhancement via region-aware normalization", whose
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -77,7 +78,7 @@ class Regions:
     def shares(self) -> tuple[float, float, float]:
         """Shares of the picture's pixels in A, B and C; they sum to 1."""
         whole = self.height * self.width
-        inside = int(np.count_nonzero(self.fall_off == FULL))
+        inside = sum(int(np.count_nonzero(self.fall_off[band] == FULL)) for band in _bands(self.fall_off))
         lit = int(np.count_nonzero(self.fall_off))
         return inside / whole, (lit - inside) / whole, (whole - lit) / whole
 
@@ -126,8 +127,11 @@ def regions(image: Image, controls: LocalControls) -> Regions:
     # The inside of an eroded mask needs no more than its own pixels, but one beyond them where it ends.
     reach = 1 if controls.transition_mode == "erode" else math.ceil(width) + 1
     grown = _grown(image, cover, reach)
-    values = _fall_off(grown.values, width, controls.transition_mode)
-    return _trimmed(image, grown._replace(values=values), width, cover.soft and width == 0.0)
+    grown = grown._replace(values=_softened(grown.values, owned=grown.owned))
+    soft = cover.soft and width == 0.0
+    del cover  # of a large picture it takes as much as the result
+    _add_transition(grown.values, width, controls.transition_mode)
+    return _trimmed(image, grown, width, soft)
 
 
 def fall_off(mask: Array, width: float, mode: Literal["dilate", "erode", "both"] = "dilate") -> Array:
@@ -141,7 +145,8 @@ def fall_off(mask: Array, width: float, mode: Literal["dilate", "erode", "both"]
     Returns:
         float32 h×w: 1 in A, 0 in C; hard masks fall by 1 / (width + 1) a pixel.
     """
-    values = _fall_off(np.rint(np.asarray(mask, np.float32) * FULL).astype(np.uint16), width, mode)
+    values = _softened(np.rint(np.asarray(mask, np.float32) * FULL).astype(np.uint16), owned=True)
+    _add_transition(values, width, mode)
     return values / np.float32(FULL)
 
 
@@ -152,14 +157,31 @@ class _Cover(NamedTuple):
     """A part of a picture: how much of every pixel a mask covers. Outside of it, nothing."""
 
     values: Array
-    """h×w uint16."""
+    """h×w, as the mask came: uint8 or uint16. Of a large picture a second array of these would be too much."""
 
     top: int
     left: int
     soft: bool
+    owned: bool = False
+    """Whether nobody else looks at `values`, so that they may become something else."""
 
 
 _NOTHING = _Cover(np.empty((0, 0), np.uint16), 0, 0, False)
+
+_ROWS = 256
+
+_LARGE = 2**25
+"""Pixels from which on narrow transitions are measured in bands."""
+
+
+def _bands(values: Array) -> Iterator[slice]:
+    """Rows to look at together: what is computed of a whole large mask at once takes several times its memory."""
+    return (slice(top, min(top + _ROWS, len(values))) for top in range(0, len(values), _ROWS))
+
+
+def _of_white(values: Array) -> float:
+    """What values of this dtype are to be multiplied by to be 16-bit ones."""
+    return 257.0 if values.dtype == np.uint8 else 1.0
 
 
 def _cover(image: Image, mask: Mask, role: str) -> _Cover:
@@ -174,11 +196,11 @@ def _cover(image: Image, mask: Mask, role: str) -> _Cover:
             )
         return cover
     if mask.source == "luma":
-        return _within(image, _dark(image, mask.below), soft=True)
+        return _within(image, _dark(image, mask.below), soft=True, owned=True)
     if mask.source == "alpha":
         if image.alpha is None:
             raise UsageError(f"{option} alpha: {name} has no transparency; give a shape or a picture as the mask.")
-        values = _sixteen(image.alpha)
+        values = image.alpha
     elif mask.source == "array":
         values = _of_array(mask.pixels, option)
     else:
@@ -191,15 +213,16 @@ def _cover(image: Image, mask: Mask, role: str) -> _Cover:
             "a mask may have any size, but the picture's proportions."
         )
     soft = _softness(values) >= _SOFT
-    return _within(image, _scaled(values, image.height, image.width, soft), soft)
+    scaled = _scaled(values, image.height, image.width, soft)
+    return _within(image, scaled, soft, owned=scaled is not values)
 
 
 def _of_picture(picture: Image) -> Array:
     """A picture's alpha where it has one that says something, else its luma."""
     if picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
-        return _sixteen(picture.alpha)
+        return picture.alpha
     pixels = picture.pixels
-    return _sixteen(pixels if pixels.ndim == 2 else luma.luma(pixels))
+    return pixels if pixels.ndim == 2 else luma.luma(pixels)
 
 
 def _of_array(given: Any, option: str) -> Array:
@@ -218,25 +241,47 @@ def _sixteen(plane: Array) -> Array:
 
 def _softness(values: Array) -> float:
     """Mean pixels from inside to outside: the area between over the length of the edge."""
-    between = np.count_nonzero((values > OUTSIDE * FULL) & (values < INSIDE * FULL))
-    return float(between / max(_length(values > FULL // 2), 1.0))
+    unit = _of_white(values)
+    low, high = OUTSIDE * FULL / unit, INSIDE * FULL / unit
+    between = sum(np.count_nonzero((values[band] > low) & (values[band] < high)) for band in _bands(values))
+    return float(between / max(_length(values, FULL // 2 / unit), 1.0))
 
 
-def _length(part: Array) -> float:
-    """Of the edge of a part of a picture: crossings of rows and columns, of which a line in any direction has, on
-    average, 4 / pi for each of its pixels.
+def _length(values: Array, above: float) -> float:
+    """Of the edge of the part of a picture above a value: crossings of rows and columns, of which a line in any
+    direction has, on average, 4 / pi for each of its pixels.
     """
-    crossings = np.count_nonzero(part[1:] != part[:-1]) + np.count_nonzero(part[:, 1:] != part[:, :-1])
+    crossings = 0
+    for band in _bands(values):
+        part = values[band.start : band.stop + 1] > above
+        crossings += int(np.count_nonzero(part[1:] != part[:-1]))
+        part = part[: band.stop - band.start]
+        crossings += int(np.count_nonzero(part[:, 1:] != part[:, :-1]))
     return float(crossings * math.pi / 4.0)
 
 
+_shrinking = threading.Lock()
+"""A soft mask may be many times as large as its picture, and is 16 bits deep while it is made small: one at a time."""
+
+
 def _scaled(values: Array, height: int, width: int, soft: bool) -> Array:
-    """A mask at the size of its picture; a hard one stays hard."""
+    """A mask at the size of its picture, uint8 or uint16; a hard one stays hard, and is uint8."""
     if values.shape == (height, width):
         return values
-    shrinking = values.shape[0] >= height
-    scaled: Any = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    return scaled if soft else np.where(scaled > FULL // 2, np.uint16(FULL), np.uint16(0))
+    if values.shape[0] < height:
+        scaled: Any = cv2.resize(_sixteen(values), (width, height), interpolation=cv2.INTER_LINEAR)
+    elif soft:
+        with _shrinking:
+            scaled = cv2.resize(_sixteen(values), (width, height), interpolation=cv2.INTER_AREA)
+    else:
+        scaled = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+    if soft:
+        return scaled  # type: ignore[no-any-return]
+    half = FULL // 2 / _of_white(scaled)
+    hard = np.empty((height, width), np.uint8)
+    for band in _bands(scaled):
+        np.multiply(scaled[band] > half, np.uint8(255), out=hard[band])
+    return hard
 
 
 def _dark(image: Image, below: float) -> Array:
@@ -251,25 +296,30 @@ def _dark(image: Image, below: float) -> Array:
     return _scaled(small, image.height, image.width, soft=True)
 
 
-def _within(image: Image, values: Array, soft: bool) -> _Cover:
+def _within(image: Image, values: Array, soft: bool, *, owned: bool) -> _Cover:
     """A whole picture's mask, cut to what it covers."""
-    return _cut(_Cover(values, 0, 0, soft), OUTSIDE * FULL)
+    return _cut(_Cover(values, 0, 0, soft, owned), OUTSIDE * FULL / _of_white(values))
 
 
 def _cut(cover: _Cover, above: float) -> _Cover:
-    covered = cover.values > above
-    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+    values = cover.values
+    in_row, in_column = np.zeros(values.shape[0], np.bool_), np.zeros(values.shape[1], np.bool_)
+    for band in _bands(values):
+        covered = values[band] > above
+        in_row[band] = covered.any(axis=1)
+        in_column |= covered.any(axis=0)
+    rows, columns = np.flatnonzero(in_row), np.flatnonzero(in_column)
     if not rows.size:
         return _NOTHING
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    return cover._replace(values=cover.values[top:bottom, left:right], top=cover.top + top, left=cover.left + left)
+    return cover._replace(values=values[top:bottom, left:right], top=cover.top + top, left=cover.left + left)
 
 
 def _inverted(image: Image, cover: _Cover) -> _Cover:
-    whole = np.full((image.height, image.width), FULL, np.uint16)
+    whole = np.full((image.height, image.width), np.iinfo(cover.values.dtype).max, cover.values.dtype)
     rows, columns = cover.values.shape
     whole[cover.top : cover.top + rows, cover.left : cover.left + columns] -= cover.values
-    return _within(image, whole, cover.soft)
+    return _within(image, whole, cover.soft, owned=True)
 
 
 def _grown(image: Image, cover: _Cover, by: int) -> _Cover:
@@ -278,8 +328,11 @@ def _grown(image: Image, cover: _Cover, by: int) -> _Cover:
     up, left = min(by, cover.top), min(by, cover.left)
     down = min(by, image.height - cover.top - rows)
     right = min(by, image.width - cover.left - columns)
-    values = np.pad(cover.values, ((up, down), (left, right)))
-    return cover._replace(values=values, top=cover.top - up, left=cover.left - left)
+    if not (up or down or left or right):
+        return cover
+    values = np.zeros((rows + up + down, columns + left + right), cover.values.dtype)
+    values[up : up + rows, left : left + columns] = cover.values
+    return cover._replace(values=values, top=cover.top - up, left=cover.left - left, owned=True)
 
 
 # --- shapes ------------------------------------------------------------------------------------------------
@@ -296,13 +349,17 @@ def _shapes(height: int, width: int, shapes: Sequence[Shape]) -> _Cover:
         return _NOTHING
     canvas = np.zeros((bottom - top, right - left), np.bool_)
     for outline in outlines:
-        outline.paint(canvas, top, left)
+        # A polygon is filled as a whole; the others are formulas, whose numbers take 8 bytes a pixel and more.
+        for band in _bands(canvas) if outline.shape.kind != "polygon" else (slice(0, len(canvas)),):
+            outline.paint(canvas[band], top + band.start, left)
     if not canvas.any():
         # Between the centres of pixels: the pixel that the middle of the first shape lies in, if the picture shows it.
         middle = outlines[0].middle(height, width)
         if middle is not None:
             canvas[middle[0] - top, middle[1] - left] = True
-    return _cut(_Cover(canvas.astype(np.uint16) * np.uint16(FULL), top, left, False), 0.0)
+    values = canvas.view(np.uint8)
+    values *= np.uint8(255)
+    return _cut(_Cover(values, top, left, False, owned=True), 0.0)
 
 
 @dataclass(frozen=True)
@@ -363,7 +420,7 @@ class _Outline:
             canvas |= painted.astype(np.bool_)
             return
         first, start = max(self.top - top, 0), max(self.left - left, 0)
-        canvas = canvas[first : self.bottom - top, start : self.right - left]
+        canvas = canvas[first : max(self.bottom - top, 0), start : self.right - left]
         rows, columns = canvas.shape
         y = np.arange(top + first, top + first + rows)[:, None] + 0.5
         x = np.arange(left + start, left + start + columns)[None, :] + 0.5
@@ -391,7 +448,7 @@ def _transition(image: Image, cover: _Cover, controls: LocalControls) -> float:
         return controls.transition.pixels(min(image.height, image.width))
     if cover.soft:
         return 0.0
-    area = float(cover.values.sum(dtype=np.float64)) / FULL
+    area = float(cover.values.sum(dtype=np.float64)) / np.iinfo(cover.values.dtype).max
     return OF_RADIUS * math.sqrt(area / math.pi)
 
 
@@ -399,65 +456,117 @@ _SOFTNESS = np.rint(np.clip((np.arange(FULL + 1) / FULL - OUTSIDE) / (INSIDE - O
 """The fall-off of every value of a soft mask."""
 
 
-def _fall_off(cover: Array, width: float, mode: str) -> Array:
-    """uint16 from uint16; `cover` has a margin where the transition may need one."""
-    soft = np.empty_like(cover)
+def _softened(cover: Array, *, owned: bool) -> Array:
+    """The fall-off of a mask's own softness, uint16 from uint8 or uint16; in the same memory where that is `owned`."""
+    table = _SOFTNESS[:: int(_of_white(cover))]
+    soft = cover if owned and cover.dtype == np.uint16 else np.empty(cover.shape, np.uint16)
     for top in range(0, len(cover), 64):  # in bands: numpy widens what it looks up by to 8 bytes
-        soft[top : top + 64] = _SOFTNESS[cover[top : top + 64]]
+        soft[top : top + 64] = table[cover[top : top + 64]]
+    return soft
+
+
+def _add_transition(soft: Array, width: float, mode: str) -> None:
+    """Let a fall-off begin further out, or end further in; `soft` has a margin where that may be needed."""
     if width <= 0.0:
-        return soft
-    if mode == "dilate":
-        return _dilated(soft, width)
-    if mode == "erode":
-        return _eroded(soft, width)
-    one, two = _dilated(soft, width / 2.0), _eroded(soft, width / 2.0)
-    # A hard mask's edge is where both meet, half of the way for either side: their mean, rounded down, in 16 bits.
-    both: Array = np.bitwise_and(one & two, np.uint16(1))
-    both += one >> 1
-    both += two >> 1
-    return both
+        return
+    falling = None if mode == "erode" else _ramp(soft, width if mode == "dilate" else width / 2.0, rising=False)
+    rising = None if mode == "dilate" else _ramp(soft, width if mode == "erode" else width / 2.0, rising=True)
+    for columns in _columns(soft):
+        part = soft[:, columns]
+        one = part if falling is None else _dilated(part, falling(columns))
+        two = part if rising is None else _eroded(part, rising(columns))
+        if mode != "both":
+            soft[:, columns] = two if falling is None else one
+            continue
+        # A hard mask's edge is where both meet, half of the way for either side: their mean, rounded down, in 16 bits.
+        both: Array = np.bitwise_and(one & two, np.uint16(1))
+        both += one >> 1
+        both += two >> 1
+        soft[:, columns] = both
 
 
-def _dilated(soft: Array, width: float) -> Array:
+def _columns(values: Array) -> Iterator[slice]:
+    """As `_bands`, for what must be whole from top to bottom."""
+    width = values.shape[1]
+    return (slice(left, min(left + _ROWS, width)) for left in range(0, width, _ROWS))
+
+
+def _dilated(soft: Array, falling: Array) -> Array:
     """The transition outside A."""
     inside = soft == FULL
-    if not inside.any() or inside.all():
-        return soft.copy()
-    falling = np.minimum(_ramp(~inside, width, rising=False), FULL - 1)
+    falling = np.minimum(falling, FULL - 1)
     falling[inside] = FULL
-    return np.maximum(soft, falling, out=falling)
+    return np.maximum(soft, falling)
 
 
-def _eroded(soft: Array, width: float) -> Array:
+def _eroded(soft: Array, rising: Array) -> Array:
     """The transition inside what the mask covers."""
-    covered = soft > 0
-    if not covered.any() or covered.all():
-        return soft.copy()
-    rising = np.maximum(_ramp(covered, width, rising=True), 1)
-    rising[~covered] = 0
-    return np.minimum(soft, rising, out=rising)
+    rising = np.maximum(rising, 1)
+    rising[soft == 0] = 0
+    return np.minimum(soft, rising)
 
 
-def _ramp(part: Array, width: float, *, rising: bool) -> Array:
-    """Distance of every pixel of `part` from what is not in it, over `width` + 1 pixels, as uint16 up to 65535;
-    or, not rising, 65535 less that.
+def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array] | None:
+    """Distances over `width` + 1 pixels, as uint16 up to 65535: rising, of every pixel that is covered from those that
+    are not; else 65535 less that of every pixel outside of A from A. None where there are none of either.
+
+    Returns:
+        A function from columns to the rows×columns of them, as `_columns` has them.
     """
+    seen = np.empty(soft.shape, np.uint8)
+    for band in _bands(soft):
+        np.greater(soft[band], 0, out=seen[band].view(np.bool_)) if rising else np.not_equal(
+            soft[band], FULL, out=seen[band].view(np.bool_)
+        )
+    if not seen.any() or seen.all():
+        return None
     scale = min(1.0, _STEPS / width)
-    near = _distance(part, scale) / np.float32(width + 1.0)
-    share = np.clip(near if rising else 1.0 - near, 0.0, 1.0)
-    small = np.rint(share * np.float32(FULL)).astype(np.uint16)
-    if small.shape == part.shape:
-        return small
-    scaled: Array = cv2.resize(small, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return scaled
+    if scale == 1.0 and seen.size > _LARGE:
+        small = np.empty(seen.shape, np.uint16)
+        reach = math.ceil(width) + 2  # whatever is further away is as far as can be
+        for band in _bands(seen):
+            first = max(band.start - reach, 0)
+            found = _levels(seen[first : band.stop + reach].copy(), scale, width, rising)
+            small[band] = found[band.start - first : band.stop - first]
+    else:
+        small = _levels(seen, scale, width, rising)
+    del seen
+    if small.shape == soft.shape:
+        return lambda columns: small[:, columns]
+    # Along rows now and along columns piece by piece, which is what OpenCV does in one.
+    wide = cv2.resize(small.astype(np.float32), (soft.shape[1], len(small)), interpolation=cv2.INTER_LINEAR)
+
+    def enlarged(columns: slice) -> Array:
+        piece = np.ascontiguousarray(wide[:, columns])
+        size = piece.shape[1], soft.shape[0]
+        tall = cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR).reshape(size[::-1])
+        return np.rint(tall).astype(np.uint16)
+
+    return enlarged
+
+
+def _levels(seen: Array, scale: float, width: float, rising: bool) -> Array:
+    """`_ramp` at a scale, of what is seen as 1 in uint8, which is not to be used afterwards."""
+    near = _distance(seen.view(np.bool_), scale)
+    near /= np.float32(width + 1.0)
+    if not rising:
+        np.subtract(np.float32(1.0), near, out=near)
+    np.clip(near, 0.0, 1.0, out=near)
+    near *= np.float32(FULL)
+    levels: Array = np.rint(near, out=near).astype(np.uint16)
+    return levels
 
 
 def _distance(part: Array, scale: float) -> Array:
-    """Pixels from every pixel of `part` to the nearest one outside it, float32; measured at a scale, and small."""
+    """Pixels from every pixel of `part` to the nearest one outside it, float32; measured at a scale, and small.
+
+    `part` is not to be used afterwards.
+    """
     rows, columns = (max(1, round(side * scale)) for side in part.shape)
     seen = part.view(np.uint8)
     if (rows, columns) != part.shape:
-        seen = (cv2.resize(seen * np.uint8(255), (columns, rows), interpolation=cv2.INTER_AREA) > 127).view(np.uint8)
+        seen *= np.uint8(255)
+        seen = (cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_AREA) > 127).view(np.uint8)
     distance: Array = cv2.distanceTransform(seen, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     if scale == 1.0:
         return distance
@@ -470,17 +579,18 @@ def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
     whole = np.zeros((2, image.height, image.width), np.bool_)
     for plane, cover in zip(whole, (inner, outer), strict=True):
         rows, columns = cover.values.shape
-        plane[cover.top : cover.top + rows, cover.left : cover.left + columns] = cover.values > FULL // 2
+        half = FULL // 2 / _of_white(cover.values)
+        plane[cover.top : cover.top + rows, cover.left : cover.left + columns] = cover.values > half
     inside, reach = whole[0], whole[0] | whole[1]
     between = reach & ~inside
-    width = 2.0 * np.count_nonzero(between) / max(_length(inside) + _length(reach), 1.0)
+    width = 2.0 * np.count_nonzero(between) / max(_length(inside, 0) + _length(reach, 0), 1.0)
     scale = min(1.0, _STEPS / max(width, 1.0))
     share = np.zeros(between.shape, np.float32)
     if inside.any() and not reach.all():
-        into, out = _distance(~inside, scale), _distance(reach, scale)
+        into, out = _distance(~inside, scale), _distance(reach.copy(), scale)
         share = out / np.maximum(out + into, 1e-6)
     elif not inside.any():
-        share = _distance(reach, scale)
+        share = _distance(reach.copy(), scale)
         share = share / max(float(share.max()), 1.0) if not reach.all() else share + 1.0
     small = np.rint(np.clip(share, 0.0, 1.0) * np.float32(FULL)).astype(np.uint16)
     values: Any = small
@@ -493,10 +603,22 @@ def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
 
 def _trimmed(image: Image, found: _Cover, width: float, soft: bool) -> Regions:
     cut = _cut(found, 0.0)
-    values = np.ascontiguousarray(cut.values)
-    between = np.count_nonzero((values > 0) & (values < FULL))
+    values = _packed(cut.values)
+    between = sum(np.count_nonzero((values[band] > 0) & (values[band] < FULL)) for band in _bands(values))
     if not between:
         width, soft = 0.0, False
     elif soft:
-        width = between / max(_length(values > FULL // 2), 1.0)
+        width = between / max(_length(values, FULL // 2), 1.0)
     return Regions(image.height, image.width, values, cut.top, cut.left, float(width), soft)
+
+
+def _packed(values: Array) -> Array:
+    """The values side by side, in the memory that they are a window of where that is of one piece."""
+    whole = values.base
+    if values.flags.c_contiguous or whole is None or not whole.flags.c_contiguous or whole.dtype != values.dtype:
+        return np.ascontiguousarray(values)
+    line = whole.reshape(-1)
+    rows, columns = values.shape
+    for y in range(rows):  # towards the beginning: a row never lies before where it goes
+        line[y * columns : (y + 1) * columns] = values[y]
+    return line[: rows * columns].reshape(rows, columns)

@@ -14,6 +14,7 @@ from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
+from enhance_cli.methods.retinex.alignment import frame_notes
 from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
 from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
@@ -145,6 +146,7 @@ class Retinex:
             illuminations=illuminations,
             shares=_shares(formulas.weights(candidates, self._fusion(biases))),
             noise_energy=0.0,
+            notes=frame_notes(frames) if image.frames else (),
         )
         if plan.denoise == 0.0:
             return plan

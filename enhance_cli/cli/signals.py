@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM: the first ends a run in order and soon, the second ends the process at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from enhance_cli.cli.failures import Terminated
+from enhance_cli.errors import ExitCode
+from enhance_cli.imaging import atomic
+
+_EXCEPTIONS: dict[int, tuple[type[BaseException], ExitCode]] = {
+    signal.SIGINT: (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    signal.SIGTERM: (Terminated, ExitCode.TERMINATED),
+}
+
+_last: list[Callable[[], None]] = []
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into an exception of this thread, so that the run ends in order.
+
+    A signal that whoever started us had ignored (a shell, for what it starts in the background) stays ignored.
+    """
+    came = False
+
+    def stop(number: int, frame: Any) -> None:
+        nonlocal came
+        exception, code = _EXCEPTIONS[number]
+        if came:
+            end(code)
+        came = True
+        raise exception
+
+    previous = {}
+    with contextlib.suppress(ValueError):  # not the main thread: whoever called us minds the signals
+        for number in _EXCEPTIONS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        if not came:  # else the end is near, and another signal hastens it
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def at_the_end(do: Callable[[], None]) -> Iterator[None]:
+    """Have something done where the process ends at once within this context."""
+    _last.append(do)
+    try:
+        yield
+    finally:
+        _last.remove(do)
+
+
+def end(code: int) -> NoReturn:
+    """End the process now, whatever its threads are at; what is staged is removed."""
+    for do in list(_last):
+        do()
+    atomic.discard_all()
+    flushing = threading.Thread(target=_flush, daemon=True)  # not here: a reader that is slow would hold us up
+    flushing.start()
+    flushing.join(0.2)
+    os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stderr, sys.stdout):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()

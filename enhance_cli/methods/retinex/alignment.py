@@ -1,0 +1,118 @@
+"""Whether the frames of a stack lie on each other: told to the user, not corrected.
+
+Frames differ by stops, and parts of each are clipped. So what is compared is where a frame is lighter or darker than
+its surroundings, on a logarithmic scale and squashed to about -1..1: exposure cancels out, and what is clipped is flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from enhance_cli.imaging.area import area_means
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array, Image
+
+_SIDE = 1024
+"""Long side, at most, of the copies that are compared where parts at full resolution do not tell."""
+
+_PARTS, _PART = 3, 512
+"""Of a large picture 3×3 parts of 512×512 pixels are compared first: shifts of a few pixels vanish in a small copy."""
+
+_AGREEING = 4
+"""Parts that must tell the same."""
+
+_LEAST = 64
+"""Shorter side of a copy below which its quarters tell nothing."""
+
+_FLAT = 0.03
+"""Deviation of ln of light below which a part is as good as flat; about a grey level in the middle."""
+
+_TOLD = 1.2
+"""Pixels, for "over one": an estimate is right to about a fifth of a pixel."""
+
+
+def frame_notes(frames: Sequence[Image]) -> tuple[str, ...]:
+    """A note for each frame that does not lie on the first one, or has another colour profile.
+
+    Args:
+        frames: RGB, of one size and depth.
+    """
+    names = [Path(frame.metadata.source).name or f"frame {place}" for place, frame in enumerate(frames, start=1)]
+    notes = []
+    step = -(-max(frames[0].height, frames[0].width) // _SIDE)
+    parts = _parts(frames[0].pixels) if step > 1 else []
+    first = _relief(frames[0].pixels, step)
+    for frame, name in zip(frames[1:], names[1:], strict=True):
+        shift = _agreed(list(map(_correlated, parts, _parts(frame.pixels)))) if parts else None
+        if shift is None and first is not None:
+            shift = _shift(first, _relief(frame.pixels, step))
+            shift = None if shift is None else (shift[0] * step, shift[1] * step)
+        if shift is not None and np.hypot(*shift) > _TOLD:
+            notes.append(f"frame {name} lies {_told(*shift)} of {names[0]}; fused as it is")
+        if frame.metadata.icc != frames[0].metadata.icc:
+            notes.append(f"frame {name} has another colour profile than {names[0]}; fused as it is")
+    return tuple(notes)
+
+
+def _told(across: float, down: float) -> str:
+    parts = [
+        (abs(round(across)), "right" if across > 0 else "left"),
+        (abs(round(down)), "down" if down > 0 else "up"),
+    ]
+    (count, way), *others = [part for part in parts if part[0]]
+    return f"about {count} pixel{'s' * (count > 1)} {way}" + "".join(f" and {more} {where}" for more, where in others)
+
+
+def _parts(pixels: Array) -> list[Array]:
+    """The reliefs of some parts at full resolution, spread over a picture that is larger than they are."""
+    side = min(_PART, *pixels.shape[:2])
+    tops, lefts = (np.linspace(0, length - side, _PARTS).astype(int) for length in pixels.shape[:2])
+    found = (_relief(pixels[top : top + side, left : left + side], 1) for top in tops for left in lefts)
+    return [relief for relief in found if relief is not None]
+
+
+def _agreed(shifts: list[tuple[float, float]]) -> tuple[float, float] | None:
+    """The shift that most parts tell, if enough of them do."""
+    near = [[other for other in shifts if np.hypot(other[0] - x, other[1] - y) < 0.35] for x, y in shifts]
+    most = max(near, key=len, default=[])
+    return (
+        (float(np.mean([x for x, _ in most])), float(np.mean([y for _, y in most]))) if len(most) >= _AGREEING else None
+    )
+
+
+def _relief(pixels: Array, step: int) -> Array | None:
+    """float32 h×w in -1..1, of means over `step`×`step` pixels; None of a picture that is too small."""
+    rows, columns = pixels.shape[0] // step, pixels.shape[1] // step
+    if min(rows, columns) < _LEAST:
+        return None
+    red, green, blue = area_means(pixels[: rows * step, : columns * step], rows, columns)
+    level = np.log(0.299 * red + 0.587 * green + 0.114 * blue + np.float32(0.02))
+    level -= cv2.GaussianBlur(level, (0, 0), 6.0)
+    deviation = np.sqrt(cv2.GaussianBlur(np.square(level), (0, 0), 12.0))
+    relief: Array = np.tanh(level / (deviation + np.float32(_FLAT)))
+    return relief
+
+
+def _shift(one: Array, two: Array | None) -> tuple[float, float] | None:
+    """Columns and rows by which `two` lies right and below of `one`; None where its quarters do not agree."""
+    assert two is not None
+    height, width = one.shape
+    whole = _correlated(one, two)
+    halves = [(slice(0, size // 2), slice(size // 2, size)) for size in (height, width)]
+    quarters = [_correlated(one[y, x], two[y, x]) for y in halves[0] for x in halves[1]]
+    allowed = 0.35 + 0.1 * float(np.hypot(*whole))
+    agreeing = [part for part in quarters if np.hypot(part[0] - whole[0], part[1] - whole[1]) < allowed]
+    return whole if len(agreeing) >= 3 else None
+
+
+def _correlated(one: Array, two: Array) -> tuple[float, float]:
+    one, two = np.ascontiguousarray(one), np.ascontiguousarray(two)
+    window = cv2.createHanningWindow(one.shape[::-1], cv2.CV_32F)
+    (across, down), _ = cv2.phaseCorrelate(one, two, window)
+    return float(across), float(down)
