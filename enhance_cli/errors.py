@@ -12,6 +12,7 @@
         ├── CorruptPicture              its bytes are truncated or damaged
         ├── PictureTooLarge             its header announces more pixels than allowed
         ├── ChangedSource               somebody wrote to it while it was read
+        ├── WouldLose                   in place, something that the file also holds would be lost
         ├── UnfitPlan                   the given plan was made for a picture of another size
         ├── FailedCheck                 what was written is not what came back from the disk
         ├── OutOfTime                   it took longer than `--timeout`
@@ -118,6 +119,12 @@ class ChangedSource(PhotographError):
     """The file was written to, or went away, while it was read."""
 
     kind = "changed"
+
+
+class WouldLose(PhotographError):
+    """Replacing the file would lose something that it holds beside its picture (`--drop-extras`)."""
+
+    kind = "would-lose"
 
 
 class UnfitPlan(PhotographError):

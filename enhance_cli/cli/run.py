@@ -201,6 +201,7 @@ class _Assignment:
             max_pixels=options.max_pixels,
             follow_target=found.single_file,
             in_place=options.in_place,
+            drop_extras=options.drop_extras,
             strip=options.strip,
             verify=options.verify,
             preserve_times=options.preserve_times,
@@ -238,6 +239,8 @@ def _check_together(options: RunOptions, endings: tuple[str, ...]) -> None:
     if options.plan is not None and len(endings) > 1:
         raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
     if not options.in_place:
+        if options.drop_extras:
+            raise UsageError("--drop-extras goes with --in-place: an OUTPUT leaves the originals as they are.")
         return
     if options.format is not None:
         raise UsageError("--in-place keeps every picture's format: leave out --format, or give an OUTPUT.")

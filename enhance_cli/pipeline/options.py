@@ -56,6 +56,9 @@ class RunOptions(Controls):
     overwrite: bool = knob(False, "Do everything again, replacing existing pictures, whoever wrote them.")
     skip_existing: bool = knob(False, "Leave pictures alone whose output exists.")
     in_place: bool = knob(False, "Replace the inputs themselves; every argument is an INPUT, and there is no OUTPUT.")
+    drop_extras: bool = knob(
+        False, "With --in-place, also replace files that hold what cannot be kept (gain map, frames, pages, signature)."
+    )
     check: Literal["time", "hash"] = knob(
         "time",
         "How a restart tells that a source is the same: by size and time, or by the hash of its bytes.",

@@ -21,6 +21,7 @@ from enhance_cli.errors import (
     UnreadableSource,
     UnsupportedFormat,
     UsageError,
+    WouldLose,
 )
 from enhance_cli.imaging import atomic, codecs, colour, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
@@ -233,6 +234,9 @@ class Coding:
     in_place: bool = False
     """Whether outputs replace their sources, whose format and mode they then keep."""
 
+    drop_extras: bool = False
+    """Whether a source is replaced even if something that it holds would be lost."""
+
     strip: Literal["gps", "all"] | None = None
     verify: bool = False
     """Whether a staged picture is read back and decoded before it is placed."""
@@ -329,8 +333,10 @@ def process(
     written_format = coding.format_for(job, image)
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
-    notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
+    notes = (*kept.notes, *_name_note(job.source, image, written_format))
     image = image.replace(metadata=kept)
+    if coding.in_place and not coding.drop_extras:
+        _refuse_loss(source, kept.lost)
     del data
     for enhanced in recipe.enhance_variants(image, reuse=True):
         ms.update(enhanced.ms)
@@ -357,6 +363,13 @@ def process(
                 item.place()
         yield Outcome(job, "done", line, megapixels=megapixels)
         ms["decode"] = 0.0  # once, for the first of them
+
+
+def _refuse_loss(source: str, lost: tuple[str, ...]) -> None:
+    """Raise where replacing a file would lose what it holds beside its picture."""
+    if lost:
+        what = " and ".join((", ".join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)
+        raise WouldLose(f"{source} holds {what}, which enhance cannot keep; give --drop-extras, or an OUTPUT.")
 
 
 def _frame(path: Path, first: Image, coding: Coding) -> Image:
