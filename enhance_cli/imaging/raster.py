@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from PIL import PsdImagePlugin, TiffImagePlugin
 
 from enhance_cli.errors import PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import boxes, colour, decoders, extras, headers, png, profiles, tiff, xmp
+from enhance_cli.imaging import boxes, colour, decoders, extras, headers, png, profiles, tiff, tiff_pages, xmp
 from enhance_cli.imaging.decoders import FURTHER_FRAMES
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT, Carried, orient
 from enhance_cli.imaging.profiles import Cicp
@@ -98,6 +98,8 @@ def decode_jpeg(data: bytes, notes: list[str]) -> Array:
 def _open(data: bytes, format_name: str, name: str) -> decoders.PictureFile:
     if format_name == "png":
         return png.PngFile(data, name)
+    if format_name == "tiff":
+        return _TiffFile(data, name)
     if format_name == "webp":
         return _WebpFile(data, name)
     if format_name == "avif":
@@ -159,6 +161,39 @@ class _PillowFile:
         return decoders.eight_bit(opened, notes)
 
 
+class _TiffFile:
+    """A TIFF, of whose pages the first that is no thumbnail is read."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.layout = tiff_pages.layout(data)
+        self.file: decoders.PictureFile
+        if self.layout is not None:
+            kind = tiff_pages.refusal(self.layout.picture)
+            if kind is not None:
+                raise UnsupportedFormat(f"{name} is a TIFF {kind}; {tiff_pages.READ}.")
+            if not self.layout.first:
+                data = tiff_pages.beginning_with(data, self.layout.picture)
+        if self.layout is not None and self.layout.picture.is_float:
+            self.file = tiff.FloatFile(data, name, self.layout.picture)
+        else:
+            self.file = _PillowFile(data, "tiff", name)
+        self.height, self.width, self.depth = self.file.height, self.file.width, self.file.depth
+
+    def read(self, notes: list[str]) -> decoders.Held:
+        held = self.file.read(notes)
+        if self.layout is None:
+            return held
+        if not self.layout.first:
+            notes.append("its first page is a thumbnail: the first full page was enhanced")
+        elif self.layout.copies:
+            notes.append("smaller copies of the picture inside were left out")
+        if not self.layout.others:
+            return held
+        notes.append(decoders.FIRST_FRAME)
+        pages = "a further page" if self.layout.others == 1 else f"{self.layout.others} further pages"
+        return held._replace(lost=(*held.lost, pages))
+
+
 class _WebpFile:
     """A WebP, of which only the header is read at first: libwebp allocates the canvas when a file is merely opened."""
 
@@ -204,7 +239,7 @@ def _carried(opened: Pillow.Image, notes: list[str]) -> Carried:
     info = opened.info
     exif, packet, iptc, density = info.get("exif"), info.get("xmp"), None, None
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        exif, iptc, density = tiff.exif_of(opened), tiff.iptc_of(opened), tiff.density_of(opened)
+        exif, iptc, density = tiff.exif_of(opened, notes), tiff.iptc_of(opened), tiff.density_of(opened)
     elif all(info.get("dpi", (0,))):
         across, down = info["dpi"][:2]
         density = Density(float(across), float(down))
@@ -224,7 +259,7 @@ def _carried(opened: Pillow.Image, notes: list[str]) -> Carried:
 def _has_further_frames(opened: Pillow.Image) -> bool:
     """Whether there is more than one frame or page, found without walking through all of them."""
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        return bool(opened.tag_v2.next)
+        return False  # see _TiffFile
     return opened.format != "PSD" and bool(getattr(opened, "is_animated", False))  # a PSD's frames are its layers
 
 
