@@ -28,7 +28,7 @@ _EXIF_TAGS = (
     *(0x010E, 0x010F, 0x0110, 0x0131, 0x0132),  # description, make ... date
     *(0x013B, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
 )
-_DESCRIPTION_TAG = 0x010E
+_DESCRIPTION_TAG, _ORIENTATION_TAG, _XMP_TAG = 0x010E, 0x0112, 0x02BC
 _BITS_TAG = 0x0102
 _IPTC_TAG, _PHOTOSHOP_TAG = 0x83BB, 0x8649
 _DENSITY_TAGS, _DENSITY_UNIT_TAG = (0x011A, 0x011B), 0x0128
@@ -106,11 +106,22 @@ def density_of(opened: TiffImagePlugin.TiffImageFile) -> Density | None:
 def samples_of(
     opened: TiffImagePlugin.TiffImageFile, data: bytes, name: str, notes: list[str]
 ) -> tuple[Array, Array | None]:
-    """Colours and alpha at the depth of the file, upright: both decoders turn them.
+    """Colours and alpha at the depth of the file, upright: both decoders turn them by the tag, we by XMP without one.
 
     Raises:
         UnsupportedFormat: a kind of samples that is not read; the sentence says which.
     """
+    if _ORIENTATION_TAG in opened.tag_v2:
+        return _samples(opened, data, name, notes)
+    opened.getexif()[_ORIENTATION_TAG] = 1  # Pillow looks for XMP too, but knows few of its spellings
+    orientation = metadata.orientation_of_xmp(_bytes_of(opened.tag_v2, _XMP_TAG))
+    colours, alpha = _samples(opened, data, name, notes)
+    return metadata.orient(colours, orientation), None if alpha is None else metadata.orient(alpha, orientation)
+
+
+def _samples(
+    opened: TiffImagePlugin.TiffImageFile, data: bytes, name: str, notes: list[str]
+) -> tuple[Array, Array | None]:
     tags = opened.tag_v2
     depth = max(tags.get(258, (1,)))
     if depth > 16 or max(tags.get(339, (1,))) > 1:
@@ -130,8 +141,6 @@ def samples_of(
     expected = (opened.height, opened.width) if channels == 1 else (opened.height, opened.width, channels)
     if samples.shape != expected:
         raise ValueError("its pixels do not fit its header")
-    if 274 not in tags:  # OpenCV turns pixels by the tag, as Pillow does, which also heeds XMP where there is none
-        samples = metadata.orient(samples, metadata.orientation_of_xmp(_bytes_of(tags, 700)))
     if photometric == 0:
         return 65535 - samples, None  # OpenCV leaves white as zero
     if channels != 4:
@@ -179,8 +188,8 @@ class FloatFile:
             )
         whole = (samples * 65535 + 0.5).astype(np.uint16)
         tags = self._tags()
-        packet = _bytes_of(tags, 700)
-        if 274 not in tags:  # by the tag OpenCV turns them itself
+        packet = _bytes_of(tags, _XMP_TAG)
+        if _ORIENTATION_TAG not in tags:  # by the tag OpenCV turns them itself
             whole = metadata.orient(whole, metadata.orientation_of_xmp(packet))
         notes.append("its floating-point samples were read as 16 bits, 0 as black and 1 as white")
         carried = metadata.Carried(_bytes_of(tags, 34675), exif_of_file(self.data), packet)

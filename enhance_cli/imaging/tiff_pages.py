@@ -16,20 +16,24 @@ _COLOURS = {
     0: ("grey", 1),
     1: ("grey", 1),
     2: ("RGB", 3),
-    3: ("a palette", 1),
-    4: ("a mask", 1),
+    3: ("palette", 1),
+    4: ("mask", 1),
     5: ("CMYK", 4),
     6: ("YCbCr", 3),
     8: ("Lab", 3),
     9: ("Lab", 3),
     10: ("Lab", 3),
-    32803: ("an undeveloped sensor", 1),
-    34892: ("an undeveloped sensor", 3),
+    32803: ("undeveloped sensor", 1),
+    34892: ("undeveloped sensor", 3),
     32844: ("LogL", 1),
     32845: ("LogLuv", 3),
 }
 """Photometric interpretation: what it is called, and how many channels it has without extra ones."""
 
+_IMAGEJ_STACK = (
+    *("images", "channels", "slices", "frames", "hyperstack"),
+    *("mode", "loop", "min", "max", "finterval", "fps"),
+)
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -116,6 +120,8 @@ def refusal(page: Page) -> str | None:
         return f"of {_NUMBERS[channels] if channels < len(_NUMBERS) else channels} bands"
     if channels < base:
         return f"of {colours} with only {_NUMBERS[channels]} of its channels"
+    if depth > 8 and channels > 1 and page.value(284, 1) == 2:
+        return f"of {depth}-bit {colours} in separate planes"
     if form == 3 and (photometric > 2 or (photometric < 2 and channels > 1)):
         return f"of {colours} in floating point" + " with alpha" * (channels > base)
     if depth == 16 and (photometric > 2 or (photometric < 2 and channels > 1)):
@@ -140,20 +146,7 @@ def true_description(text: str, height: int, width: int, channels: int) -> str |
         channels: of the page, alpha included.
     """
     if text.startswith("ImageJ="):
-        stack = (
-            "images",
-            "channels",
-            "slices",
-            "frames",
-            "hyperstack",
-            "mode",
-            "loop",
-            "min",
-            "max",
-            "finterval",
-            "fps",
-        )
-        return "\n".join(line for line in text.split("\n") if line.partition("=")[0] not in stack)
+        return "\n".join(line for line in text.split("\n") if line.partition("=")[0] not in _IMAGEJ_STACK)
     if "<OME" in text[:2000]:
         sizes = {name: int(size) for name, size in re.findall(r"\bSize([XYZCT])=\"(\d{1,9})\"", text)}
         whole = (sizes.get("Y"), sizes.get("X"), sizes.get("Z"), sizes.get("T")) == (height, width, 1, 1)
