@@ -298,8 +298,9 @@ def _true(
     """The blocks without what XMP no longer may claim."""
     if carried.xmp is None:
         return carried
-    extension, name = carried.xmp_extension, None
-    no_depth = turned and claims.depth
+    extension = carried.xmp_extension
+    name = b"" if claims.extended and extension is None else None  # a part of it is missing
+    no_depth = claims.depth and (turned or name == b"")
     if extension is not None and no_depth:
         extension = xmp.edited(extension, drop_depth=True)
         name = b"" if extension is None else xmp_guid(extension)

@@ -217,7 +217,7 @@ def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
         metadata = replace(
             metadata,
             trailer=None,
-            xmp=xmp.for_picture_alone(metadata.xmp, depth=True),
+            xmp=xmp.for_picture_alone(metadata.xmp, extended=True),
             lost=(*metadata.lost, metadata.trailer.holds),
             notes=(*metadata.notes, f"{metadata.trailer.holds} was left out because of --strip"),
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from typing import NamedTuple
 
-_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_WANTED = (254, 255, 256, 257, 258, 262, 277, 284, 330, 338, 339)
+_TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_WANTED = (254, 255, 256, 257, 258, 262, 270, 277, 284, 330, 338, 339)
 _MOST_PAGES, _MOST_VALUES = 10_000, 4096
 
 READ = "enhance reads grey, RGB and RGBA of 8 and 16 bits, 8-bit CMYK and Lab, palettes, and floats of 0 to 1"
@@ -89,7 +90,8 @@ def layout(data: bytes) -> Layout | None:
     picture = full[0] if full else pages[0]
     rest = [page for page in pages if page is not picture]
     copies = sum(page.is_smaller_copy for page in rest)
-    return Layout(picture, picture is pages[0], len(rest) - copies, copies)
+    others = max(len(rest) - copies, _promised(picture) - 1)
+    return Layout(picture, picture is pages[0], others, copies)
 
 
 def beginning_with(data: bytes, page: Page) -> bytes:
@@ -159,6 +161,18 @@ def true_description(text: str, height: int, width: int, channels: int) -> str |
             return None
         return text if shape == ([height, width] if channels == 1 else [height, width, channels]) else None
     return text
+
+
+def _promised(page: Page) -> int:
+    """How many pages a description promises: large stacks have one directory, and the others' pixels behind its own."""
+    text = bytes(page.tags.get(270, ())).decode("latin-1")
+    if text.startswith("ImageJ=") and (found := re.search(r"^images=(\d{1,9})\s*$", text, re.MULTILINE)):
+        return int(found[1])
+    if text.startswith('{"shape":') and '"truncated": true' in text:
+        counts = [int(number) for number in re.findall(r"\d{1,9}", text.partition("]")[0])]
+        one = page.value(256, 1) * page.value(257, 1) * page.value(277, 1)
+        return math.prod(counts) // max(one, 1)
+    return 1
 
 
 # --- directories -------------------------------------------------------------------------------------------

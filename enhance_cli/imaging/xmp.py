@@ -90,6 +90,9 @@ class Claims:
     """The older way of a motion photo: how many bytes from the file's end its video begins."""
 
     depth: bool = False
+    extended: bool = False
+    """There is more, outside of the packet."""
+
     auxiliary: str = ""
     """What Apple says that an auxiliary picture is."""
 
@@ -115,6 +118,7 @@ def read(xmp: bytes | None) -> Claims:
         motion=any(_is_motion(name) for name in camera),
         video_from_end=_number(camera.get("MicroVideoOffset", "")),
         depth=_DEPTH in namespaces,
+        extended=(_NOTE, "HasExtendedXMP") in values,
         auxiliary=auxiliary,
     )
 
@@ -192,18 +196,19 @@ def edited(
     return _cut(xmp, cuts)
 
 
-def for_picture_alone(xmp: bytes | None, *, depth: bool = False) -> bytes | None:
+def for_picture_alone(xmp: bytes | None, *, extended: bool = False) -> bytes | None:
     """The packet for a file that holds its picture and nothing else: all claims to further parts are gone.
 
     Args:
         xmp: the packet.
-        depth: keep what is said of a depth map, which is in the extension.
+        extended: keep what is said of an extension, and of the depth map that is in it.
     """
     claims = read(xmp)
     if xmp is None or claims == Claims():
         return xmp
     drop = range(len(claims.items))
-    return edited(xmp, drop_items=drop, drop_gain_map=True, drop_motion=True, drop_depth=not depth)
+    name = None if extended else b""
+    return edited(xmp, drop_items=drop, drop_gain_map=True, drop_motion=True, drop_depth=not extended, extension=name)
 
 
 def _cut_items(root: _Element, drop: Collection[int], cuts: dict[tuple[int, int], bytes]) -> None:

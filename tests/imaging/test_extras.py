@@ -444,6 +444,12 @@ def test_further_pages_are_told() -> None:
     assert codecs.decode(tiff(*pages)).metadata.lost == ("2 further pages",)
 
 
+def test_pages_without_directories_of_their_own_are_told() -> None:
+    for description in (b"ImageJ=1.54\nimages=4\n\0", b'{"shape": [4, 48, 64, 3], "truncated": true}\0'):
+        data = tiff((scene(), {}), description=description)
+        assert codecs.decode(data).metadata.lost == ("3 further pages",)
+
+
 @pytest.mark.parametrize(
     ("samples", "tags", "words"),
     [
