@@ -38,10 +38,7 @@ _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 def exif_of(opened: TiffImagePlugin.TiffImageFile, notes: list[str]) -> bytes | None:
     """The tags of a TIFF that describe the photograph, not the file, as an EXIF block; None where they are damaged."""
     try:
-        tags = Pillow.Exif()
-        tags.update(opened.getexif())
-        for directory in (_EXIF_IFD, _GPS_IFD):
-            tags.get_ifd(directory).update(opened.getexif().get_ifd(directory))
+        tags = opened.getexif()
         described = tags.get(_DESCRIPTION_TAG)
         if isinstance(described, str):
             size = (opened.height, opened.width, int(opened.tag_v2.get(277, 1)))
