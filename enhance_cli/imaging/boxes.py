@@ -31,6 +31,8 @@ def held(data: bytes) -> tuple[str, ...]:
                 found |= dict.fromkeys(_items(data, box))
             elif box.kind == b"mpvd":
                 found["a motion video"] = None
+            elif box.kind == b"sefd":
+                found["Samsung's own data"] = None
             elif box.kind == b"moov":
                 found[SEQUENCE] = None
             elif (box.kind == b"uuid" and data[box.start : box.start + 16] == _C2PA) or box.kind == b"jumb":

@@ -100,9 +100,7 @@ def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -
         notes.append("its JPEG XT layer was left out: it belongs to the old tones")
     trailer = None
     if rest.strip(b"\0\xff"):
-        holds = _holds(kept, rest, tail)
-        notes.append(f"kept as it was: {holds}")
-        trailer = Trailer(rest, _index(header, kept, dropped), holds)
+        trailer = Trailer(rest, _index(header, kept, dropped), _holds(kept, rest, tail))
     carried = _true(carried, claims, dropped, kept, tail=len(tail), turned=turned, signed=header.signed)
     return Survey(carried, trailer, tuple(notes), tuple(sorted(lost)))
 

@@ -218,7 +218,8 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
     """Put metadata segments behind a JPEG's JFIF header, the density into it, and what follows the picture at its end.
 
     Returns:
-        The JPEG, and a note for each block that is too long for its kind of segment and was left out.
+        The JPEG, and a note for each block that is too long for its kind of segment and was left out, and for what
+        follows the picture.
     """
     added, notes = [], []
     resource = None if meta.iptc is None else photoshop_resource(meta.iptc)
@@ -253,6 +254,7 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
     tail = b""
     if meta.trailer is not None:
         tail = meta.trailer.data
+        notes.append(f"kept as it was: {meta.trailer.holds}")
         if meta.trailer.index is not None:
             at = head + sum(map(len, added)) + 4 + len(mpf.PREFIX)
             first_length = len(data) + sum(map(len, added)) + 4 + len(mpf.PREFIX) + len(meta.trailer.index)

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,8 @@ def again(data: bytes, planes: bool = True) -> tuple[bytes, Image]:
     """The file decoded and encoded, brightened as a method would."""
     image = codecs.decode(data, source="a.jpg", planes=planes)
     brighter = np.minimum(image.pixels.astype(np.uint16) + 20, 255).astype(np.uint8)
-    coded, _ = codecs.encode(image.replace(pixels=brighter), image.metadata.format)
-    return coded, image
+    coded, notes = codecs.encode(image.replace(pixels=brighter), image.metadata.format)
+    return coded, image.replace(metadata=replace(image.metadata, notes=image.metadata.notes + notes))
 
 
 def further_pictures(data: bytes) -> list[bytes]:
