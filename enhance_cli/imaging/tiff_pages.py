@@ -203,8 +203,10 @@ def _directory(data: bytes, offset: int, order: str, big: bool) -> tuple[dict[in
     head, entry, room = ("Q", 20, 8) if big else ("H", 12, 4)
     (count,) = struct.unpack_from(order + head, data, offset)
     start = offset + struct.calcsize("=" + head)
+    if start + entry * count > len(data):
+        raise struct.error("this directory is cut short")  # and nobody knows what kind of picture it was
     tags: dict[int, tuple[int, ...]] = {}
-    for at in range(start, min(start + entry * count, len(data)), entry):
+    for at in range(start, start + entry * count, entry):
         tag, kind = struct.unpack_from(order + "HH", data, at)
         if tag not in _WANTED or kind not in _TYPES:
             continue
