@@ -15,6 +15,7 @@
         ├── ChangedSource               somebody wrote to it while it was read
         ├── OccupiedOutput              a file that is not ours came to stand where it is to be written
         ├── Protected                   it must not be replaced: read-only, another's, or its backup would be
+        ├── WouldLose                   in place, something that the file also holds would be lost
         ├── UnfitPlan                   the given plan was made for a picture of another size
         ├── FailedCheck                 what was written is not what came back from the disk
         ├── OutOfTime                   it took longer than `--timeout`
@@ -140,6 +141,12 @@ class Protected(PhotographError):
     """It, or what is kept beside it, must not be replaced (`--in-place`, `enhance restore`)."""
 
     kind = "protected"
+
+
+class WouldLose(PhotographError):
+    """Replacing the file would lose something that it holds beside its picture (`--drop-extras`)."""
+
+    kind = "would-lose"
 
 
 class UnfitPlan(PhotographError):

@@ -93,6 +93,18 @@ def _without_suffix(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Trailer:
+    """What follows the picture in a JPEG file and is kept as it stands, such as the video of a motion photo."""
+
+    data: bytes
+    index: bytes | None = None
+    """The index of further pictures among it (see `imaging.mpf.relocated`)."""
+
+    holds: str = "what follows the picture"
+    """What it is, in words, with its article."""
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """What a picture carries besides its pixels. Orientation has already been applied to the pixels."""
 
@@ -119,6 +131,10 @@ class Metadata:
 
     density: Density | None = None
     jpeg: JpegCoding | None = None
+    trailer: Trailer | None = None
+    lost: tuple[str, ...] = ()
+    """What else the file holds that cannot be kept, each with its article (`a gain map`); see `--drop-extras`."""
+
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this picture (profile converted, first frame only)."""
 

@@ -26,7 +26,7 @@ from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
-from enhance_cli.types import Controls, Job, Method, Outcome
+from enhance_cli.types import Controls, Job, Method, Outcome, option_name
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.photograph import Recipe
@@ -243,6 +243,7 @@ class _Assignment:
             max_pixels=options.max_pixels,
             follow_target=found.single_file,
             in_place=options.in_place,
+            drop_extras=options.drop_extras,
             strip=options.strip,
             verify=options.verify,
             preserve_times=options.preserve_times,
@@ -288,9 +289,10 @@ def _check_together(options: RunOptions, endings: tuple[str, ...]) -> None:
     if options.plan is not None and len(endings) > 1:
         raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
     if not options.in_place:
-        for name in ("again", "backup"):
+        for name in ("again", "backup", "drop_extras"):
             if getattr(options, name):
-                raise UsageError(f"--{name} goes with --in-place; a run with an OUTPUT leaves its inputs alone.")
+                given = option_name(name)
+                raise UsageError(f"{given} goes with --in-place; a run with an OUTPUT leaves its inputs alone.")
         return
     if options.format is not None:
         raise UsageError("--in-place keeps every picture's format: leave out --format, or give an OUTPUT.")

@@ -7,12 +7,12 @@ turns up, so a folder of JPEGs never loads Pillow or OpenCV.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import metadata
+from enhance_cli.imaging import metadata, xmp
 from enhance_cli.types import Image
 
 MAX_PIXELS = 300_000_000
@@ -298,6 +298,10 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     lost = [name for name, field in BLOCKS.items() if getattr(meta, field) and name not in wanted.carries]
     if lost:
         notes.append(f"{wanted.name} cannot hold {' and '.join(lost)}: left out")
+    if wanted.name != "jpeg" and (meta.trailer is not None or meta.xmp_extension is not None):
+        if meta.trailer is not None:
+            notes.append(f"{wanted.name} cannot hold {meta.trailer.holds}: left out")
+        image = image.replace(metadata=replace(meta, xmp=xmp.for_picture_alone(meta.xmp), trailer=None))
     if wanted.name == "jpeg":
         from enhance_cli.imaging import jpeg
 

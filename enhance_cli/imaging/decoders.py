@@ -42,6 +42,7 @@ _FILE_CLASSES = {
 }
 
 
+FURTHER_FRAMES = "further frames"
 FIRST_FRAME = "only the first of its frames or pages was enhanced"
 
 # What decoders raise on hostile bytes, found by fuzzing; wide, and therefore only around their own calls.
@@ -102,6 +103,8 @@ class Held(NamedTuple):
     alpha: Array | None
     carried: Carried
     coding: JpegCoding | None = None
+    lost: tuple[str, ...] = ()
+    """What else the file holds that is lost when it is written anew, each with its article."""
 
 
 class PictureFile(Protocol):

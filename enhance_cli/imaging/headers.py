@@ -16,6 +16,8 @@ class WebpHeader(NamedTuple):
     """Height and width."""
 
     lossy: bool
+    signed: bool = False
+    """Whether a C2PA signature is there."""
 
 
 def read_webp(data: bytes) -> WebpHeader:
@@ -24,6 +26,20 @@ def read_webp(data: bytes) -> WebpHeader:
     Raises:
         CorruptPicture: no chunk with a size is there.
     """
+    return _webp_picture(data)._replace(signed=_has_chunk(data, b"C2PA"))
+
+
+def _has_chunk(data: bytes, name: bytes) -> bool:
+    position = 12
+    while position + 8 <= len(data):
+        if data[position : position + 4] == name:
+            return True
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        position += 8 + size + size % 2
+    return False
+
+
+def _webp_picture(data: bytes) -> WebpHeader:
     canvas: tuple[int, int] | None = None
     position = 12
     while position + 18 <= len(data):

@@ -19,6 +19,7 @@ import numpy as np
 import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
+from enhance_cli.imaging import extras
 from enhance_cli.imaging import luma as luma_kernels
 from enhance_cli.imaging.metadata import orient
 from enhance_cli.imaging.segments import JpegHeader, read_header, segments_of, with_metadata
@@ -84,8 +85,9 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
 
     notes: list[str] = []
     orientation, carried = header.carried.upright(notes)
-    if header.further_pictures:
-        notes.append("a further picture inside (stereo, preview or HDR gain map) was left out")
+    found = extras.survey(data, header, carried, turned=orientation != 1)
+    carried = found.carried
+    notes += found.notes
     factors = _chroma_factors(header)
     lane = _plane_lane(header, factors, orientation) if planes else None
     chroma: tuple[Array, Array] | None = None
@@ -117,6 +119,8 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
             format="jpeg",
             **carried._asdict(),
             jpeg=_coding(header, subsampling),
+            trailer=found.trailer,
+            lost=found.lost,
             notes=tuple(notes),
         ),
     )

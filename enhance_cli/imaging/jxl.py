@@ -32,14 +32,15 @@ class JxlFile:
         import pylibjxl
 
         samples, blocks = pylibjxl.decode(self.data, metadata=True)
-        if self.header["have_animation"]:
+        lost = (decoders.FURTHER_FRAMES,) if self.header["have_animation"] else ()
+        if lost:
             notes.append(decoders.FIRST_FRAME)
         if self.header["bits_per_sample"] > 8:
             notes.append(f"its {self.header['bits_per_sample']} bits a sample were read as 8")
         pixels, alpha = _separated(samples, colours=self.header["color_channels"])
         _, exif = upright_exif(blocks.get("exif"))
         carried = Carried(blocks.get("icc"), exif, blocks.get("xmp"))
-        return decoders.Held(pixels, alpha, carried, JpegCoding(DEFAULT_QUALITY, "444"))
+        return decoders.Held(pixels, alpha, carried, JpegCoding(DEFAULT_QUALITY, "444"), lost)
 
 
 def _separated(samples: Array, colours: int) -> tuple[Array, Array | None]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from enhance_cli.imaging import xmp
 from enhance_cli.types import Density, Metadata
 
 if TYPE_CHECKING:
@@ -44,44 +45,49 @@ class Carried(NamedTuple):
     iptc: bytes | None = None
     density: Density | None = None
 
-    def upright(self, notes: list[str]) -> tuple[int, Carried]:
+    def upright(self, notes: list[str], *, xmp_turns: bool = True) -> tuple[int, Carried]:
         """The orientation that is to be applied to the pixels, and the blocks fit for a picture that is upright.
 
-        Blocks that are damaged beyond use are left out, with a note.
+        Where EXIF does not tell the orientation, XMP does. Blocks damaged beyond use are left out, with a note.
+
+        Args:
+            notes: what the user should know is added to them.
+            xmp_turns: False for formats that tell the orientation themselves, so that XMP only repeats it.
         """
-        orientation, exif = upright_exif(self.exif)
+        orientation, exif = upright_exif(self.exif, otherwise=orientation_of_xmp(self.xmp) if xmp_turns else 1)
         if self.exif and exif is None:
             notes.append(EXIF_LEFT_OUT)
         density = self.density
         if density is not None and orientation >= 5:
             density = Density(density.down, density.across, density.unit)
-        icc, xmp = valid_icc(self.icc, notes), upright_xmp(self.xmp)
-        return orientation, self._replace(icc=icc, exif=exif, xmp=xmp, density=density)
+        icc, packet = valid_icc(self.icc, notes), upright_xmp(self.xmp)
+        return orientation, self._replace(icc=icc, exif=exif, xmp=packet, density=density)
 
 
 # --- EXIF --------------------------------------------------------------------------------------------------
 
 
-def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
+def upright_exif(exif: bytes | None, otherwise: int = 1) -> tuple[int, bytes | None]:
     r"""Read the orientation and make EXIF fit for a picture that is upright and enhanced.
 
     Args:
         exif: the TIFF structure, with or without the `Exif\0\0` prefix.
+        otherwise: the orientation where this tells none.
 
     Returns:
-        The orientation (1..8; 1 where it is absent or senseless), and the EXIF without prefix, whose
+        The orientation (1..8), and the EXIF without prefix, whose
         orientation reads 1, whose width and height are those of the picture turned by it, and whose thumbnail
-        is gone. Bytes that are no TIFF structure give (1, None).
+        is gone. Bytes that are no TIFF structure give (`otherwise`, None).
     """
     if exif is None:
-        return 1, None
+        return otherwise, None
     if exif.startswith(EXIF_PREFIX):
         exif = exif[len(EXIF_PREFIX) :]
     order = _BYTE_ORDERS.get(exif[:4])
     if order is None:
-        return 1, None
+        return otherwise, None
     upright = bytearray(exif)
-    orientation, details = 1, 0
+    orientation, details = 0, 0
     try:
         for tag, kind, place in _directory(exif, order, _offset(exif, order, 4)):
             if tag == _ORIENTATION_TAG and kind in (3, 4):
@@ -90,20 +96,30 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
                 struct.pack_into(layout, upright, place, 1)
             elif tag == _EXIF_DIRECTORY_TAG:
                 details = _offset(exif, order, place)
+        orientation = orientation if 1 <= orientation <= 8 else otherwise
         if details and 5 <= orientation <= 8:
             _swap_sizes(upright, order, details)
         _drop_thumbnail(upright, order)
     except struct.error:
         pass  # damaged directories never fail a picture: what could be read counts
-    return (orientation if 1 <= orientation <= 8 else 1), bytes(upright)
+    return (orientation if 1 <= orientation <= 8 else otherwise), bytes(upright)
 
 
-def upright_xmp(xmp: bytes | None) -> bytes | None:
+def orientation_of_xmp(packet: bytes | None) -> int:
+    """The orientation that XMP tells, 1 where it tells none."""
+    orientation = xmp.read(packet).orientation or 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def upright_xmp(packet: bytes | None) -> bytes | None:
     """XMP whose own copy of the orientation, if any, reads 1, as the pixels are upright, and without thumbnails."""
-    if xmp is None:
+    if packet is None:
         return None
-    xmp = _without_elements(xmp, _XMP_THUMBNAILS) or xmp
-    return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
+    packet = _without_elements(packet, _XMP_THUMBNAILS) or packet
+    edited = xmp.edited(packet, upright=True)
+    if edited is not None:
+        return edited
+    return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
 
 
 def xmp_guid(extension: bytes) -> bytes:
@@ -197,16 +213,24 @@ def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
             whole where its structure is too damaged for that; `all` removes EXIF, XMP and IPTC. Colour profile and
             density stay: they are about the picture, and without its profile colours would change.
     """
+    if metadata.trailer is not None:  # a video tells its place too, and nobody has searched it
+        metadata = replace(
+            metadata,
+            trailer=None,
+            xmp=xmp.for_picture_alone(metadata.xmp, extended=True),
+            lost=(*metadata.lost, metadata.trailer.holds),
+            notes=(*metadata.notes, f"{metadata.trailer.holds} was left out because of --strip"),
+        )
     if which == "all":
         return replace(metadata, exif=None, xmp=None, xmp_extension=None, iptc=None)
     exif = None if metadata.exif is None else _exif_without_gps(metadata.exif)
-    xmp = None if metadata.xmp is None else _xmp_without_gps(metadata.xmp)
+    packet = None if metadata.xmp is None else _xmp_without_gps(metadata.xmp)
     extension = None if metadata.xmp_extension is None else _xmp_without_gps(metadata.xmp_extension)
-    if xmp is None:
+    if packet is None:
         extension = None
     elif metadata.xmp_extension is not None:
-        xmp = xmp.replace(xmp_guid(metadata.xmp_extension), xmp_guid(extension or b""))
-    return replace(metadata, exif=exif, xmp=xmp, xmp_extension=extension)
+        packet = packet.replace(xmp_guid(metadata.xmp_extension), xmp_guid(extension or b""))
+    return replace(metadata, exif=exif, xmp=packet, xmp_extension=extension)
 
 
 def _exif_without_gps(exif: bytes) -> bytes | None:

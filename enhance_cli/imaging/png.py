@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import colour, decoders, profiles
+from enhance_cli.errors import CorruptPicture, UnsupportedFormat
+from enhance_cli.imaging import colour, decoders, extras, profiles
 from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
 from enhance_cli.imaging.profiles import Cicp
 from enhance_cli.types import Density, Image, Metadata
@@ -66,17 +66,29 @@ class PngParts(NamedTuple):
 
     carried: Carried
     animated: bool
+    signed: bool
+    """Whether a C2PA signature is there."""
+
+    behind: int
+    """Bytes behind the end chunk."""
+
     colours: Colours
 
 
-def take_apart(data: bytes) -> PngParts:
+def take_apart(data: bytes, name: str = "") -> PngParts:
     """Take a PNG apart.
 
     Damaged metadata is dropped; what follows the end chunk is ignored.
 
     Raises:
+        UnsupportedFormat: it is of Apple's own kind.
         CorruptPicture: the header is no header, or a chunk that holds pixels is cut short or fails its checksum.
     """
+    if data[12:16] == b"CgBI":
+        raise UnsupportedFormat(
+            f"{name or 'the picture'} is a PNG of Apple's own kind (CgBI, made for an app); convert it with `pngcrush "
+            "-revert-iphone-optimizations` or open and save it on a Mac."
+        )
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise CorruptPicture("its PNG header is damaged")
     width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
@@ -85,40 +97,45 @@ def take_apart(data: bytes) -> PngParts:
     carried = Carried()
     colours = Colours()
     transparent: tuple[int, ...] | None = None
-    animated = False
-    position = 8
+    animated = signed = False
+    position, behind = 8, 0
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")
-        name = data[position + 4 : position + 8]
+        kind = data[position + 4 : position + 8]
         end = position + 12 + length
         if end > len(data):
-            if name in _PIXELS:
-                raise CorruptPicture(f"its PNG data ends within {name.decode()}")
+            if kind in _PIXELS:
+                raise CorruptPicture(f"its PNG data ends within {kind.decode()}")
             break
         sound = zlib.crc32(whole[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
-        if name in _PIXELS:
+        if kind in _PIXELS:
             if not sound:
-                raise CorruptPicture(f"its PNG data is damaged (the checksum of {name.decode()} is wrong)")
-            if name == b"tRNS" and colour_type in (0, 2):
+                raise CorruptPicture(f"its PNG data is damaged (the checksum of {kind.decode()} is wrong)")
+            if kind == b"tRNS" and colour_type in (0, 2):
                 samples = 1 if colour_type == 0 else 3
                 if length >= 2 * samples:
                     transparent = struct.unpack_from(f">{samples}H", data, position + 8)
             kept.append(whole[position:end])
-            if name == b"IEND":
+            if kind == b"IEND":
+                behind = len(data[end:].strip(b"\0"))
                 break
         elif sound and length < _PROFILE_LIMIT:
             body = data[position + 8 : end - 4]
-            if name == b"acTL":
+            if kind == b"acTL":
                 animated = length >= 4 and int.from_bytes(body[:4], "big") > 1
-            elif name in (b"cICP", b"sRGB", b"gAMA", b"cHRM"):
-                colours = _with_colours(colours, name, body)
+            elif kind == b"caBX":
+                signed = True
+            elif kind in (b"cICP", b"sRGB", b"gAMA", b"cHRM"):
+                colours = _with_colours(colours, kind, body)
             else:
-                carried = _with_chunk(carried, name, body)
+                carried = _with_chunk(carried, kind, body)
         position = end
     if bytes(kept[-1][4:8]) != b"IEND":
         # Never the tail as it is: OpenCV allocates whatever length a chunk that is cut short announces.
         kept.append(memoryview(chunk(b"IEND", b"")))
-    return PngParts(height, width, depth, colour_type, transparent, b"".join(kept), carried, animated, colours)
+    return PngParts(
+        height, width, depth, colour_type, transparent, b"".join(kept), carried, animated, signed, behind, colours
+    )
 
 
 def _with_colours(colours: Colours, name: bytes, body: bytes) -> Colours:
@@ -191,15 +208,23 @@ def _international_text(body: bytes) -> bytes | None:
 class PngFile:
     """A PNG, taken apart (`decoders.PictureFile`)."""
 
-    def __init__(self, data: bytes) -> None:
-        self.parts = take_apart(data)
+    def __init__(self, data: bytes, name: str = "") -> None:
+        self.parts = take_apart(data, name)
         self.height, self.width = self.parts.height, self.parts.width
         self.depth = 16 if self.parts.depth == 16 else 8
 
     def read(self, notes: list[str]) -> decoders.Held:
         """Decode at the depth of the file."""
+        lost: list[str] = []
         if self.parts.animated:
             notes.append(decoders.FIRST_FRAME)
+            lost.append(decoders.FURTHER_FRAMES)
+        if self.parts.signed:
+            notes.append(extras.DROPPED[extras.SIGNATURE])
+            lost.append(extras.SIGNATURE)
+        if self.parts.behind:
+            lost.append(f"{self.parts.behind:,} bytes behind its end")
+            notes.append(f"left out: {lost[-1]}")
         if self.parts.depth == 16:
             pixels, alpha = _sixteen_bit(self.parts)
         else:
@@ -208,7 +233,7 @@ class PngFile:
         carried = self.parts.carried
         if carried.icc is None and pixels.ndim == 3:
             carried = carried._replace(icc=self.parts.colours.icc(notes))
-        return decoders.Held(pixels, alpha, carried)
+        return decoders.Held(pixels, alpha, carried, lost=tuple(lost))
 
 
 def _sixteen_bit(png: PngParts) -> tuple[Array, Array | None]:

@@ -12,7 +12,8 @@ from PIL import Image as Pillow
 from PIL import PsdImagePlugin, TiffImagePlugin
 
 from enhance_cli.errors import PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import colour, decoders, headers, png, profiles, tiff
+from enhance_cli.imaging import boxes, colour, decoders, extras, headers, png, profiles, tiff, tiff_pages, xmp
+from enhance_cli.imaging.decoders import FURTHER_FRAMES
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT, Carried, orient
 from enhance_cli.imaging.profiles import Cicp
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
@@ -26,6 +27,9 @@ DEFAULT_HEIF_QUALITY = 85
 
 _LONGEST_SIDE = {"webp": 16383, "avif": 65536, "heif": 16384, "bmp": 2**31 - 1}
 _AVIF_PIXELS = 2**28  # libavif's own limit
+_TURNED_BY_DECODER = ("heif", "avif", "jxl", "tiff", "raw")
+"""Formats that tell the orientation themselves, so that XMP only repeats it; TIFF where its tag is absent, too."""
+
 _PSD_RESOURCES = (0x0422, 0x0424, 0x0404)  # EXIF, XMP, IPTC
 
 
@@ -57,7 +61,14 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
     check(file.height, file.width, file.depth)
     with decoders.decoding(format_name, name):
         held = file.read(notes)
-    orientation, carried = held.carried.upright(notes)
+    orientation, carried = held.carried.upright(notes, xmp_turns=format_name not in _TURNED_BY_DECODER)
+    carried = carried._replace(xmp=xmp.for_picture_alone(carried.xmp))
+    lost = dict.fromkeys(held.lost)
+    if format_name in ("heif", "avif", "jxl"):
+        for what in boxes.held(data):
+            if FURTHER_FRAMES not in lost or what not in (boxes.SEQUENCE, boxes.FURTHER):
+                lost[what] = None
+                notes.append(extras.DROPPED.get(what, f"left out: {what}"))
     return Image(
         orient(held.pixels, orientation),
         alpha=None if held.alpha is None else orient(held.alpha, orientation),
@@ -67,6 +78,7 @@ def decode(data: bytes, format_name: str, *, source: str, check: Callable[[int, 
             bit_depth=16 if held.pixels.dtype == np.uint16 else 8,
             **carried._asdict(),
             jpeg=held.coding,
+            lost=tuple(lost),
             notes=tuple(notes),
         ),
     )
@@ -85,7 +97,9 @@ def decode_jpeg(data: bytes, notes: list[str]) -> Array:
 
 def _open(data: bytes, format_name: str, name: str) -> decoders.PictureFile:
     if format_name == "png":
-        return png.PngFile(data)
+        return png.PngFile(data, name)
+    if format_name == "tiff":
+        return _TiffFile(data, name)
     if format_name == "webp":
         return _WebpFile(data, name)
     if format_name == "avif":
@@ -119,13 +133,15 @@ class _PillowFile:
 
     def read(self, notes: list[str]) -> decoders.Held:
         with self.opened as opened:
+            lost: tuple[str, ...] = ()
             if _has_further_frames(opened):
                 notes.append(decoders.FIRST_FRAME)
+                lost = (FURTHER_FRAMES,)
             carried = _carried(opened, notes)
             pixels, alpha = self._samples(notes)
             if opened.mode in ("CMYK", "LAB"):
                 carried = carried._replace(icc=None)  # it described the colours that have been converted
-        return decoders.Held(pixels, alpha, carried)
+        return decoders.Held(pixels, alpha, carried, lost=lost)
 
     def _samples(self, notes: list[str]) -> tuple[Array, Array | None]:
         """Colours and alpha at the depth of the file."""
@@ -145,6 +161,39 @@ class _PillowFile:
         return decoders.eight_bit(opened, notes)
 
 
+class _TiffFile:
+    """A TIFF, of whose pages the first that is no thumbnail is read."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.layout = tiff_pages.layout(data)
+        self.file: decoders.PictureFile
+        if self.layout is not None:
+            kind = tiff_pages.refusal(self.layout.picture)
+            if kind is not None:
+                raise UnsupportedFormat(f"{name} is a TIFF {kind}; {tiff_pages.READ}.")
+            if not self.layout.first:
+                data = tiff_pages.beginning_with(data, self.layout.picture)
+        if self.layout is not None and self.layout.picture.is_float:
+            self.file = tiff.FloatFile(data, name, self.layout.picture)
+        else:
+            self.file = _PillowFile(data, "tiff", name)
+        self.height, self.width, self.depth = self.file.height, self.file.width, self.file.depth
+
+    def read(self, notes: list[str]) -> decoders.Held:
+        held = self.file.read(notes)
+        if self.layout is None:
+            return held
+        if not self.layout.first:
+            notes.append("its first page is a thumbnail: the first full page was enhanced")
+        elif self.layout.copies:
+            notes.append("smaller copies of the picture inside were left out")
+        if not self.layout.others:
+            return held
+        notes.append(decoders.FIRST_FRAME)
+        pages = "a further page" if self.layout.others == 1 else f"{self.layout.others} further pages"
+        return held._replace(lost=(*held.lost, pages))
+
+
 class _WebpFile:
     """A WebP, of which only the header is read at first: libwebp allocates the canvas when a file is merely opened."""
 
@@ -156,6 +205,9 @@ class _WebpFile:
 
     def read(self, notes: list[str]) -> decoders.Held:
         held = _PillowFile(self.data, "webp", self.name).read(notes)
+        if self.header.signed:
+            notes.append(extras.DROPPED[extras.SIGNATURE])
+            held = held._replace(lost=(*held.lost, extras.SIGNATURE))
         return held._replace(coding=JpegCoding(DEFAULT_WEBP_QUALITY, "420") if self.header.lossy else None)
 
 
@@ -185,29 +237,29 @@ class _AvifFile:
 def _carried(opened: Pillow.Image, notes: list[str]) -> Carried:
     """The blocks that Pillow found, and those that it keeps for whoever asks: a TIFF's tags, a PSD's resources."""
     info = opened.info
-    exif, xmp, iptc, density = info.get("exif"), info.get("xmp"), None, None
+    exif, packet, iptc, density = info.get("exif"), info.get("xmp"), None, None
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        exif, iptc, density = tiff.exif_of(opened), tiff.iptc_of(opened), tiff.density_of(opened)
+        exif, iptc, density = tiff.exif_of(opened, notes), tiff.iptc_of(opened), tiff.density_of(opened)
     elif all(info.get("dpi", (0,))):
         across, down = info["dpi"][:2]
         density = Density(float(across), float(down))
     if isinstance(opened, PsdImagePlugin.PsdImageFile):
         resources = {number: body for number, _, body in opened.resources}
-        exif, xmp, iptc = (resources.get(number) for number in _PSD_RESOURCES)
+        exif, packet, iptc = (resources.get(number) for number in _PSD_RESOURCES)
     for block in info.get("metadata", ()):  # of pillow-heif
         if block["type"] == "iptc":
             iptc = block["data"]
     icc = info.get("icc_profile")
     if tag := info.get("nclx_profile"):  # of pillow-heif
         icc = icc or profiles.icc_of_cicp(Cicp(tag["color_primaries"], tag["transfer_characteristics"]), notes)
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    return Carried(icc, exif, xmp, iptc=iptc, density=density)
+    packet = packet.encode() if isinstance(packet, str) else packet
+    return Carried(icc, exif, packet, iptc=iptc, density=density)
 
 
 def _has_further_frames(opened: Pillow.Image) -> bool:
     """Whether there is more than one frame or page, found without walking through all of them."""
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        return bool(opened.tag_v2.next)
+        return False  # see _TiffFile
     return opened.format != "PSD" and bool(getattr(opened, "is_animated", False))  # a PSD's frames are its layers
 
 

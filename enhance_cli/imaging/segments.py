@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from enhance_cli.errors import CorruptPicture
+from enhance_cli.imaging import mpf
 from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource, xmp_guid
 from enhance_cli.types import Density, Metadata
 
@@ -14,6 +15,7 @@ _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _ICC_PREFIX = b"ICC_PROFILE\0"
 _PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+_ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _EXTENSION_HEADER = len(_XMP_EXTENSION_PREFIX) + 32 + 8
 _SEGMENT_LIMIT = 65533  # a JPEG segment counts its own two length bytes
 
@@ -43,8 +45,23 @@ class JpegHeader(NamedTuple):
     """Each table before the first scan: how many codes there are of each length, and their symbols."""
 
     carried: Carried
-    further_pictures: bool
-    """Whether an index of further pictures (MPF: stereo, preview, gain map) is there."""
+    scan: int
+    """Where the first scan begins."""
+
+    mpf_index: bytes
+    """The index of further pictures (MPF: stereo, preview, gain map), empty where there is none."""
+
+    mpf_at: int
+    """Where in the file the index begins, from which it counts."""
+
+    gain_map: bool
+    """Whether a segment of ISO 21496-1 says that this has, or is, a gain map."""
+
+    signed: bool
+    """Whether C2PA's boxes (JUMBF) are there."""
+
+    layered: bool
+    """Whether boxes of JPEG XT are there, which add to the tones of the picture."""
 
 
 def segments_of(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -88,8 +105,9 @@ def read_header(data: bytes) -> JpegHeader:
     huffman: list[bytes] = []
     extension: dict[int, bytes] = {}
     icc_parts: dict[int, bytes] = {}
-    process = icc_count = 0
-    jfif = further = False
+    process = icc_count = scan = mpf_at = 0
+    mpf_index = b""
+    jfif = gain_map = signed = layered = False
     for marker, start, end in segments_of(data):
         body = data[start + 4 : end]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -113,8 +131,15 @@ def read_header(data: bytes) -> JpegHeader:
             icc_parts[body[12]], icc_count = body[14:], body[13]
         elif marker == 0xED and body.startswith(_PHOTOSHOP_PREFIX):
             photoshop += body[len(_PHOTOSHOP_PREFIX) :]
-        elif marker == 0xE2 and body.startswith(b"MPF\0"):
-            further = True
+        elif marker == 0xE2 and body.startswith(mpf.PREFIX) and not mpf_index:
+            mpf_index, mpf_at = body[len(mpf.PREFIX) :], start + 4 + len(mpf.PREFIX)
+        elif marker == 0xE2 and body.startswith(_ISO_GAIN_MAP):
+            gain_map = True
+        elif marker == 0xEB and body.startswith(b"JP"):
+            is_jumbf = body[12:16] == b"jumb"
+            signed, layered = signed or is_jumbf, layered or not is_jumbf
+        elif marker == 0xDA:
+            scan = end
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         raise CorruptPicture("its JPEG frame header is missing or damaged")
     # A profile with a part missing is worse than none, so it is handed on as what it is: no profile.
@@ -135,7 +160,12 @@ def read_header(data: bytes) -> JpegHeader:
         luma_table=tables.get(components[0][2]) if components else None,
         huffman_tables=tuple(huffman),
         carried=Carried(icc, exif, xmp, whole_extension or None, iptc_of(photoshop), density),
-        further_pictures=further,
+        scan=scan,
+        mpf_index=mpf_index,
+        mpf_at=mpf_at,
+        gain_map=gain_map,
+        signed=signed,
+        layered=layered,
     )
 
 
@@ -185,10 +215,11 @@ def _huffman_tables(body: bytes) -> Iterator[bytes]:
 
 
 def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
-    """Put metadata segments behind a JPEG's JFIF header, and the density into it.
+    """Put metadata segments behind a JPEG's JFIF header, the density into it, and what follows the picture at its end.
 
     Returns:
-        The JPEG, and a note for each block that is too long for its kind of segment and was left out.
+        The JPEG, and a note for each block that is too long for its kind of segment and was left out, and for what
+        follows the picture.
     """
     added, notes = [], []
     resource = None if meta.iptc is None else photoshop_resource(meta.iptc)
@@ -220,9 +251,17 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
         jfif += data[2:head]
         if meta.density is not None:
             jfif[11:16] = _jfif_density(meta.density)
-    if not added and jfif == data[2:head]:
+    tail = b""
+    if meta.trailer is not None:
+        tail = meta.trailer.data
+        notes.append(f"kept as it was: {meta.trailer.holds}")
+        if meta.trailer.index is not None:
+            at = head + sum(map(len, added)) + 4 + len(mpf.PREFIX)
+            first_length = len(data) + sum(map(len, added)) + 4 + len(mpf.PREFIX) + len(meta.trailer.index)
+            added.append(_segment(0xE2, mpf.PREFIX + mpf.placed(meta.trailer.index, first_length, at)))
+    if not added and not tail and jfif == data[2:head]:
         return data, tuple(notes)
-    return b"".join((data[:2], jfif, *added, memoryview(data)[head:])), tuple(notes)
+    return b"".join((data[:2], jfif, *added, memoryview(data)[head:], tail)), tuple(notes)
 
 
 def _extension_segments(extension: bytes) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin
 
 from enhance_cli.errors import UnsupportedFormat
-from enhance_cli.imaging import colour, decoders, metadata
+from enhance_cli.imaging import colour, decoders, metadata, tiff_pages
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT
 from enhance_cli.types import Density, Image, Metadata
 
@@ -28,16 +28,27 @@ _EXIF_TAGS = (
     *(0x010E, 0x010F, 0x0110, 0x0131, 0x0132),  # description, make ... date
     *(0x013B, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # artist ... subject
 )
+_DESCRIPTION_TAG, _ORIENTATION_TAG, _XMP_TAG = 0x010E, 0x0112, 0x02BC
 _BITS_TAG = 0x0102
 _IPTC_TAG, _PHOTOSHOP_TAG = 0x83BB, 0x8649
 _DENSITY_TAGS, _DENSITY_UNIT_TAG = (0x011A, 0x011B), 0x0128
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 
 
-def exif_of(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
+def exif_of(opened: TiffImagePlugin.TiffImageFile, notes: list[str]) -> bytes | None:
     """The tags of a TIFF that describe the photograph, not the file, as an EXIF block; None where they are damaged."""
     try:
-        return _exif_block(opened.getexif())
+        tags = opened.getexif()
+        described = tags.get(_DESCRIPTION_TAG)
+        if isinstance(described, str):
+            size = (opened.height, opened.width, int(opened.tag_v2.get(277, 1)))
+            true = tiff_pages.true_description(described, *size)
+            if true != described:
+                notes.append("its description, which told of a stack of pages, was corrected or left out")
+                del tags[_DESCRIPTION_TAG]
+                if true:
+                    tags[_DESCRIPTION_TAG] = true
+        return _exif_block(tags)
     except decoders.FAILURES:
         return None  # a damaged tag is no reason to lose the picture
 
@@ -92,11 +103,22 @@ def density_of(opened: TiffImagePlugin.TiffImageFile) -> Density | None:
 def samples_of(
     opened: TiffImagePlugin.TiffImageFile, data: bytes, name: str, notes: list[str]
 ) -> tuple[Array, Array | None]:
-    """Colours and alpha at the depth of the file, upright: both decoders turn them.
+    """Colours and alpha at the depth of the file, upright: both decoders turn them by the tag, we by XMP without one.
 
     Raises:
         UnsupportedFormat: a kind of samples that is not read; the sentence says which.
     """
+    if _ORIENTATION_TAG in opened.tag_v2:
+        return _samples(opened, data, name, notes)
+    opened.getexif()[_ORIENTATION_TAG] = 1  # Pillow looks for XMP too, but knows few of its spellings
+    orientation = metadata.orientation_of_xmp(_bytes_of(opened.tag_v2, _XMP_TAG))
+    colours, alpha = _samples(opened, data, name, notes)
+    return metadata.orient(colours, orientation), None if alpha is None else metadata.orient(alpha, orientation)
+
+
+def _samples(
+    opened: TiffImagePlugin.TiffImageFile, data: bytes, name: str, notes: list[str]
+) -> tuple[Array, Array | None]:
     tags = opened.tag_v2
     depth = max(tags.get(258, (1,)))
     if depth > 16 or max(tags.get(339, (1,))) > 1:
@@ -106,13 +128,12 @@ def samples_of(
         if extra and extra[0] == 0 and len(opened.getbands()) == 3:
             notes.append("an extra channel of unknown meaning was left out")
         return decoders.eight_bit(opened, notes)
-    photometric, channels, separate = tags.get(262, 1), tags.get(277, 1), tags.get(284, 1) == 2
-    if depth != 16 or photometric not in (0, 1, 2) or channels not in (1, 3, 4) or (separate and channels > 1):
-        kind = "in separate planes" if separate else f"of {channels} channels"
-        raise UnsupportedFormat(
-            f"{name} is a {depth}-bit TIFF {kind}, photometric kind {photometric}; "
-            "enhance reads 16-bit grey, RGB and RGBA with interleaved channels."
-        )
+    photometric, channels = tags.get(262, 1), tags.get(277, 1)
+    if depth == 12 and channels == 1:  # Pillow unpacks them, and turns the picture
+        packed = decoders.spread(np.array(opened).astype(np.uint16), 4095)
+        return (65535 - packed if photometric == 0 else packed), None
+    if depth != 16 or photometric not in (0, 1, 2) or channels not in (1, 3, 4):
+        raise UnsupportedFormat(f"{name} is a TIFF of {channels} channels of {depth} bits; {tiff_pages.READ}.")
     samples = decoders.sixteen_bit(data)
     expected = (opened.height, opened.width) if channels == 1 else (opened.height, opened.width, channels)
     if samples.shape != expected:
@@ -129,6 +150,62 @@ def samples_of(
         wide = colours.astype(np.uint64) * 65535 // np.maximum(alpha, 1)[..., None]
         colours = np.minimum(wide, 65535).astype(np.uint16)
     return colours, alpha
+
+
+def _bytes_of(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int) -> bytes | None:
+    value = tags.get(tag)
+    return bytes(value) if isinstance(value, bytes | tuple) else None
+
+
+class FloatFile:
+    """A page of floating-point samples, which OpenCV reads and Pillow mostly does not (`decoders.PictureFile`)."""
+
+    def __init__(self, data: bytes, name: str, page: tiff_pages.Page) -> None:
+        self.data, self.name = data, name
+        self.height, self.width, self.depth = page.value(257), page.value(256), 32
+        self.inverted = page.value(262, 1) == 0
+        self.extra = page.tags.get(338, ())
+
+    def read(self, notes: list[str]) -> decoders.Held:
+        """Decode samples of 0 to 1, black to white, as 16 bits.
+
+        Raises:
+            UnsupportedFormat: samples lie outside of 0 to 1.
+        """
+        import cv2
+
+        samples: Any = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if samples is None or samples.dtype.kind != "f":
+            raise ValueError("its floating-point samples cannot be decoded")
+        low, high = float(samples.min()), float(samples.max())
+        if not (low >= 0 and high <= 1):
+            raise UnsupportedFormat(
+                f"{self.name} is a TIFF of floating-point samples from {low:g} to {high:g}; enhance reads those of 0 "
+                "(black) to 1 (white), so scale them or save it as 16-bit TIFF."
+            )
+        whole = (samples * 65535 + 0.5).astype(np.uint16)
+        tags = self._tags()
+        packet = _bytes_of(tags, _XMP_TAG)
+        if _ORIENTATION_TAG not in tags:  # by the tag OpenCV turns them itself
+            whole = metadata.orient(whole, metadata.orientation_of_xmp(packet))
+        notes.append("its floating-point samples were read as 16 bits, 0 as black and 1 as white")
+        carried = metadata.Carried(_bytes_of(tags, 34675), exif_of_file(self.data), packet)
+        if whole.ndim == 2:
+            return decoders.Held(65535 - whole if self.inverted else whole, None, carried)
+        colours = np.ascontiguousarray(whole[..., 2::-1])
+        if whole.shape[2] == 3:
+            return decoders.Held(colours, None, carried)
+        if self.extra[:1] != (2,):
+            notes.append("an extra channel of unknown meaning was left out")
+            return decoders.Held(colours, None, carried)
+        return decoders.Held(colours, np.ascontiguousarray(whole[..., 3]), carried)
+
+    def _tags(self) -> TiffImagePlugin.ImageFileDirectory_v2:
+        file = io.BytesIO(self.data)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if self.data[2:4] in (b"+\0", b"\0+") else 8))
+        file.seek(tags.next or 0)
+        tags.load(file)
+        return tags
 
 
 # --- writing -----------------------------------------------------------------------------------------------

@@ -80,6 +80,9 @@ class RunOptions(Controls):
         metavar="[=SUFFIX]",
         alone=BACKUP_SUFFIX,
     )
+    drop_extras: bool = knob(
+        False, "With --in-place, also replace files that hold what cannot be kept (gain map, frames, pages, signature)."
+    )
     check: Literal["time", "hash"] = knob(
         "time",
         "How a restart tells that a source is the same: by size and time, or by the hash of its bytes.",

@@ -24,6 +24,7 @@ from enhance_cli.errors import (
     UnreadableSource,
     UnsupportedFormat,
     UsageError,
+    WouldLose,
 )
 from enhance_cli.imaging import atomic, codecs, colour, marks, metadata
 from enhance_cli.imaging.tiles import Tile, tiles
@@ -287,6 +288,9 @@ class Coding:
     in_place: bool = False
     """Whether outputs replace their sources, whose format and mode they then keep."""
 
+    drop_extras: bool = False
+    """Whether a source is replaced even if something that it holds would be lost."""
+
     strip: Literal["gps", "all"] | None = None
     verify: bool = False
     """Whether a staged picture is read back and decoded before it is placed."""
@@ -473,7 +477,9 @@ def _process(
     written_format = coding.format_for(job, image)
     megapixels = image.height * image.width / 1e6
     kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
-    notes = (*image.metadata.notes, *_name_note(job.source, image, written_format))
+    notes = (*kept.notes, *_name_note(job.source, image, written_format))
+    if coding.in_place and not coding.drop_extras:
+        _refuse_loss(source, kept.lost)
     kept, is_marked = _marked(kept, written_format, recipe, coding)
     pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True)
     original = data if coding.backup is not None else b""
@@ -530,6 +536,13 @@ def _process(
                     _place(item, job, coding)
                 yield Outcome(job, "done", line, megapixels=megapixels)  # counted before a stop can count
         ms["decode"] = 0.0  # once, for the first of them
+
+
+def _refuse_loss(source: str, lost: tuple[str, ...]) -> None:
+    """Raise where replacing a file would lose what it holds beside its picture."""
+    if lost:
+        what = " and ".join((", ".join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)
+        raise WouldLose(f"{source} holds {what}, which enhance cannot keep; give --drop-extras, or an OUTPUT.")
 
 
 def _frame(path: Path, first: Image, coding: Coding) -> Image:

@@ -376,10 +376,10 @@ def test_an_unknown_extra_channel_is_noted(depth):
 @pytest.mark.parametrize(
     ("pixels", "tags"),
     [
-        (np.zeros((4, 5, 3), np.float32), {"t339": (3, 3, 3)}),
-        (np.zeros((4, 5), np.float32), {"t339": 3}),
+        (np.full((4, 5, 3), 2, np.float32), {"t339": (3, 3, 3)}),
+        (np.full((4, 5), 2, np.float32), {"t339": 3}),
         (np.zeros((4, 5), np.uint32), {}),
-        (np.zeros((4, 5), np.float64), {"t339": 3}),
+        (np.full((4, 5), -1, np.float64), {"t339": 3}),
         (np.zeros((4, 5), np.int16), {"t339": 2}),
         (np.zeros((4, 5, 4), np.uint16), {"t262": 5}),
         (np.zeros((4, 5, 2), np.uint16), {}),
