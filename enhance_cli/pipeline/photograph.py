@@ -7,9 +7,9 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -33,10 +33,14 @@ from enhance_cli.types import Enhancer, Image, Job, Outcome, Plan, VariantEnhanc
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.imaging.view import View
     from enhance_cli.types import Array
 
 _LEAST_BAND = 128
 """Rows of a band below which handing it to another thread costs more than it gains."""
+
+_VIEWED_BAND = 256
+"""Rows of a band of a picture that is seen at 16 bits in another colour space than its own."""
 
 _TILE, _TILE_STEP = 1024, 256
 """Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
@@ -57,6 +61,9 @@ class Enhanced:
 
     controls: Any = None
     """The controls of this one."""
+
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the picture was seen."""
 
 
 @dataclass(frozen=True)
@@ -91,35 +98,49 @@ class Recipe:
 
     def enhance_variants(self, image: Image, *, reuse: bool = False) -> Iterator[Enhanced]:
         """Every picture that the controls ask for of one photograph, from one estimate; arguments as for `enhance`."""
+        from enhance_cli.imaging.view import as_srgb, view_of
+
         grey = image.chroma is None and image.pixels.ndim == 2
-        working = image if self.reads_planes else colour.to_rgb(image)
         variants = self.controls.variants()
         ms: dict[str, float] = {}
         with _timed(ms, "estimate"):
-            before = exposure_of(working)
+            working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
+            frame_views = [view_of(frame)[1] for frame in image.frames]
+            seen = working if view is None else view.whole()
+            frames = zip(image.frames, frame_views, strict=True)
+            seen = seen.replace(frames=tuple(frame if its is None else its.whole() for frame, its in frames))
+            before = exposure_of(seen)
             for name, path in self.controls.companions(image.metadata.source).items():
-                companion = colour.to_rgb(codecs.decode(read(path), source=str(path)))
-                working = working.replace(companions={**working.companions, name: companion})
+                companion = as_srgb(colour.to_rgb(codecs.decode(read(path), source=str(path))))
+                seen = seen.replace(companions={**seen.companions, name: companion})
             if self.plan is not None:
                 check_fit(self.plan, image)
                 plans = [self.plan]
             elif len(variants) == 1:
-                plans = [self.enhancer.estimate(working, self.controls)]
+                plans = [self.enhancer.estimate(seen, self.controls)]
             else:
-                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
-        for (ending, controls), plan in zip(variants, plans, strict=True):
-            illustrations = self.enhancer.illustrations(image, plan, controls)
+                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls)
+        drawn = [
+            self.enhancer.illustrations(image if view is None else seen, plan, controls)
+            for (_, controls), plan in zip(variants, plans, strict=True)
+        ]
+        del seen
+        for (ending, controls), plan, illustrations in zip(variants, plans, drawn, strict=True):
             with _timed(ms, "render"):
                 last = plan is plans[-1]
-                rendered = self._render(working, plan, reuse=last and (reuse or working.pixels is not image.pixels))
+                may_reuse = last and (reuse or working.pixels is not image.pixels)
+                rendered = self._render(working, plan, view, frame_views, reuse=may_reuse)
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
                 result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
-                after = exposure_of(result)
-            yield Enhanced(result, plan, {"before": before, "after": after}, illustrations, dict(ms), ending, controls)
+                after = exposure_of(result if view is None else replace(view, image=result).whole())
+            exposure = {"before": before, "after": after}
+            yield Enhanced(result, plan, exposure, illustrations, dict(ms), ending, controls, notes)
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
 
-    def _render(self, image: Image, plan: Any, *, reuse: bool) -> Array:
+    def _render(
+        self, image: Image, plan: Any, view: View | None, frame_views: Sequence[View | None], *, reuse: bool
+    ) -> Array:
         import numpy as np
 
         halo = self.enhancer.method.halo
@@ -127,7 +148,17 @@ class Recipe:
         target = source if reuse and halo == 0 and self.amount == 1.0 else np.empty_like(source)
 
         def render_tile(tile: Tile) -> None:
-            frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
+            frames = tuple(
+                frame.pixels[tile.outer] if its_view is None else its_view.window(tile.outer)
+                for frame, its_view in zip(image.frames, frame_views, strict=True)
+            )
+            if view is not None:
+                seen = view.window(tile.outer)
+                rendered = self.enhancer.render(Window(seen, tile.outer_top, tile.outer_left, frames), plan)
+                seen = seen[tile.inner_of_outer]
+                rendered = self._blended(rendered[tile.inner_of_outer], seen)
+                target[tile.inner] = view.back(tile.inner, seen, rendered)
+                return
             window = Window(source[tile.outer], tile.outer_top, tile.outer_left, frames)
             if halo == 0:
                 self.enhancer.render(window, plan, out=target[tile.inner])
@@ -136,15 +167,21 @@ class Recipe:
 
         if halo == 0:
             rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
+            rows = rows if view is None else min(rows, _VIEWED_BAND)
             pieces = tiles(image.height, image.width, rows, image.width)
         else:
             pieces = tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo)
         self.engine.map(render_tile, pieces)
+        return target if view is not None else self._blended(target, source)
+
+    def _blended(self, rendered: Array, source: Array) -> Array:
+        """`--amount` of a method's result, the rest as it was."""
         if self.amount == 1.0:
-            return target
+            return rendered
         import cv2
 
-        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0)
+        blended: Array = cv2.addWeighted(rendered, self.amount, source, 1.0 - self.amount, 0.0)
+        return blended
 
     def line(
         self,
@@ -184,17 +221,19 @@ def exposure_of(image: Image) -> dict[str, float]:
     import numpy as np
 
     from enhance_cli.imaging import luma as luma_room
+    from enhance_cli.imaging import opacity
     from enhance_cli.quality.blind import exposure
 
-    pixels = image.pixels
-    if pixels.dtype == np.uint8:
+    pixels, weights = image.pixels, opacity.weights_of(image)
+    if weights is None and pixels.dtype == np.uint8:
         counts = luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
     else:
-        counts = np.zeros(65536, np.int64)
+        codes = np.iinfo(pixels.dtype).max + 1
+        counts = np.zeros(codes, np.int64 if weights is None else np.float64)
         for top in range(0, image.height, 256):  # in bands: bincount widens what it counts to 8 bytes
-            band = pixels[top : top + 256]
-            band = band if band.ndim == 2 else luma_room.luma(band)
-            counts += np.bincount(band.ravel(), minlength=65536)
+            band = slice(top, top + 256)
+            levels = pixels[band] if pixels.ndim == 2 else luma_room.luma(pixels[band])
+            counts += np.bincount(levels.ravel(), None if weights is None else weights[band].ravel(), codes)
     return {name: round(value, 6) for name, value in exposure(counts).items()}
 
 
@@ -344,7 +383,7 @@ def process(
                 STDIO if target is None else str(target),
                 frames=map(str, job.frames),
                 enhanced=enhanced,
-                notes=[*notes, *enhanced.plan.notes, *coding_notes],
+                notes=[*notes, *enhanced.notes, *enhanced.plan.notes, *coding_notes],
                 ms=ms,
                 read=seen,
                 written=[file_state(item.path, path_in_report(item.target, coding.report)) for item in staged],
