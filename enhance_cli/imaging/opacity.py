@@ -62,26 +62,26 @@ def area_means(image: Image, height: int, width: int, means: Callable[..., Any] 
 def weighted_means(pixels: Array, weights: Array, height: int, width: int) -> Array:
     """Area means of H×W×3 or H×W samples by weights H×W: float32 3×height×width, or height×width, in 0..1.
 
-    Cells that are hidden altogether take the plain mean of what they were filled with.
+    Cells lean on those around them by as much as they are less seen than the best seen one.
     """
     planes = pixels if pixels.ndim == 3 else pixels[..., None]
     rows, columns, channels = planes.shape
     edges = np.arange(width + 1) * columns
     starts, ends = edges[:-1] // width, -(-edges[1:] // width)
-    out = np.empty((channels, height, width), np.float32)
+    out = np.empty((height, width, channels), np.float32)
+    believed = np.empty((height, width, 1), np.float32)
     white = float(np.iinfo(pixels.dtype).max)
     for i in range(height):
         band = slice(i * rows // height, -(-(i + 1) * rows // height))
         opacity = weights[band].astype(np.uint64)
         total = _between(opacity.sum(axis=0), starts, ends)
+        believed[i, :, 0] = total / ((ends - starts) * len(opacity))
         for c in range(channels):
             plane = planes[band, :, c]
             sums = _between((plane * opacity).sum(axis=0), starts, ends)
-            plain = _between(plane.sum(axis=0, dtype=np.uint64), starts, ends)
-            counts = (ends - starts) * len(plane)
-            mean = np.where(total > 0, sums / np.maximum(total, 1), plain / counts)
-            out[c, i] = mean / white
-    return out if pixels.ndim == 3 else out[0]
+            out[i, :, c] = sums / np.maximum(total, 1) / white
+    leant = _pulled(out, believed / max(float(believed.max()), 1e-9), 0.25)
+    return np.ascontiguousarray(leant.transpose(2, 0, 1)) if pixels.ndim == 3 else leant[..., 0]
 
 
 def _between(sums: Array, starts: Array, ends: Array) -> Array:
@@ -183,7 +183,8 @@ def _cell_means(part: Callable[[tuple[slice, slice]], Array], alpha: Array) -> t
         seen = planes.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max) * opacity[..., None]
         sums.append(_blocks(np.pad(seen, (*padding, (0, 0)))))
         totals.append(_blocks(np.pad(opacity, padding)[..., None]))
-    return _normalised(np.concatenate(sums), np.concatenate(totals))
+    total = np.concatenate(totals)  # a cell in which one whole pixel is seen is believed
+    return np.concatenate(sums) / np.maximum(total, np.float32(1e-9)), np.minimum(total, np.float32(1.0))
 
 
 def _blocks(values: Array, side: int = CELL) -> Array:
@@ -194,18 +195,25 @@ def _blocks(values: Array, side: int = CELL) -> Array:
     return sums
 
 
-def _normalised(sums: Array, totals: Array) -> tuple[Array, Array]:
-    """Means, and weights up to 1: a cell in which one whole pixel is seen is believed."""
-    return sums / np.maximum(totals, np.float32(1e-9)), np.minimum(totals, np.float32(1.0))
+def _pulled(means: Array, weights: Array, belief: float = 1.0) -> Array:
+    """Means of cells, hidden ones leaning on coarser cells, those on coarser ones still.
 
-
-def _pulled(means: Array, weights: Array) -> Array:
-    """Means of cells, hidden ones leaning on coarser cells, those on coarser ones still."""
+    Args:
+        means: h×w×channels.
+        weights: h×w×1 in 0..1, how far to believe them.
+        belief: in a cell, as a share of the sum of that in its four parts, at most 1: 1 believes in what is seen of
+            few, 1/4 in what most are.
+    """
     if means.shape[:2] == (1, 1):
         return np.where(weights > 0, means, np.float32(0.5))
     even = (0, means.shape[0] % 2), (0, means.shape[1] % 2), (0, 0)
     below = np.pad(weights, even)
-    coarse = _pulled(*_normalised(_blocks(np.pad(means, even) * below, 2), _blocks(below, 2)))
+    totals = _blocks(below, 2)
+    coarse = _pulled(
+        _blocks(np.pad(means, even) * below, 2) / np.maximum(totals, np.float32(1e-9)),
+        np.minimum(totals * np.float32(belief), np.float32(1.0)),
+        belief,
+    )
     rows = coarse.repeat(2, axis=0)[: len(means)]
     spread = _smoothed(rows.repeat(2, axis=1)[:, : means.shape[1]])
     leaning: Array = weights * means + (1 - weights) * spread
