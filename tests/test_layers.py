@@ -51,7 +51,7 @@ HOMES = {
     "rich": ("cli/console.py",),
     "tqdm": ("cli/console.py",),
     "simplejpeg": ("imaging/jpeg.py",),
-    "PIL": tuple(f"imaging/{name}.py" for name in ("decoders", "raster", "tiff")),
+    "PIL": tuple(f"imaging/{name}.py" for name in ("decoders", "raster", "tiff", "icc")),
     "pylibjxl": ("imaging/jxl.py",),
     "rawpy": ("imaging/raw.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),

@@ -51,8 +51,9 @@ def command(
 
 
 def _read(path: Path) -> Array:
-    """Decode as the stream does, so that orientation, depth and grey are judged as they were enhanced."""
+    """Decode as the stream does, so that orientation, depth, grey and colour space are judged as they were enhanced."""
     from enhance_cli.imaging import codecs
+    from enhance_cli.imaging.view import as_srgb
     from enhance_cli.pipeline.photograph import read
 
-    return codecs.decode(read(path), source=str(path)).pixels
+    return as_srgb(codecs.decode(read(path), source=str(path))).pixels

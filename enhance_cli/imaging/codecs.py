@@ -289,6 +289,11 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     notes: list[str] = []
     if wanted.name != "jpeg" and image.chroma is not None:
         image = colour.merge_planes(image)
+    lossless = wanted.name in ("png", "tiff") or (wanted.name in ("webp", "jxl") and not (quality or meta.jpeg))
+    if image.alpha is not None and not lossless:
+        from enhance_cli.imaging import opacity
+
+        image = opacity.with_hidden_filled(image)  # else the blocks of lossy coding spread what nobody sees
     if image.alpha is not None and not wanted.alpha:
         image = image.replace(alpha=None)
         notes.append(f"{wanted.name} has no transparency: the alpha channel was dropped")

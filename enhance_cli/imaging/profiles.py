@@ -22,6 +22,8 @@ class Cicp(NamedTuple):
 _D50 = np.array((0.9642, 1.0, 0.8249))
 _BRADFORD = np.array(((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296)))
 
+Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
 Chromaticities = tuple[float, float, float, float, float, float, float, float]
 """x and y of white, red, green and blue."""
 
@@ -79,16 +81,11 @@ def icc_profile(name: str, chromaticities: Chromaticities, curve: tuple[float, .
         chromaticities: of white and the primaries.
         curve: the gamma, or gamma, a, b, c and d of: (a x + b)^gamma above d, c x below.
     """
-    white_x, white_y, *primaries = chromaticities
-    if white_y <= 0 or min(primaries[1::2]) <= 0:
+    adapted = primaries_to_d50(chromaticities)
+    if adapted is None:
         return None
-    white = _xyz(white_x, white_y)
-    columns = np.stack([_xyz(*primaries[index : index + 2]) for index in (0, 2, 4)], axis=1)
-    if abs(np.linalg.det(columns)) < 1e-6:
-        return None
-    columns = columns * np.linalg.solve(columns, white)
-    adaptation = np.linalg.inv(_BRADFORD) @ np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white)) @ _BRADFORD
-    red, green, blue = (adaptation @ columns).T
+    adaptation = _adaptation(_xyz(*chromaticities[:2]))
+    red, green, blue = adapted.T
     kind = 0 if len(curve) == 1 else 3
     trc = b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _fixed(*curve)
     tags = {
@@ -102,6 +99,24 @@ def icc_profile(name: str, chromaticities: Chromaticities, curve: tuple[float, .
         **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), trc),
     }
     return _assembled(tags)
+
+
+def primaries_to_d50(chromaticities: Chromaticities) -> Matrix | None:
+    """XYZ of red, green and blue in columns, adapted to D50, or None where they span no colour space."""
+    white_x, white_y, *primaries = chromaticities
+    if white_y <= 0 or min(primaries[1::2]) <= 0:
+        return None
+    white = _xyz(white_x, white_y)
+    columns = np.stack([_xyz(*primaries[index : index + 2]) for index in (0, 2, 4)], axis=1)
+    if abs(np.linalg.det(columns)) < 1e-6:
+        return None
+    adapted: Matrix = _adaptation(white) @ (columns * np.linalg.solve(columns, white))
+    return adapted
+
+
+def _adaptation(white: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Matrix:
+    matrix: Matrix = np.linalg.inv(_BRADFORD) @ np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white)) @ _BRADFORD
+    return matrix
 
 
 def _xyz(x: float, y: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,10 +40,14 @@ from enhance_cli.types import Enhancer, Image, Job, Metadata, Outcome, Plan, Sta
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.imaging.view import View
     from enhance_cli.types import Array
 
 _LEAST_BAND = 128
 """Rows of a band below which handing it to another thread costs more than it gains."""
+
+_VIEWED_BAND = 256
+"""Rows of a band of a picture that is seen at 16 bits in another colour space than its own."""
 
 _TILE, _TILE_STEP = 1024, 256
 """Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
@@ -68,6 +72,9 @@ class Enhanced:
 
     controls: Any = None
     """The controls of this one."""
+
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the picture was seen."""
 
 
 @dataclass(frozen=True)
@@ -118,88 +125,114 @@ class Recipe:
 
     def enhance_variants(self, image: Image, *, reuse: bool = False) -> Iterator[Enhanced]:
         """Every picture that the controls ask for of one photograph, from one estimate; arguments as for `enhance`."""
+        from enhance_cli.imaging.view import view_of
+
         grey = image.chroma is None and image.pixels.ndim == 2
-        working = image if self.reads_planes else colour.to_rgb(image)
         variants = self.controls.variants()
         ms: dict[str, float] = {}
-        if not working.companions:  # a picture from Python; a file's were counted and decoded with it
+        if not image.companions:  # a picture from Python; a file's were counted and decoded with it
             with _timed(ms, "decode"):
-                working = working.replace(companions=self.companions.beside(image.metadata.called).decode())
-            if not working.companions:
+                image = image.replace(companions=self.companions.beside(image.metadata.called).decode())
+            if not image.companions:
                 del ms["decode"]
         with _timed(ms, "estimate"):
-            before = exposure_of(working)
+            working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
+            views = [view, *(view_of(frame)[1] for frame in image.frames)]
+            seen = _seen_whole(working, views)
+            before = exposure_of(seen)
             if self.plan is not None:
                 check_fit(self.plan, image)
                 plans = [self.plan]
             elif len(variants) == 1:
-                plans = [self.enhancer.estimate(working, self.controls)]
+                plans = [self.enhancer.estimate(seen, self.controls)]
             else:
-                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(working, self.controls)
+                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls)
         image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
+        drawn = [
+            self.enhancer.illustrations(image if view is None else seen, plan, controls)
+            for (_, controls), plan in zip(variants, plans, strict=True)
+        ]
+        del seen
         if image.nbytes > holding.LARGEST_TWICE:
             memory.give_back()
-        for (ending, controls), plan in zip(variants, plans, strict=True):
-            illustrations = self.enhancer.illustrations(image, plan, controls)
+        for (ending, controls), plan, illustrations in zip(variants, plans, drawn, strict=True):
             with _timed(ms, "render"):
                 last = plan is plans[-1]
-                rendered = self._render(working, plan, reuse=last and (reuse or working.pixels is not image.pixels))
+                may_reuse = last and (reuse or working.pixels is not image.pixels)
+                rendered = self._render(working, plan, views, reuse=may_reuse)
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
                 result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
-                after = exposure_of(result)
-            yield Enhanced(result, plan, {"before": before, "after": after}, illustrations, dict(ms), ending, controls)
+                after = exposure_of(result if view is None else replace(view, image=result).whole())
+            exposure = {"before": before, "after": after}
+            yield Enhanced(result, plan, exposure, illustrations, dict(ms), ending, controls, notes)
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
 
-    def _render(self, image: Image, plan: Any, *, reuse: bool) -> Array:
+    def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
+        """All pixels of a picture, as it stores them.
+
+        Args:
+            image: as it is stored.
+            plan: for the picture as methods see it.
+            views: how they see it, and each of its frames; None where they see them as they are.
+            reuse: whether it may be rendered into itself.
+        """
         import numpy as np
 
-        halo = self.enhancer.method.halo
-        source = image.pixels
-        if halo == 0:
-            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
-            pieces = list(tiles(image.height, image.width, rows, image.width))
-        else:
-            pieces = list(tiles(image.height, image.width, _even_part(image.height), _even_part(image.width), halo))
-        reuse = reuse and self.amount == 1.0
-        if reuse and halo > 0 and source.nbytes > holding.LARGEST_TWICE:
-            self._render_in_place(image, plan)
-            return source
-        target = source if reuse and halo == 0 else np.empty_like(source)
-
-        def render_tile(tile: Tile) -> None:
-            frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
-            window = Window(source[tile.outer], tile.outer_top, tile.outer_left, frames)
-            if halo == 0:
-                self.enhancer.render(window, plan, out=target[tile.inner])
-            else:
-                target[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
-
-        self.engine.map(render_tile, pieces)
-        if self.amount == 1.0:
-            return target
-        import cv2
-
-        return cv2.addWeighted(target, self.amount, source, 1.0 - self.amount, 0.0, dst=target)
-
-    def _render_in_place(self, image: Image, plan: Any) -> None:
-        """Render tiles with a halo into the picture itself, which is too large to be held twice."""
         from enhance_cli.pipeline.originals import Originals
 
-        pixels = image.pixels
+        view, *frame_views = views
         halo = self.enhancer.method.halo
-        side = _even_part(image.height, _SMALL_TILE), _even_part(image.width, _SMALL_TILE)
-        pieces = list(tiles(image.height, image.width, *side, halo))
-        originals = Originals(pixels, pieces, halo)
+        source = image.pixels
+        in_place = reuse and self.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
+        target = source if in_place else np.empty_like(source)
+        pieces = self._pieces(image, viewed=view is not None, small=in_place)
+        originals = Originals(source, pieces, halo) if in_place and halo > 0 else None
 
         def render_tile(tile: Tile) -> None:
-            frames = tuple(frame.pixels[tile.outer] for frame in image.frames)
-            window = Window(originals.outer(tile), tile.outer_top, tile.outer_left, frames)
-            pixels[tile.inner] = self.enhancer.render(window, plan)[tile.inner_of_outer]
-            originals.done(tile)
+            stored = source[tile.outer] if originals is None else originals.outer(tile)
+            seen = stored if view is None else view.window(stored, tile.outer)
+            frames = tuple(
+                frame.pixels[tile.outer] if its is None else its.window(frame.pixels[tile.outer], tile.outer)
+                for frame, its in zip(image.frames, frame_views, strict=True)
+            )
+            window = Window(seen, tile.outer_top, tile.outer_left, frames)
+            if halo == 0 and view is None:
+                self.enhancer.render(window, plan, out=target[tile.inner])
+                return
+            inner = tile.inner_of_outer
+            rendered = self.enhancer.render(window, plan)[inner]
+            if view is not None:
+                rendered = self._blended(rendered, seen[inner])
+                rendered = view.back(stored[inner], tile.inner, seen[inner], rendered)
+            target[tile.inner] = rendered
+            if originals is not None:
+                originals.done(tile)
 
         self.engine.map(render_tile, pieces)
-        memory.give_back()
+        if originals is not None:
+            memory.give_back()
+        return target if view is not None else self._blended(target, source)
+
+    def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
+        """The parts that a picture is rendered in: bands, or tiles for a method with a halo."""
+        halo = self.enhancer.method.halo
+        if halo == 0:
+            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
+            rows = min(rows, _VIEWED_BAND) if viewed else rows
+            return list(tiles(image.height, image.width, rows, image.width))
+        largest = _SMALL_TILE if small else _TILE
+        sides = _even_part(image.height, largest), _even_part(image.width, largest)
+        return list(tiles(image.height, image.width, *sides, halo))
+
+    def _blended(self, rendered: Array, source: Array) -> Array:
+        """`--amount` of a method's result, the rest as it was; `rendered` is given up."""
+        if self.amount == 1.0:
+            return rendered
+        import cv2
+
+        blended: Array = cv2.addWeighted(rendered, self.amount, source, 1.0 - self.amount, 0.0, dst=rendered)
+        return blended
 
     def line(
         self,
@@ -234,22 +267,36 @@ def _even_part(length: int, largest: int = _TILE) -> int:
     return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
+def _seen_whole(image: Image, views: Sequence[View | None]) -> Image:
+    """A picture with its frames and companions as methods see them."""
+    from enhance_cli.imaging.view import as_srgb
+
+    view, *frame_views = views
+    frames = zip(image.frames, frame_views, strict=True)
+    return (image if view is None else view.whole()).replace(
+        frames=tuple(frame if its is None else its.whole() for frame, its in frames),
+        companions={name: as_srgb(companion) for name, companion in image.companions.items()},
+    )
+
+
 def exposure_of(image: Image) -> dict[str, float]:
     """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`)."""
     import numpy as np
 
     from enhance_cli.imaging import luma as luma_room
+    from enhance_cli.imaging import opacity
     from enhance_cli.quality.blind import exposure
 
-    pixels = image.pixels
-    if pixels.dtype == np.uint8:
+    pixels, weights = image.pixels, opacity.weights_of(image)
+    if weights is None and pixels.dtype == np.uint8:
         counts = luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
     else:
-        counts = np.zeros(65536, np.int64)
+        codes = np.iinfo(pixels.dtype).max + 1
+        counts = np.zeros(codes, np.int64 if weights is None else np.float64)
         for top in range(0, image.height, 256):  # in bands: bincount widens what it counts to 8 bytes
-            band = pixels[top : top + 256]
-            band = band if band.ndim == 2 else luma_room.luma(band)
-            counts += np.bincount(band.ravel(), minlength=65536)
+            band = slice(top, top + 256)
+            levels = pixels[band] if pixels.ndim == 2 else luma_room.luma(pixels[band])
+            counts += np.bincount(levels.ravel(), None if weights is None else weights[band].ravel(), codes)
     return {name: round(value, 6) for name, value in exposure(counts).items()}
 
 
@@ -511,7 +558,7 @@ def _process(
                 STDIO if target is None else str(target),
                 frames=map(str, job.frames),
                 enhanced=enhanced,
-                notes=[*notes, *enhanced.plan.notes, *coding_notes],
+                notes=[*notes, *enhanced.notes, *enhanced.plan.notes, *coding_notes],
                 ms=ms,
                 read=seen,
                 written=[

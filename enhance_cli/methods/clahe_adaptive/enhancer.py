@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from enhance_cli.errors import UsageError
+from enhance_cli.imaging import opacity
 from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
 from enhance_cli.types import Image, Method, Plan, Window
@@ -92,7 +93,12 @@ class ClaheAdaptive:
 
         pixels = engine.upload(image.pixels)
         luma = pixels if image.pixels.ndim == 2 else kernels.luma(pixels)
-        histograms = self._tile_histograms(luma, rows, columns)
+        weights, whole = opacity.weights_of(image), None
+        if weights is None:
+            histograms = self._tile_histograms(luma, rows, columns)
+        else:
+            counted, whole = statistics.weighted_histograms(engine.download(luma), weights, rows, columns)
+            histograms = engine.upload(counted)
 
         global_factor = None
         make_curves = kernels.tile_curves
@@ -103,9 +109,13 @@ class ClaheAdaptive:
             limits = statistics.area_pool(fixed, rows, columns)
         else:
             run, _ = engine.network(METHOD, "estimator")
-            thumbnail = engine.download(kernels.thumbnail(luma, statistics.THUMBNAIL))
+            if weights is None:
+                thumbnail = engine.download(kernels.thumbnail(luma, statistics.THUMBNAIL))
+            else:
+                sides = statistics.THUMBNAIL, statistics.THUMBNAIL
+                thumbnail = opacity.weighted_means(engine.download(luma), weights, *sides)
             counts = engine.download(histograms)
-            outputs = run(**statistics.network_inputs(counts, thumbnail))
+            outputs = run(**statistics.network_inputs(counts, thumbnail, whole))
             limits = statistics.clip_limits(outputs, rows, columns)
             global_factor = statistics.global_factor(outputs)
         limits = np.clip(limits * np.float32(controls.strength), statistics.LOWEST, statistics.HIGHEST)

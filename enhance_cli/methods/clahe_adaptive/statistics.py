@@ -7,9 +7,12 @@ No torch, no onnxruntime: whoever runs the network stands between the two calls.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
 
 THUMBNAIL = 256
 """Side of the luma thumbnail that the network looks at [P]."""
@@ -17,29 +20,79 @@ THUMBNAIL = 256
 FEATURES = 16
 """Numbers that describe one histogram; see `describe_histograms`."""
 
+THIN = 1 / 16
+"""Mean opacity of a tile below which its histogram leans on those of its neighbours."""
+
 LOWEST, HIGHEST = 0.01, 256.0
 """The range of clip limits: never 0, which OpenCV reads as no limit; from 256 on nothing can be clipped."""
 
 
-def network_inputs(histograms: NDArray[np.integer], thumbnail: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def network_inputs(
+    histograms: NDArray[np.integer], thumbnail: NDArray[np.float32], whole: NDArray[np.floating] | None = None
+) -> dict[str, NDArray[np.float32]]:
     """Everything the network sees of one picture.
 
     Args:
         histograms: rows×columns×256 counts, from `tile_histograms`.
         thumbnail: 256×256 luma in 0..1, from `thumbnail`.
+        whole: 256 counts of the whole picture, where that is not the sum of its tiles.
 
     Returns:
         `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole picture's histogram and
         the number of tiles; `tiles` 1×FEATURES×rows×columns, the description of every tile. All float32.
     """
     rows, columns, _ = histograms.shape
-    whole = describe_histograms(histograms.sum(axis=(0, 1)))
+    described = describe_histograms(histograms.sum(axis=(0, 1)) if whole is None else whole)
     fineness = np.float32(np.log2(rows * columns) / 8.0)
     return {
         "thumbnail": np.ascontiguousarray(thumbnail, dtype=np.float32)[None, None],
-        "statistics": np.append(whole, fineness).astype(np.float32)[None],
+        "statistics": np.append(described, fineness).astype(np.float32)[None],
         "tiles": np.ascontiguousarray(describe_histograms(histograms).transpose(2, 0, 1))[None],
     }
+
+
+def weighted_histograms(
+    luma: NDArray[np.integer], weights: NDArray[np.integer], rows: int, columns: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Histograms of tiles whose pixels count by their opacity, at the area of a tile.
+
+    A tile of which next to nothing is seen takes what its neighbours have, or the whole picture where they hide too.
+
+    Args:
+        luma: H×W uint8 or uint16.
+        weights: H×W opacity, uint8 or uint16, not 0 everywhere.
+        rows: of tiles.
+        columns: of tiles.
+
+    Returns:
+        rows×columns×256 whole numbers that sum to a tile's pixels, and 256 counts of the whole picture.
+    """
+    height, width = luma.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    down = np.array(reflected_indices(height, rows * tile_height))
+    across = np.array(reflected_indices(width, columns * tile_width))
+    sums = np.zeros((rows, columns, 256))
+    for i in range(rows):
+        band = down[i * tile_height : (i + 1) * tile_height]
+        levels, opacity = luma[band][:, across], weights[band][:, across]
+        if luma.dtype == np.uint16:
+            levels = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        for j in range(columns):
+            part = slice(None), slice(j * tile_width, (j + 1) * tile_width)
+            sums[i, j] = np.bincount(levels[part].ravel(), opacity[part].ravel(), 256)
+    area = tile_height * tile_width
+    whole = sums.sum(axis=(0, 1))
+    totals = sums.sum(axis=2, keepdims=True)
+    padded = np.pad(sums, ((1, 1), (1, 1), (0, 0)))
+    around = np.sum([padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)], axis=0)
+    near = around.sum(axis=2, keepdims=True)
+    leant = np.where(near > 0, around / np.maximum(near, 1.0), whole / whole.sum())
+    lean = np.clip(1.0 - totals / (THIN * area * np.iinfo(weights.dtype).max), 0.0, 1.0)
+    shares = (1.0 - lean) * sums / np.maximum(totals, 1.0) + lean * leant
+    # Rounded as running sums, so that they come out as the area.
+    running = np.rint(np.cumsum(shares, axis=2) * area).astype(np.int64)
+    running[..., -1] = area
+    return np.diff(running, axis=2, prepend=0), whole
 
 
 def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: int) -> NDArray[np.float32]:
@@ -77,7 +130,7 @@ def coverage(length: int, bins: int) -> NDArray[np.float32]:
     return np.asarray(np.clip(overlap, 0.0, 1.0) * bins / length, np.float32)
 
 
-def describe_histograms(histograms: NDArray[np.integer]) -> NDArray[np.float32]:
+def describe_histograms(histograms: NDArray[Any]) -> NDArray[np.float32]:
     """Describe histograms by FEATURES numbers of order one: (..., 256) counts to (..., FEATURES) float32.
 
     Where the tones lie (mean, deviation, quantiles), how full the scale is (entropy, share of levels in use) and

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from enhance_cli.imaging.opacity import quantiles
 from enhance_cli.methods.clode import HALO
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ FAINT, PLAIN = 0.001, 0.002
 """Added noise, as a share of white, below which nothing is removed and above which everything is: a quarter of a
 grey level cannot be seen, half of one shows in a flat dark plane. Night photographs add 7 to 30 thousandths."""
 
+SEEN = 0.5
+"""Mean opacity of a patch from which on noise is judged on it: what stands where it is hidden is smooth."""
+
 _PATCHES, _PATCH = 16, 16
 """Noise is judged on 16x16 patches of 16x16 pixels, spread over the picture."""
 
 
-def visible_noise(pixels: Array, shift: Array) -> float:
+def visible_noise(pixels: Array, shift: Array, weights: Array | None = None) -> float:
     """The noise that a shift adds to a picture, as a share of white: the lower quartile over the patches it lifts.
 
     Per patch: the noise of luma from second differences across the diagonal, times what the curve's slope adds to
@@ -37,13 +41,14 @@ def visible_noise(pixels: Array, shift: Array) -> float:
     Args:
         pixels: H×W×3 uint8 or uint16.
         shift: 3×h×w logit shift of a proxy of any size.
+        weights: H×W opacity; None where all pixels count alike. Patches count by what is seen of them.
     """
     height, width = pixels.shape[:2]
     white = float(np.iinfo(pixels.dtype).max)
     side_y, side_x = min(_PATCH, height), min(_PATCH, width)
     if min(side_y, side_x) < 2:
         return 0.0
-    added, asked = [], 0
+    added, counted, asked = [], [], 0.0
     for top in np.unique(np.linspace(0, height - side_y, _PATCHES).astype(int)):
         for left in np.unique(np.linspace(0, width - side_x, _PATCHES).astype(int)):
             patch = pixels[top : top + side_y, left : left + side_x].astype(np.float32) / white
@@ -51,7 +56,12 @@ def visible_noise(pixels: Array, shift: Array) -> float:
             tone = float(luma.mean())
             if not 0.01 < tone < 0.97:
                 continue
-            asked += 1
+            share = 1.0
+            if weights is not None:
+                share = float(weights[top : top + side_y, left : left + side_x].mean())
+                if share < SEEN * float(np.iinfo(weights.dtype).max):
+                    continue
+            asked += share
             diagonal = luma[1:, 1:] - luma[:-1, 1:] - luma[1:, :-1] + luma[:-1, :-1]
             sigma = 0.5 * 1.2533 * float(np.abs(diagonal).mean())
             i = (top + side_y // 2) * shift.shape[1] // height
@@ -60,7 +70,10 @@ def visible_noise(pixels: Array, shift: Array) -> float:
             slope = gain / (1.0 - tone + tone * gain) ** 2
             if slope > 1.0:
                 added.append(sigma * np.sqrt(slope * slope - 1.0))
-    return float(np.quantile(added, 0.25)) if 10 * len(added) > asked else 0.0
+                counted.append(share)
+    if 10 * sum(counted) <= asked:
+        return 0.0
+    return float(quantiles(np.array(added), (0.25,), None if weights is None else np.array(counted))[0])
 
 
 def strength_for(noise: float) -> float:

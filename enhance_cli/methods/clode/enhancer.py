@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from enhance_cli.errors import UsageError
-from enhance_cli.imaging import bilateral_grid, colour
+from enhance_cli.imaging import bilateral_grid, colour, opacity
 from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME, METHOD, TRAINED_TIMES, ClodeControls
 from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
@@ -92,11 +92,16 @@ class _Course:
     seen: dict[float, _Seen]
     """By time."""
 
+    weights: Array | None = None
+    """Opacity of the proxy, h×w in 0..1; None where all of it counts alike."""
+
     def look(self, shift: Array) -> _Seen:
         after = coloured(self.light, shift, self.share)
         before = self.light.max(axis=0)
+        if self.weights is not None:
+            before = before * self.weights
         lit = float((before * after.max(axis=0)).sum() / max(float(before.sum()), 1e-6))
-        return _Seen(float(luma(after).mean()), lit)
+        return _Seen(opacity.mean(luma(after), self.weights), lit)
 
     def points(self, times: Sequence[float]) -> Iterator[Point]:
         for point in self.run(self.rate, self.light, times):
@@ -165,7 +170,8 @@ class Clode:
             return solve(rate, light, times, kernels=self._kernels, **options)
 
         rate = Rate(self._engine.network(METHOD, f"estimator-{self._model(controls)}")[0])
-        course = _Course(light, RATIO_SHARE[controls.colour], rate, run, {})
+        weights = opacity.weight_means(image, *light.shape[1:])
+        course = _Course(light, RATIO_SHARE[controls.colour], rate, run, {}, weights)
         course.seen[0.0] = course.look(course.start.shift)
         return course
 
@@ -176,7 +182,11 @@ class Clode:
             scale = int(size) / longest
             height, width = max(1, round(height * scale)), max(1, round(width * scale))
         engine = self._engine
-        return engine.download(self._kernels.proxy(engine.upload(image.pixels), height, width))
+
+        def means(pixels: Array, height: int, width: int) -> Array:
+            return engine.download(self._kernels.proxy(engine.upload(pixels), height, width))
+
+        return opacity.area_means(image, height, width, means)
 
     def _visit(self, course: _Course, times: Sequence[float], controls: ClodeControls) -> list[Point]:
         """The points at some times, in their order, by one walk up and one down."""
@@ -245,7 +255,10 @@ class Clode:
             )
 
         def error(shift: Array) -> float:
-            return float(np.square(coloured(course.light, shift, course.share) - goal).mean())
+            squares = np.square(coloured(course.light, shift, course.share) - goal)
+            return (
+                float(squares.mean()) if course.weights is None else opacity.mean(squares.mean(axis=0), course.weights)
+            )
 
         best, least = course.start, error(course.start.shift)
         for sign in (1.0, -1.0):
@@ -272,7 +285,7 @@ class Clode:
             rows, columns = bilateral_grid.cells(height, width, CELL)
             values = np.moveaxis(point.shift, 0, 2)
             grid = bilateral_grid.fit(guide(course.light), values, rows, columns, BINS, SIGMA, ROUNDS)
-        noise = visible_noise(image.pixels, point.shift)
+        noise = visible_noise(image.pixels, point.shift, opacity.weights_of(image))
         lowest, highest = TRAINED_TIMES
         if not lowest <= point.time <= highest:
             notes = (*notes, f"the networks were trained for times from {lowest:g} to {highest:g}, not {point.time:g}")
@@ -354,5 +367,10 @@ def _gain_stops(course: _Course, shift: Array) -> tuple[float | None, float | No
     after = np.maximum(luma(coloured(course.light, shift, course.share)), 1e-3)
     gain = 2.2 * np.log2(after / before)
     parts = (before < 0.25, (before >= 0.25) & (before < 0.75), before >= 0.75)
-    dark, mid, bright = (round(float(gain[part].mean()), 3) if part.any() else None for part in parts)
+    weights = course.weights
+    seen = parts if weights is None else tuple(part & (weights > 0) for part in parts)
+    means = (
+        opacity.mean(gain[part], None if weights is None else weights[part]) if part.any() else None for part in seen
+    )
+    dark, mid, bright = (None if mean is None else round(mean, 3) for mean in means)
     return dark, mid, bright

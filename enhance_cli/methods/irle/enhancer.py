@@ -20,7 +20,7 @@ import numpy as np
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines.cpu import available_cores
-from enhance_cli.imaging import colour
+from enhance_cli.imaging import colour, opacity
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
 from enhance_cli.types import Image, Method, Plan, Window
@@ -164,16 +164,17 @@ class Irle:
         Raises:
             UsageError: `--adapt` is asked for and torch is missing.
         """
-        counts = tone.histogram(image.pixels)
+        weights = opacity.weights_of(image)
+        counts = tone.histogram(image.pixels, weights)
         before = tone.mean_of(counts)
-        proxy = _proxy(image.pixels)
-        cast = reference_room.robust_white_balance(proxy)
+        proxy, shares = _proxy(image.pixels, weights)
+        cast = reference_room.robust_white_balance(proxy, shares)
         balance = reference_room.balanced_with(cast, controls.white_balance)
         curve = _curve(counts, before, balance, controls)
         light = proxy * np.asarray(balance, np.float32)
         gain = _gain_of(light, curve)
         bright = reference_room.desaturated_shadows(curve.picture(light), gain).clip(0.0, 1.0)
-        reached = float(bright.mean())
+        reached = opacity.mean(bright, _for_channels(shares))
         level = 1.0
         if not _is_identity(curve) and reached > 0.0:
             level = float(np.clip(tone.mean_after(counts, curve, balance) / reached, *LEVELS))
@@ -181,8 +182,8 @@ class Irle:
         if controls.stage == "reference":
             bright = reference_room.low_passed(bright)
             smooth = np.clip(np.float32(level) * bright, 0.0, 1.0)
-        stops = np.quantile(gain, (0.01, 0.5, 0.99)) / math.log(2.0)
-        after = float((bright * level).clip(0.0, 1.0).mean())
+        stops = opacity.quantiles(gain, (0.01, 0.5, 0.99), shares) / math.log(2.0)
+        after = opacity.mean((bright * level).clip(0.0, 1.0), _for_channels(shares))
         plan = IrlePlan(
             height=image.height,
             width=image.width,
@@ -204,7 +205,7 @@ class Irle:
         )
         if controls.adapt and plan.strength > 0.0 and not plan.leaves_light:
             plan = self._adapted(image.pixels, plan, controls.adapt)
-        return replace(plan, noise=self._noise(image.pixels, plan))
+        return replace(plan, noise=self._noise(image.pixels, plan, weights))
 
     def _adapted(self, pixels: Array, plan: IrlePlan, steps: int) -> IrlePlan:
         from enhance_cli.methods.irle import adapt
@@ -217,12 +218,12 @@ class Irle:
         tuned = adapt.adapt(_weights(plan.model), piece, plan.height, plan.width, steps)
         return replace(plan, tuned=tuned, adapted=steps)
 
-    def _noise(self, pixels: Array, plan: IrlePlan) -> tuple[float, float, float] | None:
+    def _noise(self, pixels: Array, plan: IrlePlan, weights: Array | None) -> tuple[float, float, float] | None:
         """`IrlePlan.noise`, by rendering the flattest of the dark patches."""
         if plan.stage == "reference" or min(plan.height, plan.width) < PATCH:
             return None
         found = []
-        for top, left in _flat_patches(pixels):
+        for top, left in _flat_patches(pixels, weights):
             sides = _Side(top, top + PATCH, BORDER, BORDER), _Side(left, left + PATCH, BORDER, BORDER)
             patches = [pixels[top : top + PATCH, left : left + PATCH]]
             for strength in (0.0, plan.strength):
@@ -369,7 +370,7 @@ class Irle:
         """
         if not controls.maps:
             return {}
-        light = _proxy(colour.to_rgb(image).pixels) * np.asarray(plan.balance, np.float32)
+        light = _proxy(colour.to_rgb(image).pixels, opacity.weights_of(image))[0] * np.asarray(plan.balance, np.float32)
         gain = np.maximum(_gain_of(light, plan.curve), 0.0)
         greys = np.concatenate([np.exp(-gain) * 255.0, gain / math.log(2.0) * 32.0], axis=1)
         drawn: Array = np.rint(np.clip(greys, 0.0, 255.0)).astype(np.uint8)[..., None].repeat(3, axis=2)
@@ -417,25 +418,38 @@ def _notes(cast: reference_room.Cast, after: float, controls: IrleControls) -> t
     return tuple(notes)
 
 
-def _proxy(pixels: Array) -> Array:
-    """Area means as light, float32 h×w×3, long side at most `PROXY_SIDE`."""
+def _for_channels(shares: Array | None) -> Array | None:
+    """Opacity h×w for pictures h×w×3."""
+    return None if shares is None else np.repeat(shares[..., None], 3, axis=2)
+
+
+def _proxy(pixels: Array, weights: Array | None) -> tuple[Array, Array | None]:
+    """Area means as light, float32 h×w×3, long side at most `PROXY_SIDE`; and of weights, where there are such."""
     height, width = pixels.shape[:2]
     scale = min(1.0, reference_room.PROXY_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if weights is not None:
+        shares = opacity.plane_means(weights, *size[::-1])
+        return np.ascontiguousarray(opacity.weighted_means(pixels, weights, *size[::-1]).transpose(1, 2, 0)), shares
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return np.asarray(small, np.float32) / np.float32(np.iinfo(pixels.dtype).max), None
 
 
 # --- noise -----------------------------------------------------------------------------------------------------
 
 
-def _flat_patches(pixels: Array) -> list[tuple[int, int]]:
-    """Where the four flattest patches of the darker half lie that are not black: first rows and columns."""
+def _flat_patches(pixels: Array, weights: Array | None) -> list[tuple[int, int]]:
+    """Where the four flattest patches of the darker half lie that are not black: first rows and columns.
+
+    Patches of which less than all is seen, where weights are given, are passed over: what hides is flat.
+    """
     height, width = pixels.shape[:2]
     white = float(np.iinfo(pixels.dtype).max)
     judged = []
     for top in np.unique(np.linspace(0, height - PATCH, PATCHES).astype(int)).tolist():
         for left in np.unique(np.linspace(0, width - PATCH, PATCHES).astype(int)).tolist():
+            if weights is not None and not weights[top : top + PATCH, left : left + PATCH].all():
+                continue
             patch = pixels[top : top + PATCH, left : left + PATCH].astype(np.float32) @ reference_room.LUMA / white
             coarse = patch.reshape(4, PATCH // 4, 4, PATCH // 4).mean(axis=(1, 3))
             if coarse.min() > 2.0 / 255.0:

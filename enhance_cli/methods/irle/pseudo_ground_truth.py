@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.imaging import bilateral_grid
+from enhance_cli.imaging import bilateral_grid, opacity
 from enhance_cli.methods.irle import tone
 
 Array = NDArray[Any]
@@ -55,7 +55,7 @@ def balanced_with(cast: Cast, strength: float) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def robust_white_balance(proxy: Array) -> Cast:
+def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
     """Shades of Grey on what is neither black, noise nor lamp (METHODS 5.3, 1).
 
     The blurred proxy's pixels between the 5th and the 95th percentile of luma that are not near white; the norm of
@@ -63,17 +63,23 @@ def robust_white_balance(proxy: Array) -> Cast:
 
     Args:
         proxy: h×w×3 in 0..1.
+        weights: h×w opacity; None where all pixels count alike.
     """
     smooth = cv2.GaussianBlur(np.asarray(proxy, np.float32), (0, 0), max(1.0, 3.0 * max(proxy.shape[:2]) / 600.0))
     luma = smooth @ LUMA
-    low, high = np.quantile(luma, (0.05, 0.95))
-    seen = smooth[(luma >= low) & (luma <= high) & (smooth.max(axis=2) < 0.98)].astype(np.float64)
+    low, high = opacity.quantiles(luma, (0.05, 0.95), weights)
+    asked = (luma >= low) & (luma <= high) & (smooth.max(axis=2) < 0.98)
+    if weights is not None:
+        asked &= weights > 0
+    seen = smooth[asked].astype(np.float64)
+    shares = None if weights is None else weights[asked][:, None] / weights[asked].mean(dtype=np.float64)
     if seen.shape[0] < 16 or seen.max() < 2.0 / 255.0:
         return Cast((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), False)
-    light = np.maximum((seen**NORM).mean(axis=0) ** (1.0 / NORM), 1e-4)
+    powers, known = (seen**NORM, seen) if shares is None else (seen**NORM * shares, seen * shares)
+    light = np.maximum(powers.mean(axis=0) ** (1.0 / NORM), 1e-4)
     tint = light / np.exp(np.log(light).mean())
     factors = np.clip(1.0 / tint, LIGHTEST_CAST, HEAVIEST_CAST)
-    mean = seen.mean(axis=0)
+    mean = known.mean(axis=0)
     factors *= float(mean @ LUMA) / max(float((mean * factors) @ LUMA), 1e-6)
     beyond = bool(np.any((1.0 / tint < LIGHTEST_CAST) | (1.0 / tint > HEAVIEST_CAST)))
     return Cast(_three(factors), _three(tint), beyond)

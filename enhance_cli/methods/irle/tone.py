@@ -5,7 +5,7 @@ darker the picture. So a picture's mean alone gives the exponent, and the factor
 asked for. Because the curve is a function of single samples, its mean over a picture is exact from a histogram: no
 pixel is rendered to find it.
 
-NumPy only; pictures are sRGB-encoded samples in 0..1.
+NumPy; pictures are sRGB-encoded samples in 0..1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from enhance_cli.imaging import opacity
 
 Array = NDArray[Any]
 
@@ -112,9 +114,16 @@ def exponent_for(mean: float) -> float:
     return 0.42 + 0.28 * float(np.clip(share, 0.0, 1.0))
 
 
-def histogram(pixels: Array) -> NDArray[np.int64]:
-    """How often each code occurs in each channel: 3×256 or 3×65536, of H×W×3 uint8 or uint16."""
+def histogram(pixels: Array, weights: Array | None = None) -> NDArray[Any]:
+    """How often each code occurs in each channel: 3×256 or 3×65536, of H×W×3 uint8 or uint16.
+
+    Args:
+        pixels: the picture.
+        weights: H×W uint8 or uint16 that pixels count by; float64 is returned then.
+    """
     codes = np.iinfo(pixels.dtype).max + 1
+    if weights is not None:
+        return np.stack([opacity.histogram(pixels[..., channel], weights, codes) for channel in range(3)])
     counts = np.zeros((3, codes), np.int64)
     for top in range(0, pixels.shape[0], 128):  # in bands: bincount widens what it counts to 8 bytes
         for channel in range(3):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from enhance_cli.imaging.area import area_means
+from enhance_cli.imaging import opacity
 from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
 from enhance_cli.methods.local.masks import NARROW, Regions, regions
 from enhance_cli.methods.local.overlay import draw_regions
@@ -93,7 +93,7 @@ class Local:
             UsageError: the mask does not fit the picture.
         """
         found = regions(image, controls)
-        picture = np.ascontiguousarray(area_means(image.pixels, SIDE, SIDE)[None])
+        picture = np.ascontiguousarray(opacity.area_means(image, SIDE, SIDE)[None])
         outputs = self._engine.network(METHOD, controls.backbone)[0](image=picture, mask=found.planes(SIDE, SIDE)[None])
         field, guide, tail = _decision(outputs)
         values: dict[str, Any] = {
@@ -132,7 +132,7 @@ class Local:
             cells = (rows * step, rows * above, columns * step, columns * before)
             return self._rendered(pixels, fall_off, plan, (0, 0), cells)
 
-        return review(image.pixels, plan.fall_off, (plan.top, plan.left), rendered)
+        return review(image.pixels, plan.fall_off, (plan.top, plan.left), rendered, opacity.weights_of(image))
 
     # --- render --------------------------------------------------------------------------------------------
 

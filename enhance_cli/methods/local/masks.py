@@ -20,8 +20,7 @@ import cv2
 import numpy as np
 
 from enhance_cli.errors import UsageError
-from enhance_cli.imaging import colour, luma
-from enhance_cli.imaging.area import area_means
+from enhance_cli.imaging import colour, luma, opacity
 from enhance_cli.methods.local import LocalControls, Mask, Shape
 from enhance_cli.types import Image
 
@@ -288,7 +287,7 @@ def _dark(image: Image, below: float) -> Array:
     """How much every pixel belongs to a region darker than `below`, h×w uint16 of the whole picture."""
     scale = min(1.0, _LUMA_SIDE / max(image.height, image.width))
     rows, columns = max(1, round(image.height * scale)), max(1, round(image.width * scale))
-    red, green, blue = area_means(colour.to_rgb(image).pixels, rows, columns)
+    red, green, blue = opacity.area_means(colour.to_rgb(image), rows, columns)
     level: Any = 0.299 * red + 0.587 * green + 0.114 * blue
     level = cv2.GaussianBlur(level, (0, 0), max(_LUMA_BLUR * min(rows, columns), 0.5))
     cover = np.clip((below * (1.0 + _LUMA_REACH) - level) / (below * _LUMA_REACH), 0.0, 1.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from enhance_cli.imaging import luma
+from enhance_cli.imaging.opacity import mean
 from enhance_cli.methods.local.masks import FULL
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Review(NamedTuple):
     """Spearman's correlation of t and gain over these rings; None for less than three of them."""
 
 
-def review(pixels: Array, fall_off: Array, region: tuple[int, int], rendered: Rendered) -> Review:
+def review(
+    pixels: Array, fall_off: Array, region: tuple[int, int], rendered: Rendered, weights: Array | None = None
+) -> Review:
     """Look at a picture's light, before and after.
 
     Args:
@@ -53,22 +56,23 @@ def review(pixels: Array, fall_off: Array, region: tuple[int, int], rendered: Re
         fall_off: h×w uint16, t of the part of the picture that is lit.
         region: its first row and column.
         rendered: renders some pixels.
+        weights: H×W opacity; None where all pixels count alike.
     """
     height, width = pixels.shape[:2]
     before: list[float | None] = [None, None, None]
     after: list[float | None] = [None, None, None]
     rings: list[tuple[float, float]] = []
     if fall_off.size:
-        seen = _look(pixels, fall_off, region, (*region, *fall_off.shape), rendered)
+        seen = _look(pixels, fall_off, region, (*region, *fall_off.shape), rendered, weights)
         areas = (seen.shares == FULL, (seen.shares > 0) & (seen.shares < FULL))
         for i, area in enumerate(areas):
             if area.any():
-                before[i], after[i] = float(seen.old[area].mean()), float(seen.new[area].mean())
+                before[i], after[i] = seen.means(area)
         rings = _rings(seen, areas[1])
-    seen = _look(pixels, fall_off, region, (0, 0, height, width), rendered)
+    seen = _look(pixels, fall_off, region, (0, 0, height, width), rendered, weights)
     outside = seen.shares == 0
     if outside.any():
-        before[2], after[2] = float(seen.old[outside].mean()), float(seen.new[outside].mean())
+        before[2], after[2] = seen.means(outside)
     return Review(
         (before[0], before[1], before[2]),
         (after[0], after[1], after[2]),
@@ -87,10 +91,24 @@ class _Seen(NamedTuple):
     """Luma in 0..1."""
 
     new: Array
+    opacity: Array | None
+    """None where all pixels count alike."""
+
+    def means(self, area: Array) -> tuple[float, float] | tuple[None, None]:
+        """Mean luma of an area before and after, by opacity; None where it is hidden."""
+        shares = None if self.opacity is None else self.opacity[area]
+        if shares is not None and not shares.any():
+            return None, None
+        return mean(self.old[area], shares), mean(self.new[area], shares)
 
 
 def _look(
-    pixels: Array, fall_off: Array, region: tuple[int, int], part: tuple[int, int, int, int], rendered: Rendered
+    pixels: Array,
+    fall_off: Array,
+    region: tuple[int, int],
+    part: tuple[int, int, int, int],
+    rendered: Rendered,
+    weights: Array | None,
 ) -> _Seen:
     top, left, height, width = part
     step = max(1, max(height, width) // _SIDE)
@@ -102,7 +120,8 @@ def _look(
     inside_across = (across >= 0) & (across < fall_off.shape[1])
     shares[np.ix_(inside_down, inside_across)] = fall_off[np.ix_(down[inside_down], across[inside_across])]
     new = rendered(some, shares, (int(rows[0]) + top, int(columns[0]) + left, step))
-    return _Seen(shares, _levels(some), _levels(new))
+    seen = None if weights is None else weights[np.ix_(rows + top, columns + left)]
+    return _Seen(shares, _levels(some), _levels(new), seen)
 
 
 def spearman(one: tuple[float, ...], two: tuple[float, ...]) -> float:
@@ -130,7 +149,9 @@ def _levels(pixels: Array) -> Array:
 
 
 def _rings(seen: _Seen, between: Array) -> list[tuple[float, float]]:
-    """Mean t and gain in stops of parts of B, from A outwards."""
+    """Mean t and gain in stops of parts of B, from A outwards; of what is seen."""
+    if seen.opacity is not None:
+        between = between & (seen.opacity > 0)
     places = seen.shares[between] / FULL
     ring = np.minimum((places * _RINGS).astype(np.intp), _RINGS - 1)
     counts = np.bincount(ring, minlength=_RINGS)

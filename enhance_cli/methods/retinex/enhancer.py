@@ -12,7 +12,7 @@ import numpy as np
 from enhance_cli.engines import weights as weights_room
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
-from enhance_cli.imaging.area import area_means
+from enhance_cli.imaging import opacity
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
 from enhance_cli.methods.retinex.alignment import frame_notes
 from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
@@ -118,7 +118,8 @@ class Retinex:
         if controls.fuse is not None and not image.frames:
             raise UsageError("fuse groups the files of a run; from Python, fuse pictures by `Opened.fuse`.")
         frames = (image, *image.frames)
-        lights = [area_means(frame.pixels, PROXY, PROXY) for frame in frames]
+        lights = [opacity.area_means(frame, PROXY, PROXY) for frame in frames]
+        seen = opacity.weight_means(image, PROXY, PROXY)
         if image.frames:
             forward = inverse = np.empty((0, 0, 0, 2), np.float32)
             illuminations = np.empty((0, 4))
@@ -129,10 +130,10 @@ class Retinex:
             found = self._illumination()[0](image=light[None])
             forward, inverse = found["forward"][0], found["inverse"][0]
             channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
-            illuminations = np.stack([_spread(formulas.illumination(*each)) for each in channels])
+            illuminations = np.stack([_spread(formulas.illumination(*each), seen) for each in channels])
             candidates = formulas.candidates(light, (forward, inverse), (controls.under, controls.over))
             names = CANDIDATES
-        biases = self._biases(candidates)
+        biases = self._biases(candidates, seen)
         plan = RetinexPlan(
             height=image.height,
             width=image.width,
@@ -144,18 +145,19 @@ class Retinex:
             biases=biases,
             candidates=names,
             illuminations=illuminations,
-            shares=_shares(formulas.weights(candidates, self._fusion(biases))),
+            shares=_shares(formulas.weights(candidates, self._fusion(biases)), seen),
             noise_energy=0.0,
             notes=frame_notes(frames) if image.frames else (),
         )
         if plan.denoise == 0.0:
             return plan
-        return replace(plan, noise_energy=self._noise_energy([frame.pixels for frame in frames], plan))
+        pixels, weights = [frame.pixels for frame in frames], opacity.weights_of(image)
+        return replace(plan, noise_energy=self._noise_energy(pixels, plan, weights))
 
-    def _biases(self, candidates: Sequence[Array]) -> Array:
+    def _biases(self, candidates: Sequence[Array], seen: Array | None) -> Array:
         """What Fusion-Net's first layer adds for each candidate, 3×h×w: its own bias, and the statistics' part."""
         tensors = self._arrays("fusion")
-        known = np.stack([formulas.luma_statistics(candidate) for candidate in candidates])
+        known = np.stack([formulas.luma_statistics(candidate, seen) for candidate in candidates])
         biases: Array = known @ tensors["statistics.weight"].T + tensors["first.bias"]
         return biases.astype(np.float32)
 
@@ -165,10 +167,10 @@ class Retinex:
         second = tensors["second.weight"], tensors["second.bias"]
         return FusionWeights(tensors["first.weight"], biases, *second, tensors["third.weight"].reshape(-1))
 
-    def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan) -> float:
-        """Mean square of the map that will be added, over patches."""
+    def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan, weights: Array | None) -> float:
+        """Mean square of the map that will be added, over patches; by opacity, where weights are given."""
 
-        def energy(place: tuple[int, int]) -> float:
+        def energy(place: tuple[int, int]) -> tuple[float, float]:
             top, left = place
             bottom, right = min(top + _PATCH, plan.height), min(left + _PATCH, plan.width)
             wanted = Region(plan.height, plan.width, 0, 0, top, left, bottom, right)
@@ -176,13 +178,19 @@ class Retinex:
             part = slice(window.top, window.bottom), slice(window.left, window.right)
             uploaded = [self._engine.upload(np.ascontiguousarray(frame[part])) for frame in frames]
             noise = self._noise(uploaded, wanted._replace(window_top=window.top, window_left=window.left), plan)[1]
-            return float(np.square(self._engine.download(noise)).mean())
+            squares = np.square(self._engine.download(noise))
+            if weights is None:
+                return float(squares.mean()), 1.0
+            share = weights[top:bottom, left:right].astype(np.float64)
+            return float((squares.mean(axis=0) * share).sum()), float(share.sum())
 
         tops, lefts = (
             np.unique(np.linspace(0, max(length - _PATCH, 0), _PATCHES).astype(int)).tolist()
             for length in (plan.height, plan.width)
         )
-        return float(np.mean(self._engine.map(energy, [(top, left) for top in tops for left in lefts])))
+        found = self._engine.map(energy, [(top, left) for top in tops for left in lefts])
+        total = sum(share for _, share in found)
+        return float(np.sum([value for value, _ in found]) / total) if total > 0 else 0.0
 
     # --- render --------------------------------------------------------------------------------------------
 
@@ -246,13 +254,17 @@ class Retinex:
         return {"maps": draw_maps(image, plan, self._fusion(plan.biases))} if controls.maps else {}
 
 
-def _spread(values: Array) -> Array:
-    """Mean and 5, 50, 95 % percentiles."""
-    return np.array([values.mean(), *np.quantile(values, (0.05, 0.5, 0.95))], np.float64)
+def _spread(values: Array, seen: Array | None) -> Array:
+    """Mean and 5, 50, 95 % percentiles, weighed by opacity."""
+    return np.array([opacity.mean(values, seen), *opacity.quantiles(values, (0.05, 0.5, 0.95), seen)], np.float64)
 
 
-def _shares(weights: Array) -> Array:
-    """For each candidate its mean weight and the share of the pixels where no other weighs more."""
+def _shares(weights: Array, seen: Array | None) -> Array:
+    """For each candidate its mean weight and the share of the pixels where no other weighs more, by opacity."""
+    if seen is not None:
+        winners = np.bincount(weights.argmax(axis=0).ravel(), seen.ravel(), len(weights)) / seen.sum(dtype=np.float64)
+        means = [opacity.mean(weight, seen) for weight in weights]
+        return np.stack([means, winners], axis=1).astype(np.float64)
     winners = np.bincount(weights.argmax(axis=0).ravel(), minlength=len(weights)) / weights[0].size
     return np.stack([weights.mean(axis=(1, 2)), winners], axis=1).astype(np.float64)
 

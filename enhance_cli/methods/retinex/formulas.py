@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enhance_cli.imaging import bilateral_grid
+from enhance_cli.imaging import bilateral_grid, opacity
 
 if TYPE_CHECKING:
     from enhance_cli.methods.retinex.arrays import FusionWeights
@@ -83,9 +83,18 @@ def _darkened(light: Array, inverse: Array) -> Array:
     return darkened
 
 
-def luma_statistics(light: Array) -> Array:
-    """Seven quantiles, each a value that occurs, and the mean of luma, of every second pixel: float32, 8."""
-    luma = np.sort(np.tensordot(np.array(LUMA, np.float32), light[:, ::2, ::2], axes=(0, 0)), axis=None)
+def luma_statistics(light: Array, opacities: Array | None = None) -> Array:
+    """Seven quantiles, each a value that occurs, and the mean of luma, of every second pixel: float32, 8.
+
+    Args:
+        light: 3×h×w in 0..1.
+        opacities: h×w, by which pixels are weighed; None where all count alike.
+    """
+    luma = np.tensordot(np.array(LUMA, np.float32), light[:, ::2, ::2], axes=(0, 0))
+    if opacities is not None and (seen := opacities[::2, ::2]).any():
+        found = opacity.quantiles(luma, LUMA_QUANTILES, seen)
+        return np.append(found, opacity.mean(luma, seen)).astype(np.float32)
+    luma = np.sort(luma, axis=None)
     places = [round(share * (luma.size - 1)) for share in LUMA_QUANTILES]
     return np.append(luma[places], luma.mean()).astype(np.float32)
 

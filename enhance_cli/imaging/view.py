@@ -1,0 +1,104 @@
+"""A picture as methods see it, and the way back: in sRGB, and with nothing of what is hidden by transparency.
+
+Both ways are taken window by window, so that a picture of another colour space costs no copy of its own while it is
+rendered. Pictures in sRGB that hide nothing have no view and cost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from enhance_cli.imaging import colour
+from enhance_cli.imaging.opacity import Fill
+from enhance_cli.imaging.working_space import Space, space_of
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array, Image
+
+_ROWS = 256
+"""Taken at once where a whole picture is wanted."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture as methods see it."""
+
+    image: Image
+    """H×W×3 or H×W; a JPEG's luma beside its chroma too."""
+
+    space: Space | None = None
+    """None for sRGB."""
+
+    fill: Fill | None = None
+    """None where nothing is hidden."""
+
+    def window(self, pixels: Array, place: tuple[slice, slice]) -> Array:
+        """What methods see of a part of it, uint16 where it comes from another colour space.
+
+        Args:
+            pixels: the part as it is stored.
+            place: where it lies.
+        """
+        pixels = _in_srgb(pixels, self.space)
+        return pixels if self.fill is None else self.fill.fill(pixels, place)
+
+    def whole(self) -> Image:
+        """All of it, at the depth that the picture has."""
+        out = np.empty_like(self.image.pixels)
+        for top in range(0, self.image.height, _ROWS):
+            place = slice(top, min(top + _ROWS, self.image.height)), slice(0, self.image.width)
+            seen = self.window(self.image.pixels[place], place)
+            out[place] = seen if seen.dtype == out.dtype else (seen.astype(np.uint32) + 128) // 257
+        return self.image.replace(pixels=out)
+
+    def back(self, pixels: Array, place: tuple[slice, slice], seen: Array, rendered: Array) -> Array:
+        """A part as the picture stores it: its own space and depth, and what it hides.
+
+        Args:
+            pixels: the part as it was stored.
+            place: where it lies.
+            seen: what `window` gave of it.
+            rendered: what became of that.
+        """
+        if self.space is not None:
+            rendered = self.space.from_srgb(pixels, seen, rendered)
+        if self.fill is not None:
+            assert self.image.alpha is not None
+            hidden = self.image.alpha[place] == 0
+            rendered = np.where(hidden if pixels.ndim == 2 else hidden[..., None], pixels, rendered)
+        return rendered
+
+
+def _in_srgb(pixels: Array, space: Space | None) -> Array:
+    return pixels if space is None else space.to_srgb(pixels)
+
+
+def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
+    """How methods see a picture.
+
+    Returns:
+        The picture, as RGB where its planes are of no use; its view, None where they see it as it is; and a note where
+        its profile cannot be used.
+    """
+    grey = image.chroma is None and image.pixels.ndim == 2
+    space, problem = space_of(image.metadata.icc, grey=grey)
+    notes = () if problem is None else (problem,)
+    if space is not None and image.chroma is not None:
+        if not space.is_near:
+            image = colour.merge_planes(image)
+        elif space.has_srgb_curve:
+            space = None
+    fill = None
+    if image.alpha is not None and image.alpha.min() == 0:
+        pixels = image.pixels
+        fill = Fill(lambda place: _in_srgb(pixels[place], space), image.alpha)
+    return image, None if space is None and fill is None else View(image, space, fill), notes
+
+
+def as_srgb(image: Image) -> Image:
+    """A companion as methods see it, whole, at its own depth."""
+    image, view, _ = view_of(image)
+    return image if view is None else view.whole()
