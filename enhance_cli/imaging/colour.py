@@ -26,7 +26,7 @@ def merge_planes(image: Image) -> Image:
     height, width = image.height, image.width
     planes: list[Any] = [image.pixels]
     for plane in (image.chroma[1], image.chroma[0]):  # OpenCV orders Y, Cr, Cb
-        rows, columns = _factor(height, plane.shape[0]), _factor(width, plane.shape[1])
+        rows, columns = pixels_per_sample(height, plane.shape[0]), pixels_per_sample(width, plane.shape[1])
         if rows > 1 or columns > 1:
             plane = cv2.resize(plane, None, fx=columns, fy=rows, interpolation=cv2.INTER_LINEAR)
         planes.append(plane[:height, :width])
@@ -34,7 +34,7 @@ def merge_planes(image: Image) -> Image:
     return image.replace(pixels=rgb, chroma=None)
 
 
-def _factor(length: int, samples: int) -> int:
+def pixels_per_sample(length: int, samples: int) -> int:
     """Pixels for a sample of chroma: 1, 2 or 4, also where the last sample stands for fewer."""
     return 1 << (-(-length // samples) - 1).bit_length()
 
