@@ -76,24 +76,20 @@ KERNEL_CACHE = _kernel_cache()
 """The folder where compiled kernels are kept; empty where no folder can be written."""
 
 
-def kernel(function: Callable[..., Any] | None = None, *, contract: bool = False) -> Any:
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile a pixel loop on first call: cached on disk, without the GIL, never its own threads.
 
     Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
     a kernel that started its own would compete with both.
 
-    Args:
-        function: the loop; absent where the decorator is called for its options.
-        contract: let a product and a sum become one operation, rounded once. Convolutions double their speed by it;
-            no other liberty is taken, so the same inputs still give the same bits wherever a window lies.
+    The compiler takes no liberty with floating point, not even to contract a product and a sum: it decides on that
+    separately for the vectors of a loop and for the elements left over, and a pixel's value must not depend on which
+    of them it is among. Where one rounding is wanted for both, `imaging.vector_math.fma` says so.
     """
-    if function is None:
-        return lambda it: kernel(it, contract=contract)
     # Numba asks for the folder when a function is decorated. Set here each time, because Numba itself sets it
     # anew from the environment whenever that changes.
     numba.config.CACHE_DIR = KERNEL_CACHE  # type: ignore[attr-defined]
-    liberties = {"contract"} if contract else False
-    return numba.njit(function, cache=bool(KERNEL_CACHE), nogil=True, error_model="numpy", fastmath=liberties)
+    return numba.njit(function, cache=bool(KERNEL_CACHE), nogil=True, error_model="numpy", fastmath=False)
 
 
 def compiled_before() -> bool:
