@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from importlib import import_module
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
 
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
@@ -123,6 +125,16 @@ def assert_tiles_are_the_whole(enhancer, height, width, tile_height, tile_width,
         window = Window(samples[tile.outer], tile.outer_top, tile.outer_left)
         part = enhancer.render(window, plan)[tile.inner_of_outer]
         assert np.array_equal(part, whole[tile.inner]), tile
+
+
+@pytest.mark.parametrize("name", [*(f"methods.{name.replace('-', '_')}" for name in methods.names()), "imaging"])
+def test_no_kernel_takes_liberties_with_floating_point(name):
+    """What the compiler may contract or reassociate it does otherwise in the elements that a vector leaves over."""
+    modules = ["kernels_cpu"] if name != "imaging" else ["area", "bilateral_grid", "luma", "vector_math"]
+    loaded = [import_module(f"enhance_cli.{name}.{module}") for module in modules]
+    kernels = [it for module in loaded for it in vars(module).values() if isinstance(it, Dispatcher)]
+    assert kernels
+    assert [it.py_func.__name__ for it in kernels if it.targetoptions.get("fastmath")] == []
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
