@@ -32,11 +32,31 @@ def _fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
             return builder.fma(*arguments)
         return builder.fadd(builder.fmul(*arguments[:2]), arguments[2])
 
+    return _of_three(x, y, z, generate)
+
+
+def _fma_pair(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """As `fma`, written as the one product and the one sum that may be contracted.
+
+    The compiler has no choice between products, so it joins these two in vectors and left-over elements alike. It takes
+    them for lighter work than `fma` and unrolls loops less, which suits rows of a few hundred values: half of a row
+    would be left over.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        product = builder.fmul(*arguments[:2], flags=["contract"])
+        return builder.fadd(product, arguments[2], flags=["contract"])
+
+    return _of_three(x, y, z, generate)
+
+
+def _of_three(x: Any, y: Any, z: Any, generate: Any) -> Any:
     single = types.float32
     return (single(single, single, single), generate) if x == y == z == single else None
 
 
 fma: Any = intrinsic(_fma)
+fma_pair: Any = intrinsic(_fma_pair)
 
 
 @kernel

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.luma import flat_rows
-from enhance_cli.imaging.vector_math import exp_row, fma, log2_row
+from enhance_cli.imaging.vector_math import exp_row, log2_row
+from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
 from enhance_cli.methods.retinex.formulas import LEAST, LEAST_OF_NEGATIVE, LUMA, OFFSET, SATURATION, TOE
 
