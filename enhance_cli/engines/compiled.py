@@ -36,21 +36,17 @@ _HARMLESS = ("CACHE", "COLOR_SCHEME", "CUDA", "GDB", "THREADS", "WARN")
 """In names of Numba's settings that change no machine code of the CPU."""
 
 
-def kernel(function: Callable[..., Any] | None = None, *, contract: bool = False) -> Any:
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile a pixel loop on first call: kept on disk, without the GIL, never its own threads.
 
     Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
     a kernel that started its own would compete with both.
 
-    Args:
-        function: the loop; absent where the decorator is called for its options.
-        contract: let a product and a sum become one operation, rounded once. Convolutions double their speed by it;
-            no other liberty is taken, so the same inputs still give the same bits wherever a window lies.
+    The compiler takes no liberty with floating point, not even to contract a product and a sum: it decides on that
+    separately for the vectors of a loop and for the elements left over, and a pixel's value must not depend on which
+    of them it is among. Where one rounding is wanted for both, `imaging.vector_math.fma` says so.
     """
-    if function is None:
-        return lambda it: kernel(it, contract=contract)
-    liberties = {"contract"} if contract else False
-    compiled = numba.njit(function, nogil=True, error_model="numpy", fastmath=liberties)
+    compiled = numba.njit(function, nogil=True, error_model="numpy", fastmath=False)
     if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
         compiled._cache = _KernelCache(function)  # type: ignore[attr-defined]
     return compiled

@@ -39,7 +39,7 @@ def _merged(image: Image, top: int, bottom: int) -> Array:
     height, width = image.height, image.width
     planes: list[Any] = [image.pixels[top:bottom]]
     for plane in (image.chroma[1], image.chroma[0]):  # OpenCV orders Y, Cr, Cb
-        rows, columns = _factor(height, plane.shape[0]), _factor(width, plane.shape[1])
+        rows, columns = pixels_per_sample(height, plane.shape[0]), pixels_per_sample(width, plane.shape[1])
         first = max(top // rows - 1, 0)  # with the samples before and after, which are interpolated with
         plane = plane[first : -(-bottom // rows) + 1]
         if rows > 1 or columns > 1:
@@ -49,7 +49,7 @@ def _merged(image: Image, top: int, bottom: int) -> Array:
     return rgb  # type: ignore[no-any-return]
 
 
-def _factor(length: int, samples: int) -> int:
+def pixels_per_sample(length: int, samples: int) -> int:
     """Pixels for a sample of chroma: 1, 2 or 4, also where the last sample stands for fewer."""
     return 1 << (-(-length // samples) - 1).bit_length()
 

@@ -19,7 +19,7 @@ import numpy as np
 import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import extras
+from enhance_cli.imaging import colour, extras
 from enhance_cli.imaging import luma as luma_kernels
 from enhance_cli.imaging.metadata import orient
 from enhance_cli.imaging.segments import JpegHeader, read_header, segments_of, with_metadata
@@ -143,16 +143,41 @@ def encode(image: Image, *, quality: int | None = None) -> tuple[bytes, tuple[st
     coding = image.metadata.jpeg or JpegCoding(DEFAULT_QUALITY, "444")
     quality = quality or coding.quality
     pixels = image.pixels
-    if image.chroma is not None or pixels.ndim == 2:
-        cb, cr = image.chroma or (None, None)
-        coded = simplejpeg.encode_jpeg_yuv_planes(pixels, cb, cr, quality=quality)
+    if image.chroma is not None:
+        cb, cr = (np.ascontiguousarray(plane) for plane in image.chroma)
+        coded = simplejpeg.encode_jpeg_yuv_planes(_within_whole_blocks(pixels, cb.shape), cb, cr, quality=quality)
+    elif pixels.ndim == 2:
+        coded = simplejpeg.encode_jpeg_yuv_planes(_rows_together(pixels), None, None, quality=quality)
     else:
-        coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling)
+        coded = simplejpeg.encode_jpeg(
+            _rows_together(pixels), quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling
+        )
     notes: tuple[str, ...] = ()
     if coding.progressive or coding.optimised:
         coded, notes = _recoded(image, replace(coding, quality=quality), coded)
     whole, further = with_metadata(coded, image.metadata)
     return whole, notes + further
+
+
+def _rows_together(pixels: Array) -> Array:
+    """The same samples, those of a row side by side and the rows in order, as the binding takes them."""
+    row = pixels[:1]
+    return pixels if row.flags.c_contiguous and pixels.strides[0] >= row.nbytes else np.ascontiguousarray(pixels)
+
+
+def _within_whole_blocks(luma: Array, chroma: tuple[int, ...]) -> Array:
+    """H×W luma whose memory goes on, with its edge repeated, to where the last chroma samples end.
+
+    The encoder reads luma for every chroma sample: up to a row and three columns beyond the picture where a side is
+    no multiple of the chroma block. It takes the size of the picture from the view and the next row from its stride,
+    so a view of a larger plane is a picture of the right size with memory of ours around it.
+    """
+    height, width = luma.shape
+    below = -height % colour.pixels_per_sample(height, chroma[0])
+    beyond = -width % colour.pixels_per_sample(width, chroma[1])
+    if below == beyond == 0:
+        return _rows_together(luma)
+    return np.pad(luma, ((0, below), (0, beyond)), mode="edge")[:height, :width]
 
 
 def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> tuple[bytes, tuple[str, ...]]:

@@ -1,17 +1,62 @@
 """Elementary functions of rows of float32, by steps that the compiler turns into vectors.
 
-A call of the mathematics library would break a loop into single values. Arguments are rows in place; `whole` is a
-row of int32 at least as long, to work in.
+A call of the mathematics library would break a loop into single values, or be replaced by a vector form of it that
+rounds differently. Arguments are rows in place; `whole` is a row of int32 at least as long, to work in. All of it gives
+an element the same bits wherever in a row it lies.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from enhance_cli.engines.compiled import kernel
 
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
+
+
+def _fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """`x * y + z` of float32 values, rounded once; rounded twice on processors without such an instruction.
+
+    Convolutions are twice as fast by it. It is asked for explicitly because a compiler that may contract products and
+    sums by itself does so differently in the vectors of a loop and in the elements left over.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, features = context.codegen().magic_tuple()
+        if "+fma" in features.split(",") or "+neon" in features.split(","):
+            return builder.fma(*arguments)
+        return builder.fadd(builder.fmul(*arguments[:2]), arguments[2])
+
+    return _of_three(x, y, z, generate)
+
+
+def _fma_pair(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """As `fma`, written as the one product and the one sum that may be contracted.
+
+    The compiler has no choice between products, so it joins these two in vectors and left-over elements alike. It takes
+    them for lighter work than `fma` and unrolls loops less, which suits rows of a few hundred values: half of a row
+    would be left over.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        product = builder.fmul(*arguments[:2], flags=["contract"])
+        return builder.fadd(product, arguments[2], flags=["contract"])
+
+    return _of_three(x, y, z, generate)
+
+
+def _of_three(x: Any, y: Any, z: Any, generate: Any) -> Any:
+    single = types.float32
+    return (single(single, single, single), generate) if x == y == z == single else None
+
+
+fma: Any = intrinsic(_fma)
+fma_pair: Any = intrinsic(_fma_pair)
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import struct
 
 import numpy as np
@@ -117,6 +118,49 @@ def test_planes_coded_again_at_full_quality_come_back(size, subsampling):
     for one, other in zip((first.pixels, *first.chroma), (second.pixels, *second.chroma), strict=True):
         assert one.shape == other.shape
         assert np.abs(one.astype(int) - other).max() <= 1
+
+
+ODD_SIZES = [*itertools.product(range(1, 10), range(1, 10)), (17, 33), (33, 17), (47, 35), (50, 51), (200, 301)]
+
+
+def with_junk_around(plane, value):
+    """The plane as a view of a larger one, with a value that no encoder may see beyond its ends."""
+    room = np.full((plane.shape[0] + 3, plane.shape[1] + 5), value, np.uint8)
+    room[: plane.shape[0], : plane.shape[1]] = plane
+    return room[: plane.shape[0], : plane.shape[1]]
+
+
+@pytest.mark.parametrize("subsampling", FACTORS)
+def test_what_lies_beyond_the_planes_is_never_coded(subsampling):
+    for size in ODD_SIZES:
+        files = set()
+        for value in (0, 130, 255):
+            luma, cb, cr = (with_junk_around(plane, value) for plane in planes_of(*size, subsampling))
+            meta = Metadata(format="jpeg", jpeg=JpegCoding(90, subsampling))
+            files.add(codecs.encode(Image(luma, chroma=(cb, cr), metadata=meta), "jpeg")[0])
+        assert len(files) == 1, size
+
+
+@pytest.mark.parametrize("subsampling", FACTORS)
+def test_the_edge_is_repeated_beyond_planes_that_end_within_a_block(subsampling):
+    down, across = FACTORS[subsampling]
+    for height, width in ODD_SIZES:
+        luma, cb, cr = planes_of(height, width, subsampling)
+        meta = Metadata(format="jpeg", jpeg=JpegCoding(90, subsampling))
+        data, _ = codecs.encode(Image(luma, chroma=(cb, cr), metadata=meta), "jpeg")
+        whole = np.pad(luma, ((0, -height % down), (0, -width % across)), mode="edge")
+        expected = simplejpeg.encode_jpeg_yuv_planes(whole, cb, cr, quality=90)
+        got = simplejpeg.decode_jpeg(data, "GRAY")[..., 0]
+        assert np.array_equal(got, simplejpeg.decode_jpeg(expected, "GRAY")[:height, :width, 0]), (height, width)
+        assert pillow_pixels(data).shape[:2] == (height, width)
+        assert read_jpeg_header(data)[:2] == (height, width)
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda plane: plane[::-1, ::-1], lambda plane: plane[:, ::2]])
+def test_any_layout_of_memory_is_encoded(layout):
+    rgb = layout(np.random.default_rng(0).integers(0, 256, (20, 32, 3), np.uint8))
+    for pixels in (rgb, rgb[..., 0]):
+        assert codecs.encode(Image(pixels), "jpeg") == codecs.encode(Image(np.ascontiguousarray(pixels)), "jpeg")
 
 
 @pytest.mark.parametrize("subsampling", FACTORS)

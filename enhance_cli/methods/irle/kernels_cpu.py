@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.vector_math import log2_row
 from enhance_cli.methods.irle.tone import PEDESTAL
 
 Array = NDArray[Any]
@@ -22,6 +23,7 @@ BLUR, REACH = 4.0, 16
 read off it."""
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+_LN2 = np.float32(0.6931471805599453)
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 
 
@@ -53,7 +55,7 @@ def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
     """
     smooth = np.asarray(cv2.GaussianBlur(luma, (0, 0), BLUR), np.float32)
     gain = np.empty_like(smooth)
-    _log_gain(smooth.ravel(), *(np.float32(value) for value in (*curve, PEDESTAL)), gain.ravel())
+    _log_gain(smooth, *(np.float32(value) for value in (*curve, PEDESTAL)), gain)
     return gain
 
 
@@ -119,8 +121,16 @@ def _first_stage(codes, light, bright, picture, luma):  # type: ignore[no-untype
 
 @kernel
 def _log_gain(smooth, log_factor, slope, bound, pedestal, gain):  # type: ignore[no-untyped-def]
-    for i in range(len(smooth)):
-        gain[i] = min(log_factor + slope * np.log(max(smooth[i], _ZERO) + pedestal), bound)
+    rows, columns = smooth.shape
+    whole = np.empty(columns, np.int32)
+    slope *= _LN2
+    for y in range(rows):
+        blurred, row = smooth[y], gain[y]
+        for x in range(columns):
+            row[x] = max(blurred[x], _ZERO) + pedestal
+        log2_row(row, whole)
+        for x in range(columns):
+            row[x] = min(log_factor + slope * row[x], bound)
 
 
 @kernel

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.luma import flat_rows
-from enhance_cli.imaging.vector_math import exp_row
+from enhance_cli.imaging.vector_math import exp_row, fma
 
 Array = NDArray[Any]
 
@@ -107,7 +107,7 @@ def lit_part(
     return first, last, start, end
 
 
-@kernel(contract=True)
+@kernel
 def _render(  # type: ignore[no-untyped-def]
     line,
     stride,
@@ -204,7 +204,7 @@ def _blend_rows(field, at, blended):  # type: ignore[no-untyped-def]
             blended[j, k] = above[j, k] + down * (below[j, k] - above[j, k])
 
 
-@kernel(contract=True)
+@kernel
 def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room, whole, nodes):  # type: ignore[no-untyped-def]
     """One row lit by DeepUPE's illumination."""
     count = source.shape[1]
@@ -235,14 +235,15 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         four = u * v
         for i in range(12):
             m = n + np.uint64(i)
-            node[i] = one * flat[m] + two * flat[m + higher] + three * flat[m + step] + four * flat[m + step + higher]
+            near = fma(two, flat[m + higher], one * flat[m])
+            node[i] = fma(four, flat[m + step + higher], fma(three, flat[m + step], near))
         r, g, b = red[x], green[x], blue[x]
-        lit[0, x + 1] = node[0] * r + node[1] * g + node[2] * b + node[3]
-        lit[1, x + 1] = node[4] * r + node[5] * g + node[6] * b + node[7]
-        lit[2, x + 1] = node[8] * r + node[9] * g + node[10] * b + node[11]
+        lit[0, x + 1] = fma(node[2], b, fma(node[1], g, node[0] * r)) + node[3]
+        lit[1, x + 1] = fma(node[6], b, fma(node[5], g, node[4] * r)) + node[7]
+        lit[2, x + 1] = fma(node[10], b, fma(node[9], g, node[8] * r)) + node[11]
     factor = room[2]
     for x in range(count):
-        factor[x] = _ONE / (_ONE + (degree - _ONE) * _ramp(share[x]))
+        factor[x] = _ONE / fma(degree - _ONE, _ramp(share[x]), _ONE)
     for c in range(3):
         values = lit[c, 1 : count + 1]
         light = source[c]
@@ -252,12 +253,12 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         for x in range(count):
             value = light[x]
             # 1 / S, with the sigmoid's 1 / (1 + e) in it: one division for both.
-            inverse = min((_ONE + room[3, x]) / (_ONE + value * room[3, x]), _BRIGHTEST)
-            gain = _ONE + share[x] * (inverse - _ONE)
+            inverse = min((_ONE + room[3, x]) / fma(value, room[3, x], _ONE), _BRIGHTEST)
+            gain = fma(share[x], inverse - _ONE, _ONE)
             values[x] = min(value * gain * factor[x], _ONE)
 
 
-@kernel(contract=True)
+@kernel
 def _guide(source, share, guide, room, whole):  # type: ignore[no-untyped-def]
     """Where the pixels of a row lie along the grid's third axis, into the first row of `room`."""
     count = source.shape[1]
@@ -271,8 +272,8 @@ def _guide(source, share, guide, room, whole):  # type: ignore[no-untyped-def]
     for h in range(hidden):
         a, b, c, d, bias, out = guide[h, 0], guide[h, 1], guide[h, 2], guide[h, 3], guide[h, 4], guide[h, 5]
         for x in range(count):
-            value = a * roots[0, x] + b * roots[1, x] + c * roots[2, x] + d * share[x] + bias
-            total[x] += out * max(value, _ZERO)
+            value = fma(d, share[x], fma(c, roots[2, x], fma(b, roots[1, x], a * roots[0, x]))) + bias
+            total[x] = fma(out, max(value, _ZERO), total[x])
     for x in range(count):
         total[x] = min(max(-total[x], np.float32(-80.0)), np.float32(80.0))
     exp_row(total, whole)
@@ -280,7 +281,7 @@ def _guide(source, share, guide, room, whole):  # type: ignore[no-untyped-def]
         total[x] = _ONE / (_ONE + total[x])
 
 
-@kernel(contract=True)
+@kernel
 def _curve(lit, source, across, columns, blended, degree, room):  # type: ignore[no-untyped-def]
     """One row lit by STAR's curve maps."""
     count = source.shape[1]
@@ -308,21 +309,21 @@ def _curve(lit, source, across, columns, blended, degree, room):  # type: ignore
                 f, g, h, i = two[step + c] - a, two[step + 3 + c] - b, two[step + 6 + c] - d, two[step + 9 + c] - e
                 for x in range(len(values)):
                     u = along[x]
-                    value = _stepped(values[x], (a + f * u) * part[x], beyond[x])
-                    value = _stepped(value, (b + g * u) * part[x], beyond[x])
-                    value = _stepped(value, (d + h * u) * part[x], beyond[x])
-                    values[x] = _stepped(value, (e + i * u) * part[x], beyond[x])
+                    value = _stepped(values[x], fma(f, u, a) * part[x], beyond[x])
+                    value = _stepped(value, fma(g, u, b) * part[x], beyond[x])
+                    value = _stepped(value, fma(h, u, d) * part[x], beyond[x])
+                    values[x] = _stepped(value, fma(i, u, e) * part[x], beyond[x])
         start = end
 
 
-@kernel(contract=True)
+@kernel
 def _stepped(value, rate, further):  # type: ignore[no-untyped-def]
     """One step of the curve; `further` brightens whatever the sign of the rate."""
-    rate = min(max(rate - further * abs(rate), -_ONE), _ONE)
-    return value + rate * (value * value - value)
+    rate = min(max(fma(-further, abs(rate), rate), -_ONE), _ONE)
+    return fma(rate, fma(value, value, -value), value)
 
 
-@kernel(contract=True)
+@kernel
 def _refine(inputs, y, rows, offset, tail, sums):  # type: ignore[no-untyped-def]
     """The lit row plus a 3×3 convolution of lit picture and fall-off; beyond the picture its edge is repeated."""
     count = sums.shape[1]
@@ -344,13 +345,13 @@ def _refine(inputs, y, rows, offset, tail, sums):  # type: ignore[no-untyped-def
             h, i, j = below[offset : offset + count], below[offset + 1 : offset + 1 + count], below[offset + 2 :]
             for x in range(count):
                 total[x] += (
-                    (w0 * a[x] + w1 * b[x] + w2 * d[x])
-                    + (w3 * e[x] + w4 * f[x] + w5 * g[x])
-                    + (w6 * h[x] + w7 * i[x] + w8 * j[x])
+                    fma(w2, d[x], fma(w1, b[x], w0 * a[x]))
+                    + fma(w5, g[x], fma(w4, f[x], w3 * e[x]))
+                    + fma(w8, j[x], fma(w7, i[x], w6 * h[x]))
                 )
 
 
-@kernel(contract=True)
+@kernel
 def _store(row, white, sums, share, lock, to):  # type: ignore[no-untyped-def]
     count = sums.shape[1]
     for x in range(count):
@@ -359,4 +360,4 @@ def _store(row, white, sums, share, lock, to):  # type: ignore[no-untyped-def]
         for c in range(3):
             value = np.float32(row[3 * x + c])
             new = min(max(sums[c, x], _ZERO), _ONE) * white
-            to[3 * x + c] = np.int32(value + part * (new - value) + _HALF)
+            to[3 * x + c] = np.int32(fma(part, new - value, value) + _HALF)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import exp_row, log2_row
+from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
 from enhance_cli.methods.retinex.formulas import LEAST, LEAST_OF_NEGATIVE, LUMA, OFFSET, SATURATION, TOE
 
@@ -295,7 +296,7 @@ def _load(line, stride, between, count, y, columns, white, images):  # type: ign
             saturation[x] = max(red[x], max(green[x], blue[x])) - min(red[x], min(green[x], blue[x]))
 
 
-@kernel(contract=True)
+@kernel
 def _mend(  # type: ignore[no-untyped-def]
     y, height, columns, cell, across, forward, inverse, power, inverse_power, images, room, codes, curves
 ):
@@ -327,19 +328,19 @@ def _mend(  # type: ignore[no-untyped-def]
         value = max(used[x], _LEAST_OF_NEGATIVE)
         offset = _OFFSET * value * (_ONE - value)
         gain = _ONE / (value + offset)
-        trusted = dark[x] / max(dark[x] + _TOE * (_ONE - value), _WHITE_ALONE)
-        o[x] = _ONE - offset * gain
+        trusted = dark[x] / max(fma(_TOE, _ONE - value, dark[x]), _WHITE_ALONE)
+        o[x] = fma(-offset, gain, _ONE)
         k[x] = trusted * gain
         kept[x] = min(_SATURATION * (value + offset), _ONE)
     to_red, to_green, to_blue = images[2, 0], images[2, 1], images[2, 2]
     for x in range(len(columns)):
-        r = o[x] - (_ONE - red[x]) * k[x]
-        g = o[x] - (_ONE - green[x]) * k[x]
-        b = o[x] - (_ONE - blue[x]) * k[x]
-        luma = _RED * r + _GREEN * g + _BLUE * b
-        to_red[x] = min(max(luma + kept[x] * (r - luma), _ZERO), _ONE)
-        to_green[x] = min(max(luma + kept[x] * (g - luma), _ZERO), _ONE)
-        to_blue[x] = min(max(luma + kept[x] * (b - luma), _ZERO), _ONE)
+        r = fma(red[x] - _ONE, k[x], o[x])
+        g = fma(green[x] - _ONE, k[x], o[x])
+        b = fma(blue[x] - _ONE, k[x], o[x])
+        luma = fma(_BLUE, b, fma(_GREEN, g, _RED * r))
+        to_red[x] = min(max(fma(kept[x], r - luma, luma), _ZERO), _ONE)
+        to_green[x] = min(max(fma(kept[x], g - luma, luma), _ZERO), _ONE)
+        to_blue[x] = min(max(fma(kept[x], b - luma, luma), _ZERO), _ONE)
     for i in range(0, 3, 2):
         red, green, blue, saturation = images[i, 0], images[i, 1], images[i, 2], images[i, 3]
         for x in range(len(columns)):
@@ -390,7 +391,7 @@ def _slice(curves, channel, cell, across, k, o, whole):  # type: ignore[no-untyp
         o[x] = a + across[x] * (b - a)
 
 
-@kernel(contract=True)
+@kernel
 def _illuminate(channel, k, o, light, whole):  # type: ignore[no-untyped-def]
     """L = b + (1 - b) sigmoid(k u + o)."""
     for x in range(len(channel)):
@@ -414,7 +415,7 @@ def _powered(light, power, room, whole):  # type: ignore[no-untyped-def]
     return room
 
 
-@kernel(contract=True)
+@kernel
 def _score(image, first, bias, second, second_bias, third, hidden, room, score):  # type: ignore[no-untyped-def]
     """How well exposed a candidate is: 4 -> hidden -> half of it -> 1 at every pixel, two neurons at a time."""
     count = score.shape[0]
@@ -424,8 +425,9 @@ def _score(image, first, bias, second, second_bias, third, hidden, room, score):
         q0, q1, q2, q3, q4 = first[i + 1, 0], first[i + 1, 1], first[i + 1, 2], first[i + 1, 3], bias[i + 1]
         a, b = hidden[i], hidden[i + 1]
         for x in range(count):
-            a[x] = max(p4 + p0 * red[x] + p1 * green[x] + p2 * blue[x] + p3 * saturation[x], _ZERO)
-            b[x] = max(q4 + q0 * red[x] + q1 * green[x] + q2 * blue[x] + q3 * saturation[x], _ZERO)
+            r, g, h, s = red[x], green[x], blue[x], saturation[x]
+            a[x] = max(fma(p3, s, fma(p2, h, fma(p1, g, fma(p0, r, p4)))), _ZERO)
+            b[x] = max(fma(q3, s, fma(q2, h, fma(q1, g, fma(q0, r, q4)))), _ZERO)
     score[:] = _ZERO
     for o in range(0, second.shape[0], 2):
         a, b = room[0], room[1]
@@ -435,18 +437,18 @@ def _score(image, first, bias, second, second_bias, third, hidden, room, score):
             _add_four(hidden, i, second[o], second[o + 1], a, b)
         p0, q0 = third[o], third[o + 1]
         for x in range(count):
-            score[x] += p0 * max(a[x], _ZERO) + q0 * max(b[x], _ZERO)
+            score[x] += fma(p0, max(a[x], _ZERO), q0 * max(b[x], _ZERO))
 
 
-@kernel(contract=True)
+@kernel
 def _add_four(values, i, p, q, a, b):  # type: ignore[no-untyped-def]
     """Four rows from the i-th on, times the weights p, to `a`, and times q to `b`."""
     u, v, w, z = values[i], values[i + 1], values[i + 2], values[i + 3]
     p0, p1, p2, p3 = p[i], p[i + 1], p[i + 2], p[i + 3]
     q0, q1, q2, q3 = q[i], q[i + 1], q[i + 2], q[i + 3]
     for x in range(len(a)):
-        a[x] = a[x] + p0 * u[x] + p1 * v[x] + p2 * w[x] + p3 * z[x]
-        b[x] = b[x] + q0 * u[x] + q1 * v[x] + q2 * w[x] + q3 * z[x]
+        a[x] = fma(p3, z[x], fma(p2, w[x], fma(p1, v[x], fma(p0, u[x], a[x]))))
+        b[x] = fma(q3, z[x], fma(q2, w[x], fma(q1, v[x], fma(q0, u[x], b[x]))))
 
 
 @kernel
@@ -476,7 +478,7 @@ def _weigh(scores, total, whole):  # type: ignore[no-untyped-def]
             score[x] /= total[x]
 
 
-@kernel(contract=True)
+@kernel
 def _blend(images, weights, row, odd, n):  # type: ignore[no-untyped-def]
     """The weighted sum of the candidates into a row of the ring, packed: channel, odd row, odd column."""
     for c in range(3):
@@ -488,7 +490,7 @@ def _blend(images, weights, row, odd, n):  # type: ignore[no-untyped-def]
             for k in range(1, len(images)):
                 weight, values = weights[k, side * n : (side + 1) * n], images[k, c, side * n : (side + 1) * n]
                 for x in range(n):
-                    to[x] += weight[x] * values[x]
+                    to[x] = fma(weight[x], values[x], to[x])
 
 
 # --- the restoration ---------------------------------------------------------------------------------------
@@ -505,17 +507,17 @@ def _pool(light, to, odd, n):  # type: ignore[no-untyped-def]
             to[x] = (to[x] + light[x] + light[n + x]) * np.float32(0.25)
 
 
-@kernel(contract=True)
+@kernel
 def _squash(light, whole):  # type: ignore[no-untyped-def]
     """Light 0..1 on a logarithmic scale from -1 to 1, as the network was trained on."""
     for x in range(len(light)):
         light[x] += np.float32(0.02)
     log2_row(light, whole)
     for x in range(len(light)):
-        light[x] = light[x] * np.float32(1.0 / 2.8) + _ONE
+        light[x] = fma(light[x], np.float32(1.0 / 2.8), _ONE)
 
 
-@kernel(contract=True)
+@kernel
 def _conv(above, here, below, weights, bias, out, n):  # type: ignore[no-untyped-def]
     """One row of a 3×3 convolution: output column x sees the input's x, x + 1 and x + 2.
 
@@ -529,8 +531,9 @@ def _conv(above, here, below, weights, bias, out, n):  # type: ignore[no-untyped
             p = weights[o, c]
             p0, p1, p2, p3, p4, p5, p6, p7, p8 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8]
             for x in range(n):
-                t = to[x] + p0 * u[x] + p1 * u[x + 1] + p2 * u[x + 2] + p3 * v[x] + p4 * v[x + 1] + p5 * v[x + 2]
-                to[x] = t + p6 * w[x] + p7 * w[x + 1] + p8 * w[x + 2]
+                t = fma(p2, u[x + 2], fma(p1, u[x + 1], fma(p0, u[x], to[x])))
+                t = fma(p5, v[x + 2], fma(p4, v[x + 1], fma(p3, v[x], t)))
+                to[x] = fma(p8, w[x + 2], fma(p7, w[x + 1], fma(p6, w[x], t)))
 
 
 @kernel
@@ -550,7 +553,7 @@ def _relu_and_skip(rows, before, n):  # type: ignore[no-untyped-def]
             row[x] = max(row[x], _ZERO) + skipped[x]
 
 
-@kernel(contract=True)
+@kernel
 def _mix(features, shift, weights, out, n):  # type: ignore[no-untyped-def]
     """Add a 1×1 convolution of features, `shift` columns on, to `out`; both counts are even."""
     for o in range(0, out.shape[0], 2):
@@ -559,8 +562,8 @@ def _mix(features, shift, weights, out, n):  # type: ignore[no-untyped-def]
             u, v = features[i, shift : shift + n], features[i + 1, shift : shift + n]
             p0, p1, q0, q1 = weights[o, i], weights[o, i + 1], weights[o + 1, i], weights[o + 1, i + 1]
             for x in range(n):
-                a[x] = a[x] + p0 * u[x] + p1 * v[x]
-                b[x] = b[x] + q0 * u[x] + q1 * v[x]
+                a[x] = fma(p1, v[x], fma(p0, u[x], a[x]))
+                b[x] = fma(q1, v[x], fma(q0, u[x], b[x]))
 
 
 @kernel
@@ -605,7 +608,7 @@ def _put_planes(row, found, reach, odd, start, end, left, right, y, light, noise
 # --- the noise map, by frequency ---------------------------------------------------------------------------
 
 
-@kernel(contract=True)
+@kernel
 def _high_pass(noise, taps, rows, columns, out):  # type: ignore[no-untyped-def]
     reach = len(taps) - 1
     _, height, width = out.shape
@@ -621,7 +624,7 @@ def _high_pass(noise, taps, rows, columns, out):  # type: ignore[no-untyped-def]
             for t in range(1, reach + 1):
                 tap, above, below = taps[t], plane[rows[y + reach - t]], plane[rows[y + reach + t]]
                 for x in range(len(down)):
-                    down[x] += tap * (above[x] + below[x])
+                    down[x] = fma(tap, above[x] + below[x], down[x])
             for x in range(len(wide)):
                 wide[x] = down[columns[x]]
             for x in range(width):
@@ -629,7 +632,7 @@ def _high_pass(noise, taps, rows, columns, out):  # type: ignore[no-untyped-def]
             for t in range(1, reach + 1):
                 tap, before, after = taps[t], wide[reach - t :], wide[reach + t :]
                 for x in range(width):
-                    low[x] += tap * (before[x] + after[x])
+                    low[x] = fma(tap, before[x] + after[x], low[x])
             to = out[c, y]
             for x in range(width):
                 to[x] = here[columns[x + reach]] - low[x]
