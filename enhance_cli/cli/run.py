@@ -200,7 +200,8 @@ def _tell(outcome: Outcome, tally: _Tally, progress: Progress, console: Console)
     if outcome.status == "skipped":
         tally.left_alone += 1
         if not console.quiet and (console.verbose or tally.left_alone <= _SHOWN):
-            progress.above(outcome.report["notes"][0])
+            line = outcome.report
+            progress.above(line["notes"][0] if line["notes"] else f"{line['output']} exists, left alone.")
         return
     if outcome.error is not None:
         progress.above(f"enhance: {outcome.report['error']['message']}")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from enhance_cli.engines import abandon
-from enhance_cli.errors import ChangedSource, MissingSource, OutputError, Protected, UnreadableSource
-from enhance_cli.imaging import atomic
+from enhance_cli.errors import ChangedSource, EnhanceError, MissingSource, OutputError, Protected, UnreadableSource
+from enhance_cli.imaging import atomic, png
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
 from enhance_cli.imaging.marks import mark_of
 from enhance_cli.pipeline.journal import file_state, path_in_report
@@ -235,6 +235,15 @@ def original_of(source: Path) -> Path | None:
                 if photograph.exists():
                     return photograph
     return None
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file was drawn by enhance beside a photograph, by the mark in it."""
+    try:
+        mark = mark_of(png.take_apart(path.read_bytes()).carried.xmp)
+    except (OSError, EnhanceError):
+        return False
+    return mark is not None and mark.role != ""
 
 
 def _attribute(path: Path) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from enhance_cli.errors import UsageError
+from enhance_cli.pipeline.in_place import is_drawn
 from enhance_cli.pipeline.jobs import Jobs, same_name
 from enhance_cli.pipeline.journal import Journal
 from enhance_cli.pipeline.scan import output_paths
@@ -75,9 +76,9 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
     for job in jobs:
         outputs = rules.outputs(job)
         settled.folders.update(path.parent for path in outputs)
-        if rules.overwrite or rules.again or not outputs:
+        if rules.overwrite or not outputs:
             settled.jobs.append(job)
-        elif _is_done(job, outputs, journal, rules):
+        elif not rules.again and _is_done(job, outputs, journal, rules):
             settled.unchanged += 1
         elif rules.skip_existing:
             whole = all(os.path.lexists(path) for path in rules.pictures(job))
@@ -147,6 +148,8 @@ def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
         return False
     if path.is_symlink():
         return True  # what it leads to is not lost, but no run makes links
+    if rules.in_place and rules.beside and is_drawn(path):
+        return False  # beside a photograph of an album whose report is another's, or lost
     return not journal.owns(path) or (job.source is not None and journal.is_of_another(path, job.source))
 
 

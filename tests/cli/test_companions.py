@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import contents, scene
+from conftest import pixels, scene
 
 from enhance_cli.errors import UsageError
 from enhance_cli.methods.clahe_adaptive import ClipMap
@@ -145,26 +145,26 @@ def run(photographs):
 def test_ones_own_report_gives_the_same_pictures_from_anywhere(run, tmp_path, monkeypatch):
     run("--strength", "3", "in", "out")
     run("--strength", "0.5", "--overwrite", "in", "out")  # the last line of every source holds
-    expected = contents("out")
+    expected = pixels("out")
     assert len(set(expected.values())) == 3
     report = tmp_path / "out" / "enhance-report.jsonl"
     run("--clip-map", report, "in", "again")
-    assert contents("again") == expected
+    assert pixels("again") == expected
     run("--clip-map", report, tmp_path / "in", "absolute")
-    assert contents("absolute") == expected
+    assert pixels("absolute") == expected
     run("--clip-map", report, "in/day2/a.png", "one")
-    assert contents("one")["a.png"] == expected["day2/a.png"]
+    assert pixels("one")["a.png"] == expected["day2/a.png"]
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")
     run("--clip-map", report, "../in", "out")
-    assert contents("out") == expected
+    assert pixels("out") == expected
     monkeypatch.chdir(tmp_path / "in")
     run("--clip-map", report, ".", "../there")
-    assert contents("../there") == expected
+    assert pixels("../there") == expected
     (tmp_path / "in").rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
     run("--clip-map", report, "moved", "after")
-    assert contents("after") == expected
+    assert pixels("after") == expected
 
 
 def test_a_line_that_could_be_of_two_pictures_is_refused_with_both(tmp_path):

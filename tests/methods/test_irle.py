@@ -249,7 +249,7 @@ def test_the_stream_computes_no_block_twice(irle, fake):
     plan = replace(irle.estimate(Image(pixels), IrleControls()), notes=())
     fake.calls = 0
     recipe = Recipe(irle._engine, irle, IrleControls())
-    recipe._render(Image(pixels), plan, reuse=False)
+    recipe._render(Image(pixels), plan, [None], reuse=False)
     assert fake.calls == 4
 
 

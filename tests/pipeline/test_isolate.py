@@ -98,4 +98,4 @@ def test_children_ask_for_memory(jobs):
     asked = []
     with Crew(faulty.FaultyAssignment()) as crew:
         crew.process(jobs(80)[0], asked.append, lambda line: None)
-    assert asked == [40 * 50 * 6]
+    assert asked == [40 * 50 * (3 + 5)]

@@ -11,6 +11,7 @@ from enhance_cli.imaging import codecs
 from enhance_cli.methods.clode import ClodeControls
 from enhance_cli.methods.local import LocalControls
 from enhance_cli.pipeline.companions import Companions
+from enhance_cli.types import SourceName
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def counting(monkeypatch):
 def test_one_mask_for_all_is_decoded_once_and_kept_as_a_plane(files, monkeypatch):
     decoded = counting(monkeypatch)
     companions = Companions(LocalControls(mask=files / "mask.png"), lambda path: path.read_bytes())
-    pictures = [companions.beside(name).decode()["mask"] for name in ("a.jpg", "b.jpg", "c.jpg")]
+    pictures = [companions.beside(SourceName(name)).decode()["mask"] for name in ("a.jpg", "b.jpg", "c.jpg")]
     assert decoded == [str(files / "mask.png")]
     assert all(picture is pictures[0] for picture in pictures)
     assert pictures[0].pixels.shape == (60, 80)
@@ -50,7 +51,7 @@ def test_masks_of_a_folder_are_not_kept(files, monkeypatch):
     decoded = counting(monkeypatch)
     companions = Companions(LocalControls(mask=files / "many"), lambda path: path.read_bytes())
     for name in ("a.jpg", "b.jpg", "a.jpg"):
-        companions.beside(name).decode()
+        companions.beside(SourceName(name)).decode()
     assert len(decoded) == 3
 
 
@@ -62,6 +63,6 @@ def test_what_is_too_large_is_refused_by_name_before_it_is_decoded(files, monkey
         controls = ClodeControls(time="best", reference=files / "many")
     companions = Companions(controls, lambda path: path.read_bytes())
     with pytest.raises(PictureTooLarge, match=r"(mask|a)\.png has 80x60 pixels"):
-        companions.beside("a.jpg", 4000)
-    assert companions.beside("a.jpg", 4800).held == 4800 * (2 if kind == "mask" else 6)
+        companions.beside(SourceName("a.jpg"), 4000)
+    assert companions.beside(SourceName("a.jpg"), 4800).held == 4800 * (2 if kind == "mask" else 6)
     assert decoded == []
