@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from enhance_cli.methods.irle import training
-from enhance_cli.methods.irle.training_data import Album, Draws
+from enhance_cli.methods.irle.training import train as training
+from enhance_cli.methods.irle.training.data import Album, Draws
 from enhance_cli.training import loop
 from enhance_cli.training.options import TrainOptions
 

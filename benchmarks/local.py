@@ -33,7 +33,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from enhance_cli.methods.local import masks, training
+from enhance_cli.methods.local import masks
+from enhance_cli.methods.local.training import train as training
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import luma, read_rgb
 from enhance_cli.quality.reference import ssim_map

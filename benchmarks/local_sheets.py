@@ -111,7 +111,7 @@ def variants(runs: Path, data: Path, backbone: str) -> Iterator[Picture]:
     import torch
     from local import disc, light  # the benchmark beside this file
 
-    from enhance_cli.methods.local import training
+    from enhance_cli.methods.local.training import train as training
     from enhance_cli.training.degradations import generator
 
     torch.set_num_threads(1)

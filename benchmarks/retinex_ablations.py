@@ -17,7 +17,8 @@ from statistics import fmean
 
 import torch
 
-from enhance_cli.methods.retinex import training, training_data
+from enhance_cli.methods.retinex.training import data as training_data
+from enhance_cli.methods.retinex.training import train as training
 from enhance_cli.training.options import TrainOptions
 
 SHIPPED = training.Recipe().mending

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import enhance_cli
-from enhance_cli.methods.retinex import retouch
+from enhance_cli.methods.retinex.training import retouch
 from enhance_cli.quality.backlit import backlit_pictures, recovery
 from enhance_cli.quality.blind import hue_change, loe
 from enhance_cli.quality.lab import lab

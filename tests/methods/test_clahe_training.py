@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
-from enhance_cli.methods.clahe_adaptive import statistics, training
+from enhance_cli.methods.clahe_adaptive import statistics
 from enhance_cli.methods.clahe_adaptive.network import Dimensions, Estimator, limits
+from enhance_cli.methods.clahe_adaptive.training import train as training
 from enhance_cli.training.dataset import luma_of, read_photographs
 from enhance_cli.training.degradations import compress_shift, generator
 from enhance_cli.training.export import read_configuration, read_weights, sha256_of

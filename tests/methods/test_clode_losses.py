@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from enhance_cli.methods.clode import losses  # noqa: E402 - torch may be missing
+from enhance_cli.methods.clode.training import losses  # noqa: E402 - torch may be missing
 
 
 def picture(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -15,7 +15,10 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402 - torch may be missing
 
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.clode import HALO, network, training, training_data, training_recipe  # noqa: E402
+from enhance_cli.methods.clode import HALO, network  # noqa: E402
+from enhance_cli.methods.clode.training import data as training_data  # noqa: E402
+from enhance_cli.methods.clode.training import recipe as training_recipe  # noqa: E402
+from enhance_cli.methods.clode.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402

@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from enhance_cli.methods.irle import losses  # noqa: E402 - torch may be missing
+from enhance_cli.methods.irle.flatness import box, flatness, luma  # noqa: E402 - torch may be missing
+from enhance_cli.methods.irle.training import losses  # noqa: E402
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -40,9 +41,7 @@ def test_sisc_does_not_see_a_shift() -> None:
 
 def test_sisc_does_not_see_which_half_of_the_checker_pattern() -> None:
     """Of pictures as lenses give them: what half the pixels alias into is no structure of the scene."""
-    one, other = (
-        losses.sub_images(losses.box(losses.box(scene(512, seed, slope), 3), 3)) for seed, slope in ((1, 1.2), (2, 1.8))
-    )
+    one, other = (losses.sub_images(box(box(scene(512, seed, slope), 3), 3)) for seed, slope in ((1, 1.2), (2, 1.8)))
     assert losses.sisc(one[0], one[1]) < 0.4 * losses.sisc(one[0], other[0])
 
 
@@ -54,7 +53,7 @@ def test_sisc_does_not_see_exposure() -> None:
 def test_sisc_minds_blur_more_than_noise_of_a_twentieth() -> None:
     one = scene(slope=1.0)
     noisy = one + 0.05 * torch.from_numpy(np.random.default_rng(3).normal(size=one.shape).astype(np.float32))
-    assert losses.sisc(losses.box(one, 3), one) > losses.sisc(noisy, one) > 0.01
+    assert losses.sisc(box(one, 3), one) > losses.sisc(noisy, one) > 0.01
 
 
 def test_a_spectral_profile_is_standardised_and_falls() -> None:
@@ -68,7 +67,7 @@ def test_a_spectral_profile_is_standardised_and_falls() -> None:
 def test_rings_equal_those_of_the_full_transform() -> None:
     """The real transform counts its columns twice; the slow way is the full transform, ring by ring."""
     image = noise(1, 3, 32, 40)
-    grey = losses.luma(image)[0, 0].numpy().astype(np.float64)
+    grey = luma(image)[0, 0].numpy().astype(np.float64)
     window = np.outer(np.hanning(32), np.hanning(40))
     magnitude = 0.5 * np.log(np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 + 1e-6)
     radius = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(40)[None])
@@ -95,8 +94,8 @@ def test_iap_does_not_see_exposure() -> None:
 
 def test_iap_minds_blur_and_other_pictures() -> None:
     image, features = scene(slope=1.0), losses.Gabor()
-    assert losses.iap(losses.box(image, 5), image, features) > 0.1
-    assert losses.iap(scene(seed=1), image, features) > losses.iap(losses.box(image, 5), image, features)
+    assert losses.iap(box(image, 5), image, features) > 0.1
+    assert losses.iap(scene(seed=1), image, features) > losses.iap(box(image, 5), image, features)
 
 
 def test_alignment_brings_the_input_to_the_outputs_light_without_gradient() -> None:
@@ -127,7 +126,7 @@ def test_the_checker_pattern_takes_two_corners_of_every_block() -> None:
 
 def test_a_box_is_the_mean_of_what_lies_inside() -> None:
     image = noise(1, 1, 7, 9)
-    found = losses.box(image, 3)
+    found = box(image, 3)
     assert found[0, 0, 3, 4].item() == pytest.approx(image[0, 0, 2:5, 3:6].mean().item(), rel=1e-5)
     assert found[0, 0, 0, 0].item() == pytest.approx(image[0, 0, :2, :2].mean().item(), rel=1e-5)
 
@@ -190,13 +189,13 @@ def test_decoupled_is_lowest_at_the_mean_of_noisy_twins() -> None:
         return total / 30
 
     grain = torch.from_numpy(random.normal(0.0, 0.03, clean.shape).astype(np.float32))
-    assert cost(clean) < min(cost(clean + grain), cost(losses.box(clean, 5)))
+    assert cost(clean) < min(cost(clean + grain), cost(box(clean, 5)))
 
 
 def test_flat_places_weigh_more_without_gradient() -> None:
     image = torch.full((1, 3, 32, 64), 0.4)
     image[..., 32:] += 0.2 * torch.sign(torch.randn(32, 32, generator=torch.Generator().manual_seed(0)))
-    weights = losses.flatness(image.requires_grad_())
+    weights = flatness(image.requires_grad_())
     assert weights.shape == (1, 1, 32, 64)
     assert not weights.requires_grad
     assert weights.mean().item() == pytest.approx(1.0, abs=1e-5)
@@ -212,7 +211,7 @@ def test_no_gradient_through_the_ratio_of_low_passes() -> None:
     texture.backward()
     assert output.grad is not None
     # Of w (output - target)² with w and target fixed: 2 w (output - target) / samples, so the loss follows from it.
-    weights = losses.flatness(output)
+    weights = flatness(output)
     distance = output.grad * output.numel() / (2.0 * weights)
     assert (weights * distance.square()).mean().item() == pytest.approx(texture.item(), rel=1e-4)
 

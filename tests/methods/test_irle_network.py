@@ -10,7 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from enhance_cli.methods.irle import network, training  # noqa: E402 - torch may be missing
+from enhance_cli.methods.irle import network  # noqa: E402 - torch may be missing
+from enhance_cli.methods.irle.training import train as training  # noqa: E402 - torch may be missing
 
 BLIND: dict[str, dict[str, Any]] = {
     "lite": training.LITE,

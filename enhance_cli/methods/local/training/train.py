@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from enhance_cli.errors import UsageError
-from enhance_cli.methods.local import losses, network, sampler
+from enhance_cli.methods.local import network
+from enhance_cli.methods.local.training import losses, sampler
 from enhance_cli.training import degradations, loop
 from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_pairs_aside
 from enhance_cli.training.degradations import generator
@@ -117,15 +117,13 @@ def train(
     """
     recipe = recipe or Recipe()
     recipe = replace(recipe, schedule=recipe.schedule.lasting(options.iterations))
-    unknown = [part for part in options.parts if part not in PARTS]
-    if unknown:
-        raise UsageError(f"local has no part {unknown[0]}; its parts are {', '.join(PARTS)}.")
+    parts = options.parts_of(PARTS, SHIPPED)
     torch.set_num_threads(options.threads)
     album = Album.read(options.data, recipe, log)
     exported: dict[str, Exported] = {}
     figures: dict[str, Mapping[str, float]] = {}
     sheets = []
-    for part in options.parts or SHIPPED:
+    for part in parts:
         log(f"Training {part}.")
         module = train_part(part, album, options, recipe, log).cpu().eval()
         with torch.no_grad():

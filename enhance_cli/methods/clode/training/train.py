@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.methods.clode import losses, network
-from enhance_cli.methods.clode.training_data import Album, Codes, Picture, tones
-from enhance_cli.methods.clode.training_recipe import DenoiserRecipe, EstimatorRecipe, Recipe, shifted
+from enhance_cli.methods.clode import network
+from enhance_cli.methods.clode.training import losses
+from enhance_cli.methods.clode.training.data import Album, Codes, Picture, tones
+from enhance_cli.methods.clode.training.recipe import DenoiserRecipe, EstimatorRecipe, Recipe, shifted
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair
 from enhance_cli.training.degradations import generator
@@ -48,8 +49,9 @@ def train(
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+        UsageError: a part is named, no photographs, one that cannot be decoded, or a checkpoint of another schedule.
     """
+    options.parts_of(())
     recipe = recipe or Recipe()
     torch.set_num_threads(options.threads)
     album = Album.read(options.data, recipe, log)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from enhance_cli.methods.retinex import retouch
 from enhance_cli.training import loop
 
 
@@ -24,14 +23,11 @@ class MendingRecipe:
     exposure: float = 0.03  # simulated: stacks and dark pairs teach nearly the same, by real frames
     backlight: float = 0.2  # simulated; at .3 shade is mended better, but dark and bright frames lose half a decibel
     two_tones: float = 0.03  # without them places draw halos
-    retouched: float = 0.0  # pictures whose target is the retoucher's: see the ablations on the card
 
     distance: str = "root_huber"  # each picture's error counts alike; "huber" is the paper's, "squared" its ablation
     similarity: float = 0.3  # 1 - SSIM: structure, once the exposure is about right
-    perceptual: float = 0.0  # beside the similarity it brings nothing (card)
     smoothness: float = 0.002  # [P]
     flatness: float = 1.0  # two tones stay flat
-    plain: bool = False  # the ablation's U-Net of 3,000 parameters in the place of both networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class RestorationRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Both stages and the retoucher."""
+    """Both stages."""
 
     mending: MendingRecipe = field(
         default_factory=lambda: MendingRecipe(
@@ -79,6 +75,5 @@ class Recipe:
             )
         )
     )
-    retouch: retouch.Search = field(default_factory=retouch.Search)
     read_side: int = 640
     """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""

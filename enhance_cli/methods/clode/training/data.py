@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from enhance_cli.methods.clode.training_recipe import Recipe
+from enhance_cli.methods.clode.training.recipe import Recipe
 from enhance_cli.training import degradations, loop
 from enhance_cli.training.dataset import (
     Pair,

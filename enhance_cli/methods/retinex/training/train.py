@@ -1,4 +1,4 @@
-"""How retinex's networks are trained: real pairs, simulated faults and retouched pictures, with a reason per number.
+"""How retinex's networks are trained: real pairs and simulated faults, with a reason per number.
 
 Illumination-Net and Fusion-Net learn first and together, on whole pictures made small: what light a picture lacks is
 told by its tones. Restoration-Net learns then, at native pixels, on what the first two, now fixed, make of noisy
@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.methods.retinex import faults, losses, network
-from enhance_cli.methods.retinex.training_data import Album, Codes, Picture, codes_of, draw_kind, floats, shrunk
-from enhance_cli.methods.retinex.training_recipe import MendingRecipe, Recipe, RestorationRecipe
+from enhance_cli.methods.retinex import network
+from enhance_cli.methods.retinex.training import faults, losses
+from enhance_cli.methods.retinex.training.data import Album, Codes, Picture, codes_of, draw_kind, floats, shrunk
+from enhance_cli.methods.retinex.training.recipe import MendingRecipe, Recipe, RestorationRecipe
 from enhance_cli.quality.reference import psnr, ssim
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair
@@ -49,13 +50,12 @@ def train(
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+        UsageError: a part is named, no photographs, one that cannot be decoded, or a checkpoint of another schedule.
     """
+    options.parts_of(())
     recipe = recipe or Recipe()
     torch.set_num_threads(options.threads)
     album = Album.read(options.data, recipe, log)
-    if recipe.mending.retouched:
-        album = album.with_retouched(options, recipe.retouch, log)
     log("Training illumination and fusion.")
     mending = train_mending(album, options, recipe.mending, log)
     figures = {"mending": mending_figures(mending, album)}
@@ -137,12 +137,11 @@ def tensor(pictures: Sequence[Picture]) -> Tensor:
 
 
 def train_mending(album: Album, options: TrainOptions, recipe: MendingRecipe, log: loop.Log) -> nn.Module:
-    """Train illumination and fusion, or the ablation's U-Net in their place."""
+    """Train illumination and fusion."""
     module = fresh_mending(recipe, options.seed).to(options.device)
-    features = losses.mobile_features(options.device) if recipe.perceptual else None
     return loop.train(
         module,
-        lambda iteration: mending_loss(module, album, recipe, options.seed, iteration, options.device, features),
+        lambda iteration: mending_loss(module, album, recipe, options.seed, iteration, options.device),
         lambda trained: mending_figures(trained, album),
         recipe.schedule.lasting(options.iterations),
         options.out / "mending",
@@ -155,8 +154,6 @@ def fresh_mending(recipe: MendingRecipe, seed: int) -> nn.Module:
     """Freshly initialised networks, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if recipe.plain:
-            return PlainUNet()
         illumination = network.Illumination(hidden=recipe.hidden, scales=recipe.scales)
         return network.Mending(illumination, network.Fusion(recipe.fusion_width))
 
@@ -168,7 +165,6 @@ def mending_loss(
     seed: int,
     iteration: int,
     device: str = "cpu",
-    features: losses.Features | None = None,
 ) -> Tensor:
     """The loss of one batch, a function of seed and number alone."""
     random = generator(seed, iteration)
@@ -185,8 +181,6 @@ def mending_loss(
         total = total + distance(mended, target)
         if recipe.similarity:
             total = total + recipe.similarity * losses.dissimilarity(mended, target)
-        if features is not None:
-            total = total + recipe.perceptual * losses.perceptual(mended, target, features)
     if recipe.smoothness:
         total = total + recipe.smoothness * (
             losses.illumination_smoothness(light, image) + losses.illumination_smoothness(light_of_negative, image)
@@ -216,29 +210,6 @@ def mending_figures(module: nn.Module, album: Album) -> dict[str, float]:
 
 def _picture(output: Tensor) -> Codes:
     return codes_of(output[0].detach().cpu().numpy().transpose(1, 2, 0))
-
-
-class PlainUNet(nn.Module):
-    """The ablation's plain network: a picture in, the mended one out, with no illumination and nothing to fuse."""
-
-    def __init__(self, width: int = 7) -> None:
-        super().__init__()
-        self.down = nn.ModuleList([nn.Conv2d(3, width, 3, padding=1)])
-        self.down += [nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(2)]
-        self.up = nn.ModuleList([nn.Conv2d(2 * width, width, 3, padding=1) for _ in range(2)])
-        self.last = nn.Conv2d(width, 3, 1)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `network.Mending.forward`; there are no weights and no light: empty, and ones."""
-        first = torch.relu(self.down[0](image))
-        second = torch.relu(self.down[1](first))
-        third = torch.relu(self.down[2](second))
-        for layer, skip in zip(self.up, (second, first), strict=True):
-            larger = functional.interpolate(third, size=skip.shape[2:], mode="bilinear")
-            third = torch.relu(layer(torch.cat([larger, skip], dim=1)))
-        output = network.thinned(torch.sigmoid(self.last(third)))
-        ones = torch.ones_like(output[:, :1])
-        return output, ones[:, :0], ones, ones
 
 
 # --- stage 2 -----------------------------------------------------------------------------------------------

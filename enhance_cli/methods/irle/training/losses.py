@@ -15,21 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LUMA = (0.299, 0.587, 0.114)
+from enhance_cli.methods.irle.flatness import box, flatness, luma
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 """A frozen feature extractor: N×3×H×W to maps."""
-
-
-def luma(image: Tensor) -> Tensor:
-    """BT.601 luma, N×1×H×W."""
-    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
-    return (image * weights).sum(dim=1, keepdim=True)
-
-
-def box(image: Tensor, side: int) -> Tensor:
-    """Means over side×side pixels (odd), of the same size; at borders over what lies inside."""
-    return functional.avg_pool2d(image, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
 def low_pass(image: Tensor) -> Tensor:
@@ -38,10 +27,6 @@ def low_pass(image: Tensor) -> Tensor:
 
 
 # --- stage 2: the denoiser -----------------------------------------------------------------------------------
-
-
-CONTRAST = 1e-3
-"""Variance, of white 1, below which a place is flat: near the C2 of SSIM, .03²."""
 
 
 def decoupled(output: Tensor, twin: Tensor, brighter: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,19 +52,6 @@ def decoupled(output: Tensor, twin: Tensor, brighter: Tensor, weight: Tensor) ->
     texture = (flatness(output) * (output - twin * ratio).square()).mean()
     colours = (around - low_pass(brighter)).square().mean(dim=(1, 2, 3))
     return texture, (colours * weight).mean()
-
-
-def flatness(image: Tensor) -> Tensor:
-    """Weights N×1×H×W of mean 1, without gradient: 1 / (local variance of luma + `CONTRAST`).
-
-    Squared errors are largest at edges, so a plain mean is decided there and leaves grain where nothing hides it, which
-    the eye and SSIM see first; this is the normalisation that SSIM does. As the weights follow from the output and not
-    from the noise of what it is held to, the mean that a pixel tends to stays the same.
-    """
-    grey = luma(image.detach())
-    around = box(grey, 7)
-    weights = 1.0 / ((box(grey * grey, 7) - around * around).clamp_min(0.0) + CONTRAST)
-    return weights / weights.mean()
 
 
 def blind_spot(blind: Tensor, noisy: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.errors import UsageError
-from enhance_cli.methods.irle import pseudo_ground_truth, tone, twins
+from enhance_cli.methods.irle import pseudo_ground_truth, tone
+from enhance_cli.methods.irle.training import twins
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair, read_photographs, read_rgb
 from enhance_cli.training.degradations import generator

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.methods.retinex import faults, network, retouch
-from enhance_cli.methods.retinex.training_recipe import MendingRecipe, Recipe
+from enhance_cli.methods.retinex import network
+from enhance_cli.methods.retinex.training import faults
+from enhance_cli.methods.retinex.training.recipe import MendingRecipe, Recipe
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_aside, put_pairs_aside
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.two_tone import two_tones
 
 Codes = NDArray[np.uint8]
@@ -50,7 +49,7 @@ class Album:
     """`lowlight`, `under`, `over` and `backlit`."""
 
     squares: Mapping[str, Sequence[tuple[Codes, Codes]]]
-    """The same as squares of `CACHED`; clean ones are their own targets. `retouched` where there are some."""
+    """The same as squares of `CACHED`; clean ones are their own targets."""
 
     @property
     def examples(self) -> list[Pair]:
@@ -81,27 +80,11 @@ class Album:
         }
         return cls(stacks, lowlight, clean, {kind: found for kind, found in held_out.items() if found}, squares)
 
-    def with_retouched(self, options: TrainOptions, search: retouch.Search, log: loop.Log) -> Album:
-        """Search the retoucher's coefficients, or read those found before, and retouch every photograph with them."""
-        path = options.out / "coefficients.json"
-        pictures = [degraded for kind in ("stacks", "lowlight", "clean") for degraded, _ in self.squares[kind]]
-        if options.resume and path.exists():
-            table = retouch.Table.from_json(json.loads(path.read_text(encoding="utf-8")))
-        else:
-            log("Searching the retoucher's coefficients.")
-            table = retouch.search(pictures, search, generator(options.seed, 2))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(table.to_json(), indent=1) + "\n", encoding="utf-8")
-        retouched = [(picture, retouch.retouched(picture, table.coefficients(picture))) for picture in pictures]
-        log(f"Retouched {len(retouched)} photographs.")
-        return replace(self, squares={**self.squares, "retouched": retouched})
-
     def small(self, random: np.random.Generator, recipe: MendingRecipe) -> Drawn:
         """A picture of stage 1, PROXY×PROXY: most of a photograph, made small."""
         shares = {
             "stacks": recipe.stacks * bool(self.squares["stacks"]),
             "lowlight": recipe.lowlight * bool(self.squares["lowlight"]),
-            "retouched": recipe.retouched * bool(self.squares.get("retouched")),
             "two tones": recipe.two_tones,
             "exposure": recipe.exposure * bool(self.clean),
             "backlight": recipe.backlight * bool(self.clean),

@@ -147,8 +147,9 @@ def train(
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+        UsageError: a part is named, no photographs, one that cannot be decoded, or a checkpoint of another schedule.
     """
+    options.parts_of(())
     recipe = recipe or Recipe()
     torch.set_num_threads(options.threads)
     schedule = recipe.schedule.lasting(options.iterations)

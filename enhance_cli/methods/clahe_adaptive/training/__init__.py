@@ -1,0 +1,1 @@
+"""How the weights of `clahe-adaptive` are trained; nothing that enhances imports it."""

@@ -1,0 +1,1 @@
+"""How the weights of `retinex` are trained; nothing that enhances imports it."""
