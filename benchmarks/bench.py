@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from enhance_cli.quality.sets import pairs
 from numpy.typing import NDArray
 
 import enhance_cli
 from enhance_cli.quality.pictures import read_rgb
-from enhance_cli.quality.sets import pairs
 
 Picture = NDArray[Any]
 Row = dict[str, Any]

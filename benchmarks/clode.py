@@ -26,12 +26,12 @@ from typing import Any
 import cv2
 import numpy as np
 from bench import Bench, Picture, Row, run, spread
+from enhance_cli.quality.sets import pairs
 
 from enhance_cli.imaging import codecs
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.quality.reference import psnr, ssim
-from enhance_cli.quality.sets import pairs
 from enhance_cli.types import Image
 
 

@@ -31,14 +31,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from enhance_cli.quality.sets import pairs
+from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from numpy.typing import NDArray
 
 from enhance_cli.methods.local import masks, training
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import luma, read_rgb
 from enhance_cli.quality.reference import ssim_map
-from enhance_cli.quality.sets import pairs
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.training import degradations
 
 Codes = NDArray[np.uint8]

@@ -25,11 +25,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from enhance_cli.quality.fusion import mef_ssim
 from numpy.typing import NDArray
 
 import enhance_cli
 from enhance_cli.imaging import codecs
-from enhance_cli.quality.fusion import mef_ssim
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.quality.reference import psnr, ssim
 

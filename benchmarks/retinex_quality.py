@@ -26,6 +26,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from enhance_cli.quality.sets import pairs
+from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from numpy.typing import NDArray
 
 import enhance_cli
@@ -35,8 +37,6 @@ from enhance_cli.quality.blind import hue_change, loe
 from enhance_cli.quality.lab import lab
 from enhance_cli.quality.pictures import luma, read_rgb
 from enhance_cli.quality.reference import mean_matched, psnr, ssim
-from enhance_cli.quality.sets import pairs
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.training.sheet import write_sheet
 
 Picture = NDArray[np.uint8]

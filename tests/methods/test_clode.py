@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import bilateral_grid
@@ -22,7 +23,6 @@ from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_no
 from enhance_cli.methods.clode.enhancer import Clode, ClodePlan
 from enhance_cli.methods.clode.solvers import SOLVERS, Rate, solve
 from enhance_cli.pipeline.photograph import Recipe
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 torch = pytest.importorskip("torch")

@@ -15,6 +15,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines import open_engine
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
@@ -25,7 +26,6 @@ from enhance_cli.methods.irle.enhancer import Irle, IrlePlan
 from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 ROOT = Path(__file__).resolve().parents[2]

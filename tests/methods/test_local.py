@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.local import HALO, LocalControls, kernels_cpu
@@ -19,7 +20,6 @@ from enhance_cli.methods.local.enhancer import Local
 from enhance_cli.methods.local.review import spearman
 from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.reference import psnr
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import enhance_cli
+from benchmarks.lib.sets import pairs
 from enhance_cli.quality.pictures import luma, read_rgb
-from enhance_cli.quality.sets import pairs
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import enhance_cli
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines import weights
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
@@ -22,7 +23,6 @@ from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.lab import lab
 from enhance_cli.quality.reference import psnr
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

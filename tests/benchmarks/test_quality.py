@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from enhance_cli.quality.sets import pairs
+from benchmarks.lib.sets import pairs
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
