@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from benchmarks.lib import opencv_loop
 from enhance_cli.quality.pictures import Picture
 
 
 def clahe(picture: Picture, clip_limit: float = 2.0, grid: tuple[int, int] = (8, 8)) -> Picture:
     """OpenCV's CLAHE on the Y of 8-bit YCrCb; `grid` is rows and columns."""
-    # A new object for each photo: it keeps buffers of its own, which threads must not share.
-    equaliser = cv2.createCLAHE(clip_limit, (grid[1], grid[0]))
     planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)
-    planes[..., 0] = equaliser.apply(np.ascontiguousarray(planes[..., 0]))
+    planes[..., 0] = opencv_loop.clahe(np.ascontiguousarray(planes[..., 0]), clip_limit, grid)
     return cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB)
 
 

@@ -1,6 +1,6 @@
 """Measured rows: printed as JSON lines, stored with date, commit and machine, and read again for the documents.
 
-A row says what was measured by its keys `part`, `method`, `case`, `set`, `size` (those that apply); of several rows that
+What was measured is said by the keys `part`, `method`, `case`, `set` and `size`, those that apply; of several rows that
 agree in them the last one of the file counts.
 """
 
