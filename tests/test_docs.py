@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 import typer.main
 
+from benchmarks.lib import tables
 from enhance_cli import methods
 from enhance_cli.cli.app import build
 
@@ -78,6 +79,11 @@ def test_the_pages_of_help_are_what_help_says(generate: ModuleType) -> None:
 
 def test_the_table_of_options_is_what_the_controls_say(generate: ModuleType) -> None:
     assert generate.replaced(README, "options", generate.option_tables()) == README, "run `make docs`"
+
+
+@pytest.mark.parametrize("path", tables.SECTIONS)
+def test_the_tables_of_benchmarks_are_what_was_stored(generate: ModuleType, path: str) -> None:
+    assert tables.written(path, generate.replaced) == (ROOT / path).read_text(encoding="utf-8"), "run `make docs`"
 
 
 def test_the_first_two_commands_of_the_readme() -> None:

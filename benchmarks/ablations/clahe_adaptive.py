@@ -123,7 +123,8 @@ def of_kernels(bench: Bench) -> Iterator[Row]:
             seconds = timing.in_turn(ways, bench.asked.rounds)
             medians = {f"{way}_ms": 1e3 * statistics.median(values) for way, values in seconds.items()}
             ratio = medians["opencv_ms"] / medians["ours_ms"] if case.opencv else None
-            about = {"case": case.name, "size": f"{width}x{height}", "threads": case.threads}
+            name = case.name if case.threads == 1 else f"{case.name}, two threads"
+            about = {"case": name, "size": f"{width}x{height}", "threads": case.threads}
             yield {**about, **medians, "ratio": ratio}
 
 

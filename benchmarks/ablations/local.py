@@ -7,8 +7,8 @@ RUNS holds the weights that `enhance train local` left (`<part>.safetensors`). P
 
     areas      the networks beside their global twins, the Concat baselines and the variants. They run in torch on whole
                photos, and nothing is locked: what is measured is what was learned. Masks are the paper's circles, of
-               2/7 of the shorter side and a transition of .22 of that, at a place drawn for each photo with at least 60 %
-               of the disc inside it. For lol, under and `synthetic` (photos of clean darkened):
+               2/7 of the shorter side and a transition of .22 of that, at a place drawn for each photo with at least
+               60 % of the disc inside it. For lol, under and `synthetic` (photos of clean darkened):
                `A` (PSNR and SSIM against the reference in the lit area; a global twin lights everything), `input` (PSNR
                of the input there), `C` (PSNR against the input outside, median), `full` (PSNR against the reference
                under a full mask), `hue` (its median change, degrees). For each network: `two_tone` under a full
