@@ -17,6 +17,7 @@ A data folder holds `test/` with these parts (each may be missing; a set of miss
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ from enhance_cli.errors import UsageError
 from enhance_cli.quality.pictures import PICTURE_SUFFIXES, Picture, read_rgb
 
 PAIRED = ("lol", "under", "over", "fivek")
+DATA = Path(os.environ.get("ENHANCE_BENCHMARK_DATA", Path(__file__).parents[2] / "data"))
+"""Where tests look for photos that are not in the repository; they are skipped where there are none."""
+
 SETS = (*PAIRED, "clean", "two-tone", "backlit", "clipped", "dark")
 
 

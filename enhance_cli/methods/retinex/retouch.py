@@ -1,7 +1,7 @@
 """The retoucher that makes training pairs out of photographs alone: the paper's semi-supervised module.
 
 A photograph is divided by its smoothed illumination, and its negative by that of the negative, at several gammas; the
-results are fused with the photograph, and the detail is lifted (METHODS 4.6, the paper's equation 1). The paper had a
+results are fused with the photograph, and the detail is lifted (the paper's eq. 1; docs/papers.md, R1). The paper had a
 person choose the coefficients for each of 500 clusters of histograms; here a search chooses them by an objective that
 needs no reference, once, and the table is kept. For training only.
 
@@ -224,7 +224,7 @@ def drawn(random: np.random.Generator) -> Coefficients:
 
 
 def objective(output: Codes, before: Codes) -> float:
-    """How good a retouched photograph looks without a reference; 0 is about as good as it gets [METHODS 4.6].
+    """How good a retouched photograph looks without a reference; 0 is about as good as it gets.
 
     Exposure near .48, contrast near .24, the order of lightness kept, some colour, nothing clipped that was not.
     """
