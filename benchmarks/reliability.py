@@ -38,7 +38,7 @@ import numpy as np
 
 from benchmarks.lib import damage, program, scenes, timing
 from benchmarks.lib.program import Asked, Row
-from benchmarks.speed import options_of
+from enhance_cli.methods.cases import options_of
 
 BATCH = 200
 MEGA = 10**6

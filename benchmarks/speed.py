@@ -36,20 +36,11 @@ from benchmarks.lib import opencv_loop, program, scenes, timing
 from benchmarks.lib.program import Asked, Row
 from enhance_cli import methods
 from enhance_cli.imaging import codecs
-from enhance_cli.types import option_name
+from enhance_cli.methods.cases import options_of
 
 LOOP = (sys.executable, str(Path(opencv_loop.__file__)))
 FRAMES = (720, 1280)
 """Height and width of the frames whose fusion is timed."""
-
-
-def options_of(controls: Any) -> list[str]:
-    """Controls as options of the command line."""
-    words = []
-    for name, value in controls.items():
-        flag = option_name(name)
-        words.append(flag if value is True else flag.replace("--", "--no-", 1) if value is False else f"{flag}={value}")
-    return words
 
 
 def startup(asked: Asked) -> Iterator[Row]:

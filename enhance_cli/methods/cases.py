@@ -10,6 +10,7 @@ from importlib import import_module, util
 from typing import Any, NamedTuple
 
 from enhance_cli import methods
+from enhance_cli.types import option_name
 
 PAIRED = ("lol", "under", "over", "fivek")
 """Sets of pairs: photos and what they should look like."""
@@ -29,13 +30,25 @@ class Case(NamedTuple):
     """The test sets that its quality is measured on."""
 
     shown: bool = False
-    """Whether it has a row in docs/benchmarks.md and a column in sheets, which show only some cases."""
+    """Whether it has a row in docs/benchmarks.md; the first such case of a method is its column in sheets."""
 
     timed: bool = False
     """Whether its speed is measured."""
 
     sees_reference: bool = False
     """Whether it is given the reference too, as `reference`: a bound, no contender."""
+
+
+def options_of(controls: Mapping[str, Any]) -> list[str]:
+    """Controls as the words that the command line takes."""
+    words = []
+    for name, value in controls.items():
+        option = option_name(name)
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            words.append(f"{option}={value}")
+    return words
 
 
 def cases_of(name: str) -> tuple[Case, ...]:

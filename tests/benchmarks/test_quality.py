@@ -12,7 +12,7 @@ import pytest
 from benchmarks import quality
 from benchmarks.lib.sets import DATA, SETS
 from enhance_cli import methods
-from enhance_cli.methods.cases import EVERYWHERE, Case, cases_of
+from enhance_cli.methods.cases import EVERYWHERE, Case, cases_of, options_of
 
 
 @pytest.fixture
@@ -81,6 +81,15 @@ def test_a_method_without_cases_has_one(monkeypatch):
     monkeypatch.setattr("enhance_cli.methods.cases.util.find_spec", lambda module: None)
     (case,) = cases_of("local")
     assert case == Case("", {"mask": "rect:0,0,100%,100%"}, EVERYWHERE, shown=True, timed=True)
+
+
+def test_controls_become_options():
+    assert options_of({"grid": "8x8", "white_balance": 0.0, "lock": False, "maps": True}) == [
+        "--grid=8x8",
+        "--white-balance=0.0",
+        "--no-lock",
+        "--maps",
+    ]
 
 
 PUBLISHED = {
