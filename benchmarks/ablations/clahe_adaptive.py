@@ -135,7 +135,7 @@ def variants(bench: Bench) -> Iterator[Row]:
         out = bench.asked.runs / name.replace(" ", "-")
         options = TrainOptions(bench.data / "train", out, iterations=bench.asked.iterations or 6000, resume=True)
         training.train(options, lambda sentence: None, training.ABLATIONS[name])
-        yield {"variant": name, "out": str(out)}
+        yield {"case": name, "out": str(out)}
 
 
 PARTS = {"kernels": of_kernels, "variants": variants}

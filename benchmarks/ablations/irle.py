@@ -82,7 +82,7 @@ def noise(bench: Bench) -> Iterator[Row]:
         values = [[row[stage][at] for row in rows] for stage in ("stage 1", "stage 2")]
         shares = [after / before for before, after in zip(*values, strict=True)]
         yield {
-            "what": what,
+            "case": what,
             "stage 1": statistics.fmean(values[0]),
             "stage 2": statistics.fmean(values[1]),
             "share kept, median": statistics.median(shares),
@@ -109,7 +109,7 @@ def casts(bench: Bench) -> Iterator[Row]:
 
             found = bench.each(one, chosen)
             yield {
-                "cast": name,
+                "case": f"{name}, white balance {share}",
                 "tint": tint,
                 "white_balance": share,
                 "cast left, median share": statistics.median(left for left, _ in found),
@@ -161,7 +161,7 @@ def variants(bench: Bench) -> Iterator[Row]:
     torch.set_num_threads(1)
     album = Album.read(bench.data / "train", lambda sentence: None)
     found = album.held_out[1::2]
-    yield {"variant": "stage 1: the curve alone", **training.denoiser_figures(None, found), "processor": 0.0}
+    yield {"case": "stage 1: the curve alone", **training.denoiser_figures(None, found), "processor": 0.0}
     names = [*STAGE_ONE, *STAGE_TWO]
     for name in bench.asked.only or names:
         iterations = bench.asked.iterations or 300
@@ -173,7 +173,7 @@ def variants(bench: Bench) -> Iterator[Row]:
         else:
             second = training.train_denoiser(stem, album, options, STAGE_TWO[name], lambda sentence: None)
             reached = training.denoiser_figures(second, found)
-        yield {"variant": name, **reached, "processor": time.process_time() - began}
+        yield {"case": name, **reached, "processor": time.process_time() - began}
 
 
 PARTS = {part.__name__: part for part in (noise, casts, variants)}

@@ -96,7 +96,7 @@ def variants(bench: Bench) -> Iterator[Row]:
         ratios = [value for key, value in figures.items() if not key.endswith("SSIM")]
         likenesses = [value for key, value in figures.items() if key.endswith("SSIM")]
         means = {"mean": fmean(ratios), "mean SSIM": fmean(likenesses)}
-        yield {"variant": name, "parameters": parameters, **figures, **means}
+        yield {"case": name, "parameters": parameters, **figures, **means}
 
 
 PARTS = {"engines": engines, "variants": variants}
