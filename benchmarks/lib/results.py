@@ -58,14 +58,14 @@ def report(row: Row, store: Path | None) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """Numbers to five significant digits, within lists and dictionaries too; infinities and NaN become None."""
+    """Numbers to seven significant digits, within lists and dictionaries too; infinities and NaN become None."""
     if isinstance(value, dict):
         return {name: rounded(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [rounded(item) for item in value]
     if isinstance(value, (bool, int, str)) or value is None:
         return value
-    number = float(f"{float(value):.5g}")
+    number = float(f"{float(value):.7g}")
     return number if abs(number) < float("inf") else None
 
 

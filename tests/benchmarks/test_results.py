@@ -16,7 +16,7 @@ def test_rows_are_stored_with_their_origin_and_rounded(tmp_path, capsys):
     results.report({"part": "sets", "figure": 1 / 3, "none": math.inf, "many": (np.float32(2.0), [True])}, store)
     (stored,) = results.read(store)
     assert {name: stored[name] for name in ("figure", "none", "many")} == {
-        "figure": 0.33333,
+        "figure": 0.3333333,
         "none": None,
         "many": [2.0, [True]],
     }
