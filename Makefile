@@ -33,8 +33,7 @@ lint: $(VENV)/.installed-dev  ## Style, format and types
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev  ## Start-up and stream, on small folders; docs/benchmarks.md says how to measure properly
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/stream.py --long 12 --short 4 --rounds 2
+	$(BIN)/python -m benchmarks.speed --methods clahe-adaptive --parts startup stream --long 12 --short 4 --rounds 2
 
 sheet: $(VENV)/.installed  ## The pictures of the README
 	$(BIN)/python examples/sheet.py --enhance examples/photos docs/images/before-after.jpg

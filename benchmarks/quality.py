@@ -1,132 +1,91 @@
-"""Judge every method on the test photographs, beside the figures that public methods reach on them.
+"""Judge every method on test photos: likeness to references, hues, halos, harm to good photos, backlight, white.
 
-    python benchmarks/quality.py DATA [--methods clahe-adaptive ...] [--sets lol under ...]
-                                 [--row "clahe-adaptive grid=8x8 strength=0.5"] [--out DIR] [--two-tone] [--json]
+    python -m benchmarks.quality DATA [--methods clode ...] [--sets lol under ...] [--photos 5]
+                                 [--row "clahe-adaptive grid=8x8 strength=0.5"] [--out DIR] [--store FILE]
 
-DATA is a folder with `test/` (see enhance_cli/quality/sets.py) and, if it is there, `PEERS.md`. Printed are one
-table per set; what the methods do to photographs that were good already (test/clean); with `--two-tone` how flat
-they leave two flat tones. `--out` receives a PNG sheet per set: input | every setting | reference.
+DATA is a folder with `test/` (benchmarks/lib/sets.py says what is in it). Printed is a JSON line for each case of
+each method (enhance_cli/methods/*/cases.py) and each set; benchmarks/lib/figures.py says what is measured. A row that
+the file given with --store already has of the same commit is not measured again. The parts:
 
-Cells are PSNR/SSIM · the same mean-matched, means over the pictures of a set.
+    sets       the sets of single photos, for the baselines and for every case
+    stacks     the exposure stacks fused, by methods that fuse and by OpenCV's Mertens: MEF-SSIM against all frames, and
+               PSNR/SSIM against the best frame, which is left out of what is fused
+    maps       nothing is printed: `--out` receives photos of `dark` beside what methods draw of their decisions
+
+`--out` receives a sheet of each set: input | every case that is shown | reference.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from enhance_cli.quality.blind import hue_change
-from enhance_cli.quality.evaluate import PSNR_CAP
-from enhance_cli.quality.pictures import read_rgb
-from enhance_cli.quality.reference import mean_matched, psnr, ssim
-from enhance_cli.quality.sets import SETS, Pair, pairs
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
+import enhance_cli
+from benchmarks.lib import baselines, figures, program, results, sheets
+from benchmarks.lib.fusion import mef_ssim
+from benchmarks.lib.program import Asked, Row
+from benchmarks.lib.sets import SETS, Sample, samples, stacks
+from enhance_cli import methods
+from enhance_cli.methods.cases import EVERYWHERE
+from enhance_cli.quality.pictures import Picture, read_rgb
+from enhance_cli.quality.reference import psnr, ssim
 
-# What is judged of each method: label and controls. A new method adds its line and nothing else.
-SETTINGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
-    "clahe-adaptive": [
-        ("1x1", {"grid": (1, 1)}),
-        ("8x8", {"grid": (8, 8)}),
-    ],
-    "clode": [
-        *((f"{model} T=3", {"model": model}) for model in ("lite", "full")),
-        *((f"{model} auto", {"model": model, "time": "auto"}) for model in ("lite", "full")),
-        *((f"{model} best (sees the reference)", {"model": model, "time": "best"}) for model in ("lite", "full")),
-        ("lite T=3, all pixels", {"model": "lite", "proxy": "full"}),
-    ],
-    "retinex": [
-        ("", {}),
-        ("denoise 0", {"denoise": 0.0}),
-        ("under alone", {"over": 0.0}),
-        ("over alone", {"under": 0.0}),
-    ],
-    "local": [
-        (f"{name}, whole picture", {"mask": "rect:0,0,100%,100%", "backbone": name}) for name in ("deepupe", "star")
-    ],
-    "irle": [
-        ("reference", {"stage": "reference"}),
-        ("stage 1", {"stage": "1"}),
-        *((f"stage 2 {model}", {"model": model}) for model in ("lite", "full")),
-        ("stage 2 lite, adapt 50", {"model": "lite", "adapt": 50}),
-    ],
-}
-
-Picture = NDArray[Any]
-Enhance = Callable[..., Picture]
-"""From a picture, and `reference=` where the contender is one that sees it, to the output."""
+SHEET_ROWS = 8
 
 
 class Contender(NamedTuple):
-    """One row of the tables."""
+    """Who is judged."""
 
-    label: str
-    enhance: Enhance
-    ours: bool
-    oracle: bool = False
-    """Whether it sees the reference."""
-
-    def output(self, picture: Picture, reference: Picture) -> Picture:
-        """The enhanced picture."""
-        return self.enhance(picture, reference=reference) if self.oracle else self.enhance(picture)
+    method: str
+    case: str
+    sets: tuple[str, ...]
+    shown: bool
+    output: Callable[[Sample], Picture]
 
 
-class Figures(NamedTuple):
-    """A cell of the tables."""
-
-    psnr: float
-    ssim: float
-    psnr_mean_matched: float
-    ssim_mean_matched: float
-
-    def __str__(self) -> str:
-        return "{:.2f}/{:.3f} · {:.2f}/{:.3f}".format(*self)
+@cache
+def opened(name: str) -> Any:
+    """A method with one thread a photo: several photos are worked on at once instead."""
+    return enhance_cli.open(name, device="cpu", threads=1)
 
 
-# --- who is judged -----------------------------------------------------------------------------------------
-
-
-def opencv_clahe(clip_limit: float, grid: tuple[int, int] = (8, 8)) -> Enhance:
-    """Plain OpenCV CLAHE on the Y of 8-bit YCrCb, the way that reproduces the figures of PEERS.md."""
-
-    def enhance(picture: Picture) -> Picture:
-        # An object keeps buffers of its own, so threads must not share one.
-        clahe = cv2.createCLAHE(clip_limit, (grid[1], grid[0]))
-        planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)
-        planes[..., 0] = clahe.apply(planes[..., 0])
-        return cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB)
-
-    return enhance
-
-
-BASELINES = (
-    Contender("input (nothing done)", lambda picture: picture, False),
-    Contender("OpenCV CLAHE, clip 2, 8x8", opencv_clahe(2.0), False),
-    Contender("OpenCV CLAHE, clip 40, 8x8", opencv_clahe(40.0), False),
-)
-
-
-def contenders(methods: Iterable[str], extra_rows: Iterable[str]) -> list[Contender]:
-    """The rows of our methods: all their settings, then the rows asked for by `--row`."""
-    wanted = [(name, label, controls) for name in methods for label, controls in SETTINGS.get(name, [("", {})])]
-    wanted += [_parse_row(row) for row in extra_rows]
-    return [
-        Contender(f"{name} {label}".strip(), _ours(name, controls), True, controls.get("time") == "best")
-        for name, label, controls in wanted
+def contenders(asked: Asked) -> list[Contender]:
+    """The baselines, the cases of the methods asked for, and the rows asked for."""
+    found = [
+        Contender(name, "", EVERYWHERE, False, lambda sample, enhance=enhance: enhance(sample.pixels))
+        for name, enhance in baselines.BASELINES.items()
+        if not asked.no_baselines
     ]
+    for name in asked.methods:
+        for case in program.chosen(asked, name):
+            found.append(
+                Contender(name, case.name, case.sets, case.shown, ours(name, case.controls, case.sees_reference))
+            )
+    for name, label, controls in map(parsed, asked.row):
+        found.append(Contender(name, label, SETS, True, ours(name, controls, controls.get("time") == "best")))
+    return found
 
 
-def _parse_row(text: str) -> tuple[str, str, dict[str, Any]]:
+def ours(name: str, controls: Any, sees_reference: bool) -> Callable[[Sample], Picture]:
+    """What a method makes of a sample."""
+
+    def output(sample: Sample) -> Picture:
+        more = {"reference": sample.reference} if sees_reference else {}
+        return opened(name).enhance(sample.pixels, **controls, **more).array
+
+    return output
+
+
+def parsed(text: str) -> tuple[str, str, dict[str, Any]]:
     """`clahe-adaptive grid=1x1 strength=0.5`: a method, and its controls as JSON or else as plain text."""
     name, *assignments = text.split()
     controls: dict[str, Any] = {}
@@ -141,245 +100,111 @@ def _parse_row(text: str) -> tuple[str, str, dict[str, Any]]:
     return name, " ".join(assignments), controls
 
 
-def _ours(name: str, controls: dict[str, Any]) -> Enhance:
-    import enhance_cli
-
-    method = enhance_cli.open(name, threads=1)  # several pictures at once instead
-    return lambda picture, **more: method.enhance(picture, **controls, **more).array
-
-
-# --- measuring ---------------------------------------------------------------------------------------------
-
-
-def judge(output: Picture, reference: Picture) -> Figures:
-    """The four figures of one picture."""
-    matched = mean_matched(output, reference)
-    return Figures(
-        min(psnr(output, reference), PSNR_CAP),
-        ssim(output, reference),
-        min(psnr(matched, reference), PSNR_CAP),
-        ssim(matched, reference),
-    )
+def of_sets(asked: Asked) -> Iterator[Row]:
+    """A row for each contender and set; shown contenders first."""
+    known = {results.key(row) for row in stored(asked)}
+    sets = {name: samples(asked.data, name, asked.photos) for name in asked.sets}
+    everyone = contenders(asked)
+    for one in sorted(everyone, key=lambda one: bool(one.case) and not one.shown):
+        for name in (name for name in one.sets if sets.get(name)):
+            about = {"method": one.method, "case": one.case, "set": name}
+            if results.key({"part": "sets", **about}) in known:
+                continue
+            measure = figures.MEASURES[name]
+            rows = program.each(lambda sample: measure(sample, one.output(sample)), sets[name], asked.jobs)  # noqa: B023
+            yield {**about, **figures.summary(name, rows)}
+    for name, found in sets.items():
+        of_set([one for one in everyone if one.shown or not asked.methods], name, found, asked)
 
 
-def measure_set(found: Sequence[Pair], rows: Sequence[Contender], pool: ThreadPoolExecutor) -> dict[str, Figures]:
-    """Mean figures per row."""
-
-    def measure(pair: Pair) -> list[Figures]:
-        picture, reference = read_rgb(pair.input), read_rgb(pair.reference)
-        return [judge(row.output(picture, reference), reference) for row in rows]
-
-    per_picture = list(pool.map(measure, found))
-    columns = zip(*per_picture, strict=True)
-    return {
-        row.label: Figures(*map(statistics.fmean, zip(*column, strict=True)))
-        for row, column in zip(rows, columns, strict=True)
-    }
+def stored(asked: Asked) -> list[Row]:
+    """What was stored at this commit and is not to be measured again."""
+    commit = results.origin()["commit"]
+    return [row for row in results.read(asked.store) if row["commit"] == commit] if asked.store else []
 
 
-def measure_harm(
-    found: Sequence[Pair], rows: Sequence[Contender], pool: ThreadPoolExecutor
-) -> dict[str, dict[str, float | None]]:
-    """What enhancing does to good photographs: medians over the pictures, output against input."""
-
-    def measure(pair: Pair) -> list[tuple[float, float, float | None]]:
-        picture = read_rgb(pair.input)
-        outputs = [row.output(picture, picture) for row in rows]
-        return [
-            (
-                ssim(mean_matched(output, picture), picture),
-                min(psnr(output, picture), PSNR_CAP),
-                hue_change(picture, output),
-            )
-            for output in outputs
-        ]
-
-    per_picture = list(pool.map(measure, found))
-    harm: dict[str, dict[str, float | None]] = {}
-    for row, column in zip(rows, zip(*per_picture, strict=True), strict=True):
-        similarities, ratios, turns = zip(*column, strict=True)
-        coloured = [turn for turn in turns if turn is not None]
-        harm[row.label] = {
-            "ssim_mean_matched": statistics.median(similarities),
-            "psnr": statistics.median(ratios),
-            "hue_change": statistics.median(coloured) if coloured else None,
-        }
-    return harm
+def of_set(shown: Sequence[Contender], name: str, found: Sequence[Sample], asked: Asked) -> None:
+    """The sheet of a set."""
+    if asked.out is None:
+        return
+    rows = []
+    for sample in program.spread(found, SHEET_ROWS):
+        row = [(sample.name, sample.pixels)]
+        for one in shown:
+            output = one.output(sample)
+            close = "" if sample.reference is sample.pixels else f" {psnr(output, sample.reference):.1f} dB"
+            row.append((f"{one.method} {one.case}{close}", output))
+        rows.append(row if sample.reference is sample.pixels else [*row, ("reference", sample.reference)])
+    sheets.write(asked.out, name, rows)
 
 
-def measure_two_tone(rows: Sequence[Contender]) -> dict[str, dict[str, float | None]]:
-    """Unevenness of flat tones as a share of the output's step; None where a step was lost altogether."""
-    pictures = two_tone_pictures()
-    flatness: dict[str, dict[str, float | None]] = {}
-    for row in rows:
-        scores = [two_tone_flatness(tone.pixels, row.output(tone.pixels, tone.pixels)) for tone in pictures]
-        figures = {"median": statistics.median(scores), "worst": max(scores)}
-        flatness[row.label] = {name: value if np.isfinite(value) else None for name, value in figures.items()}
-    return flatness
+def of_stacks(asked: Asked) -> Iterator[Row]:
+    """Means over the stacks for each way of fusing."""
+    ways: dict[tuple[str, str], Callable[[Sequence[Picture]], Picture]] = {("OpenCV Mertens", ""): baselines.mertens}
+    for name in (name for name in asked.methods if methods.get(name).fuses):
+        for case in program.chosen(asked, name):
+            if "stacks" in case.sets:
+                ways[name, case.name] = lambda frames, n=name, c=case: opened(n).fuse(frames, **c.controls).array
+    found: dict[tuple[str, str], list[tuple[float, ...]]] = {way: [] for way in ways}
+    rows = []
+    for name, path, others in program.spread(stacks(asked.data), asked.photos):
+        frames, reference = [read_rgb(other) for other in others], read_rgb(path)
+        row = [(name, frames[0]), ("", frames[-1])]
+        for way, fuse in ways.items():
+            fused = fuse(frames)
+            found[way].append((mef_ssim(frames, fused), psnr(fused, reference), ssim(fused, reference)))
+            row.append((" ".join(way), fused))
+        rows.append([*row, ("reference", reference)])
+    for (method, case), values in found.items():
+        if values:
+            means = map(statistics.fmean, zip(*values, strict=True))
+            figure = dict(zip(("mef_ssim", "psnr", "ssim"), means, strict=True))
+            yield {"method": method, "case": case, "set": "stacks", "photos": len(values), **figure}
+    sheets.write(asked.out, "stacks", rows)
 
 
-def read_peers(path: Path) -> dict[str, dict[str, str]]:
-    """The figures of public methods: set name to {method: cell}, from the table of PEERS.md.
-
-    The table's header names the method in its first column and a set in each other one, `lol (13 pairs)`.
-    """
-    if not path.is_file():
-        return {}
-    rows = [
-        [cell.strip() for cell in line.strip().strip("|").split("|")]
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.lstrip().startswith("|")
-    ]
-    if not rows:
-        return {}
-    header, *body = rows
-    body = [row for row in body if len(row) == len(header) and set(row[0]) - set("-: ")]
-    names = [title.split("(")[0].strip() for title in header]
-    return {name: {row[0]: row[column] for row in body} for column, name in enumerate(names) if column > 0}
-
-
-# --- showing -----------------------------------------------------------------------------------------------
-
-
-def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A Markdown table that also reads well on a terminal."""
-    table = [list(headings), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
-    print(f"\n## {title}\n")
-    for index, row in enumerate(table):
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
-        if index == 0:
-            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+def of_maps(asked: Asked) -> Iterator[Row]:
+    """Sheets of what methods draw of their decisions, by the command line that users have."""
+    if asked.out is None:
+        return
+    found = samples(asked.data, "dark", asked.photos or 10)
+    for name in asked.methods:
+        method = methods.get(name)
+        given = [f"--{control.replace('_', '-')}={value}" for control, value in method.example]
+        for drawing in method.illustrations:
+            with tempfile.TemporaryDirectory() as text:
+                source, target = Path(text) / "in", Path(text) / "out"
+                source.mkdir()
+                for index, sample in enumerate(found):
+                    scale = min(1.0, 640 / max(sample.pixels.shape[:2]))
+                    small = cv2.resize(sample.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                    cv2.imwrite(str(source / f"{index:03d}.png"), small[..., ::-1])
+                words = [sys.executable, "-m", "enhance_cli", name, "--quiet", f"--{drawing.replace('_', '-')}", *given]
+                subprocess.run([*words, str(source), str(target)], check=True)
+                rows = [
+                    [(sample.name, sample.pixels)]
+                    + [("", read_rgb(path)) for path in sorted(target.glob(f"{index:03d}*.png"))]
+                    for index, sample in enumerate(found)
+                ]
+            sheets.write(asked.out, f"maps-{name}-{drawing}", rows)
+    yield from ()
 
 
-def print_set(title: str, figures: dict[str, Figures], rows: Sequence[Contender], peers: dict[str, str]) -> None:
-    """Measured rows, then the peers' rows that were not measured; a printed figure that differs is shown."""
-    lines = []
-    for row in rows:
-        cell = str(figures[row.label])
-        printed = peers.get(row.label)
-        remark = "" if printed is None else "as in PEERS.md" if printed == cell else f"PEERS.md: {printed}"
-        lines.append((f"**{row.label}**" if row.ours else row.label, cell, remark))
-    lines += [(name, cell, "PEERS.md") for name, cell in peers.items() if name not in figures]
-    print_table(title, ("method", "PSNR/SSIM · mean-matched", "source"), lines)
-
-
-def _number(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)
-
-
-SHEET_ROWS = 8
-CELL_WIDTH = 320
-CELL_HEIGHT = 213
-LABEL = 22
-
-
-def write_sheet(path: Path, found: Sequence[Pair], rows: Sequence[Contender], with_reference: bool) -> None:
-    """A PNG of at most `SHEET_ROWS` pictures of a set: input | every row of ours | reference."""
-    chosen = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, SHEET_ROWS).round().astype(int))]
-    titles = ["input", *(row.label for row in rows), *(["reference"] if with_reference else [])]
-    font = ImageFont.load_default(14)
-    sheet = Image.new("RGB", (len(titles) * CELL_WIDTH, LABEL + len(chosen) * (CELL_HEIGHT + LABEL)), (24, 24, 24))
-    draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(titles):
-        draw.text((column * CELL_WIDTH + 4, 3), title, (255, 255, 255), font)
-    for line, pair in enumerate(chosen):
-        top = LABEL + line * (CELL_HEIGHT + LABEL)
-        picture, reference = read_rgb(pair.input), read_rgb(pair.reference)
-        cells = [(picture, pair.name)] + [(row.output(picture, reference), "") for row in rows]
-        cells += [(reference, pair.reference.stem)] if with_reference else []
-        for column, (pixels, caption) in enumerate(cells):
-            left = column * CELL_WIDTH
-            shown = _fit(pixels)
-            sheet.paste(shown, (left + (CELL_WIDTH - shown.width) // 2, top))
-            text = caption or str(judge(pixels, reference)).split(" ·")[0]
-            while draw.textlength(text, font) > CELL_WIDTH - 12:
-                text = text.rstrip("…")[:-1] + "…"
-            draw.text((left + 4, top + CELL_HEIGHT + 2), text, (190, 190, 190), font)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
-
-
-def _fit(pixels: Picture) -> Image.Image:
-    """At most a cell large, aspect ratio kept."""
-    eight_bit = pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
-    height, width = eight_bit.shape[:2]
-    scale = min((CELL_WIDTH - 4) / width, CELL_HEIGHT / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return Image.fromarray(cv2.resize(eight_bit, size, interpolation=cv2.INTER_AREA))
-
-
-# --- the command -------------------------------------------------------------------------------------------
+PARTS = {"sets": of_sets, "stacks": of_stacks, "maps": of_maps}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder with test/ and PEERS.md")
-    parser.add_argument("--methods", nargs="*", default=list(SETTINGS), help="none for the baselines alone")
-    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=SETS)
+    """Run the parts."""
+    parser = program.parser(__doc__, list(PARTS), photos=None, rounds=1)
+    parser.add_argument("data", type=Path, help="folder with test/")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--row", action="append", default=[], metavar="'METHOD CONTROL=VALUE ...'")
-    parser.add_argument("--out", type=Path, help="folder for the sheets")
-    parser.add_argument("--two-tone", action="store_true", help="also measure halos on two flat tones")
-    parser.add_argument("--jobs", type=int, default=2, help="pictures at once")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
+    parser.add_argument("--no-baselines", action="store_true", help="our methods alone")
     asked = parser.parse_args(arguments)
     if not (asked.data / "test").is_dir():
         parser.error(f"{asked.data} has no folder test")
-
-    ours = contenders(asked.methods, asked.row)
-    rows = [*BASELINES, *ours]
-    peers = read_peers(asked.data / "PEERS.md")
-    document: dict[str, Any] = {"schema": "enhance-quality/1", "sets": {}, "clean": None, "two_tone": None}
-    cv2.setNumThreads(1)  # the pool below has the cores
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for name in asked.sets:
-            found = pairs(asked.data, name)
-            if not found:
-                print(f"{name}: no pictures in {asked.data}", file=sys.stderr)
-                continue
-            if name == "clean":
-                document["clean"] = measure_harm(found, rows, pool)
-            else:
-                figures = measure_set(found, rows, pool)
-                document["sets"][name] = {
-                    "pictures": len(found),
-                    "figures": {label: cell._asdict() for label, cell in figures.items()},
-                    "peers": peers.get(name, {}),
-                }
-                if not asked.json:
-                    print_set(f"{name} ({len(found)} pictures)", figures, rows, peers.get(name, {}))
-            if asked.out is not None:
-                write_sheet(asked.out / f"{name}.png", found, ours or BASELINES[1:], name != "clean")
-    if asked.two_tone:
-        document["two_tone"] = measure_two_tone(rows)
-
-    if asked.json:
-        print(json.dumps(document, indent=1, allow_nan=False))
-        return
-    if document["clean"] is not None:
-        print_table(
-            "clean: output against input, medians",
-            ("method", "SSIM mean-matched", "hue change", "PSNR"),
-            (
-                (
-                    label,
-                    _number(harm["ssim_mean_matched"], ".3f"),
-                    _number(harm["hue_change"], ".1f"),
-                    _number(harm["psnr"], ".2f"),
-                )
-                for label, harm in document["clean"].items()
-            ),
-        )
-    if document["two_tone"] is not None:
-        print_table(
-            "two-tone: unevenness of a flat tone over the step",
-            ("method", "median", "worst"),
-            (
-                (label, _number(flatness["median"], ".3f"), _number(flatness["worst"], ".3f"))
-                for label, flatness in document["two_tone"].items()
-            ),
-        )
+    cv2.setNumThreads(1)  # the pool has the cores
+    program.run(asked, PARTS)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Regenerate what the documents show of the program itself: `make docs`, or python docs/generate.py.
 
 docs/cli.md is the output of every `--help`; the README's table of options and its sample of a report, and the table in
-docs/formats.md, lie between markers. tests/test_docs.py fails when a document no longer says what the program says.
+docs/formats.md, lie between markers, and so do the tables of benchmarks in docs and cards, which come from
+benchmarks/results. tests/test_docs.py fails when a document no longer says what the program says.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.lib import tables
 from enhance_cli import methods
 from enhance_cli.cli.app import default_text as default_text
 from enhance_cli.imaging import codecs
@@ -119,13 +121,15 @@ def replaced(document: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write docs/cli.md and the generated parts of the README and of docs/formats.md."""
+    """Write docs/cli.md and the generated parts of the README, of other documents and of cards."""
     (ROOT / "docs" / "cli.md").write_text(help_pages(), encoding="utf-8")
     readme = ROOT / "README.md"
     text = replaced(readme.read_text(encoding="utf-8"), "options", option_tables())
     readme.write_text(replaced(text, "report", report_sample()), encoding="utf-8")
     formats = ROOT / "docs" / "formats.md"
     formats.write_text(replaced(formats.read_text(encoding="utf-8"), "formats", format_table()), encoding="utf-8")
+    for path in tables.SECTIONS:
+        (ROOT / path).write_text(tables.written(path, replaced), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A sheet of every method on the same photographs, with the settings that its column says and nothing chosen.
+"""A sheet of every method on the same photographs, with the settings of its first shown case and nothing chosen.
 
     python examples/methods_sheet.py INPUTS SHEET
 
@@ -15,22 +15,20 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from sheet import GAP, INK, PAPER, thumbnail
 
+from enhance_cli import methods
+from enhance_cli.methods.cases import cases_of, options_of
+
 BAND, HEIGHT = 24, 170
-SETTINGS = (
-    ("clahe-adaptive",),
-    ("clode", "--time", "auto"),
-    ("retinex",),
-    ("irle",),
-    ("local", "--mask", "circle:50%,50%,20%", "--transition", "30%"),
-)
 
 
 def columns(inputs: Path, folder: Path) -> dict[str, Path]:
     """The folder of every column, by its label; a method's pictures are made first."""
     found = {"input": inputs}
-    for words in SETTINGS:
-        output = folder / words[0]
-        command = [sys.executable, "-m", "enhance_cli", words[0], *words[1:], str(inputs), str(output), "--quiet"]
+    for name in methods.names():
+        case = next(case for case in cases_of(name) if case.shown)
+        words = [name, *options_of(case.controls)]
+        output = folder / name
+        command = [sys.executable, "-m", "enhance_cli", *words, str(inputs), str(output), "--quiet"]
         subprocess.run(command, check=True)
         found[" ".join(words)] = output
     return found
@@ -61,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = sheet(inputs, Path(folder))
     made.save(target, **({"quality": 85} if target.suffix.lower() in (".jpg", ".jpeg") else {}))
-    print(f"{target}: {len(SETTINGS)} methods")
+    print(f"{target}: {len(methods.names())} methods")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ import jsonschema
 import pytest
 import typer.main
 
+from benchmarks.lib import tables
 from enhance_cli import methods
 from enhance_cli.cli.app import build
 
@@ -78,6 +80,11 @@ def test_the_pages_of_help_are_what_help_says(generate: ModuleType) -> None:
 
 def test_the_table_of_options_is_what_the_controls_say(generate: ModuleType) -> None:
     assert generate.replaced(README, "options", generate.option_tables()) == README, "run `make docs`"
+
+
+@pytest.mark.parametrize("path", tables.SECTIONS)
+def test_the_tables_of_benchmarks_are_what_was_stored(generate: ModuleType, path: str) -> None:
+    assert tables.written(path, generate.replaced) == (ROOT / path).read_text(encoding="utf-8"), "run `make docs`"
 
 
 def test_the_first_two_commands_of_the_readme() -> None:
@@ -179,3 +186,25 @@ def test_decisions_are_short() -> None:
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40
         assert [part in text for part in ("**Context.**", "**Decision.**", "**Consequences.**")] == [True] * 3
+
+
+def test_nothing_refers_to_what_the_repository_does_not_hold() -> None:
+    """Documents, folders and acceptance figures that only some people have say nothing to everybody else."""
+    words = ("METH" + "ODS ", "PE" + "ERS", "../sha" + "red", "sha" + "red/data", '"sha' + 'red"', "miss" + "ed by")
+    tags = re.compile(r"[\w.)] \[[PCFRV]\](?![(\[])")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    paths = [ROOT / name for name in listed] or [path for path in ROOT.rglob("*") if ".venv" not in path.parts]
+    for path in paths:
+        if path.suffix in (".py", ".md", ".toml", ".json") and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            found = [word for word in words if word in text] + tags.findall(text)
+            assert not found, f"{path.relative_to(ROOT)}: {found}"
+
+
+def test_labels_of_equations_are_on_the_page_of_papers() -> None:
+    page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    labels = set(re.findall(r"- \*\*([A-Z]\d+)\*\*", page))
+    assert len(labels) > 40
+    for path in [*(ROOT / "enhance_cli").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        for cited in re.findall(r"papers\.md,((?:[\s,#]+(?:to |and )?[A-Z]\d+)+)", path.read_text(encoding="utf-8")):
+            assert set(re.findall(r"[A-Z]\d+", cited)) <= labels, path

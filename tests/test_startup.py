@@ -1,6 +1,6 @@
 """What a start loads: `--help` reads declarations only, and a JPEG on the CPU needs neither torch nor Pillow.
 
-Seconds differ from machine to machine (benchmarks/startup.py measures them); lists of modules do not.
+Seconds differ from machine to machine (`benchmarks.speed` measures them); lists of modules do not.
 """
 
 from __future__ import annotations

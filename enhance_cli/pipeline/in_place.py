@@ -19,7 +19,7 @@ from typing import Any
 
 from enhance_cli.engines import abandon
 from enhance_cli.errors import ChangedSource, EnhanceError, MissingSource, OutputError, Protected, UnreadableSource
-from enhance_cli.imaging import atomic, png
+from enhance_cli.imaging import atomic
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
 from enhance_cli.imaging.marks import mark_of
 from enhance_cli.pipeline.journal import file_state, path_in_report
@@ -239,6 +239,8 @@ def original_of(source: Path) -> Path | None:
 
 def is_drawn(path: Path) -> bool:
     """Whether a file was drawn by enhance beside a photograph, by the mark in it."""
+    from enhance_cli.imaging import png
+
     try:
         mark = mark_of(png.take_apart(path.read_bytes()).carried.xmp)
     except (OSError, EnhanceError):

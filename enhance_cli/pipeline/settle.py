@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from enhance_cli.errors import UsageError
-from enhance_cli.pipeline.in_place import is_drawn
 from enhance_cli.pipeline.jobs import Jobs, same_name
 from enhance_cli.pipeline.journal import Journal
 from enhance_cli.pipeline.scan import output_paths
@@ -148,9 +147,15 @@ def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
         return False
     if path.is_symlink():
         return True  # what it leads to is not lost, but no run makes links
-    if rules.in_place and rules.beside and is_drawn(path):
+    if rules.in_place and rules.beside and _is_drawn(path):
         return False  # beside a photograph of an album whose report is another's, or lost
     return not journal.owns(path) or (job.source is not None and journal.is_of_another(path, job.source))
+
+
+def _is_drawn(path: Path) -> bool:
+    from enhance_cli.pipeline.in_place import is_drawn  # reads pixels' libraries, which a scan goes without
+
+    return is_drawn(path)
 
 
 def _refusal(strangers: list[Path], count: int, journal: Journal) -> str:

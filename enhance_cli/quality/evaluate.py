@@ -14,8 +14,7 @@ from typing import Any
 from enhance_cli.errors import EnhanceError, UsageError
 from enhance_cli.quality import blind
 from enhance_cli.quality import reference as against
-from enhance_cli.quality.pictures import Picture, read_rgb
-from enhance_cli.quality.sets import PICTURE_SUFFIXES
+from enhance_cli.quality.pictures import PICTURE_SUFFIXES, Picture, read_rgb
 
 PSNR_CAP = 100.0
 """dB written for identical pictures, whose PSNR is infinite, and for anything beyond.

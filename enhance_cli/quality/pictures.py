@@ -21,6 +21,9 @@ Levels = NDArray[np.float64]
 LUMA = np.array([0.299, 0.587, 0.114])
 """BT.601 weights of R, G and B."""
 
+PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"))
+"""Of the files that `read_rgb` reads."""
+
 
 def read_rgb(path: Path) -> Picture:
     """Read a picture file as H×W×3 RGB, uint8 or uint16; alpha, profile and orientation tag are ignored.

@@ -4,7 +4,7 @@ Every function takes a picture in 0..1 (float32, sRGB-encoded; H×W luma or H×W
 `numpy.random.Generator`, and returns the degraded picture, quantised to 8 bit as a camera file would be
 (uint8). Which pictures are degraded, and how often, is a method's recipe. No files and no torch here.
 
-Parameters follow METHODS 0.3 and 1.5.
+Parameters are those of docs/papers.md, S1 and S2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Field = NDArray[np.float32] | np.float32
 Degradation = Callable[[Picture, np.random.Generator], Codes]
 
 DISPLAY_GAMMA = 2.2
-"""Between sRGB-encoded and linear light, as a plain power (METHODS 0.3)."""
+"""Between sRGB-encoded and linear light, as a plain power (docs/papers.md, S1)."""
 
 
 def generator(seed: int, *index: int) -> np.random.Generator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import cv2
 import pytest
 from conftest import command, contents, lines, scene
 
-ROOT = Path(__file__).parents[2]
+from benchmarks.reliability import killed_runs
 
 
 def until(condition, seconds=60.0):
@@ -213,11 +212,8 @@ def test_a_stopped_run_says_how_to_go_on(photographs, enhance, sent, code, jobs)
 
 
 def test_killed_runs_lose_nothing(tmp_path):
-    """Three kills among thirty photographs; benchmarks/killed.py does ten among three hundred."""
-    spec = importlib.util.spec_from_file_location("killed", ROOT / "benchmarks" / "killed.py")
-    killed = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(killed)
-    seen = killed.killed_runs(tmp_path, photographs=30, kills=3, method="clahe-adaptive", jobs=2, seed=1)
+    """Three kills among thirty photographs; `benchmarks.reliability` does ten among three hundred."""
+    seen = killed_runs(tmp_path, count=30, kills=3, method="clahe-adaptive", jobs=2, seed=1)
     assert {name: seen[name] for name in ("whole", "complete", "again", "clean")} == {
         "whole": True, "complete": True, "again": True, "clean": True
     }, seen  # fmt: skip

@@ -6,17 +6,17 @@ import csv
 import io
 import warnings
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from benchmarks.lib.sets import DATA
 from enhance_cli.errors import CorruptPicture, EnhanceError, PhotographError, PictureTooLarge, UnsupportedFormat
 from enhance_cli.imaging import codecs, colour
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "robustness"
+FOLDER = DATA / "robustness"
 
 REFUSED = {
     "libheif__github_48.heic": CorruptPicture,

@@ -131,7 +131,7 @@ def test_grey_pictures_follow_their_own_profile():
     assert np.abs(view.back(view.image.pixels, WHOLE, seen, seen ^ 1).astype(int) - ramp).max() <= 3
 
 
-METHODS = {
+EVERY = {
     "clahe-adaptive": {},
     "clode": {"time": "auto"},
     "retinex": {},
@@ -140,15 +140,15 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_a_scene_comes_out_the_same_in_every_space(method, night):
     light = srgb_light()
     codes = night.astype(np.uint16) * 257
     with enhance_cli.open(method, device="cpu", threads=1) as opened:
-        wanted = opened.enhance(codes, **METHODS[method]).array
+        wanted = opened.enhance(codes, **EVERY[method]).array
         for chromaticities, gamma in ((ADOBE, 563 / 256), (PROPHOTO, 1.8), (BT709, 1.0)):
             stored = tagged(in_profile(light[codes], chromaticities, gamma), icc_profile("a", chromaticities, (gamma,)))
-            result = opened.enhance(stored, **METHODS[method])
+            result = opened.enhance(stored, **EVERY[method])
             seen = view_of(result.image)[1].window(result.image.pixels, WHOLE)
             error = np.square((seen.astype(float) - wanted) / 65535).mean()
             assert error < 10**-4.5

@@ -36,7 +36,7 @@ def test_the_guard_kills(at_end, tmp_path):
 
 
 def test_every_method_is_guarded():
-    assert set(guarded.METHODS) == set(methods.names())
+    assert set(guarded.NAMES) == set(methods.names())
     assert np.array(guarded.sizes(whole=False, step=1)).max(axis=0).tolist() == [4099, 4099]
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_touched_beyond_arrays_of_any_size(group, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("group", ["imaging", *guarded.METHODS])
+@pytest.mark.parametrize("group", ["imaging", *guarded.NAMES])
 def test_no_kernel_indexes_beyond_an_array(group, tmp_path):
     """By Numba's own bounds checking, which also sees the arrays that a kernel makes for itself."""
     checked = {"NUMBA_BOUNDSCHECK": "1", "ENHANCE_CACHE_DIR": str(tmp_path / "cache")}

@@ -140,7 +140,7 @@ def test_gradients_agree_with_finite_differences() -> None:
 
 
 def test_clipping_conserves_mass_and_so_does_its_derivative() -> None:
-    """The excess goes to all bins: dh'(p)/dC' = 1[clipped] - n/256, which sums to zero (METHODS 1.3)."""
+    """The excess goes to all bins: dh'(p)/dC' = 1[clipped] - n/256, which sums to zero (docs/papers.md, C8)."""
     _, _, histograms, limits = gradient_case()
     jacobian = torch.autograd.functional.jacobian(
         lambda at: kernels.tile_curves(histograms[:1, :1], at, 1024)[0, 0], limits[:1, :1]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.lib.sets import DATA
 from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
 from enhance_cli.methods.clahe_adaptive import statistics
 from enhance_cli.methods.clahe_adaptive.network import Dimensions, Estimator, limits
@@ -21,7 +22,6 @@ from enhance_cli.training.export import read_configuration, read_weights, sha256
 from enhance_cli.training.options import TrainOptions
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "clahe_adaptive"
-DATA = Path(__file__).parents[3] / "shared" / "data"
 RECIPE = training.Recipe(long_side=96)
 RECIPE = replace(
     RECIPE,
@@ -214,7 +214,7 @@ def test_the_shipped_onnx_agrees_with_the_shipped_network(shipped: Estimator) ->
 def clean() -> list[np.ndarray]:
     """Clean photographs that never trained, as luma."""
     if not (DATA / "test" / "clean").is_dir():
-        pytest.skip("the photographs of ../shared/data are not here")
+        pytest.skip("the photos are not here")
     return list(read_photographs(DATA / "test" / "clean", 320, luma=True).values())
 
 
@@ -240,7 +240,7 @@ def mean_decibels(pairs: list, grid: int, clip_limit: float) -> float:
 
 @pytest.mark.data
 def test_the_gates_on_compressed_photographs(shipped: Estimator, compressed: list) -> None:
-    """METHODS 1.7: far above the usual limits, never below doing nothing, and not one limit for all pictures."""
+    """Far above the usual limits, never below doing nothing, and not one limit for all pictures."""
     nothing = float(np.mean([decibels(degraded, luma) for degraded, luma in compressed]))
     ours, means = {}, []
     for grid in (8, 1):

@@ -1,4 +1,4 @@
-"""clode on synthetic pictures, with small functions for networks where arithmetic is judged (METHODS 2.8)."""
+"""clode on synthetic pictures, with small functions for networks where arithmetic is judged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import bilateral_grid
@@ -22,7 +23,6 @@ from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_no
 from enhance_cli.methods.clode.enhancer import Clode, ClodePlan
 from enhance_cli.methods.clode.solvers import SOLVERS, Rate, solve
 from enhance_cli.pipeline.photograph import Recipe
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 torch = pytest.importorskip("torch")
@@ -218,7 +218,7 @@ def end_of(solver, rate, time, *, length=0.5, tol=1e-6, room=kernels):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("time", [2.0, -1.0])
 def test_a_constant_rate_is_the_closed_form(solver, time):
-    """METHODS 2.8 b."""
+    """docs/papers.md, O2."""
     point, _ = end_of(solver, lambda image, time: {"rate": np.full_like(image, 0.7)}, time, length=0.05)
     error = np.abs(shifted(LIGHT, point.shift) - shifted(LIGHT, np.float32(0.7 * time))).max()
     assert error < {"euler": 1e-2, "midpoint": 2e-4}.get(solver, 1e-4)
@@ -258,7 +258,7 @@ def test_both_engines_solve_alike(solver, time):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_evaluations_reported_are_evaluations_made(solver, fake, clode):
-    """METHODS 2.8 g."""
+    """The report counts what was asked of the network."""
     result = enhanced(clode, scene(40, 50), solver=solver, time=2, steps=6)
     assert clode.describe(result.plan)["evaluations"] == fake.calls
     per_step = {"logit-euler": 1, "euler": 1, "logit-heun": 2, "midpoint": 2, "logit-rk4": 4, "rk4": 4}
@@ -271,7 +271,7 @@ def test_evaluations_reported_are_evaluations_made(solver, fake, clode):
 
 
 def test_time_zero_leaves_light_alone(clode):
-    """METHODS 2.8 a: the input without denoising, and input minus its noise with it."""
+    """The input without denoising, and input minus its noise with it."""
     pixels = scene(noise=0.03)
     assert np.array_equal(enhanced(clode, pixels, time=0, denoise=0).image.pixels, pixels)
     assert np.array_equal(enhanced(clode, pixels, time=0).image.pixels, pixels)
@@ -283,7 +283,7 @@ def test_time_zero_leaves_light_alone(clode):
 
 
 def test_light_stays_in_range_and_rises_with_time(clode):
-    """METHODS 2.8 c and d."""
+    """Within range, and brighter with more time."""
     pixels = scene()
     pixels[:5, :5], pixels[-5:, -5:] = 0, 255
     means = []

@@ -1,4 +1,4 @@
-"""irle end to end: kernels against slow formulas, windows, what each control promises, and METHODS 5.10 (d), (g), (h).
+"""irle end to end: kernels against slow formulas, windows, what each control promises.
 
 Where arithmetic is judged the denoiser is a small function that is known; where quality is, the shipped one.
 """
@@ -15,6 +15,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from benchmarks.lib.sets import DATA
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines import open_engine
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
@@ -25,11 +27,9 @@ from enhance_cli.methods.irle.enhancer import Irle, IrlePlan
 from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 ROOT = Path(__file__).resolve().parents[2]
-PHOTOGRAPHS = ROOT.parent / "shared" / "data"
 
 
 class Fake:
@@ -257,7 +257,7 @@ def test_the_stream_computes_no_block_twice(irle, fake):
 
 
 def test_denoise_zero_is_stage_one_exactly(shipped):
-    """METHODS 5.10 (h)."""
+    """Without denoising, what stage 1 made is unchanged."""
     pixels = scene()
     one = rendered(shipped, pixels, stage="1")
     assert np.array_equal(rendered(shipped, pixels, denoise=0), one)
@@ -325,7 +325,7 @@ def test_the_gain_is_bounded(irle):
 
 
 def test_a_cast_is_taken_away_by_the_share_asked_for(irle):
-    """METHODS 5.10 (d)."""
+    """A cast is taken away by half at least."""
     grey = scene(noise=0.0, level=0.1)[..., :1].repeat(3, axis=2)
     tinted = np.rint(grey * np.array([1.2, 1.0, 0.8])).clip(0, 255).astype(np.uint8)
 
@@ -415,7 +415,7 @@ def test_adapting_without_torch_is_a_sentence(shipped, monkeypatch):
 
 @pytest.mark.parametrize("white_balance", [0.0, 0.5])
 def test_two_tones_stay_flat(shipped, white_balance):
-    """METHODS 2.9."""
+    """docs/papers.md, T1."""
     scores = [
         two_tone_flatness(tones.pixels, rendered(shipped, tones.pixels, white_balance=white_balance))
         for tones in two_tone_pictures()
@@ -425,7 +425,7 @@ def test_two_tones_stay_flat(shipped, white_balance):
 
 
 def test_noise_goes_from_flat_dark_patches(shipped):
-    """METHODS 5.10 (g), as the report tells it."""
+    """Noise falls where it is flat, as the report says."""
     y = np.mgrid[0:192, 0:256][0]
     rng = np.random.default_rng(5)
     flat = np.where(y < 96, 0.04, 0.09)[..., None] * np.array([1.0, 0.9, 0.8])
@@ -435,11 +435,11 @@ def test_noise_goes_from_flat_dark_patches(shipped):
     assert noise["after"] <= 0.7 * noise["brightened"]
 
 
-@pytest.mark.skipif(not (PHOTOGRAPHS / "train").is_dir(), reason="the photographs are not here")
+@pytest.mark.skipif(not (DATA / "train").is_dir(), reason="the photographs are not here")
 def test_hues_of_photographs_stay(shipped):
-    """METHODS 2.9, on dark photographs of the training set."""
+    """docs/papers.md, T2, on dark photographs of the training set."""
     turned = []
-    for path in sorted((PHOTOGRAPHS / "train" / "unpaired_dark").iterdir())[:6]:
+    for path in sorted((DATA / "train" / "unpaired_dark").iterdir())[:6]:
         pixels = read_rgb(path)[:480, :640]
         turned.append(hue_change(pixels, rendered(shipped, np.ascontiguousarray(pixels), white_balance=0)))
     assert np.median([turn for turn in turned if turn is not None]) <= 8.0

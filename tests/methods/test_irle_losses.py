@@ -1,4 +1,4 @@
-"""Every loss of irle against a value worked out by hand, and the invariances that METHODS 5.10 asks for."""
+"""Every loss of irle against a value worked out by hand, and the invariances that they promise."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def inputs(side: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("name", BLIND)
 def test_a_prediction_does_not_depend_on_its_own_pixel(name: str) -> None:
-    """METHODS 5.10 (a): the gradient at the pixel itself is exactly zero, at a fixed gain, and not elsewhere."""
+    """The gradient at the pixel itself is exactly zero, at a fixed gain, and not elsewhere."""
     module = speaking(BLIND[name])
     image, gain = inputs(4 * module.multiple)
     blind = module(image, gain)[1]
@@ -118,7 +118,7 @@ def test_without_a_share_clean_and_blind_are_one() -> None:
 
 
 def test_modulation_is_the_identity_before_training() -> None:
-    """METHODS 5.10 (e)."""
+    """A modulation that starts with zeros changes nothing."""
     modulation = network.GainModulation(6, 3)
     features = torch.rand(2, 6, 5, 4)
     assert torch.equal(modulation(features, torch.rand(2, 3, 5, 4)), features)

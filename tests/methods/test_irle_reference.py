@@ -120,7 +120,7 @@ def test_the_log_gain_is_that_of_the_curve() -> None:
 
 
 def test_a_cast_on_grey_cards_is_more_than_halved() -> None:
-    """METHODS 5.10 (d)."""
+    """A cast is taken away by half at least, and gains stay bounded."""
     grey = dark_scene(level=60.0).mean(axis=2, keepdims=True).repeat(3, axis=2) / 255.0
     tinted = np.clip(grey * np.array([1.2, 1.0, 0.8]), 0.0, 1.0).astype(np.float32)
     cast = reference.robust_white_balance(tinted)

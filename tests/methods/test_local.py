@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.local import HALO, LocalControls, kernels_cpu
@@ -19,7 +20,6 @@ from enhance_cli.methods.local.enhancer import Local
 from enhance_cli.methods.local.review import spearman
 from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.reference import psnr
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def between(field, at, axis):
 
 
 def oracle(pixels, t, field, guide, tail, degree, lock):
-    """The picture in floats, rounded half up, by METHODS 3.3, 3.4, 3.7 and 3.8 word for word."""
+    """The picture in floats, rounded half up, by docs/papers.md, L2, L3, L8 and L9, word for word."""
     white = np.iinfo(pixels.dtype).max
     light = pixels / white
     height, width = t.shape
@@ -246,7 +246,7 @@ def test_area_c_is_the_input_bit_by_bit(local, backbone, dtype):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_without_the_lock_area_c_is_the_networks(local, backbone):
-    """The bar of METHODS 3.11 b, on a picture that is no photograph."""
+    """Area C stays within 38 dB without the lock, on a picture that is no photograph."""
     pixels = dim(240, 320)
     locked, bare = (enhanced(local, pixels, backbone=backbone, lock=lock) for lock in (True, False))
     plan = bare.plan
@@ -311,7 +311,7 @@ def test_an_unusual_degree_is_noted(local):
 @pytest.mark.parametrize("level", [20, 45, 80])
 @pytest.mark.parametrize("transition", ["auto", "12%", "30%"])
 def test_light_falls_off_without_step_or_ring(local, backbone, level, transition):
-    """METHODS 3.11 d on flat grey, lock off: mean luma along the distance to the mask's edge is monotone."""
+    """On flat grey, lock off: mean luma along the distance to the mask's edge is monotone."""
     pixels = np.full((300, 400, 3), level, np.uint8)
     result = enhanced(local, pixels, mask="circle:50%,50%,25%", backbone=backbone, transition=transition, lock=False)
     out = result.image.pixels.mean(axis=2)
@@ -343,7 +343,7 @@ def test_spearman_is_scipys():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_flat_tones_stay_flat_under_a_full_mask(local, backbone):
-    """The two-tone test of METHODS 2.9."""
+    """The two-tone test (docs/papers.md, T1)."""
     uneven = []
     for picture in two_tone_pictures():
         out = enhanced(local, picture.pixels, mask="rect:0,0,100%,100%", backbone=backbone).image.pixels

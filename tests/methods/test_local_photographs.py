@@ -1,23 +1,20 @@
-"""The acceptance of METHODS 3.11 on photographs, by the shipped networks and the whole path, nothing locked."""
+"""What is promised, on photographs, by the shipped networks and the whole path, nothing locked."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import enhance_cli
+from benchmarks.lib.sets import DATA, pairs
 from enhance_cli.quality.pictures import luma, read_rgb
-from enhance_cli.quality.sets import pairs
-
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not (DATA / "test").is_dir(), reason="the shared photographs are not here"),
+    pytest.mark.skipif(not (DATA / "test").is_dir(), reason="the test photos are not here"),
 ]
 
 PLACES = ("50%,50%", "35%,45%", "65%,55%", "45%,65%")

@@ -1,4 +1,4 @@
-"""retinex as shipped: the acceptance of METHODS 4.10, the controls, stacks, the report and the command."""
+"""retinex as shipped: what is promised of outputs, the controls, stacks, the report and the command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import enhance_cli
+from benchmarks.lib.sets import DATA
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines import weights
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
@@ -22,10 +24,8 @@ from enhance_cli.pipeline.photograph import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.lab import lab
 from enhance_cli.quality.reference import psnr
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.types import Image, Window
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 ENGINE = CpuEngine(2)
 
@@ -53,7 +53,7 @@ def photographs(*parts, most=6):
     """Some photographs of the data folder."""
     found = sorted((DATA.joinpath(*parts)).glob("*.jpg"))
     if not found:
-        pytest.skip("the photographs of ../shared/data are not here")
+        pytest.skip("the photos are not here")
     places = np.unique(np.linspace(0, len(found) - 1, most).astype(int))
     return [read(found[place]) for place in places]
 
@@ -64,7 +64,7 @@ def read(path, longest=512):
     return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-# --- METHODS 4.10 ----------------------------------------------------------------------------------------------
+# --- promises --------------------------------------------------------------------------------------------------
 
 
 def test_all_networks_together_have_at_most_5000_parameters():
@@ -138,7 +138,7 @@ def two_tones():
 
 
 def test_simulated_errors_of_exposure_are_mended(retinex):
-    """METHODS 4.10: at least 5 dB better than the input, over good photographs made darker and brighter."""
+    """At least 5 dB better than the input, over good photographs made darker and brighter."""
     gains = []
     for pixels in photographs("test", "clean", most=8):
         linear = (pixels / 255.0) ** 2.2
@@ -163,7 +163,7 @@ def test_half_a_megapixel_takes_half_a_second_of_two_cores(retinex):
 
 
 def test_two_tones_stay_flat(retinex):
-    """METHODS 2.9: a tenth in the median picture, a quarter in the worst."""
+    """docs/papers.md, T1: a tenth in the median picture, a quarter in the worst."""
     scores = [two_tone_flatness(pixels, enhanced(retinex, pixels).image.pixels) for pixels in two_tones()]
     assert np.median(scores) <= 0.10, scores
     assert max(scores) <= 0.25, scores
@@ -171,7 +171,7 @@ def test_two_tones_stay_flat(retinex):
 
 @pytest.mark.parametrize("part", [("test", "clean"), ("test", "exposure", "sice512"), ("test", "unpaired_dark")])
 def test_hues_stay(retinex, part):
-    """METHODS 2.9: a median turn of at most 8 degrees where there is colour."""
+    """docs/papers.md, T2: a median turn of at most 8 degrees where there is colour."""
     turns = [hue_change(pixels, enhanced(retinex, pixels).image.pixels) for pixels in photographs(*part)]
     assert np.median([turn for turn in turns if turn is not None]) <= 8.0
 

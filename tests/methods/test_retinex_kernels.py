@@ -121,7 +121,7 @@ def test_the_formulas_are_those_of_training(rng):
 @pytest.mark.parametrize("strength", [0.0, 0.2, 0.5, 0.8, 1.0])
 @pytest.mark.parametrize("size", [(48, 70), (9, 12), (1, 33)])
 def test_the_rule_of_denoise_weighs_the_cosine_transform_of_the_whole_map(rng, strength, size):
-    """METHODS 4.8: coefficients above 1 - strength stay, with a soft edge; the transform there and back to 1e-5."""
+    """docs/papers.md, R7: coefficients above 1 - strength stay, with a soft edge, to 1e-5."""
     from scipy.fft import dctn, idctn
 
     noise = rng.normal(0, 1, (3, *size)).astype(np.float32)

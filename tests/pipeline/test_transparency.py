@@ -9,7 +9,7 @@ from enhance_cli.imaging.colour import from_array
 from enhance_cli.pipeline.photograph import exposure_of
 from enhance_cli.types import Image
 
-METHODS = {
+EVERY = {
     "clahe-adaptive": {},
     "clode": {"time": "auto"},
     "retinex": {},
@@ -19,10 +19,10 @@ METHODS = {
 HEIGHT, WIDTH = 90, 130
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=EVERY)
 def opened(request):
     with enhance_cli.open(request.param, device="cpu", threads=1) as method:
-        yield method, METHODS[request.param]
+        yield method, EVERY[request.param]
 
 
 def scene(dtype=np.uint8):
@@ -89,7 +89,7 @@ def test_what_is_hardly_seen_hardly_counts(method):
         for level in (0, 1, 255):
             alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
             alpha[:, WIDTH // 2 :] = level
-            result = opened.enhance(np.dstack((picture, alpha)), **METHODS[method])
+            result = opened.enhance(np.dstack((picture, alpha)), **EVERY[method])
             outcomes[level] = result.array[:, : WIDTH // 4, :3].mean()
     assert abs(outcomes[1] - outcomes[0]) < 0.35 * abs(outcomes[255] - outcomes[0]) + 1.0
 

@@ -81,7 +81,7 @@ def _area_means(line, stride, height, width, white, out):  # type: ignore[no-unt
 
 
 def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, last_row: int | None = None) -> Array:
-    """Counts of the 256 grey levels in every tile (METHODS 1.2 steps 1 and 2).
+    """Counts of the 256 grey levels in every tile (docs/papers.md, C2).
 
     The picture is padded as OpenCV pads it (by indices; nothing is copied), and padded pixels count. 16-bit
     values are binned by the nearest 8-bit code, `(v + 128) // 257`.
@@ -103,7 +103,7 @@ def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, la
 
 
 def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
-    """Tone curves of the tiles in real arithmetic (METHODS 1.3).
+    """Tone curves of the tiles in real arithmetic (docs/papers.md, C7).
 
     With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = sum max(h - C', 0) is
     spread over all bins, h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'.
@@ -127,13 +127,13 @@ def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
 
 
 def integer_limits(clip_limits: Array, tile_area: int) -> Array:
-    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (METHODS 1.2 step 3)."""
+    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (docs/papers.md, C3)."""
     limits = np.asarray(clip_limits, np.float64) * tile_area / BINS
     return np.clip(limits, 1, np.iinfo(np.int32).max).astype(np.int32)
 
 
 def opencv_tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
-    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (METHODS 1.2 steps 3 to 5).
+    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (docs/papers.md, C3 to C5).
 
     The limit is truncated to whole counts, the residue of the excess goes to the first bins of a comb, and
     the curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`, whose
@@ -175,7 +175,7 @@ def render_luma(
     left: int = 0,
     out: Array | None = None,
 ) -> Array:
-    """Map a window of luma through the curves of its four nearest tiles (METHODS 1.2 step 6).
+    """Map a window of luma through the curves of its four nearest tiles (docs/papers.md, C6).
 
     The curves are blended bilinearly between the centres of tiles; the result is rounded once, half to even.
 
@@ -215,7 +215,7 @@ def render_rgb(
     left: int = 0,
     out: Array | None = None,
 ) -> Array:
-    """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (METHODS 1.1).
+    """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (docs/papers.md, C1).
 
     Luma enters R, G and B with weight one, so the sum equals the way through YCbCr without its rounding.
 
@@ -247,7 +247,7 @@ def render_rgb_scaled(
     left: int = 0,
     out: Array | None = None,
 ) -> Array:
-    """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (METHODS 1.6).
+    """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (docs/papers.md, C9).
 
     They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
     luma rises. Arguments, result and errors as for `render_rgb`.

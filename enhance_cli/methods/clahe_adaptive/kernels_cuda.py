@@ -36,7 +36,7 @@ def thumbnail(luma: Tensor, size: int) -> Tensor:
 
 
 def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
-    """Counts of the 256 grey levels in every tile: int64 rows×columns×256 (METHODS 1.2 steps 1 and 2).
+    """Counts of the 256 grey levels in every tile: int64 rows×columns×256 (docs/papers.md, C2).
 
     The picture is padded as OpenCV pads it, and padded pixels count. 16-bit values are binned by the nearest
     8-bit code, `(v + 128) // 257`.
@@ -57,7 +57,7 @@ def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tensor:
-    """Tone curves of the tiles in real arithmetic, differentiable in the clip limits (METHODS 1.3).
+    """Tone curves of the tiles in real arithmetic, differentiable in the clip limits (docs/papers.md, C7).
 
     With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = sum max(h - C', 0) is
     spread over all bins: h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'. So
@@ -79,12 +79,12 @@ def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tens
 
 
 def integer_limits(clip_limits: Tensor, tile_area: int) -> Tensor:
-    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (METHODS 1.2 step 3)."""
+    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (docs/papers.md, C3)."""
     return (clip_limits.to(torch.float64) * tile_area / BINS).to(torch.int32).clamp(min=1)
 
 
 def opencv_tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tensor:
-    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (METHODS 1.2 steps 3 to 5).
+    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (docs/papers.md, C3 to C5).
 
     The limit is truncated to whole counts, the residue of the excess goes to the first bins of a comb, and the
     curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`.
@@ -105,7 +105,7 @@ def opencv_tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) 
 
 
 def blend_curves(luma: Tensor, curves: Tensor, height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
-    """Map a window of luma through the curves of its four nearest tiles, before any rounding (METHODS 1.2 step 6).
+    """Map a window of luma through the curves of its four nearest tiles, before any rounding (docs/papers.md, C6).
 
     Args:
         luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` picture.
@@ -164,7 +164,7 @@ def render_rgb(
     left: int = 0,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (METHODS 1.1).
+    """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (docs/papers.md, C1).
 
     Luma enters R, G and B with weight one, so the sum equals the way through YCbCr without its rounding.
 
@@ -194,7 +194,7 @@ def render_rgb_scaled(
     left: int = 0,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (METHODS 1.6).
+    """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (docs/papers.md, C9).
 
     They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
     luma rises.

@@ -29,7 +29,7 @@ class Dimensions:
     """Sizes of the network; they travel in the metadata of the weights, which so rebuild it."""
 
     filters: int = 16
-    """Channels of the first convolution [P]."""
+    """Channels of the first convolution, as in the paper."""
 
     maps: int = 8
     """Channels that the heads read."""

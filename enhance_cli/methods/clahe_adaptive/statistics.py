@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
 
 THUMBNAIL = 256
-"""Side of the luma thumbnail that the network looks at [P]."""
+"""Side of the luma thumbnail that the network looks at, as in the paper."""
 
 FEATURES = 16
 """Numbers that describe one histogram; see `describe_histograms`."""
@@ -135,7 +135,7 @@ def describe_histograms(histograms: NDArray[Any]) -> NDArray[np.float32]:
 
     Where the tones lie (mean, deviation, quantiles), how full the scale is (entropy, share of levels in use) and
     what a clip limit would do: the shares above .25, 1, 4 and 16 times the uniform bin height are exactly the
-    excess of METHODS 1.3 at those limits, and the height of the largest bin is where clipping ends.
+    excess of docs/papers.md, C7, at those limits, and the height of the largest bin is where clipping ends.
     """
     counts = histograms.astype(np.float64)
     shares = counts / counts.sum(axis=-1, keepdims=True)

@@ -6,7 +6,7 @@ import math
 
 
 def tile_geometry(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
-    """Height and width of a tile in pixels, after OpenCV's padding (METHODS 1.2 step 1).
+    """Height and width of a tile in pixels, after OpenCV's padding (docs/papers.md, C2).
 
     Where both sides divide, nothing is padded. Else *both* sides are padded by `n - side % n`, which adds a
     whole `n` to a side that did divide: a quirk of `cv2.createCLAHE`, kept for parity.

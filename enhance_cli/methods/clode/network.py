@@ -1,7 +1,7 @@
 """The networks of CLODE: how fast each pixel brightens at a time, and the noise to take away.
 
 Paper: "CLODE: Continuous Exposure Learning for Low-light Image Enhancement using Neural ODEs". `FullEstimator` and
-`FullDenoiser` are the paper's networks by METHODS 2.2 (22,275 + 184,830 parameters); `LiteEstimator` and
+`FullDenoiser` are the paper's networks (docs/papers.md, O3; 22,275 + 184,830 parameters); `LiteEstimator` and
 `LiteDenoiser` are ours for CPUs: a rate that is nearly a function of a pixel's own tone and of the picture's
 statistics, which cannot draw halos, and a filter by bands of detail. Only the networks here.
 """
@@ -22,7 +22,7 @@ HALO = {"full": 2, "lite": 8}
 """Pixels beyond a tile that a denoiser of each kind looks at: what lies further changes nothing inside."""
 
 SLOPE = 0.2
-"""Of the leaky rectifiers of both denoisers [C]."""
+"""Of the leaky rectifiers of both denoisers, as in the paper's code."""
 
 
 class FullDenoiser(nn.Module):
@@ -94,7 +94,7 @@ class LiteDenoiser(nn.Module):
 
 
 class TimedConvolution(nn.Module):
-    """A convolution of the time, as a plane of its own before the others, and of feature maps [C]."""
+    """A convolution of the time, as a plane of its own before the others, and of feature maps, as published."""
 
     def __init__(self, inputs: int, outputs: int, size: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class FullEstimator(nn.Module):
         self.b5 = TimedConvolution(2 * width, 2 * width, 5)
         self.z4 = TimedConvolution(4 * width, width, 1)
         self.rate = TimedConvolution(width, 3, 3)
-        self.narrow = nn.GroupNorm(1, width)  # one for all layers of a width [C]
+        self.narrow = nn.GroupNorm(1, width)  # one for all layers of a width, as in the paper's code
         self.wide = nn.GroupNorm(1, 2 * width)
 
     def forward(self, image: Tensor, time: Tensor) -> tuple[Tensor]:

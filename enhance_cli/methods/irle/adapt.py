@@ -2,8 +2,8 @@
 
 What the shipped network makes of a piece, cleaned twice, is taken for the truth; noise as strong as what was taken
 away, drawn anew, is put on it; and the network learns to find the truth again (Zhang et al., "IDR: self-supervised
-image denoising via iterative data refinement", 2022). The blind-spot loss of METHODS 5.7 on the piece itself was tried
-first: its target is as noisy as the picture, and 50 steps of it cost .02 of SSIM.
+image denoising via iterative data refinement", 2022). The loss of a blind-spot network (docs/papers.md, I7), on the
+piece itself, was tried first: its target is as noisy as the picture, and 50 steps of it cost .02 of SSIM.
 
 torch is imported here alone of all that `estimate` can reach, and only when steps are asked for: the tuned weights are
 a flat array, which a Plan can hold, and `network_of` makes of them what the engines' networks are.

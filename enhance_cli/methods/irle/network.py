@@ -1,6 +1,6 @@
 """The networks of IRLE: bounded corrections of the illumination, and the gain-aware denoisers.
 
-Paper: "IRLE: Internally Referenced Low-light Enhancement" (no code is public; METHODS chapter 5 reconstructs it).
+Paper: "IRLE: Internally Referenced Low-light Enhancement" (written without its code; docs/papers.md).
 `BlindDenoiser` is its second stage: pixel-unshuffle, a convolution without its centre, a U-Net of gain-aware blocks,
 pixel-shuffle. `SeeingDenoiser` is the same trunk behind a plain pixel-unshuffle, which sees the pixel that it
 predicts. Only the networks here.
@@ -192,8 +192,8 @@ class BlindDenoiser(Network):
     A feature of the masked convolution at q sees q's eight neighbours. The picture of features is then taken apart
     into its four phases (positions alike modulo 2), and the trunk works on each alone, behind a pixel-unshuffle of its
     own: what it says at p comes from features at q with q - p even in both directions, and none of their neighbours is
-    p. Nothing crosses phases: no normalisation, no pooling. This is METHODS 5.7 with the dilated convolutions written
-    as plain ones on the phases, which is the figure's pixel-unshuffle and pixel-shuffle.
+    p. Nothing crosses phases: no normalisation, no pooling. This is docs/papers.md, I7, with dilated convolutions
+    written as plain ones on the phases, which is the figure's pixel-unshuffle and pixel-shuffle.
 
     The prediction is a mean of the pixel's surroundings at three widths, mixed pixel by pixel, and a correction. That
     a wide mean is right where nothing is to be seen is the first thing to learn of noise, and convolutions alone learn
@@ -336,7 +336,7 @@ def _from_phases(maps: Tensor) -> Tensor:
 class IlluminationNet(Network):
     """L-Net: how much more or less light than the curve gives, as a bounded log correction at every pixel.
 
-    L = L0 exp(-c) with L0 = x / R0 from the tone curve: the network corrects, it does not invent (METHODS 5.11).
+    L = L0 exp(-c) with L0 = x / R0 from the tone curve: the network corrects, it does not invent.
     """
 
     outputs = ("correction",)

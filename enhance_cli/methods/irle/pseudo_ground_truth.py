@@ -1,7 +1,7 @@
 """The physical reference that a dark photograph holds itself: what stage 1 learns from, and `--stage reference` shows.
 
 Robust white balance, the tone curve, the local maximum as illumination smoothed along structure, a bounded gain,
-less colour in the deepest shadows, and a low-pass (METHODS 5.3, corrected by 5.11: the reference of real pairs is near
+less colour in the deepest shadows, and a low-pass (docs/papers.md, I2 and I8: the reference of real pairs is near
 a global power curve, so illumination only bends it). Everything is decided on a small proxy and kept as a few
 numbers and one bilateral grid. NumPy and OpenCV; pictures are sRGB-encoded RGB in 0..1.
 """
@@ -56,7 +56,7 @@ def balanced_with(cast: Cast, strength: float) -> tuple[float, float, float]:
 
 
 def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
-    """Shades of Grey on what is neither black, noise nor lamp (METHODS 5.3, 1).
+    """Shades of Grey on what is neither black, noise nor lamp (docs/papers.md, I2, 1).
 
     The blurred proxy's pixels between the 5th and the 95th percentile of luma that are not near white; the norm of
     each channel over them is its light. A picture with no such pixels has no cast.
@@ -86,7 +86,7 @@ def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
 
 
 def illumination(proxy: Array) -> Array:
-    """The local maximum of the channels, smoothed along the picture's own structure: h×w in .001..1 (METHODS 5.3, 2).
+    """The local maximum of the channels, smoothed along the picture's own structure: h×w in .001..1 (I2, 2).
 
     Args:
         proxy: h×w×3 in 0..1, white-balanced.
@@ -154,9 +154,9 @@ def guide_of(picture: Array) -> Array:
 
 
 def desaturated_shadows(picture: Array, log_gain: Array, amount: float = 0.6) -> Array:
-    """Less colour where the gain is highest: what is left there is mostly the sensor's own tint (METHODS 5.3, 4).
+    """Less colour where the gain is highest: what is left there is mostly the sensor's own tint (I2, 4).
 
-    From a gain of 3.3 on, and in full from one of 30. METHODS 5.11 begins at 9: beginning here is nearer to 30 pairs of
+    From a gain of 3.3 on, and in full from one of 30. Beginning at 9 was tried: beginning here is nearer to 30 pairs of
     the training photographs, by .2 dB of matched PSNR.
 
     Args:
@@ -170,7 +170,7 @@ def desaturated_shadows(picture: Array, log_gain: Array, amount: float = 0.6) ->
 
 
 def low_passed(picture: Array) -> Array:
-    """Only light and colours of a reference, never its noise: a Gaussian of 5 pixels at 600 (METHODS 5.3, 5)."""
+    """Only light and colours of a reference, never its noise: a Gaussian of 5 pixels at 600 (I2, 5)."""
     sigma = max(0.8, 5.0 * max(picture.shape[:2]) / 600.0)
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
 

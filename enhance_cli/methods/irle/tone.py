@@ -1,4 +1,4 @@
-"""The tone curve of a dark photograph: where the pseudo ground truth and the illumination start (METHODS 5.11).
+"""The tone curve of a dark photograph: where the pseudo ground truth and the illumination start (docs/papers.md, I8).
 
 Pairs of low and high exposures lie near one *power* curve with log-log slopes of .43 to .70, the flatter the
 darker the picture. So a picture's mean alone gives the exponent, and the factor follows from the exposure that is
@@ -21,7 +21,7 @@ from enhance_cli.imaging import opacity
 Array = NDArray[Any]
 
 TARGET = 0.47
-"""Mean of all samples after the curve: what dark pictures' own bright twins have (METHODS 5.11)."""
+"""Mean of all samples after the curve: what dark pictures' own bright twins have."""
 
 LARGEST_FACTOR = 4.0
 """Of `factor`: a nearly black picture has no detail that a larger one could show, only steps."""
@@ -67,7 +67,7 @@ class ToneCurve:
         Its largest and its smallest channel follow the curve, which also decides how much colour is left; the one
         between stays where it was between them. The curve of each channel alone turns hues by a median of 12 degrees
         on dark pairs of the training photographs and this by 4, for .15 dB of matched PSNR; one ratio for all three
-        keeps them too and costs 2.5 dB (METHODS 2.9).
+        keeps them too and costs 2.5 dB.
         """
         x = np.asarray(light, np.float32)
         low, high = x.min(axis=2, keepdims=True), x.max(axis=2, keepdims=True)
@@ -108,7 +108,7 @@ def shoulder(raw: Array, knee: float, white: float) -> Array:
 def exponent_for(mean: float) -> float:
     """The exponent from the mean of all samples, 0..1: g = .42 + .28 clip((log2 m + 5.5) / 3, 0, 1).
 
-    The form is that of METHODS 5.11; its .45 and .3 lose .2 dB of matched PSNR on 30 pairs of training photographs.
+    The form is docs/papers.md, I8; exponents of .45 to .75 lose .2 dB of matched PSNR on 30 pairs of training.
     """
     share = (np.log2(max(mean, 1e-6)) + 5.5) / 3.0
     return 0.42 + 0.28 * float(np.clip(share, 0.0, 1.0))

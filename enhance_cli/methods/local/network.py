@@ -269,7 +269,7 @@ def _layer(inputs: int, outputs: int, places: bool) -> nn.Conv2d | nn.Linear:
 
 
 class Statistics(nn.Module):
-    """The light of the lit area in numbers: these carry the exposure (METHODS 4.11), and cannot draw halos.
+    """The light of the lit area in numbers: these carry the exposure, and cannot draw halos.
 
     Means and deviations of the channels, the logarithm of the mean, and a soft cumulative histogram of the root of the
     brightest channel, over area A alone: how dark the rest is has no say.

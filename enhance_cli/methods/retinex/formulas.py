@@ -1,6 +1,6 @@
 """The formulas of retinex on numpy arrays of light in 0..1: what `estimate` works with, and the kernels' reference.
 
-With b the largest channel of a pixel I and b' that of its negative (paper, eq. 2 and 3; METHODS 4.1):
+With b the largest channel of a pixel I and b' that of its negative (the paper's eq. 2 and 3; docs/papers.md, R2):
 
     L = b + (1 - b) sigmoid(k u + o),  u = sqrt(b)      illumination, never below b; (k, o) from a bilateral grid
     I_U = I / L^under                                   what it would be under full light

@@ -1,6 +1,6 @@
 """The three networks of retinex, fewer than 5,000 parameters together, and the formulas between them in torch.
 
-Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net), by METHODS chapter 4.
+Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net; docs/papers.md).
 `Illumination` looks at the picture made small and gives, for its bright channel and for that of its negative, a
 bilateral grid of an illumination curve; `Fusion` scores the candidates that follow from them, each alone, so that it
 also fuses exposures of one scene; `Restoration` gives the noise that is then added, a negative noise map.

@@ -1,7 +1,7 @@
 """Which frequencies of the noise map are applied: the rule of `--denoise`.
 
 The paper keeps of the noise map's cosine transform the coefficients (u, v) of a high enough frequency, the more the
-stronger (eq. 10; METHODS 4.8): those with max(u / H, v / W) >= 1 - strength, with a soft edge. What is left out is then
+stronger (eq. 10; docs/papers.md, R7): max(u / H, v / W) >= 1 - strength, with a soft edge. What is left out is then
 a product, l(u / H) l(v / W) with a low-pass l. And a factor l(u / H) for every coefficient of the cosine transform is a
 convolution with a symmetric filter, the picture mirrored at its border. So the rule needs no transform of a whole map
 and no blocks: it is the map less a separable filter of `RADIUS` pixels, exact, bounded in memory, and the same by

@@ -87,7 +87,7 @@ class Recipe:
     """Share of draws with the default grid of users."""
 
     grid_1x1: float = 0.15
-    """Share of draws with one tile; all others draw rows and columns from 1 to `largest_grid` [P]."""
+    """Share of draws with one tile; all others draw rows and columns from 1 to `largest_grid`, as in the paper."""
 
     largest_grid: int = 16
 
@@ -117,7 +117,7 @@ ABLATIONS: Mapping[str, Recipe] = {
     "one limit for all": Recipe(uniform=True),
     "no tile head": Recipe(dimensions=Dimensions(tile_hidden=0)),
 }
-"""What the card compares: the paper's two ablations [P] and ours; `train(options, log, recipe)` runs each."""
+"""What the card compares: the paper's two ablations and ours; `train(options, log, recipe)` runs each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def train(
     """Train the estimator from a folder of photographs and export it.
 
     The folder holds `clean/` (or the photographs themselves) and, where there are any, `exposure/sice512/` and
-    `paired_lowlight/{low,high}/`, as `shared/data/train` does; a kind that is absent leaves the mixture.
+    `paired_lowlight/{low,high}/`, as docs/training.md says; a kind that is absent leaves the mixture.
 
     Args:
         options: where the photographs are, where the results go, seed and device.

@@ -1,7 +1,7 @@
 """What CLODE learns from: no reference anywhere, only what a good exposure looks like.
 
-The paper's five losses by METHODS 2.4 (spatial consistency, exposure, colour constancy, curve regularisation,
-noise removal), and those that its pictures were found to need by METHODS 2.9: the input's own chromaticity
+The paper's five losses (docs/papers.md, O4 to O8) are spatial consistency, exposure, colour constancy, curve
+regularisation and noise removal; its pictures were found to need others too: the input's own chromaticity
 instead of grey, light that grows with time, and flat tones that stay flat. Pictures are N×3×H×W in 0..1; every
 function gives the mean over the batch as a scalar.
 """
@@ -25,7 +25,7 @@ def luma(image: Tensor) -> Tensor:
 
 
 def spatial_consistency(output: Tensor, image: Tensor, pool: int = 4) -> Tensor:
-    """Differences between neighbouring 4×4 means are to stay what they were, sign included [C]."""
+    """Differences between neighbouring 4×4 means are to stay what they were, sign included (O4)."""
     after, before = (functional.avg_pool2d(picture.mean(dim=1, keepdim=True), pool) for picture in (output, image))
     change = after - before
     down = (change[:, :, 1:] - change[:, :, :-1]) ** 2
@@ -43,13 +43,13 @@ def exposure(output: Tensor, target: Tensor | float, pool: int | None = 16) -> T
 
 
 def colour_constancy(output: Tensor) -> Tensor:
-    """The mean colour of a picture is to be grey: squared differences of its channels' means [P]."""
+    """The mean colour of a picture is to be grey: squared differences of its channels' means (O6)."""
     red, green, blue = output.mean(dim=(2, 3)).unbind(dim=1)
     return ((red - green) ** 2 + (red - blue) ** 2 + (green - blue) ** 2).mean()
 
 
 def variation(rates: Sequence[Tensor]) -> Tensor:
-    """Curve regularisation: squared differences of neighbouring rates, as a mean over the times of a solve [C]."""
+    """Curve regularisation: squared differences of neighbouring rates, as a mean over the times of a solve (O7)."""
     total = torch.zeros((), dtype=rates[0].dtype, device=rates[0].device)
     for rate in rates:
         total = total + (rate[:, :, 1:] - rate[:, :, :-1]).square().mean()
@@ -74,7 +74,7 @@ def channel_deviation(shift: Tensor) -> Tensor:
 def noise_removal(noise_of: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """ZS-N2N: two half-size pictures of one noisy picture, each cleaned, are to agree with the other.
 
-    Residual term, and a consistency term: cleaning and halving are to be the same in either order [C].
+    Residual term, and a consistency term: cleaning and halving are to be the same in either order (O8).
 
     Args:
         noise_of: the denoiser, which gives the noise of a picture.

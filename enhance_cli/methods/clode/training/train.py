@@ -40,7 +40,7 @@ def train(
     """Train the networks from a folder of photographs and export them.
 
     The folder may hold `unpaired_dark/`, `paired_lowlight/low/`, `exposure/sice512/` and `clean/`, as
-    `shared/data/train` does, or the photographs themselves, which then count as clean. No reference is looked at
+    docs/training.md says, or the photographs themselves, which then count as clean. No reference is looked at
     but by the validation.
 
     Args:

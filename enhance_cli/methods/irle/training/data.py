@@ -38,7 +38,7 @@ class Draws:
     side: int = 96
     """Native pixels; a multiple of every network's own. Small pieces give more steps an hour, and as good ones."""
 
-    exponent_jitter: float = 0.06  # METHODS 5.11
+    exponent_jitter: float = 0.06
     factor_jitter: tuple[float, float] = (0.7, 1.3)
     """Exposures that `--exposure` asks for."""
 

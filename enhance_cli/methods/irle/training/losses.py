@@ -2,7 +2,7 @@
 
 Structure without place or light (SISC), features without light (IAP), colours and exposure without detail (pseudo
 ground truth), texture from one shot and colour from another (decoupled), and a pixel from its neighbours (blind
-spot). METHODS 5.4 to 5.7 and 5.11. Pictures are N×3×H×W in 0..1; every function gives the mean over the batch as a
+spot). docs/papers.md, I3 to I9. Pictures are N×3×H×W in 0..1; every function gives the mean over the batch as a
 scalar and has a gradient in its first argument.
 """
 
@@ -30,7 +30,7 @@ def low_pass(image: Tensor) -> Tensor:
 
 
 def decoupled(output: Tensor, twin: Tensor, brighter: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Texture from a noisy twin whatever its colours, and colours from a twin that is not darker (METHODS 5.11).
+    """Texture from a noisy twin whatever its colours, and colours from a twin that is not darker (docs/papers.md, I9).
 
     Texture: the squared distance to the twin after its low-pass has been brought to the output's. The noise of a twin
     is independent of the input's, so its mean, the clean picture, is what lowers the loss (Noise2Noise). It weighs most
@@ -110,7 +110,7 @@ BANDS = 8
 """Rings of equal width from 0 to Nyquist; the corners of the plane beyond it are dropped."""
 
 KEPT = (2, 6)
-"""Of the rings, 2 to 5 are compared: below lies illumination, above noise [F]."""
+"""Of the rings, 2 to 5 are compared: below lies illumination, above noise; as in the paper's figure."""
 
 
 def spectral_profile(image: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ def spectral_correlation(image: Tensor) -> Tensor:
 
 
 def sisc(first: Tensor, second: Tensor, patch: int = 64, noise: float = 0.02) -> Tensor:
-    """Shift-invariant spectral correlation: the distance of C on windowed patches and on the whole (METHODS 5.4).
+    """Shift-invariant spectral correlation: the distance of C on windowed patches and on the whole (I3).
 
     Patches of 64 pixels at every 32: on smaller ones a shift is no longer nothing. Flat patches, where the spectrum
     is that of noise, count by their contrast's share in contrast and noise.
@@ -190,7 +190,7 @@ def iap(output: Tensor, image: Tensor, features: Features) -> Tensor:
     """Illumination-aligned perceptual distance: features of the output against those of the aligned input.
 
     Instance normalisation drops what light is left; a slight blur of both keeps the input's noise from being asked
-    for (METHODS 5.5).
+    for (docs/papers.md, I4).
     """
     total = torch.zeros((), dtype=output.dtype, device=output.device)
     for ours, theirs in zip(features(_blurred(output)), features(_blurred(aligned(image, output))), strict=True):
@@ -201,7 +201,7 @@ def iap(output: Tensor, image: Tensor, features: Features) -> Tensor:
 class Gabor:
     """Fixed features in place of a pretrained network: magnitudes of Gabor filters, 8 directions on 3 scales.
 
-    Nothing to fetch, nothing whose licence or data would have to be known; METHODS 0.2 names it as the fallback.
+    Nothing to fetch, nothing whose licence or data would have to be known (docs/papers.md, S3).
     """
 
     def __init__(self, directions: int = 8, scales: int = 3, side: int = 9) -> None:

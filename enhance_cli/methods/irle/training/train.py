@@ -57,7 +57,7 @@ class DenoiserRecipe:
     draws: Draws = field(default_factory=Draws)
 
     texture: float = 10.0
-    colour: float = 2.0  # METHODS 5.11
+    colour: float = 2.0  # docs/papers.md, I9
 
     grown_from: str | None = None
     """The stem of a smaller network, trained before into the same folder, which this one starts from."""
@@ -75,7 +75,7 @@ class StageOneRecipe:
     """Sub-images of 128 pixels, on which patches of 64 have room; four singles are as much as eight twins."""
 
     reconstruction: float = 0.3
-    """Below the 1 of METHODS 5.6: L R = I asks for a local quotient, which the references are not (5.11)."""
+    """Below the others: L R = I asks for a local quotient, which bright references are not (docs/papers.md, I8)."""
 
     cross: float = 0.5
     """Of the other view's reflectance: as in Noise2Noise, the only term that tells noise from texture."""
@@ -88,7 +88,7 @@ class StageOneRecipe:
 
     iap: float = 0.2
     exposure: float = 0.1
-    """METHODS 5.6."""
+    """What docs/papers.md, I5, adds up."""
 
 
 def _denoiser_schedule(iterations: int) -> loop.Schedule:
@@ -138,7 +138,7 @@ def train(
     """Train the networks from a folder of dark photographs and export them.
 
     The folder holds `paired_lowlight/low` (and `high`, which only the validation sees) and `clean`, of which dark
-    twins are simulated, as `shared/data/train` does; or dark photographs themselves. Shots of one scene are found by
+    twins are simulated, as docs/training.md says; or dark photographs themselves. Shots of one scene are found by
     their looks.
 
     Args:
@@ -334,7 +334,7 @@ def train_stage_one(stem: str, album: Album, options: TrainOptions, recipe: Stag
 def stage_one_loss(
     module: nn.Module, batch: Sequence[Tensor], recipe: StageOneRecipe, features: losses.Features
 ) -> Tensor:
-    """METHODS 5.6 on the two views of every piece.
+    """docs/papers.md, I5, on the two views of every piece.
 
     Args:
         module: bright picture and ln(gain) to L and R.

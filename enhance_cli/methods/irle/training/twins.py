@@ -15,7 +15,7 @@ Codes = NDArray[np.uint8]
 
 ALIKE = 0.8
 """Correlation of two pictures' band-passed log luma from which they show one scene from one place; below it come
-neighbouring shots with another view (METHODS 5.11)."""
+neighbouring shots with another view."""
 
 _SIZE = (96, 64)
 
@@ -52,7 +52,7 @@ def groups(photographs: Mapping[str, Codes], alike: float = ALIKE) -> list[tuple
 def simulated(picture: NDArray[np.float32], random: np.random.Generator) -> tuple[Codes, Codes]:
     """Two dark shots of one photograph with noise of their own: what the other cameras do that no twins exist of.
 
-    As `training.degradations.lowlight` (METHODS 0.3), but twice with one cast, one sensor and one kind of coding: 1.5
+    As `training.degradations.lowlight` (docs/papers.md, S1), but twice with one cast, one sensor and one coding: 1.5
     to 5 stops under, the second up to 1.5 stops brighter; shot and read noise; in half of the draws correlated as
     demosaicing does; in six of ten a JPEG of quality 50 to 97.
 

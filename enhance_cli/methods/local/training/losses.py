@@ -1,4 +1,4 @@
-"""What `local` learns from: light in area A, a smooth fall-off in B, nothing changed in C (METHODS 3.5).
+"""What `local` learns from: light in area A, a smooth fall-off in B, nothing changed in C (docs/papers.md, L4 to L7).
 
 Every term is a mean over the pixels of its own area, which is the paper's sum divided by the area's share r: a small
 mask counts as much as a large one. Pictures are N×3×H×W in 0..1, areas N×1×H×W of 0 and 1; every function gives a

@@ -66,7 +66,7 @@ class Recipe:
         )
     )
     side: int = network.LOW
-    """Pictures of the size that the estimators see: smaller ones train as well per minute (METHODS 2.9)."""
+    """Pictures of the size that the estimators see: smaller ones train as well per minute."""
 
     batch: int = 8
     """Pictures of one step, two of them synthetic tones: batch statistics need about as many."""
@@ -89,10 +89,10 @@ class Recipe:
     transition: float = 1e-4  # beta: its weights reach 1e4, so this is 1 in flat places
     unchanged: float = 1.0  # gamma
 
-    gradient: float = 0.02  # METHODS 3.5: the paper's weights are for sums
+    gradient: float = 0.02  # the paper's weights are for sums
     angle: Mapping[str, float] = field(default_factory=lambda: {"deepupe": 0.2, "star": 1.0})
     tones: float = 1.0
-    """Of the flat tones of two synthetic pictures: without them backbones equalise neighbourhoods (METHODS 2.9)."""
+    """Of the flat tones of two synthetic pictures: without them backbones equalise neighbourhoods (papers.md, T1)."""
 
     read_side: int = 400
     """Photographs are shrunk to this once."""
@@ -103,7 +103,7 @@ def train(
 ) -> Trained:
     """Train networks from a folder of photographs; export those that are shipped.
 
-    The folder may hold `paired_lowlight/low` and `high`, `exposure/sice512` and `clean/`, as `shared/data/train` does,
+    The folder may hold `paired_lowlight/low` and `high`, `exposure/sice512` and `clean/`, as docs/training.md says,
     or the photographs themselves, which then count as clean.
 
     Args:

@@ -62,8 +62,8 @@ def wrong_exposure(picture: Picture, random: np.random.Generator) -> Picture:
 def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
     """Noise that grows with light, then 8 bits, and in half of the draws a JPEG of quality 40 to 95.
 
-    CBDNet's model by METHODS 4.6: N(0, l s² + c²) in linear light, s up to .06 and c up to .03; in half of the draws
-    a 3×3 box correlates it, as demosaicing does.
+    CBDNet's model (docs/papers.md, R8): N(0, l s² + c²) in linear light, s up to .06 and c up to .03; in half of the
+    draws a 3×3 box correlates it, as demosaicing does.
     """
     light = picture ** np.float32(GAMMA)
     shot, read = random.uniform(0.0, 0.06), random.uniform(0.0, 0.03)

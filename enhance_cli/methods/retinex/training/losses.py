@@ -1,4 +1,4 @@
-"""What retinex learns from: the losses of the paper by METHODS 4.5, and those that its pictures were found to need.
+"""What retinex learns from: the paper's losses (docs/papers.md, R4 to R6), and those that its pictures needed.
 
 Pictures are N×3×H×W in 0..1; every function gives a scalar, the mean over the batch.
 """
@@ -19,7 +19,7 @@ def luma(image: Tensor) -> Tensor:
 
 
 def huber(output: Tensor, target: Tensor, delta: float = 0.5) -> Tensor:
-    """Huber's loss of every sample: half the square up to `delta`, linear beyond [P]."""
+    """Huber's loss of every sample: half the square up to `delta`, linear beyond, as in the paper."""
     return functional.huber_loss(output, target, delta=delta)
 
 
@@ -64,7 +64,7 @@ def dissimilarity(output: Tensor, target: Tensor) -> Tensor:
 def illumination_smoothness(light: Tensor, image: Tensor, steepness: float = 10.0) -> Tensor:
     """Structure-aware smoothness of an illumination map N×1×H×W: its steps, but where the picture has steps itself.
 
-    |grad L| exp(-10 |grad I|) in both directions, I being luma [P].
+    |grad L| exp(-10 |grad I|) in both directions, I being luma (docs/papers.md, R5).
     """
     structure = luma(image)
 

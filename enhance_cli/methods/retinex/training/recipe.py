@@ -26,7 +26,7 @@ class MendingRecipe:
 
     distance: str = "root_huber"  # each picture's error counts alike; "huber" is the paper's, "squared" its ablation
     similarity: float = 0.3  # 1 - SSIM: structure, once the exposure is about right
-    smoothness: float = 0.002  # [P]
+    smoothness: float = 0.002  # the paper's
     flatness: float = 1.0  # two tones stay flat
 
 
@@ -50,7 +50,7 @@ class RestorationRecipe:
 
     similarity: float = 0.5  # texture against grain: this is where SSIM is won
     chroma: float = 1.0  # held to the mended picture's: without it dark pictures turn grey, and hues by 15 degrees
-    variation: float = 1e-4  # [P]
+    variation: float = 1e-4  # the paper's
     flatness: float = 1.0
     stillness: float = 3.0  # absolute error of flat tones: the other losses forgive the last levels, eyes do not
 

@@ -41,7 +41,7 @@ def train(
     """Train all three networks from a folder of photographs and export them.
 
     The folder may hold `exposure/sice512/` (stacks), `paired_lowlight/low` and `high`, and `clean/`, as
-    `shared/data/train` does, or the photographs themselves, which then count as clean.
+    docs/training.md says, or the photographs themselves, which then count as clean.
 
     Args:
         options: where the photographs are, where the results go, seed and device. `iterations` are those of each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from enhance_cli.quality import backlit
+from benchmarks.lib import backlit
 
 
 @pytest.fixture

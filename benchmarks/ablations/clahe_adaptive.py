@@ -1,30 +1,37 @@
-"""The pixel kernels of clahe-adaptive beside OpenCV, one JSON line per case.
+"""The kernels of clahe-adaptive beside OpenCV, and what its training's choices are worth.
 
-    python benchmarks/kernels.py [--size 4000x3000] [--repeats 15]
+    python -m benchmarks.ablations.clahe_adaptive DATA --parts kernels [--rounds 15]
+    python -m benchmarks.ablations.clahe_adaptive DATA --parts variants --runs OUT [--iterations 6000] [--only NAME ...]
 
-`clahe` is a whole plane of luma (histograms, curves of limit 2 over 8x8 tiles, rendering) against
-`cv2.createCLAHE(2, (8, 8)).apply` into a buffer kept, with equal threads; the other cases are its parts and the
-colour kernels, beside the nearest thing OpenCV has (null where it has none). Ours and OpenCV's runs take turns,
-and times are medians, so a busy machine slows both.
+Printed is a JSON line for each row of:
+
+    kernels    12 megapixels. `clahe` is a whole plane of luma (histograms, curves of limit 2 over 8x8 tiles, rendering)
+               against `cv2.createCLAHE(2, (8, 8)).apply` into a buffer kept, with equal threads; the other cases are
+               its parts and the colour kernels, beside the nearest thing OpenCV has (null where it has none)
+    variants   `training.ABLATIONS`, each trained anew on DATA/train; OUT receives a card with figures for each
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from enhance_cli.imaging import luma as luma_room
+from benchmarks.lib import timing
+from benchmarks.lib.bench import Bench, Row, run
+from enhance_cli.imaging import luma as pixels
 from enhance_cli.methods.clahe_adaptive import kernels_cpu as kernels
 from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+from enhance_cli.methods.clahe_adaptive.training import train as training
+from enhance_cli.training.options import TrainOptions
 
 import cv2  # isort: skip  # after the package, which chooses where compiled kernels are cached
+
+SIZE = (4000, 3000)
+"""Width and height."""
 
 GRID = (8, 8)
 LIMIT = 2.0
@@ -92,56 +99,47 @@ def cases(width: int, height: int, pool: ThreadPoolExecutor) -> list[Case]:
         Case(
             "luma_histogram",
             1,
-            lambda: luma_room.luma_histogram(luma),
+            lambda: pixels.luma_histogram(luma),
             lambda: cv2.calcHist([luma], [0], None, [256], [0, 256]),
         ),
-        Case("rgb_luma_histogram", 1, lambda: luma_room.rgb_luma_histogram(rgb), None),
+        Case("rgb_luma_histogram", 1, lambda: pixels.rgb_luma_histogram(rgb), None),
         Case(
             "thumbnail",
             1,
             lambda: kernels.thumbnail(luma, 256),
             lambda: cv2.resize(luma, (256, 256), interpolation=cv2.INTER_AREA),
         ),
-        Case("split_ycbcr_420", 1, lambda: luma_room.split_ycbcr(rgb, 2, 2), lambda: cv2.split(rgb)),
+        Case("split_ycbcr_420", 1, lambda: pixels.split_ycbcr(rgb, 2, 2), lambda: cv2.split(rgb)),
     ]
 
 
-def milliseconds(work: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - begin)
-
-
-def measure(case: Case, repeats: int) -> tuple[float, float | None]:
-    """Median milliseconds of ours and of OpenCV's, in turns."""
-    cv2.setNumThreads(case.threads)
-    ways = [case.ours] if case.opencv is None else [case.ours, case.opencv]
-    for way in ways:
-        way()
-    times = [[milliseconds(way) for way in ways] for _ in range(repeats)]
-    medians = [statistics.median(column) for column in zip(*times, strict=True)]
-    return medians[0], medians[1] if len(medians) > 1 else None
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="4000x3000", help="WIDTHxHEIGHT of the picture (4000x3000)")
-    parser.add_argument("--repeats", type=int, default=15, help="runs of each way (15)")
-    options = parser.parse_args()
-    width, height = (int(side) for side in options.size.split("x"))
+def of_kernels(bench: Bench) -> Iterator[Row]:
+    """Milliseconds, ours and OpenCV's in turn, so a busy machine slows both."""
+    width, height = SIZE
     with ThreadPoolExecutor(2) as pool:
         for case in cases(width, height, pool):
-            ours, opencv = measure(case, options.repeats)
-            line = {
-                "name": case.name,
-                "size": [width, height],
-                "threads": case.threads,
-                "ours_ms": round(ours, 3),
-                "opencv_ms": None if opencv is None else round(opencv, 3),
-                "ratio": None if opencv is None else round(opencv / ours, 3),
-            }
-            print(json.dumps(line), flush=True)
+            cv2.setNumThreads(case.threads)
+            ways = {"ours": case.ours} | ({} if case.opencv is None else {"opencv": case.opencv})
+            seconds = timing.in_turn(ways, bench.asked.rounds)
+            medians = {f"{way}_ms": 1e3 * statistics.median(values) for way, values in seconds.items()}
+            ratio = medians["opencv_ms"] / medians["ours_ms"] if case.opencv else None
+            name = case.name if case.threads == 1 else f"{case.name}, two threads"
+            about = {"case": name, "size": f"{width}x{height}", "threads": case.threads}
+            yield {**about, **medians, "ratio": ratio}
+
+
+def variants(bench: Bench) -> Iterator[Row]:
+    """Train each variant; its figures are in its card."""
+    names = bench.asked.only or list(training.ABLATIONS)
+    for name in names:
+        out = bench.asked.runs / name.replace(" ", "-")
+        options = TrainOptions(bench.data / "train", out, iterations=bench.asked.iterations or 6000, resume=True)
+        training.train(options, lambda sentence: None, training.ABLATIONS[name])
+        yield {"case": name, "out": str(out)}
+
+
+PARTS = {"kernels": of_kernels, "variants": variants}
 
 
 if __name__ == "__main__":
-    main()
+    run("clahe-adaptive", __doc__, PARTS)

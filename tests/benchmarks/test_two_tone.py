@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from enhance_cli.quality.two_tone import two_tone_flatness, two_tone_pictures
+from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 
 
 def test_nine_pictures_of_two_tones():

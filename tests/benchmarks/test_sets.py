@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.lib.sets import SETS, pairs, samples, stacks
 from enhance_cli.errors import UsageError
-from enhance_cli.quality.sets import SETS, pairs
 
 
 def save(path: Path, level: int) -> None:
@@ -57,7 +57,21 @@ def test_clean_pictures_are_their_own_reference(data):
 
 def test_missing_parts_are_empty_sets(data, tmp_path):
     assert pairs(data, "fivek") == []
-    assert all(pairs(tmp_path / "nowhere", name) == [] for name in SETS)
+    assert all(samples(tmp_path / "nowhere", name) == [] for name in SETS if name != "two-tone")
+    assert stacks(tmp_path / "nowhere") == []
+
+
+def test_samples_are_spread_and_decoded(data):
+    (sample,) = samples(data, "over", 1)
+    assert sample.pixels.shape == sample.reference.shape == (16, 16, 3)
+    assert len(samples(data, "two-tone")) == 18
+    assert len(samples(data, "two-tone", 4)) == 4
+
+
+def test_stacks_have_two_frames_beside_the_reference(data):
+    ((name, reference, frames),) = stacks(data)
+    assert (name, reference.name) == ("sice_014", "sice_014_e1_ref.png")
+    assert [frame.name for frame in frames] == ["sice_014_e0.png", "sice_014_e2.png", "sice_014_e3.png"]
 
 
 def test_unknown_sets_are_refused(data):

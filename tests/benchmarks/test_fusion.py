@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from enhance_cli.quality.fusion import mef_ssim
+from benchmarks.lib.fusion import mef_ssim
 
 
 @pytest.fixture

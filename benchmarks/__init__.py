@@ -1,0 +1,1 @@
+"""Programs that measure speed, quality and reliability; docs/benchmarks.md says how to run them."""

@@ -1,0 +1,266 @@
+"""Try to break runs: damaged files, kills at random moments, more pixels than memory.
+
+    python -m benchmarks.reliability [--parts fuzz killed memory] [--seconds 60] [--kills 10] [--store FILE]
+
+Printed is a JSON line for each row of the parts, whose `held` says whether all was as it must be; the exit code is 1 if
+a row did not hold.
+
+    fuzz       small files of each format, cut, hit and spliced, decoded, stripped of GPS and encoded, in batches of 200
+               with a process each, for --seconds in all. A find is anything but a picture or one of our errors, and a
+               process that dies; --out receives the files
+    killed     a run is killed (kill -9) --kills times at random moments among --count photos and then left alone.
+               `whole`: every output in place has at any time the bytes of a run that nobody killed; `complete`: in the
+               end all are there and the report says so; `again`: at most the photos in flight were done again for each
+               kill; `clean`: nothing else is in the folder
+    memory     the peak of whole runs. `large`: 200 JPEGs of 24 megapixels within the default budget and 300 MB more,
+               and with a budget of 300 MB; `huge`: one JPEG of 200 megapixels by methods that stream within 2.5 times
+               its decoded size and 300 MB; `small`: 2,000 JPEGs within 20 MB of 200; `photo`: one of 12 megapixels by
+               each method's timed cases, without a bound
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.lib import damage, program, scenes, timing
+from benchmarks.lib.program import Asked, Row
+from enhance_cli.methods.cases import options_of
+
+BATCH = 200
+MEGA = 10**6
+
+
+# --- damaged files -------------------------------------------------------------------------------------------
+
+
+def batch(name: str, seed: int, sender: Any) -> None:
+    """Decode, strip and encode a batch; sends (read, refused, finds), or nothing where the process dies."""
+    from enhance_cli.errors import PhotographError
+    from enhance_cli.imaging import codecs, metadata
+
+    rng = np.random.default_rng(seed)
+    whole = damage.sample(name, seed)
+    read = refused = 0
+    finds: list[tuple[str, bytes]] = []
+    for _ in range(BATCH):
+        data = damage.damaged(whole, rng)
+        try:
+            image = codecs.decode(data, source="a", planes=bool(rng.integers(2)), max_pixels=10**6)
+            stripped = image.replace(metadata=metadata.strip(image.metadata, "gps"))
+            codecs.encode(stripped, codecs.FORMATS[image.metadata.format].written_as or "png")
+            read += 1
+        except PhotographError:
+            refused += 1
+        except Exception as error:  # noqa: BLE001 - a find is whatever nobody expected
+            finds.append((f"{type(error).__name__}: {error}", data))
+    sender.send((read, refused, finds))
+
+
+def fuzz(asked: Asked) -> Iterator[Row]:
+    """Each format in turn until its time is up."""
+    context = multiprocessing.get_context("spawn")
+    for name in asked.formats:
+        counts = {"read": 0, "refused": 0, "crashed": 0}
+        finds: set[str] = set()
+        deadline = time.monotonic() + asked.seconds / len(asked.formats)
+        seed = asked.seed
+        while time.monotonic() < deadline:
+            receiver, sender = context.Pipe(duplex=False)
+            child = context.Process(target=batch, args=(name, seed, sender))
+            child.start()
+            sender.close()
+            try:
+                read, refused, found = receiver.recv()
+            except EOFError:
+                found, read, refused = [], 0, 0
+                child.join()
+                counts["crashed"] += 1
+                finds.add(f"a decoder crashed (exit code {child.exitcode}) with seed {seed}")
+            child.join()
+            counts["read"] += read
+            counts["refused"] += refused
+            for text, data in found:
+                finds.add(text)
+                if asked.out:
+                    asked.out.mkdir(parents=True, exist_ok=True)
+                    (asked.out / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}").write_bytes(data)
+            seed += 1
+        yield {"case": name, **counts, "finds": sorted(finds), "held": not finds}
+
+
+# --- kills -----------------------------------------------------------------------------------------------------
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Distinct files of a third of a megapixel: JPEG mostly, some PNG and WebP."""
+    folder.mkdir()
+    smooth = scenes.soft(480, 640)
+    for number in range(count):
+        suffix = {3: "png", 7: "webp"}.get(number % 10, "jpg")
+        cv2.imwrite(str(folder / f"{number:04d}.{suffix}"), np.roll(smooth, 7 * number, axis=1))
+
+
+def bytes_by_name(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder but the report."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".jsonl"}
+
+
+def timed(command: Sequence[str]) -> float:
+    """Wall time of a process."""
+    began = time.monotonic()
+    subprocess.run(command, check=True)
+    return time.monotonic() - began
+
+
+def killed_runs(folder: Path, *, count: int, kills: int, method: str, jobs: int, seed: int) -> Row:
+    """Kill a run again and again, let the last one end, and say what was seen."""
+    source, expected, target = folder / "in", folder / "expected", folder / "out"
+    make_photos(source, count)
+    command = [*timing.ENHANCE, method, "--device", "cpu", "--jobs", str(jobs), "--quiet"]
+    subprocess.run([*command, str(source), str(expected)], check=True)
+    start = timed([*command, str(source / "0000.jpg"), str(folder / "one")])
+    whole = timed([*command, str(source), str(folder / "timed")])
+    wanted = bytes_by_name(expected)
+    rng = random.Random(seed)
+    moments, in_place, not_whole, left_over = [], [], 0, 0
+    for _ in range(kills):
+        running = subprocess.Popen([*command, str(source), str(target)])
+        # Mostly while photos are under way; some of the kills come during the start.
+        moments.append(rng.uniform(0.7 * start, 1.2 * start + 1.4 * (whole - start) / kills))
+        time.sleep(moments[-1])
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        there = bytes_by_name(target) if target.exists() else {}
+        staged = [name for name in there if name.startswith(".enhance-")]
+        left_over += len(staged)
+        finished = {name: data for name, data in there.items() if name not in staged}
+        not_whole += sum(data != wanted.get(name) for name, data in finished.items())
+        in_place.append(len(finished))
+    subprocess.run([*command, str(source), str(target)], check=True)
+    there = bytes_by_name(target)
+    lines = [json.loads(line) for line in (target / "enhance-report.jsonl").read_bytes().splitlines()]
+    last = {Path(line["output"]).name: line["status"] for line in lines}
+    seen = {
+        "whole": not_whole == 0 and all(there.get(name) == data for name, data in wanted.items()),
+        "complete": set(there) >= set(wanted) and last == dict.fromkeys(wanted, "done"),
+        "again": len(lines) - count <= kills * jobs,
+        "clean": set(there) == set(wanted),
+    }
+    return {
+        "photos": count,
+        "kills": kills,
+        "moments_s": [round(moment, 2) for moment in moments],
+        "in_place_after_each": in_place,
+        "staged_left_by_kills": left_over,
+        "done_again": len(lines) - count,
+        **seen,
+        "held": all(seen.values()),
+    }
+
+
+def killed(asked: Asked) -> Iterator[Row]:
+    """For each method asked for by name, or clahe-adaptive."""
+    for name in asked.methods if asked.some_methods else ["clahe-adaptive"]:
+        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+            how = {"count": asked.count, "kills": asked.kills, "jobs": asked.jobs, "seed": asked.seed}
+            yield {"method": name, **killed_runs(Path(folder), method=name, **how)}
+
+
+# --- memory ----------------------------------------------------------------------------------------------------
+
+HUGE = ("clahe-adaptive", "clahe-adaptive --chroma scale", "clode --time 2", "clode --denoise 0")
+
+
+def memory(asked: Asked) -> Iterator[Row]:
+    """Peaks of whole runs."""
+    kinds = {"small": small, "photo": one_photo, "huge": huge, "large": large}
+    for name in asked.kinds:
+        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+            for row in kinds[name](Path(folder), asked):
+                bound = row.get("bound_mb")
+                yield {"size": name, **row, "held": bound is None or row["peak_mb"] <= bound}
+
+
+def linked(folder: Path, height: int, width: int, *counts: int) -> list[Path]:
+    """Folders with so many names for one JPEG."""
+    (folder / "photo.jpg").write_bytes(scenes.jpeg(scenes.soft(height, width)))
+    made = [folder / str(count) for count in counts]
+    for path, count in zip(made, counts, strict=True):
+        path.mkdir()
+        for number in range(count):
+            (path / f"{number:04d}.jpg").hardlink_to(folder / "photo.jpg")
+    return made
+
+
+def small(folder: Path, asked: Asked) -> Iterator[Row]:
+    """Many small photos take no more than some."""
+    few, many = linked(folder, 480, 640, 200, 2000)
+    first = timing.peak_mb("clahe-adaptive", few, folder / "few")
+    peak = timing.peak_mb("clahe-adaptive", many, folder / "many")
+    yield {"case": "clahe-adaptive", "of_200_mb": first, "peak_mb": peak, "bound_mb": first + 20}
+
+
+def one_photo(folder: Path, asked: Asked) -> Iterator[Row]:
+    """Each method's timed cases."""
+    linked(folder, 3000, 4000)
+    for name in asked.methods:
+        for case in (case for case in program.chosen(asked, name) if case.timed or asked.cases):
+            words = [name, "--overwrite", "--report", "none", *options_of(case.controls)]
+            peak = timing.peak_mb(*words, folder / "photo.jpg", folder / "out")
+            yield {"method": name, "case": case.name, "peak_mb": peak}
+
+
+def huge(folder: Path, asked: Asked) -> Iterator[Row]:
+    """One photo of 200 megapixels."""
+    linked(folder, 10_000, 20_000)
+    for words in (words for words in HUGE if words.split()[0] in asked.methods):
+        peak = timing.peak_mb(*words.split(), "--overwrite", "--report", "none", folder / "photo.jpg", folder / "out")
+        yield {"case": words, "peak_mb": peak, "bound_mb": 2.5 * 600 + 300}
+
+
+def large(folder: Path, asked: Asked) -> Iterator[Row]:
+    """Many large photos stay within the budget."""
+    from enhance_cli.pipeline.memory import default_budget
+
+    (inputs,) = linked(folder, 4000, 6000, asked.photos or 200)
+    peak = timing.peak_mb("clahe-adaptive", inputs, folder / "out")
+    yield {"case": "default budget", "peak_mb": peak, "bound_mb": default_budget() / MEGA + 300}
+    words = ("clahe-adaptive", "--memory", "300M", "--jobs", 8, "--overwrite")
+    yield {"case": "--memory 300M --jobs 8", "peak_mb": timing.peak_mb(*words, inputs, folder / "out"), "bound_mb": 600}
+
+
+PARTS = {"fuzz": fuzz, "killed": killed, "memory": memory}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts."""
+    parser = program.parser(__doc__, list(PARTS), photos=None, rounds=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of fuzzing, all formats together (60)")
+    parser.add_argument("--formats", nargs="+", choices=damage.NAMES, default=damage.NAMES)
+    parser.add_argument("--count", type=int, default=300, help="photos of a run that is killed (300)")
+    parser.add_argument("--kills", type=int, default=10)
+    kinds = ("small", "photo", "huge", "large")
+    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds, help="of runs whose memory is measured")
+    asked = parser.parse_args(arguments)
+    asked.some_methods = len(asked.methods) < len(parser.get_default("methods"))
+    return int(not all(row["held"] for row in program.run(asked, PARTS)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

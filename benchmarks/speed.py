@@ -1,0 +1,192 @@
+"""Measure speed: what a start takes, how many photos a second a folder gets, and the stages of one photo.
+
+    python -m benchmarks.speed [--parts startup stream photo] [--methods clode ...] [--photograph PHOTO.jpg]
+                               [--rounds 5] [--store FILE]
+
+Printed is a JSON line for each row of:
+
+    startup    whole processes in turn: the bare interpreter, helps, one 640x480 JPEG by each method with the kernels
+               already compiled, and OpenCV's CLAHE on the same file; `ratio` is to the bare interpreter
+    stream     12-megapixel JPEGs a second as whole processes, start-up subtracted: the time of a long folder (--long)
+               minus that of a short one (--short), by each method's first timed case; beside a plain OpenCV loop,
+               the same in a pool of two threads, and decoding and encoding alone. `ratios` are within rounds
+    photo      one JPEG in a warm process, from bytes to bytes, by each timed case and --sizes: seconds (median and
+               least), of the processor, of each stage in the quickest round, and of each photo of two at once
+
+Speeds are compared within one run: seconds alone say more about the machine than about the program.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import enhance_cli
+from benchmarks.lib import opencv_loop, program, scenes, timing
+from benchmarks.lib.program import Asked, Row
+from enhance_cli import methods
+from enhance_cli.imaging import codecs
+from enhance_cli.methods.cases import options_of
+
+LOOP = (sys.executable, str(Path(opencv_loop.__file__)))
+FRAMES = (720, 1280)
+"""Height and width of the frames whose fusion is timed."""
+
+
+def startup(asked: Asked) -> Iterator[Row]:
+    """Whole processes with little to do."""
+    with tempfile.TemporaryDirectory(dir=asked.folder) as text:
+        source, target = Path(text) / "in.jpg", Path(text) / "out.jpg"
+        source.write_bytes(scenes.jpeg(scenes.photo(asked.photograph, 480, 640)))
+        commands = {
+            ("python", "pass"): [sys.executable, "-c", "pass"],
+            ("enhance", "--help"): [*timing.ENHANCE, "--help"],
+            ("enhance", "--version"): [*timing.ENHANCE, "--version"],
+        }
+        for name in asked.methods:
+            commands[name, "--help"] = [*timing.ENHANCE, name, "--help"]
+            given = options_of(dict(methods.get(name).example))
+            words = [*timing.ENHANCE, name, "--device", "cpu", "--overwrite", "--quiet", *given]
+            commands[name, "one small JPEG"] = [*words, str(source), str(target)]
+        commands["OpenCV CLAHE", "one small JPEG"] = [*LOOP, "one", str(source), str(target)]
+        works = {about: timing.process(command) for about, command in commands.items()}
+        seconds = timing.in_turn(works, asked.rounds)
+    bare = statistics.median(next(iter(seconds.values())))
+    for (method, case), values in seconds.items():
+        median = statistics.median(values)
+        yield {
+            "method": method,
+            "case": case,
+            "rounds": asked.rounds,
+            "seconds": median,
+            "least": min(values),
+            "ratio": median / bare,
+        }
+
+
+def stream(asked: Asked) -> Iterator[Row]:
+    """Folders of JPEGs of 12 megapixels."""
+    counts = {"long": asked.long, "short": asked.short}
+    with tempfile.TemporaryDirectory(dir=asked.folder) as text:
+        folder = Path(text)
+        picture = scenes.photo(asked.photograph, 3000, 4000)
+        for size, count in counts.items():
+            scenes.folder(folder / size, picture, count)
+
+        def work(words: Sequence[str], size: str) -> Any:
+            target = folder / "out"
+            run = timing.process([*words, str(folder / size), str(target)], asked.cores)
+            return lambda: (run(), shutil.rmtree(target))
+
+        contenders: dict[tuple[str, str], list[str]] = {}
+        for name in asked.methods:
+            cases = [case for case in program.chosen(asked, name) if case.timed or asked.cases]
+            for case in cases if asked.cases else cases[:1]:
+                words = [*timing.ENHANCE, name, "--overwrite", "--quiet", "--device", "cpu", *options_of(case.controls)]
+                contenders[name, case.name] = words
+        for way in asked.beside:
+            contenders["OpenCV CLAHE" if way != "codec" else "simplejpeg", way] = [*LOOP, way]
+        works = {(who, size): work(words, size) for who, words in contenders.items() for size in counts}
+        seconds = timing.in_turn(works, asked.rounds)
+    more = asked.long - asked.short
+    rates = {
+        who: [
+            more / max(long - short, 1e-9)
+            for long, short in zip(seconds[who, "long"], seconds[who, "short"], strict=True)
+        ]
+        for who in contenders
+    }
+    for (method, case), values in rates.items():
+        row = {"method": method, "case": case, "size": "12 MP", "photos": counts, "rounds": asked.rounds}
+        others = {way: rates[who] for who in rates for way in [who[1]] if who[0] not in methods.names()}
+        ratios = {
+            way: statistics.median(one / other for one, other in zip(values, theirs, strict=True))
+            for way, theirs in others.items()
+            if method in methods.names()
+        }
+        medians = {size: statistics.median(seconds[(method, case), size]) for size in counts}
+        rate = more / max(medians["long"] - medians["short"], 1e-9)
+        yield {**row, "cores": asked.cores, "rate": rate, "seconds": medians, "ratios": ratios}
+
+
+def photo(asked: Asked) -> Iterator[Row]:
+    """Stages of one photo."""
+    for size in asked.sizes:
+        width, height = (int(side) for side in size.split("x"))
+        data = scenes.jpeg(scenes.photo(asked.photograph, height, width))
+        for name in asked.methods:
+            with enhance_cli.open(name, device="cpu", threads=asked.threads) as method:
+                for case in program.chosen(asked, name):
+                    if case.timed or asked.cases:
+                        yield {
+                            "method": name,
+                            "case": case.name,
+                            "size": size,
+                            **stages(method, data, case.controls, asked),
+                        }
+                if method.method.fuses and not asked.cases:
+                    small = scenes.photo(asked.photograph, *FRAMES)
+                    frames = [np.ascontiguousarray(small // divisor) for divisor in (4, 2, 1)]
+                    found = timing.warm(lambda method=method, frames=frames: method.fuse(frames), asked.rounds)
+                    yield {"method": name, "case": "three frames fused", "size": "1280x720", **found}
+
+
+def stages(method: Any, data: bytes, controls: Any, asked: Asked) -> Row:
+    """Seconds from bytes to bytes, of the quickest round by stage."""
+    rounds: list[Row] = []
+
+    def once() -> None:
+        marks = [time.perf_counter()]
+        image = codecs.decode(data, source="photo.jpg")
+        marks.append(time.perf_counter())
+        result = method.enhance(image, **controls)
+        marks.append(time.perf_counter())
+        codecs.encode(result.image, "jpeg")
+        marks.append(time.perf_counter())
+        ms = result.report["ms"]
+        row = {"all": marks[3] - marks[0], "decode": marks[1] - marks[0], "encode": marks[3] - marks[2]}
+        rounds.append(row | {stage: ms[stage] / 1e3 for stage in ("estimate", "render")})
+
+    found: Row = timing.warm(once, asked.rounds)
+    found["stages"] = min(rounds[1:], key=lambda row: row["all"])
+    if asked.rounds > 1:
+        began = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: once(), range(2 * asked.rounds)))
+        found["two_at_once"] = (time.perf_counter() - began) / (2 * asked.rounds)
+    return {"threads": asked.threads, "rounds": asked.rounds, **found}
+
+
+PARTS = {"startup": startup, "stream": stream, "photo": photo}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the parts."""
+    parser = program.parser(__doc__, list(PARTS), photos=None, rounds=5)
+    parser.add_argument("--photograph", type=Path, help="of 12 megapixels or more; else a scene is made")
+    parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
+    parser.add_argument("--long", type=int, default=60, help="photos of the long folder (60)")
+    parser.add_argument("--short", type=int, default=12, help="and of the short one (12)")
+    parser.add_argument("--cores", type=int, default=2, help="of a stream's processes (2)")
+    parser.add_argument("--beside", nargs="*", default=["loop", "pool", "codec"], choices=("loop", "pool", "codec"))
+    parser.add_argument("--sizes", nargs="+", default=["1250x800", "4000x3000"], metavar="WIDTHxHEIGHT")
+    parser.add_argument("--threads", type=int, default=2, help="of one photo (2)")
+    asked = parser.parse_args(arguments)
+    if asked.long <= asked.short:
+        parser.error("--long must be more than --short")
+    cv2.setNumThreads(asked.threads)
+    program.run(asked, PARTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What is measured and shown of a method: named settings that benchmarks, tables and sheets run.
+
+A method's folder may hold `cases.py` with `CASES: tuple[Case, ...]`; it needs the standard library and this file only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module, util
+from typing import Any, NamedTuple
+
+from enhance_cli import methods
+from enhance_cli.types import option_name
+
+PAIRED = ("lol", "under", "over", "fivek")
+"""Sets of pairs: photos and what they should look like."""
+
+EVERYWHERE = (*PAIRED, "clean", "two-tone", "backlit", "clipped")
+"""All sets of single photos (benchmarks/lib/sets.py says what they are)."""
+
+
+class Case(NamedTuple):
+    """A name and the controls that it stands for."""
+
+    name: str
+    """Unique within the method; shown after the method's name."""
+
+    controls: Mapping[str, Any]
+    sets: tuple[str, ...] = EVERYWHERE
+    """The test sets that its quality is measured on."""
+
+    shown: bool = False
+    """Whether it has a row in docs/benchmarks.md; the first such case of a method is its column in sheets."""
+
+    timed: bool = False
+    """Whether its speed is measured."""
+
+    sees_reference: bool = False
+    """Whether it is given the reference too, as `reference`: a bound, no contender."""
+
+
+def options_of(controls: Mapping[str, Any]) -> list[str]:
+    """Controls as the words that the command line takes."""
+    words = []
+    for name, value in controls.items():
+        option = option_name(name)
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            words.append(f"{option}={value}")
+    return words
+
+
+def cases_of(name: str) -> tuple[Case, ...]:
+    """The cases of a method; one with its default controls where it has no `cases.py`.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    method = methods.get(name)
+    module = method.module("cases")
+    if util.find_spec(module) is None:
+        return (Case("", dict(method.example), shown=True, timed=True),)
+    found: tuple[Case, ...] = import_module(module).CASES
+    return found
