@@ -54,6 +54,6 @@ def _read(path: Path) -> Array:
     """Decode as the stream does, so that orientation, depth, grey and colour space are judged as they were enhanced."""
     from enhance_cli.imaging import codecs
     from enhance_cli.imaging.view import as_srgb
-    from enhance_cli.pipeline.photograph import read
+    from enhance_cli.pipeline.files import read
 
     return as_srgb(codecs.decode(read(path), source=str(path))).pixels

@@ -29,7 +29,7 @@ from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
 from enhance_cli.types import Controls, Job, Method, Outcome, option_name
 
 if TYPE_CHECKING:
-    from enhance_cli.pipeline.photograph import Recipe
+    from enhance_cli.pipeline.recipe import Recipe
     from enhance_cli.pipeline.stream import Admission
 
 _SHOWN = 10
@@ -97,7 +97,7 @@ def _stream(
 ) -> ExitCode:
     from enhance_cli.engines.cpu import available_cores
     from enhance_cli.pipeline.memory import default_budget
-    from enhance_cli.pipeline.photograph import process
+    from enhance_cli.pipeline.process import process
     from enhance_cli.pipeline.stream import ByteBudget, parallel
 
     total = len(settled.jobs)
@@ -234,8 +234,8 @@ class _Assignment:
         rules: Rules,
     ) -> _Assignment:
         from enhance_cli import __version__
+        from enhance_cli.pipeline.files import Coding
         from enhance_cli.pipeline.known import Known
-        from enhance_cli.pipeline.photograph import Coding
         from enhance_cli.pipeline.plans import load_plan
 
         coding = Coding(
@@ -268,7 +268,7 @@ class _Assignment:
         """Open the engine and the method on it; in a process that is ours alone."""
         from enhance_cli import methods
         from enhance_cli.engines import open_engine
-        from enhance_cli.pipeline.photograph import Recipe
+        from enhance_cli.pipeline.recipe import Recipe
 
         engine = open_engine(self.device, threads=self.threads)
         if engine.device == "cpu":

@@ -10,6 +10,7 @@ import numpy as np
 
 from enhance_cli.engines.once import Once
 from enhance_cli.imaging import codecs, colour
+from enhance_cli.pipeline.files import read
 from enhance_cli.types import Controls, Image, Metadata, SourceName
 
 if TYPE_CHECKING:
@@ -29,14 +30,13 @@ class Beside(NamedTuple):
 class Companions:
     """The companions of the photographs of a run; those that serve all are decoded once. For several threads."""
 
-    def __init__(self, controls: Controls, read: Callable[[Path], bytes]) -> None:
+    def __init__(self, controls: Controls) -> None:
         """Hold none.
 
         Args:
             controls: what names them.
-            read: gives the bytes of a file.
         """
-        self._controls, self._read = controls, read
+        self._controls = controls
         self._shared: Once[Image] = Once()
 
     def beside(self, source: SourceName, max_pixels: int = codecs.MAX_PIXELS) -> Beside:
@@ -54,7 +54,7 @@ class Companions:
         return Beside(held, lambda: {name: make() for name, make in makers.items()})
 
     def _look(self, name: str, path: Path, max_pixels: int) -> tuple[int, Callable[[], Image]]:
-        data = self._read(path)
+        data = read(path)
         height, width, depth = codecs.announced(data, source=str(path), max_pixels=max_pixels)
         plane = name in self._controls.planes
 

@@ -22,8 +22,10 @@ from typing import Any, Protocol, Self
 from enhance_cli.engines import abandon
 from enhance_cli.errors import Crashed, EnhanceError, OutOfTime, OutputError
 from enhance_cli.imaging import atomic
-from enhance_cli.pipeline.photograph import Coding, Recipe, process
+from enhance_cli.pipeline.files import Coding
 from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.process import process
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Job, Outcome
 
 
@@ -62,7 +64,7 @@ class Crew:
     def outcomes(
         self, job: Job, admit: Callable[[int], None], record: Callable[[Mapping[str, Any]], None]
     ) -> Iterator[Outcome]:
-        """As `photograph.process`, in a child: each outcome when it is in place.
+        """As `process.process`, in a child: each outcome when it is in place.
 
         Raises:
             Crashed: the child died of it.

@@ -11,7 +11,8 @@ from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.pipeline.photograph import Enhanced, Recipe, is_jpeg, read
+from enhance_cli.pipeline.files import is_jpeg, read
+from enhance_cli.pipeline.recipe import Enhanced, Recipe
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Controls, Image

@@ -256,7 +256,7 @@ def test_everything_gets_a_line_and_nothing_hangs(photographs, enhance):
 
 
 def test_sources_that_vanish_or_grow(photographs, enhance, monkeypatch):
-    from enhance_cli.pipeline import photograph
+    from enhance_cli.pipeline import process
 
     photographs(4)
     real = os.fstat
@@ -267,7 +267,7 @@ def test_sources_that_vanish_or_grow(photographs, enhance, monkeypatch):
                 file.write(b"more")
         return real(descriptor)
 
-    read = photograph.read
+    read = process.read
 
     def vanish(source):
         if source.name == "02.jpg":
@@ -275,7 +275,7 @@ def test_sources_that_vanish_or_grow(photographs, enhance, monkeypatch):
         return read(source)
 
     monkeypatch.setattr(os, "fstat", meddle)
-    monkeypatch.setattr(photograph, "read", vanish)
+    monkeypatch.setattr(process, "read", vanish)
     assert enhance("--jobs", "1", "in", "out").exit_code == 1
     kinds = {Path(line["source"]).name: line["error"] and line["error"]["kind"] for line in lines()}
     assert kinds == {"00.jpg": None, "01.jpg": "changed", "02.jpg": "missing", "03.jpg": None}

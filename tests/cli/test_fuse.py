@@ -125,7 +125,9 @@ def test_frames_of_another_size_fail_in_a_line_that_names_them(brackets, fuse, s
 def test_room_is_taken_for_every_frame(brackets, tmp_path):
     from enhance_cli.engines import open_engine
     from enhance_cli.methods import get, open_enhancer
-    from enhance_cli.pipeline.photograph import Coding, Recipe, process
+    from enhance_cli.pipeline.files import Coding
+    from enhance_cli.pipeline.process import process
+    from enhance_cli.pipeline.recipe import Recipe
     from enhance_cli.types import Job
 
     brackets(1)

@@ -8,7 +8,7 @@ import pytest
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.imaging import codecs
-from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image
 
 CPU = open_engine("cpu", threads=2)

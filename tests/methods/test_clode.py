@@ -22,7 +22,7 @@ from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, shifte
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.enhancer import Clode, ClodePlan
 from enhance_cli.methods.clode.solvers import SOLVERS, Rate, solve
-from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image, Window
 
 torch = pytest.importorskip("torch")

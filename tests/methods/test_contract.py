@@ -14,7 +14,7 @@ from numba.core.dispatcher import Dispatcher
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
 from enhance_cli.imaging.tiles import tiles
-from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image, Window
 
 CPU = open_engine("cpu", threads=2)

@@ -24,7 +24,7 @@ from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, enhancer, kernels_cpu, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
 from enhance_cli.methods.irle.enhancer import Irle, IrlePlan
-from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.types import Image, Window

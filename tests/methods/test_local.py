@@ -18,7 +18,7 @@ from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.local import HALO, LocalControls, kernels_cpu
 from enhance_cli.methods.local.enhancer import Local
 from enhance_cli.methods.local.review import spearman
-from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.reference import psnr
 from enhance_cli.types import Image, Window
 

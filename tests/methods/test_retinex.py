@@ -20,7 +20,7 @@ from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas, parse_fuse
 from enhance_cli.methods.retinex.enhancer import CANDIDATES, Retinex, RetinexPlan
-from enhance_cli.pipeline.photograph import Recipe
+from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.lab import lab
 from enhance_cli.quality.reference import psnr

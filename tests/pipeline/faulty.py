@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
-from enhance_cli.pipeline.photograph import Coding, Recipe
+from enhance_cli.pipeline.files import Coding
+from enhance_cli.pipeline.recipe import Recipe
 
 CRASH, HANG, RAISE, OPEN = 10, 20, 30, 40
 """Mean levels of flat pictures that do harm."""

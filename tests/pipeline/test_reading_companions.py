@@ -39,7 +39,7 @@ def counting(monkeypatch):
 
 def test_one_mask_for_all_is_decoded_once_and_kept_as_a_plane(files, monkeypatch):
     decoded = counting(monkeypatch)
-    companions = Companions(LocalControls(mask=files / "mask.png"), lambda path: path.read_bytes())
+    companions = Companions(LocalControls(mask=files / "mask.png"))
     pictures = [companions.beside(SourceName(name)).decode()["mask"] for name in ("a.jpg", "b.jpg", "c.jpg")]
     assert decoded == [str(files / "mask.png")]
     assert all(picture is pictures[0] for picture in pictures)
@@ -49,7 +49,7 @@ def test_one_mask_for_all_is_decoded_once_and_kept_as_a_plane(files, monkeypatch
 
 def test_masks_of_a_folder_are_not_kept(files, monkeypatch):
     decoded = counting(monkeypatch)
-    companions = Companions(LocalControls(mask=files / "many"), lambda path: path.read_bytes())
+    companions = Companions(LocalControls(mask=files / "many"))
     for name in ("a.jpg", "b.jpg", "a.jpg"):
         companions.beside(SourceName(name)).decode()
     assert len(decoded) == 3
@@ -61,7 +61,7 @@ def test_what_is_too_large_is_refused_by_name_before_it_is_decoded(files, monkey
     controls = LocalControls(mask=files / "mask.png")
     if kind == "reference":
         controls = ClodeControls(time="best", reference=files / "many")
-    companions = Companions(controls, lambda path: path.read_bytes())
+    companions = Companions(controls)
     with pytest.raises(PictureTooLarge, match=r"(mask|a)\.png has 80x60 pixels"):
         companions.beside(SourceName("a.jpg"), 4000)
     assert companions.beside(SourceName("a.jpg"), 4800).held == 4800 * (2 if kind == "mask" else 6)

@@ -6,7 +6,7 @@ import pytest
 import enhance_cli
 from enhance_cli.imaging import codecs, opacity
 from enhance_cli.imaging.colour import from_array
-from enhance_cli.pipeline.photograph import exposure_of
+from enhance_cli.pipeline.recipe import exposure_of
 from enhance_cli.types import Image
 
 EVERY = {

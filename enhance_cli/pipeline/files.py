@@ -1,0 +1,300 @@
+"""A photograph's files: how they are read and written, staged, checked and placed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from enhance_cli.errors import (
+    ChangedSource,
+    EnhanceError,
+    FailedCheck,
+    MissingSource,
+    OccupiedOutput,
+    UnreadableSource,
+    UnsupportedFormat,
+    UsageError,
+    WouldLose,
+)
+from enhance_cli.imaging import atomic, codecs, colour, marks
+from enhance_cli.pipeline.journal import file_state
+from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.scan import illustration_paths
+from enhance_cli.types import Image, Job, Metadata, Standing
+
+if TYPE_CHECKING:
+    from enhance_cli.pipeline import in_place
+    from enhance_cli.pipeline.known import Known
+    from enhance_cli.pipeline.recipe import Enhanced, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How pictures are read and written."""
+
+    format: str | None = None
+    """Wanted format; None keeps the source's."""
+
+    quality: int | None = None
+    max_pixels: int = codecs.MAX_PIXELS
+    follow_target: bool = False
+    """Whether the output's name was typed by the user, whose suffix then decides the format."""
+
+    in_place: bool = False
+    """Whether outputs replace their sources, whose format and mode they then keep."""
+
+    drop_extras: bool = False
+    """Whether a source is replaced even if something that it holds would be lost."""
+
+    strip: Literal["gps", "all"] | None = None
+    verify: bool = False
+    """Whether a staged picture is read back and decoded before it is placed."""
+
+    preserve_times: bool = False
+    hash_sources: bool = False
+    """Whether lines keep the sha256 of what was read."""
+
+    overwrite: bool = False
+    """Whether files are replaced, whoever wrote them."""
+
+    skip_existing: bool = False
+    """Whether files that are there are left alone, and the others still written."""
+
+    save_plans: Path | None = None
+    shared_stems: frozenset[Path] = frozenset()
+    """Illustrations that are named by their output's whole name (see `Scan.shared_stems`)."""
+
+    root: Path | None = None
+    """The output folder, which saved plans are named below."""
+
+    report: Path | None = None
+    """Where lines go, which written files are named from."""
+
+    settings: str = ""
+    """The digest of what decides a picture beside its source, for the mark that outputs get."""
+
+    version: str = ""
+    """Of the program, for the mark."""
+
+    known: Known | None = None
+    """What enhance wrote before, as far as reports tell; for photographs in place."""
+
+    again: bool = False
+    """Whether photographs in place are enhanced though they were before."""
+
+    backup: str | None = None
+    """The suffix of the name under which the original is kept in place; None to keep none."""
+
+    def format_for(self, job: Job, image: Image) -> str:
+        """The format that a photograph is written in.
+
+        Raises:
+            UnsupportedFormat: it would replace a source of a format that has no writer.
+        """
+        if self.format is not None:
+            return self.format
+        read = codecs.FORMATS[image.metadata.format]
+        if self.in_place and read.written_as:
+            raise UnsupportedFormat(f"{job.source} is {read.name}, which is only read; leave out --in-place.")
+        typed = codecs.format_of_suffix(job.target) if self.follow_target and job.target else None
+        return typed.name if typed else read.written_as or read.name
+
+
+def read(source: Path | None) -> bytes:
+    """All bytes of a regular file, or of stdin for None.
+
+    Raises:
+        MissingSource: there is none, or it is a folder, a pipe or a device.
+        UnreadableSource: the operating system refuses.
+        ChangedSource: somebody wrote to it meanwhile.
+    """
+    if source is None:
+        try:
+            return sys.stdin.buffer.read()
+        except OSError as error:
+            raise UnreadableSource(f"stdin cannot be read: {error.strerror}.") from error
+    try:
+        mode = source.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(source).close()  # a folder that cannot be listed says so; see `scan`
+        if not stat.S_ISREG(mode):  # looked at before opening: a pipe without a writer would hold us for ever
+            raise MissingSource(f"{source} is no regular file; give a picture.")
+        with source.open("rb") as file:
+            before = os.fstat(file.fileno())
+            data = file.read()
+            after = os.fstat(file.fileno())
+    except FileNotFoundError as error:
+        what = "is a link to nothing" if source.is_symlink() else "does not exist"
+        raise MissingSource(f"{source} {what}.") from error
+    except OSError as error:
+        raise UnreadableSource(f"{source} cannot be read: {error.strerror}.") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != after.st_size:
+        raise ChangedSource(f"{source} changed while it was read; run again when it is complete.")
+    return data
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether a file's first bytes announce a JPEG."""
+    found = codecs.sniff(data)
+    return found is not None and found.name == "jpeg"
+
+
+def refuse_loss(source: str, lost: tuple[str, ...]) -> None:
+    """Raise where replacing a file would lose what it holds beside its picture."""
+    if lost:
+        what = " and ".join((", ".join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)
+        raise WouldLose(f"{source} holds {what}, which enhance cannot keep; give --drop-extras, or an OUTPUT.")
+
+
+def frame(path: Path, first: Image, coding: Coding) -> Image:
+    """A further exposure, RGB. It has room if it is no larger than the first, so that others are not even decoded."""
+
+    def check(height: int, width: int, depth: int) -> None:
+        if height * width > first.height * first.width:
+            raise UsageError(
+                f"{path} is {width}x{height} and the first exposure, {first.metadata.source}, "
+                f"{first.width}x{first.height}; the frames of a stack must be alike, so crop or convert them first."
+            )
+
+    return colour.to_rgb(codecs.decode(read(path), source=str(path), max_pixels=coding.max_pixels, admit=check))
+
+
+def read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[str, Any]]:
+    """The files that decide a picture, as they are now: its source, its frames, and what the controls add to it."""
+    if job.source is None:
+        return []
+    others = (*job.frames, *recipe.controls.companions(job.name).values())
+    try:
+        return [
+            file_state(job.source, str(job.source), content=content),
+            *(file_state(path, str(path), content=None if content is None else path.read_bytes()) for path in others),
+        ]
+    except OSError as error:
+        raise ChangedSource(f"{error.filename} went away while {job.source} was read.") from error
+
+
+def marked(kept: Metadata, written_format: str, recipe: Recipe, coding: Coding) -> tuple[Metadata, bool]:
+    """The metadata of an output with the mark that it gets, and whether it got one."""
+    if coding.strip == "all" or "XMP" not in codecs.FORMATS[written_format].carries:
+        return kept, False
+    limit = marks.JPEG_LIMIT if written_format == "jpeg" else None
+    xmp = marks.with_mark(kept.xmp, _mark(recipe, coding), limit=limit)
+    return replace(kept, xmp=xmp), xmp != kept.xmp
+
+
+def _mark(recipe: Recipe, coding: Coding, role: str = "") -> marks.Mark:
+    used = (recipe.weights or {}).get("id", "")
+    return marks.Mark(recipe.enhancer.method.name, coding.settings, used, coding.version, role)
+
+
+def contents(target: Path, coded: bytes, enhanced: Enhanced, recipe: Recipe, coding: Coding) -> dict[Path, bytes]:
+    """Everything that one picture writes, itself first."""
+    contents = {target: coded}
+    pictures = enhanced.illustrations
+    xmp = None if coding.strip == "all" else marks.with_mark(None, _mark(recipe, coding, "illustration"))
+    for path, picture in zip(illustration_paths(target, pictures, coding.shared_stems), pictures.values(), strict=True):
+        contents[path] = codecs.encode(Image(picture, metadata=Metadata(xmp=xmp)), "png")[0]
+    if coding.save_plans is not None:
+        contents[plan_path(coding.save_plans, target, coding.root)] = enhanced.plan.to_bytes()
+    if coding.skip_existing:
+        return {path: data for path, data in contents.items() if path == target or not os.path.lexists(path)}
+    return contents
+
+
+def stage(
+    stack: ExitStack,
+    job: Job,
+    contents: Mapping[Path, bytes],
+    enhanced: Enhanced,
+    coding: Coding,
+    past: in_place.Past | None,
+) -> list[atomic.Staged]:
+    """Write all, whole and synced but not in place."""
+    for path in contents:
+        if not path.parent.exists() and (coding.root is None or coding.root.exists()):
+            atomic.make_folder(path.parent)  # not the output folder itself: if that is gone, somebody took it away
+    staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in contents.items()]
+    if not staged:
+        return staged
+    if coding.verify or coding.in_place:
+        _verify(staged[0], contents[staged[0].target], enhanced.image)
+    if past is not None:
+        past.hand_on(staged[0].path)
+    if job.source is not None and coding.preserve_times:
+        before = job.source.stat()
+        os.utime(staged[0].path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return staged
+
+
+def place(item: atomic.Staged, job: Job, coding: Coding) -> None:
+    """Put a staged file in place: over what an earlier run left there, or where nothing is.
+
+    Raises:
+        OccupiedOutput: something else stands there.
+    """
+    check_free(item.target, job, coding)
+    if _may_replace(item.target, job, coding) or any(str(item.target) == old.path for old in job.standing):
+        item.place()
+        return
+    try:
+        item.place_anew()
+    except FileExistsError:
+        raise _occupied(item.target) from None
+
+
+def _may_replace(target: Path, job: Job, coding: Coding) -> bool:
+    return coding.overwrite or (coding.in_place and target == job.target)
+
+
+def check_free(target: Path, job: Job, coding: Coding) -> None:
+    """See that nothing stands at a target but what stood there when the run began and may be replaced."""
+    if _may_replace(target, job, coding):
+        return
+    try:
+        status = target.lstat()
+    except OSError:
+        return
+    if Standing(str(target), status.st_size, status.st_mtime_ns) not in job.standing:
+        raise _occupied(target)
+
+
+def _occupied(target: Path) -> OccupiedOutput:
+    return OccupiedOutput(
+        f"{target} was put there or changed during the run by somebody else, and is left as it is; move it away and "
+        "run again, or use --overwrite."
+    )
+
+
+def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
+    """Read a picture back from the disk and decode it.
+
+    Raises:
+        FailedCheck: it is not what was written, or is no picture of that size.
+    """
+    try:
+        if staged.path.read_bytes() != coded:
+            raise FailedCheck(f"{staged.target} was not kept by the disk as it was written; it was not put in place.")
+        again = codecs.decode(coded, max_pixels=image.height * image.width)
+    except EnhanceError as error:
+        if isinstance(error, FailedCheck):
+            raise
+        raise FailedCheck(f"{staged.target} does not decode, so it was not put in place: {error}") from error
+    if (again.height, again.width) != (image.height, image.width):
+        raise FailedCheck(
+            f"{staged.target} decodes to {again.width}x{again.height} instead of {image.width}x{image.height}; "
+            "it was not put in place."
+        )
+
+
+def name_note(source: Path | None, image: Image, written_format: str) -> tuple[str, ...]:
+    """A note where a file is of another format than its name says."""
+    announced = None if source is None else codecs.format_of_suffix(source)
+    if announced is None or announced.name == image.metadata.format:
+        return ()
+    return (f"named as {announced.name} but is {image.metadata.format} inside; written as {written_format}",)

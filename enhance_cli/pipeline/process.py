@@ -1,0 +1,226 @@
+"""One photograph's way: read, decode, enhance, encode, stage, record, place."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from enhance_cli.engines import abandon
+from enhance_cli.errors import CorruptPicture
+from enhance_cli.imaging import codecs, colour, metadata
+from enhance_cli.pipeline import in_place
+from enhance_cli.pipeline.files import (
+    Coding,
+    check_free,
+    contents,
+    frame,
+    is_jpeg,
+    marked,
+    name_note,
+    place,
+    read,
+    read_states,
+    refuse_loss,
+    stage,
+)
+from enhance_cli.pipeline.journal import file_state, path_in_report
+from enhance_cli.pipeline.recipe import Enhanced, Recipe, timed
+from enhance_cli.pipeline.scan import STDIO
+from enhance_cli.pipeline.stacks import stacked
+from enhance_cli.types import Image, Job, Outcome
+
+Admit = Callable[[int], None]
+Record = Callable[[Mapping[str, Any]], None]
+
+
+def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Record) -> Iterator[Outcome]:
+    """Enhance one file into another, or into several where the controls ask for that; yields each when it is there.
+
+    Args:
+        job: the file and its target; bytes for `job.target` None go to stdout.
+        recipe: the method.
+        coding: formats and limits.
+        admit: called with the bytes that the photograph will take before it is decoded; blocks until there is room.
+        record: called with each line when its files are staged, before they are placed.
+
+    Raises:
+        EnhanceError: whatever made it fail; the stream turns it into an Outcome.
+    """
+    if not coding.in_place:
+        yield from _process(job, recipe, coding, admit, record, None)
+        return
+    assert job.source is not None
+    assert job.target is not None
+    # Before waiting, the turn for memory is passed on: whoever is waited for may be waiting for it.
+    with in_place.locked(job.target, waiting=lambda: admit(0)) as status:
+        past = in_place.Past(job.source, job.target, status, coding.known, again=coding.again)
+        if past.look():
+            yield from _left_alone(job, recipe, record, past)
+        else:
+            yield from _process(job, recipe, coding, admit, record, past)
+
+
+def _process(
+    job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Record, past: in_place.Past | None
+) -> Iterator[Outcome]:
+    """What `process` does once a photograph in place is held."""
+    data = read(job.source if past is None else job.target)  # the file that is held, wherever a link now leads
+    if past is not None and past.look_into(data):
+        yield from _left_alone(job, recipe, record, past)
+        return
+    states = read_states(job, recipe, data if coding.hash_sources or coding.backup else None)
+    started = time.perf_counter()
+    image = _decoded(data, job, recipe, coding, admit)
+    decoding = (time.perf_counter() - started) * 1e3
+    if past is not None and past.look_at_mark(image.metadata.xmp):
+        yield from _left_alone(job, recipe, record, past)
+        return
+    written_format = coding.format_for(job, image)
+    kept = image.metadata if coding.strip is None else metadata.strip(image.metadata, coding.strip)
+    notes = (*kept.notes, *name_note(job.source, image, written_format))
+    if coding.in_place and not coding.drop_extras:
+        refuse_loss(_source(job), kept.lost)
+    kept, is_marked = marked(kept, written_format, recipe, coding)
+    source = _Source(states, notes, written_format, is_marked, image.height * image.width / 1e6, past)
+    if coding.backup is not None:
+        source = source._replace(original=data)
+    pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True)
+    del data, image  # a mask may be as large as the picture, and is not needed to the end
+    ms = {"decode": decoding}
+    for enhanced in pictures:
+        target = None if job.target is None else job.target_with(enhanced.ending)
+        if coding.skip_existing and target is not None and os.path.lexists(target):
+            line = recipe.line(_source(job), str(target), frames=map(str, job.frames), skipped=True)
+            yield from _recorded(Outcome(job, "skipped", line), record)
+        else:
+            yield from _written(job, enhanced, source, ms | enhanced.ms, recipe, coding, record)
+        ms["decode"] = 0.0  # once, for the first of them
+
+
+def _source(job: Job) -> str:
+    return STDIO if job.source is None else str(job.source)
+
+
+def _left_alone(job: Job, recipe: Recipe, record: Record, past: in_place.Past) -> Iterator[Outcome]:
+    """Say that a photograph was not touched, and in which state, so that a later run need not look into it."""
+    assert job.target is not None
+    notes, seen = [past.reason or ""], [file_state(job.target)]
+    line = recipe.line(_source(job), str(job.target), skipped=True, notes=notes, read=seen)
+    yield from _recorded(Outcome(job, "skipped", line), record)
+
+
+def _recorded(outcome: Outcome, record: Record, put: Callable[[], None] = lambda: None) -> Iterator[Outcome]:
+    """Append a line and put its files in place: one step, finished or not begun where the run is being stopped."""
+    with abandon.current().placing():
+        record(outcome.report)
+        put()
+        yield outcome  # counted before a stop can count
+
+
+def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit) -> Image:
+    """The photograph with its frames and companions, when there is room for all of them."""
+    jpeg = is_jpeg(data)
+    held, companions = recipe.companions.beside(job.name, coding.max_pixels)
+    beside: dict[str, Image] = {}
+    broken: list[CorruptPicture] = []
+
+    def admitted(height: int, width: int, depth: int) -> None:
+        # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
+        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + held)
+        try:
+            beside.update(companions())  # before the photograph: their decoders need more than they leave
+        except CorruptPicture as error:
+            broken.append(error)
+            raise
+
+    try:
+        image = codecs.decode(
+            data, source=_source(job), planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted
+        )
+    except CorruptPicture as error:
+        raise (broken or [error])[0] from error  # in the words about the mask, not about the photograph
+    if job.frames:
+        image = stacked(colour.to_rgb(image), [frame(path, image, coding) for path in job.frames])
+    return image.replace(companions=beside)
+
+
+class _Source(NamedTuple):
+    """What is known of a photograph when its pictures are written."""
+
+    states: list[dict[str, Any]]
+    """Of the files that decide the pictures, as they were read."""
+
+    notes: tuple[str, ...]
+    format: str
+    """To write in."""
+
+    is_marked: bool
+    """Whether its pictures bear a mark in their XMP."""
+
+    megapixels: float
+    past: in_place.Past | None = None
+    original: bytes = b""
+    """Its bytes, where they are to be kept beside it."""
+
+
+def _written(
+    job: Job,
+    enhanced: Enhanced,
+    source: _Source,
+    ms: dict[str, float],
+    recipe: Recipe,
+    coding: Coding,
+    record: Record,
+) -> Iterator[Outcome]:
+    """Encode, stage, record and place one picture with all that belongs to it."""
+    target = None if job.target is None else job.target_with(enhanced.ending)
+    past = source.past
+    with ExitStack() as stack:
+        with timed(ms, "encode"):
+            coded, coding_notes = codecs.encode(enhanced.image, source.format, quality=coding.quality)
+            abandon.check()
+            wanted = {} if target is None else contents(target, coded, enhanced, recipe, coding)
+            staged = stage(stack, job, wanted, enhanced, coding, past)
+        backup = None
+        if past is not None:
+            if not source.is_marked and coding.strip != "all":
+                past.mark_file(staged[0].path, coded, recipe.enhancer.method.name)
+            past.check_unchanged()
+            if coding.backup is not None:
+                backup = stack.enter_context(past.kept_original(coding.backup, source.original, coding.report))
+        # What bears a mark beside its source costs a hundredth less without its hash.
+        hashed = coding.in_place or not source.is_marked
+        line = recipe.line(
+            _source(job),
+            STDIO if target is None else str(target),
+            frames=map(str, job.frames),
+            enhanced=enhanced,
+            notes=[*source.notes, *enhanced.notes, *enhanced.plan.notes, *coding_notes],
+            ms=ms,
+            read=source.states,
+            written=[
+                file_state(
+                    item.path,
+                    path_in_report(item.target, coding.report),
+                    content=wanted[item.target] if hashed else None,
+                )
+                for item in staged
+            ],
+            backup=backup,
+        )
+        if target is None:
+            sys.stdout.buffer.write(coded)
+            sys.stdout.buffer.flush()
+        for item in staged:
+            check_free(item.target, job, coding)  # before a line says that it is done
+
+        def put() -> None:
+            for item in staged:
+                place(item, job, coding)
+
+        yield from _recorded(Outcome(job, "done", line, megapixels=source.megapixels), record, put)

@@ -1,0 +1,297 @@
+"""What a run does to a decoded picture, whatever file it came from: estimate, render, and the report's view of both."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.imaging import colour
+from enhance_cli.imaging.tiles import Tile, tiles
+from enhance_cli.pipeline import holding, memory
+from enhance_cli.pipeline.companions import Companions
+from enhance_cli.pipeline.plans import check_fit
+from enhance_cli.pipeline.report import report_line
+from enhance_cli.types import Enhancer, Image, Plan, VariantEnhancer, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.imaging.view import View
+    from enhance_cli.types import Array
+
+_LEAST_BAND = 128
+"""Rows of a band below which handing it to another thread costs more than it gains."""
+
+_VIEWED_BAND = 256
+"""Rows of a band of a picture that is seen at 16 bits in another colour space than its own."""
+
+_TILE, _TILE_STEP = 1024, 256
+"""Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
+multiple of. The tiles of a picture are of about one size, so that threads end together."""
+
+_SMALL_TILE = 512
+"""Largest side of a tile where the picture itself is what memory is needed for."""
+
+
+@dataclass(slots=True)
+class Enhanced:
+    """A picture after its method, and what is known of it."""
+
+    image: Image
+    plan: Any
+    exposure: dict[str, dict[str, float]]
+    illustrations: Mapping[str, Array]
+    ms: dict[str, float]
+    ending: str = ""
+    """Of the output's name: which of the pictures that the controls ask for this is."""
+
+    controls: Any = None
+    """The controls of this one."""
+
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the picture was seen."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method opened with controls: everything about a run but its files."""
+
+    engine: Engine
+    enhancer: Enhancer
+    controls: Any
+    amount: float = 1.0
+    plan: Plan | None = None
+    """Decided already, for every picture: nothing is estimated."""
+
+    weights: Mapping[str, str] | None = field(init=False)
+    companions: Companions = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "companions", Companions(self.controls))
+        object.__setattr__(self, "weights", self.enhancer.prepare(self.controls))
+
+    @property
+    def reads_planes(self) -> bool:
+        """Whether a JPEG may stay in its own planes."""
+        return self.enhancer.reads_planes(self.controls)
+
+    def holds(self, height: int, width: int, depth: int, jpeg: bool, *, further: int = 0) -> int:
+        """Bytes that a photograph takes of `--memory`, from its header; `further` are exposures beside it."""
+        return holding.held_bytes(
+            height,
+            width,
+            depth,
+            jpeg=jpeg,
+            planes=self.reads_planes,
+            halo=self.enhancer.method.halo,
+            blended=self.amount < 1.0 or len(self.controls.variants()) > 1,
+            further=further,
+            method=self.controls.holds(height, width),
+        )
+
+    def enhance(self, image: Image, *, reuse: bool = False) -> Enhanced:
+        """Estimate and render one decoded picture.
+
+        Args:
+            image: any layout; it is converted to what the method takes and back.
+            reuse: the caller gives up `image.pixels`, so a method without halo may render in place.
+        """
+        return next(self.enhance_variants(image, reuse=reuse))
+
+    def enhance_variants(self, image: Image, *, reuse: bool = False) -> Iterator[Enhanced]:
+        """Every picture that the controls ask for of one photograph, from one estimate; arguments as for `enhance`."""
+        from enhance_cli.imaging.view import view_of
+
+        grey = image.chroma is None and image.pixels.ndim == 2
+        variants = self.controls.variants()
+        ms: dict[str, float] = {}
+        if not image.companions:  # a picture from Python; a file's were counted and decoded with it
+            with timed(ms, "decode"):
+                image = image.replace(companions=self.companions.beside(image.metadata.called).decode())
+            if not image.companions:
+                del ms["decode"]
+        with timed(ms, "estimate"):
+            working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
+            views = [view, *(view_of(frame)[1] for frame in image.frames)]
+            seen = _seen_whole(working, views)
+            before = exposure_of(seen)
+            if self.plan is not None:
+                check_fit(self.plan, image)
+                plans = [self.plan]
+            elif len(variants) == 1:
+                plans = [self.enhancer.estimate(seen, self.controls)]
+            else:
+                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls)
+        image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
+        drawn = [
+            self.enhancer.illustrations(image if view is None else seen, plan, controls)
+            for (_, controls), plan in zip(variants, plans, strict=True)
+        ]
+        del seen
+        if image.nbytes > holding.LARGEST_TWICE:
+            memory.give_back()
+        for (ending, controls), plan, illustrations in zip(variants, plans, drawn, strict=True):
+            with timed(ms, "render"):
+                last = plan is plans[-1]
+                may_reuse = last and (reuse or working.pixels is not image.pixels)
+                rendered = self._render(working, plan, views, reuse=may_reuse)
+                if grey and rendered.ndim == 3:
+                    rendered = colour.grey_like(rendered)
+                result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
+                after = exposure_of(result if view is None else replace(view, image=result).whole())
+            exposure = {"before": before, "after": after}
+            yield Enhanced(result, plan, exposure, illustrations, dict(ms), ending, controls, notes)
+            ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
+
+    def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
+        """All pixels of a picture, as it stores them.
+
+        Args:
+            image: as it is stored.
+            plan: for the picture as methods see it.
+            views: how they see it, and each of its frames; None where they see them as they are.
+            reuse: whether it may be rendered into itself.
+        """
+        import numpy as np
+
+        from enhance_cli.pipeline.originals import Originals
+
+        view, *frame_views = views
+        halo = self.enhancer.method.halo
+        source = image.pixels
+        in_place = reuse and self.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
+        target = source if in_place else np.empty_like(source)
+        pieces = self._pieces(image, viewed=view is not None, small=in_place)
+        originals = Originals(source, pieces, halo) if in_place and halo > 0 else None
+
+        def render_tile(tile: Tile) -> None:
+            stored = source[tile.outer] if originals is None else originals.outer(tile)
+            seen = stored if view is None else view.window(stored, tile.outer)
+            frames = tuple(
+                frame.pixels[tile.outer] if its is None else its.window(frame.pixels[tile.outer], tile.outer)
+                for frame, its in zip(image.frames, frame_views, strict=True)
+            )
+            window = Window(seen, tile.outer_top, tile.outer_left, frames)
+            if halo == 0 and view is None:
+                self.enhancer.render(window, plan, out=target[tile.inner])
+                return
+            inner = tile.inner_of_outer
+            rendered = self.enhancer.render(window, plan)[inner]
+            if view is not None:
+                rendered = self._blended(rendered, seen[inner])
+                rendered = view.back(stored[inner], tile.inner, seen[inner], rendered)
+            target[tile.inner] = rendered
+            if originals is not None:
+                originals.done(tile)
+
+        self.engine.map(render_tile, pieces)
+        if originals is not None:
+            memory.give_back()
+        return target if view is not None else self._blended(target, source)
+
+    def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
+        """The parts that a picture is rendered in: bands, or tiles for a method with a halo."""
+        halo = self.enhancer.method.halo
+        if halo == 0:
+            rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
+            rows = min(rows, _VIEWED_BAND) if viewed else rows
+            return list(tiles(image.height, image.width, rows, image.width))
+        largest = _SMALL_TILE if small else _TILE
+        sides = _even_part(image.height, largest), _even_part(image.width, largest)
+        return list(tiles(image.height, image.width, *sides, halo))
+
+    def _blended(self, rendered: Array, source: Array) -> Array:
+        """`--amount` of a method's result, the rest as it was; `rendered` is given up."""
+        if self.amount == 1.0:
+            return rendered
+        import cv2
+
+        blended: Array = cv2.addWeighted(rendered, self.amount, source, 1.0 - self.amount, 0.0, dst=rendered)
+        return blended
+
+    def line(
+        self,
+        job_source: str,
+        output: str | None,
+        *,
+        enhanced: Enhanced | None = None,
+        error: Exception | None = None,
+        skipped: bool = False,
+        **details: Any,
+    ) -> dict[str, Any]:
+        """The report line of one photograph; `details` are fields of `report_line`."""
+        return report_line(
+            source=job_source,
+            output=output,
+            status="failed" if error else "skipped" if skipped else "done",
+            method=self.enhancer.method.name,
+            controls={**(enhanced.controls if enhanced else self.controls).to_json(), "amount": self.amount},
+            error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
+            weights=self.weights,
+            device=self.engine.device,
+            size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
+            exposure=None if enhanced is None else enhanced.exposure,
+            plan=None if enhanced is None else self.enhancer.describe(enhanced.plan),
+            **details,
+        )
+
+
+def _even_part(length: int, largest: int = _TILE) -> int:
+    """A tile's side along one of a picture's: as few tiles as there must be, of about one size."""
+    count = -(-length // largest)
+    return -(-length // count // _TILE_STEP) * _TILE_STEP
+
+
+def _seen_whole(image: Image, views: Sequence[View | None]) -> Image:
+    """A picture with its frames and companions as methods see them."""
+    from enhance_cli.imaging.view import as_srgb
+
+    view, *frame_views = views
+    frames = zip(image.frames, frame_views, strict=True)
+    return (image if view is None else view.whole()).replace(
+        frames=tuple(frame if its is None else its.whole() for frame, its in frames),
+        companions={name: as_srgb(companion) for name, companion in image.companions.items()},
+    )
+
+
+def exposure_of(image: Image) -> dict[str, float]:
+    """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`)."""
+    import numpy as np
+
+    from enhance_cli.imaging import luma as luma_room
+    from enhance_cli.imaging import opacity
+    from enhance_cli.quality.blind import exposure
+
+    pixels, weights = image.pixels, opacity.weights_of(image)
+    if weights is None and pixels.dtype == np.uint8:
+        counts = luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
+    else:
+        codes = np.iinfo(pixels.dtype).max + 1
+        counts = np.zeros(codes, np.int64 if weights is None else np.float64)
+        for top in range(0, image.height, 256):  # in bands: bincount widens what it counts to 8 bytes
+            band = slice(top, top + 256)
+            levels = pixels[band] if pixels.ndim == 2 else luma_room.luma(pixels[band])
+            counts += np.bincount(levels.ravel(), None if weights is None else weights[band].ravel(), codes)
+    return {name: round(value, 6) for name, value in exposure(counts).items()}
+
+
+@contextmanager
+def timed(ms: dict[str, float], stage: str) -> Iterator[None]:
+    """Note under a name how many milliseconds were spent within."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        ms[stage] = (time.perf_counter() - start) * 1e3
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one line for a person; a bug of ours also names its class."""
+    text = " ".join(str(error).split())
+    if isinstance(error, EnhanceError):
+        return text
+    return f"A bug of ours ({type(error).__name__}: {text[:200]}); run again with --debug for its traceback."
