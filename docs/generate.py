@@ -26,8 +26,17 @@ SAMPLE = ROOT / "examples" / "photos" / "china-underexposed.jpg"
 
 
 def help_pages() -> str:
-    """docs/cli.md: every command's help, word for word."""
-    pages = ["# The command line", "", "Generated from `--help` by `make docs`; edit the source, not this page.", ""]
+    """docs/cli.md: a table of all options, and every command's help, word for word."""
+    pages = [
+        "# The command line",
+        "",
+        "Generated from the source by `make docs`.",
+        "",
+        "## Options",
+        "",
+        option_tables(),
+        "",
+    ]
     for command in (
         [],
         *([name] for name in methods.names()),
@@ -67,7 +76,7 @@ def option_rows(controls: type[Controls]) -> list[str]:
 
 
 def option_tables() -> str:
-    """The README's table: the options of every method, then those that all share."""
+    """The options of every method, then those that all share."""
     lines = []
     for name in methods.names():
         lines += [f"| `{name}` | default | |", "|---|---|---|", *option_rows(methods.get(name).controls), ""]
@@ -121,11 +130,10 @@ def replaced(document: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write docs/cli.md and the generated parts of the README, of other documents and of cards."""
+    """Write docs/cli.md and the generated parts of other documents and of cards."""
     (ROOT / "docs" / "cli.md").write_text(help_pages(), encoding="utf-8")
-    readme = ROOT / "README.md"
-    text = replaced(readme.read_text(encoding="utf-8"), "options", option_tables())
-    readme.write_text(replaced(text, "report", report_sample()), encoding="utf-8")
+    report = ROOT / "docs" / "report.md"
+    report.write_text(replaced(report.read_text(encoding="utf-8"), "report", report_sample()), encoding="utf-8")
     formats = ROOT / "docs" / "formats.md"
     formats.write_text(replaced(formats.read_text(encoding="utf-8"), "formats", format_table()), encoding="utf-8")
     for path in tables.SECTIONS:
