@@ -1,24 +1,110 @@
-"""Brighten and clarify photographs with published methods.
+"""Brighten and clarify photos with published methods.
 
-    import enhance_cli
+    import enhance_cli as enhance
 
-    result = enhance_cli.open("clahe-adaptive").enhance(array, grid=(8, 8))
-    result.array, result.report["plan"]["clip_limits"]
+    summary = enhance.run("clode", ["in", "out"], time="auto", recursive=True)
+
+    with enhance.open("clahe-adaptive") as method:
+        result = method.enhance("photo.jpg", grid=(8, 8))
+        result.save("enhanced.jpg")
+
+`run` does what the command line does: restart, report and atomic writing included. `open` gives a method for single
+images, arrays and iterators of files. What goes wrong is an `EnhanceError` with a sentence for a person.
 
 Names are resolved on first use: importing the package loads neither numpy nor any engine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from enhance_cli.pipeline.opened import Opened, Result
+    from pathlib import Path
+
+    from enhance_cli.errors import (
+        CorruptPicture,
+        DeviceError,
+        EnhanceError,
+        MissingSource,
+        OutputError,
+        PhotographError,
+        PictureTooLarge,
+        UnsupportedFormat,
+        UsageError,
+        WeightsError,
+    )
+    from enhance_cli.pipeline.listener import Listener, Silent
+    from enhance_cli.pipeline.opened import Failure, Opened, Result
+    from enhance_cli.pipeline.summary import Summary
     from enhance_cli.types import Image
 
-__all__ = ["Image", "Opened", "Result", "__version__", "enhance", "method_names", "open"]
+__all__ = [
+    "CorruptPicture",
+    "DeviceError",
+    "EnhanceError",
+    "Failure",
+    "Image",
+    "Listener",
+    "MissingSource",
+    "Opened",
+    "OutputError",
+    "PhotographError",
+    "PictureTooLarge",
+    "Result",
+    "Silent",
+    "Summary",
+    "UnsupportedFormat",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "enhance",
+    "method_names",
+    "open",
+    "run",
+]
 
-_HOMES = {"Opened": "pipeline.opened", "Result": "pipeline.opened", "Image": "types"}
+_HOMES = {
+    "Failure": "pipeline.opened",
+    "Image": "types",
+    "Listener": "pipeline.listener",
+    "Opened": "pipeline.opened",
+    "Result": "pipeline.opened",
+    "Silent": "pipeline.listener",
+    "Summary": "pipeline.summary",
+}
+
+
+def run(method: str, arguments: Iterable[str | Path], *, listener: Listener | None = None, **options: Any) -> Summary:
+    """Enhance files and folders as `enhance METHOD ARGUMENTS` does.
+
+    Args:
+        method: its id, such as `clode`.
+        arguments: inputs, and last the output: files, folders, globs.
+        listener: told of every photo and remark while the run goes on.
+        options: the options of the command by name, with `_` for `-`: `time="auto"`, `recursive=True`.
+
+    Returns:
+        How many photos ended how; the photos themselves are in the report.
+
+    Raises:
+        EnhanceError: the run as a whole cannot go on; photos that fail are counted in the summary.
+    """
+    from enhance_cli.errors import UsageError
+    from enhance_cli.pipeline.run import Run
+    from enhance_cli.pipeline.run import run as do
+
+    try:
+        return do(Run.of(method, arguments, options), listener)
+    except UsageError as error:
+        raise _in_python(error) from None
+
+
+def _in_python(error: UsageError) -> UsageError:
+    """The same sentence for a caller who gave keywords: `skip_existing` for `--skip-existing`."""
+    import re
+
+    return type(error)(re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), str(error)))
 
 
 def open(method: str, *, device: str = "auto", threads: int | None = None) -> Opened:
@@ -48,6 +134,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("enhance-cli")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _HOMES or name in __all__:
+        return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

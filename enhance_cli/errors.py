@@ -53,6 +53,10 @@ class EnhanceError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived: the counterpart of KeyboardInterrupt, raised where a program turns the signal into it."""
+
+
 class UsageError(EnhanceError):
     """The command line or the arguments do not make sense together."""
 

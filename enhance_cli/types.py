@@ -207,6 +207,10 @@ class Knob:
     report: Callable[[Any], Any] | None = None
     """Turns the value into what the report says of it; by default the value itself."""
 
+    decides_pixels: bool = True
+    """Whether another value may make another picture, so that a restart does it again. What is new does, until said
+    otherwise."""
+
     alone: str | None = None
     """The value of an option that is named without one, where it may be; a value is then given after = only."""
 
@@ -641,7 +645,7 @@ class Outcome:
     """What became of a Job: a value, never a raise."""
 
     job: Job
-    status: Literal["done", "failed", "skipped", "unchanged"]
+    status: Literal["done", "failed", "skipped"]
     report: Mapping[str, Any]
     """The report line, ready for JSON; empty where none is written: an earlier run's holds."""
 

@@ -5,16 +5,14 @@ python examples/01_one_photograph.py photo.jpg enhanced.png
 
 import sys
 
-import cv2
-
-import enhance_cli
+import enhance_cli as enhance
 
 source, target = sys.argv[1:]
 
-with enhance_cli.open("clahe-adaptive") as method:
+with enhance.open("clahe-adaptive") as method:
     result = method.enhance(source, grid=(8, 8))  # a path, or an RGB array of uint8, uint16 or floats
 
-cv2.imwrite(target, result.array[..., ::-1])  # OpenCV wants BGR
+result.save(target)  # with the depth, profile and metadata of the source
 
 before, after = (result.report["exposure"][when] for when in ("before", "after"))
 print(

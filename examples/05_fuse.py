@@ -5,15 +5,13 @@ python examples/05_fuse.py dark.jpg middle.jpg bright.jpg fused.png
 
 import sys
 
-import cv2
-
-import enhance_cli
+import enhance_cli as enhance
 
 *frames, target = sys.argv[1:]
 
-with enhance_cli.open("retinex", device="cpu") as retinex:
+with enhance.open("retinex", device="cpu") as retinex:
     result = retinex.fuse(frames)
 
 for candidate in result.report["plan"]["candidates"]:
     print(f"{candidate['name']}: weight {candidate['weight']:.2f}, strongest on {candidate['wins']:.0%} of the picture")
-cv2.imwrite(target, result.array[..., ::-1])
+result.save(target)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import enhance_cli
+import enhance_cli as enhance
 
 source, folder, across, down = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
 folder.mkdir(parents=True, exist_ok=True)
@@ -20,10 +20,10 @@ y, x = np.mgrid[: round(200 * height / width), :200] / 200
 distance = np.hypot(x - across, y - down * height / width)
 lamp = np.clip(1.2 - distance / 0.3, 0, 1)
 
-with enhance_cli.open("local") as method:
+with enhance.open("local") as method:
     for degree in (0.8, 1.2):
         result = method.enhance(source, mask=lamp, degree=degree)
-        cv2.imwrite(str(folder / f"{source.stem}_{degree}.png"), result.array[..., ::-1])
+        result.save(folder / f"{source.stem}_{degree}.png")
         areas = result.report["plan"]["areas"]
         lit = areas["A"]
         print(

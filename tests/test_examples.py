@@ -58,7 +58,7 @@ def test_many_photographs(photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
     told = run("02_many_photographs.py", photos, tmp_path / "out").splitlines()
     assert [line.split(":")[0] for line in told] == ["broken.jpg", "gradient.png", "night.jpg"]
-    assert (tmp_path / "out" / "night.png").exists()
+    assert cv2.imread(str(tmp_path / "out" / "night.jpg")).shape == (120, 160, 3)
 
 
 def test_pipe(photos: Path, tmp_path: Path) -> None:
@@ -90,6 +90,13 @@ def test_lamp(photos: Path, tmp_path: Path) -> None:
     strong, weak = (cv2.imread(str(tmp_path / "out" / f"night_{degree}.png")) for degree in (0.8, 1.2))
     assert strong[72, 80].mean() > weak[72, 80].mean()
     np.testing.assert_array_equal(strong[:5, :5], weak[:5, :5])
+
+
+def test_run(photos: Path, tmp_path: Path) -> None:
+    told = run("07_run.py", photos, tmp_path / "out")
+    assert told.startswith("2 done, 0 failed, 0 done before; report: ")
+    assert "0 done, 0 failed, 2 done before" in run("07_run.py", photos, tmp_path / "out")
+    assert (tmp_path / "out" / "night.jpg").exists()
 
 
 def test_sheet(photos: Path, tmp_path: Path) -> None:

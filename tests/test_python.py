@@ -78,10 +78,10 @@ def test_many_paths_in_order_and_a_failure_as_a_value(opened, picture, tmp_path)
     paths.insert(3, tmp_path / "missing.png")
     results = list(opened.enhance_many(paths, grid=(2, 2), memory=200_000))
     assert [result.report["source"] for result in results] == [str(path) for path in paths]
-    assert results[3].image is None
+    assert isinstance(results[3], enhance_cli.Failure)
+    assert isinstance(results[3].error, enhance_cli.EnhanceError)
     assert results[3].report["error"]["kind"] == "missing"
-    with pytest.raises(UsageError, match="missing"):
-        _ = results[3].array
+    assert "missing" in str(results[3].error)
     alone = opened.enhance(paths[5], grid=(2, 2))
     assert np.array_equal(alone.array, results[5].array)  # never depends on its neighbours
 
@@ -102,3 +102,117 @@ def test_one_call(picture):
 def test_no_such_method():
     with pytest.raises(UsageError, match="clahe-adaptive"):
         enhance_cli.open("sharpen")
+
+
+# --- runs --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, picture):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for index, name in enumerate(("a.png", "b.jpg", "sub/c.png")):
+        cv2.imwrite(str(tmp_path / "in" / name), picture + index)
+    return tmp_path
+
+
+def test_a_run_is_that_of_the_command_line(folder):
+    from typer.testing import CliRunner
+
+    from enhance_cli.cli.app import build
+
+    told = []
+
+    class Told(enhance_cli.Silent):
+        def finished(self, outcome):
+            told.append((outcome.status, Path(outcome.report["source"]).name))
+
+    arguments = [folder / "in", folder / "ours"]
+    options = {"clip_limit": 2.0, "recursive": True, "device": "cpu"}
+    summary = enhance_cli.run("clahe-adaptive", arguments, listener=Told(), **options)
+    assert (summary.done, summary.failed, summary.unchanged, summary.exit_code) == (3, 0, 0, 0)
+    assert summary.report == folder / "ours" / "enhance-report.jsonl"
+    assert sorted(told) == [("done", "a.png"), ("done", "b.jpg"), ("done", "c.png")]
+    words = ["clahe-adaptive", "--clip-limit", "2", "-r", "--device", "cpu", str(folder / "in"), str(folder / "theirs")]
+    assert CliRunner().invoke(build(), words).exit_code == 0
+    for name in ("a.png", "b.jpg", "sub/c.png"):
+        assert (folder / "ours" / name).read_bytes() == (folder / "theirs" / name).read_bytes()
+    again = enhance_cli.run("clahe-adaptive", arguments, **options)
+    assert (again.done, again.unchanged) == (0, 3)
+
+
+def test_a_run_that_does_nothing_says_what_it_would_do(folder):
+    summary = enhance_cli.run("clahe-adaptive", [folder / "in", folder / "out"], dry_run=True)
+    assert (summary.planned, summary.done) == (2, 0)
+    assert not (folder / "out").exists()
+
+
+def test_python_is_told_of_keywords(folder):
+    with pytest.raises(enhance_cli.UsageError, match=r"^overwrite and skip_existing exclude each other"):
+        enhance_cli.run("clode", [folder / "in", folder / "out"], overwrite=True, skip_existing=True)
+    with pytest.raises(enhance_cli.UsageError, match=r"clode has no option 'tiem'"):
+        enhance_cli.run("clode", [folder / "in", folder / "out"], tiem=3)
+
+
+def test_a_run_can_be_sent_to_another_process(folder):
+    import pickle
+
+    from enhance_cli.pipeline.run import Run
+
+    asked = Run.of("clode", ["in", "out"], {"time": "auto", "recursive": True})
+    assert pickle.loads(pickle.dumps(asked)) == asked
+
+
+def test_children_and_runs_load_no_command_line():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, enhance_cli.pipeline.isolate, enhance_cli.pipeline.run, enhance_cli.pipeline.assignment; "
+        "print([name for name in sys.modules if name.startswith(('typer', 'click', 'rich', 'enhance_cli.cli'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- saving ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_keeps_depth_profile_and_metadata(tmp_path, picture):
+    import tifffile
+    from PIL import Image as Pillow
+
+    from enhance_cli.imaging import codecs
+    from enhance_cli.imaging.profiles import icc_profile
+
+    profile = icc_profile("a", (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (563 / 256,))
+    exif = Pillow.Exif()
+    exif[0x010F] = "A camera"
+    source = tmp_path / "photo.tif"
+    extras = [(34675, "B", len(profile), profile, True), (271, "s", 0, "A camera", True)]
+    tifffile.imwrite(source, picture.astype(np.uint16) * 257, photometric="rgb", extratags=extras, metadata=None)
+    with enhance_cli.open("clahe-adaptive", device="cpu") as method:
+        result = method.enhance(source, clip_limit=2.0)
+        assert result.save(tmp_path / "out.tif") == ()
+        notes = result.save(tmp_path / "out.jpg", quality=90)
+    saved = codecs.decode((tmp_path / "out.tif").read_bytes())
+    assert saved.pixels.dtype == np.uint16
+    assert np.array_equal(saved.pixels, result.image.pixels)
+    assert saved.metadata.icc == profile
+    assert b"A camera" in saved.metadata.exif
+    assert any("bits" in note for note in notes)
+    assert codecs.decode((tmp_path / "out.jpg").read_bytes()).metadata.icc == profile
+
+
+def test_saving_is_whole_or_not_at_all(tmp_path, opened, picture):
+    result = opened.enhance(picture)
+    (tmp_path / "kept.png").write_bytes(b"before")
+    with pytest.raises(enhance_cli.UsageError):
+        result.save(tmp_path / "kept.png", format="nonsense")
+    with pytest.raises(enhance_cli.UnsupportedFormat):
+        result.save(tmp_path / "photo.psd")
+    with pytest.raises(enhance_cli.OutputError):
+        result.save(tmp_path / "gone" / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]
+    assert (tmp_path / "kept.png").read_bytes() == b"before"
+    result.save(tmp_path / "kept.png")
+    assert np.array_equal(cv2.imread(str(tmp_path / "kept.png"))[..., ::-1], result.array)

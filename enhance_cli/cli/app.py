@@ -87,7 +87,6 @@ def _method_help(method: Method) -> str:
 
 def _method_command(method: Method) -> Callable[..., None]:
     """A function whose signature lists the method's knobs and the shared options, for Typer to read."""
-    own, shared = method.controls.knobs(), RunOptions.knobs()
 
     def command(**values: Any) -> None:
         arguments = [*(values.pop("inputs") or ()), *filter(None, [values.pop("output")])]
@@ -95,11 +94,10 @@ def _method_command(method: Method) -> Callable[..., None]:
         quiet, verbose, debug = (bool(given.get(name)) for name in ("quiet", "verbose", "debug"))
         console = Console(quiet=quiet, verbose=verbose, debug=debug, json=bool(given.get("json")))
         with reported(console):
-            options = RunOptions(**{name: value for name, value in given.items() if name in shared})
-            controls = method.controls(**{name: value for name, value in given.items() if name in own})
             from enhance_cli.cli.run import run
+            from enhance_cli.pipeline.run import Run
 
-            raise typer.Exit(run(method, arguments, controls, options, console))
+            raise typer.Exit(run(Run.of(method.name, arguments, given), console))
 
     # Neither is required for Typer: what is missing is said by `scan`, in the words of this program.
     inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT", help="Pictures: see below.")]

@@ -8,11 +8,11 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
+    from enhance_cli.pipeline.summary import Summary
     from enhance_cli.types import Outcome
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -189,21 +189,16 @@ class BarProgress:
         self._bar.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def summary_text(summary: Mapping[str, Any]) -> str:
-    """The closing lines of a run, for people."""
-    done, failed, skipped = summary["done"], summary["failed"], summary["skipped"]
-    parts = [f"{done} photograph{'' if done == 1 else 's'} enhanced"]
-    if failed:
-        parts.append(f"{failed} failed")
-    if skipped:
-        parts.append(f"{skipped} skipped")
-    if summary["unchanged"]:
-        parts.append(f"{summary['unchanged']} done already")
-    seconds = summary["seconds"]
+def summary_text(summary: Summary) -> str:
+    """The closing line of a run, for people."""
+    parts = [f"{summary.done} photograph{'' if summary.done == 1 else 's'} enhanced"]
+    for count, what in ((summary.failed, "failed"), (summary.skipped, "skipped"), (summary.unchanged, "done already")):
+        if count:
+            parts.append(f"{count} {what}")
     speed = ""
-    if done > 1 and seconds > 0:
-        speed = f" ({done / seconds:.1f} photographs/s, {summary['megapixels'] / seconds:.0f} megapixels/s)"
-    text = f"{', '.join(parts)} in {seconds:.1f} s on {summary['device']}{speed}."
-    if summary["report"]:
-        text += f" Report: {summary['report']}"
-    return text
+    if summary.done > 1 and summary.seconds > 0:
+        photos, megapixels = summary.done / summary.seconds, summary.megapixels / summary.seconds
+        speed = f" ({photos:.1f} photographs/s, {megapixels:.1f} megapixels/s)"
+    text = f"{', '.join(parts)} in {summary.seconds:.1f} s on {summary.device}{speed}."
+    report = "-" if summary.report_to_stdout else summary.report
+    return f"{text} Report: {report}" if report else text

@@ -8,11 +8,7 @@ from pathlib import Path
 import typer
 
 from enhance_cli.cli.console import Console
-from enhance_cli.errors import EnhanceError, ExitCode, ReaderGone, UsageError
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
+from enhance_cli.errors import EnhanceError, ExitCode, ReaderGone, Terminated, UsageError
 
 
 class reported:  # noqa: N801 - a context manager that reads as a verb

@@ -7,20 +7,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from enhance_cli.cli.failures import Terminated
-from enhance_cli.errors import ExitCode
+from enhance_cli.engines import abandon
+from enhance_cli.errors import ExitCode, Terminated
 from enhance_cli.imaging import atomic
 
 _EXCEPTIONS: dict[int, tuple[type[BaseException], ExitCode]] = {
     signal.SIGINT: (KeyboardInterrupt, ExitCode.INTERRUPTED),
     signal.SIGTERM: (Terminated, ExitCode.TERMINATED),
 }
-
-_last: list[Callable[[], None]] = []
 
 
 @contextmanager
@@ -52,20 +50,9 @@ def terminable() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-@contextmanager
-def at_the_end(do: Callable[[], None]) -> Iterator[None]:
-    """Have something done where the process ends at once within this context."""
-    _last.append(do)
-    try:
-        yield
-    finally:
-        _last.remove(do)
-
-
 def end(code: int) -> NoReturn:
     """End the process now, whatever its threads are at; what is staged is removed."""
-    for do in list(_last):
-        do()
+    abandon.end()
     atomic.discard_all()
     flushing = threading.Thread(target=_flush, daemon=True)  # not here: a reader that is slow would hold us up
     flushing.start()

@@ -109,3 +109,22 @@ def checked(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
             return work(item)
 
     return do
+
+
+_last: list[Callable[[], None]] = []
+
+
+@contextmanager
+def at_the_end(do: Callable[[], None]) -> Iterator[None]:
+    """Have something done by `end` within this context, such as killing child processes."""
+    _last.append(do)
+    try:
+        yield
+    finally:
+        _last.remove(do)
+
+
+def end() -> None:
+    """Do what must be done where the process is about to end at once."""
+    for do in list(_last):
+        do()

@@ -30,9 +30,12 @@ from enhance_cli.types import Job, Outcome
 
 
 class Assignment(Protocol):
-    """What children do, sent to each: a value that can be pickled."""
+    """What children do, sent to each: a value that can be pickled (see `assignment.Assignment`)."""
 
-    coding: Coding
+    @property
+    def coding(self) -> Coding:
+        """How files are read and written."""
+        ...
 
     def open(self) -> Recipe:
         """Open the method."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
-from enhance_cli.errors import UsageError
-from enhance_cli.imaging import codecs, colour
+from enhance_cli.errors import UnsupportedFormat, UsageError
+from enhance_cli.imaging import atomic, codecs, colour
 from enhance_cli.pipeline.files import is_jpeg, read
 from enhance_cli.pipeline.recipe import Enhanced, Recipe
 from enhance_cli.pipeline.stacks import stacked
@@ -23,31 +23,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An enhanced picture with its report; or, from `enhance_many`, a failure with its report."""
+    """An enhanced image with its report."""
 
-    image: Image | None
-    """None where the photograph failed; `report["error"]` says why."""
-
+    image: Image
     report: dict[str, Any]
     """The same object that the command line writes as a line (docs/report.md)."""
 
-    plan: Plan | None = None
+    plan: Plan
 
     @property
     def array(self) -> Array:
-        """The pixels, with alpha as a fourth channel where there is one.
-
-        Raises:
-            UsageError: the photograph failed.
-        """
+        """The pixels, H×W, H×W×3 RGB, or H×W×4 with alpha; uint8 or uint16."""
         import numpy as np
 
-        if self.image is None:
-            raise UsageError(self.report["error"]["message"])
         pixels, alpha = self.image.pixels, self.image.alpha
         if alpha is None:
             return pixels
         return np.dstack((colour.to_rgb(self.image).pixels, alpha))
+
+    def save(self, path: str | Path, *, format: str | None = None, quality: int | None = None) -> tuple[str, ...]:
+        """Write the image with its source's bit depth, colour profile, metadata and coding, whole or not at all.
+
+        Args:
+            path: of the file, which is replaced where there is one.
+            format: such as `png`; by default the one that the path's suffix names, else the source's.
+            quality: 1 to 100, of JPEG and WebP; by default the source's.
+
+        Returns:
+            A sentence for everything that the file cannot hold.
+
+        Raises:
+            UsageError: there is no such format.
+            UnsupportedFormat: it is only read, or is too small for the image.
+            OutputError: the file cannot be written.
+        """
+        path = Path(path)
+        read = codecs.FORMATS[self.image.metadata.format]
+        try:
+            named = codecs.format_named(format) if format is not None else codecs.format_of_suffix(path)
+        except ValueError as error:
+            raise UsageError(f"format: {error}") from error
+        if named is not None and not named.writable:
+            raise UnsupportedFormat(f"{path}: enhance only reads {named.name}; give another suffix or a format.")
+        written = named.name if named is not None else read.written_as or read.name
+        coded, notes = codecs.encode(self.image, written, quality=quality)
+        atomic.write_atomically(path, coded)
+        return notes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A photo of `enhance_many` that could not be enhanced."""
+
+    error: Exception
+    """Why: an `EnhanceError` with a sentence for a person, unless it is a bug."""
+
+    report: dict[str, Any]
 
 
 class Opened:
@@ -120,10 +151,10 @@ class Opened:
         jobs: int | None = None,
         memory: int = 2 * 10**9,
         **controls: Any,
-    ) -> Iterator[Result]:
+    ) -> Iterator[Result | Failure]:
         """Enhance many files with the stream's parallelism; results come in the order of `paths`.
 
-        A photograph that fails yields a Result without image, and the iteration goes on.
+        A photo that fails yields a Failure, and the iteration goes on.
 
         Args:
             paths: read lazily.
@@ -136,11 +167,11 @@ class Opened:
 
         recipe = self._recipe(amount, controls)
 
-        def work(path: str | Path, admit: Admission) -> Result:
+        def work(path: str | Path, admit: Admission) -> Result | Failure:
             return self._one(recipe, _read_image(path, recipe, admit))
 
-        def failed(path: str | Path, error: Exception) -> Result:
-            return Result(None, recipe.line(str(path), None, error=error))
+        def failed(path: str | Path, error: Exception) -> Result | Failure:
+            return Failure(error, recipe.line(str(path), None, error=error))
 
         yield from parallel(
             paths,

@@ -51,7 +51,7 @@ def _parse_backup(value: str) -> str:
 class RunOptions(Controls):
     """How a run reads, writes, reports and talks, whatever the method."""
 
-    recursive: bool = knob(False, "Also enhance pictures in subfolders.", short="-r")
+    recursive: bool = knob(False, "Also enhance pictures in subfolders.", short="-r", decides_pixels=False)
     amount: float = knob(1.0, "Blend of input (0) and result (1), for every method.", minimum=0.0, maximum=1.0)
     format: str | None = knob(
         None,
@@ -68,35 +68,50 @@ class RunOptions(Controls):
         "Where a JSON line per photograph is appended: a path, - for stdout, or none. "
         "By default enhance-report.jsonl in the output folder, which is also what a restart knows of this run.",
         metavar="PATH|-|none",
+        decides_pixels=False,
     )
-    overwrite: bool = knob(False, "Do everything again, replacing existing pictures, whoever wrote them.")
-    skip_existing: bool = knob(False, "Leave pictures alone whose output exists.")
-    in_place: bool = knob(False, "Replace the inputs themselves; every argument is an INPUT, and there is no OUTPUT.")
-    again: bool = knob(False, "With --in-place: enhance photographs again that enhance made.")
+    overwrite: bool = knob(
+        False, "Do everything again, replacing existing pictures, whoever wrote them.", decides_pixels=False
+    )
+    skip_existing: bool = knob(False, "Leave pictures alone whose output exists.", decides_pixels=False)
+    in_place: bool = knob(
+        False,
+        "Replace the inputs themselves; every argument is an INPUT, and there is no OUTPUT.",
+        decides_pixels=False,
+    )
+    again: bool = knob(False, "With --in-place: enhance photographs again that enhance made.", decides_pixels=False)
     backup: str | None = knob(
         None,
         "With --in-place: keep each original beside its photograph, by default as NAME.orig; see `enhance restore`.",
         parse=_parse_backup,
         metavar="[=SUFFIX]",
         alone=BACKUP_SUFFIX,
+        decides_pixels=False,
     )
     drop_extras: bool = knob(
-        False, "With --in-place, also replace files that hold what cannot be kept (gain map, frames, pages, signature)."
+        False,
+        "With --in-place, also replace files that hold what cannot be kept (gain map, frames, pages, signature).",
+        decides_pixels=False,
     )
     check: Literal["time", "hash"] = knob(
         "time",
         "How a restart tells that a source is the same: by size and time, or by the hash of its bytes.",
         choices=("time", "hash"),
+        decides_pixels=False,
     )
-    verify: bool = knob(False, "Read every picture back and decode it before it is put in place.")
+    verify: bool = knob(False, "Read every picture back and decode it before it is put in place.", decides_pixels=False)
     strip: Literal["gps", "all"] | None = knob(
         None,
         "Leave out where a picture was taken, or all that is known of it but its colour profile.",
         choices=("gps", "all"),
     )
-    preserve_times: bool = knob(False, "Give outputs the times of their sources.")
+    preserve_times: bool = knob(False, "Give outputs the times of their sources.", decides_pixels=False)
     save_plans: Path | None = knob(
-        None, "Keep what was decided for each picture in this folder.", parse=Path, metavar="DIR"
+        None,
+        "Keep what was decided for each picture in this folder.",
+        parse=Path,
+        metavar="DIR",
+        decides_pixels=False,
     )
     plan: Path | None = knob(
         None, "Apply this kept plan to every picture instead of deciding for each.", parse=Path, metavar="FILE"
@@ -106,11 +121,22 @@ class RunOptions(Controls):
         "Do the I-th of N parts, the same part on every machine; see `enhance report merge`.",
         parse=Shard.parse,
         metavar="I/N",
+        decides_pixels=False,
     )
     jobs: int | None = knob(
-        None, "Photographs worked on at once; by default one per core.", minimum=1, maximum=1024, short="-j"
+        None,
+        "Photographs worked on at once; by default one per core.",
+        minimum=1,
+        maximum=1024,
+        short="-j",
+        decides_pixels=False,
     )
-    device: str = knob("auto", "auto, cpu, cuda or cuda:N; a named device that is missing is an error.", metavar="NAME")
+    device: str = knob(
+        "auto",
+        "auto, cpu, cuda or cuda:N; a named device that is missing is an error.",
+        metavar="NAME",
+        decides_pixels=False,
+    )
     memory: int | None = knob(
         None,
         "Bound on decoded pictures held at once; a larger picture is worked on alone. By default 2G, or half of the "
@@ -118,6 +144,7 @@ class RunOptions(Controls):
         parse=parse_size,
         minimum=1,
         metavar="SIZE",
+        decides_pixels=False,
     )
     max_pixels: int = knob(
         MAX_PIXELS,
@@ -125,14 +152,21 @@ class RunOptions(Controls):
         parse=parse_size,
         minimum=1,
         metavar="SIZE",
+        decides_pixels=False,
     )
     timeout: float | None = knob(
-        None, "Give a photograph up after so many seconds; implies --isolate.", minimum=0.1, maximum=86400.0
+        None,
+        "Give a photograph up after so many seconds; implies --isolate.",
+        minimum=0.1,
+        maximum=86400.0,
+        decides_pixels=False,
     )
-    isolate: bool = knob(False, "Work in child processes, so that a crashing decoder costs one photograph.")
-    fail_fast: bool = knob(False, "Stop at the first photograph that fails.")
-    dry_run: bool = knob(False, "Say what would be done, do nothing.", short="-n")
-    json: bool = knob(False, "Print one JSON object about the run to stdout.")
-    quiet: bool = knob(False, "Say nothing but errors.", short="-q")
-    verbose: bool = knob(False, "Say more: a line for every photograph.", short="-v")
-    debug: bool = knob(False, "Show tracebacks.")
+    isolate: bool = knob(
+        False, "Work in child processes, so that a crashing decoder costs one photograph.", decides_pixels=False
+    )
+    fail_fast: bool = knob(False, "Stop at the first photograph that fails.", decides_pixels=False)
+    dry_run: bool = knob(False, "Say what would be done, do nothing.", short="-n", decides_pixels=False)
+    json: bool = knob(False, "Print one JSON object about the run to stdout.", decides_pixels=False)
+    quiet: bool = knob(False, "Say nothing but errors.", short="-q", decides_pixels=False)
+    verbose: bool = knob(False, "Say more: a line for every photograph.", short="-v", decides_pixels=False)
+    debug: bool = knob(False, "Show tracebacks.", decides_pixels=False)

@@ -1,0 +1,44 @@
+"""What a worker process is given to do: a method with its controls and how files are read and written, as a value."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from enhance_cli import methods
+from enhance_cli.engines import open_engine
+from enhance_cli.pipeline.files import Coding
+from enhance_cli.pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Controls, Plan
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A method as this process opens it, or each child of it."""
+
+    method: str
+    controls: Controls
+    amount: float
+    device: str
+    coding: Coding
+    plan: Plan | None = None
+    threads: int = 1
+    alone: bool = False
+    """Whether the process is the program's own, so that nobody else minds which modules are there."""
+
+    def open(self) -> Recipe:
+        """Open the engine and the method on it.
+
+        Raises:
+            EnhanceError: the device or the weights are missing.
+        """
+        engine = open_engine(self.device, threads=self.threads)
+        if engine.device == "cpu" and self.alone:
+            # Where scipy is installed Numba loads its linear algebra at import, for a sixth of a second; no kernel
+            # of ours uses it.
+            sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
+        enhancer = methods.open_enhancer(methods.get(self.method), engine)
+        return Recipe(engine, enhancer, self.controls, self.amount, self.plan)

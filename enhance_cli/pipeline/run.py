@@ -1,0 +1,388 @@
+"""A run: everything that somebody asked for, as one value, and doing it.
+
+The command line and `enhance_cli.run` come here with the same `Run`. Nothing is printed here, and no signal is caught.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from enhance_cli import methods
+from enhance_cli.engines import abandon, weights
+from enhance_cli.errors import OutputError, ReaderGone, Terminated, UsageError
+from enhance_cli.imaging import atomic
+from enhance_cli.pipeline import shards
+from enhance_cli.pipeline.journal import Journal, settings_digest
+from enhance_cli.pipeline.lines import refuse_foreign
+from enhance_cli.pipeline.listener import Listener, Silent
+from enhance_cli.pipeline.options import RunOptions
+from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.report import ReportFile, is_held, open_report
+from enhance_cli.pipeline.scan import STDIO, Scan, scan
+from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
+from enhance_cli.pipeline.summary import Summary, Tally, photos
+from enhance_cli.types import Controls, Job, Method, Outcome, option_name
+
+if TYPE_CHECKING:
+    from enhance_cli.pipeline.assignment import Assignment
+    from enhance_cli.pipeline.recipe import Recipe
+    from enhance_cli.pipeline.stream import Admission
+
+
+@dataclass(frozen=True)
+class Run:
+    """What somebody asked for."""
+
+    method: str
+    controls: Controls
+    options: RunOptions
+    arguments: tuple[str, ...]
+    """Inputs, and last the output, as on the command line."""
+
+    @classmethod
+    def of(cls, method: str, arguments: Iterable[str | Path], values: Mapping[str, Any]) -> Self:
+        """Sort values by name into the method's controls and the options that all methods share.
+
+        Raises:
+            UsageError: there is no such method or name, or a value makes no sense.
+        """
+        own, shared = methods.get(method).controls, RunOptions
+        for name in values:
+            if name not in own.knobs() and name not in shared.knobs():
+                known = ", ".join((*own.knobs(), *shared.knobs()))
+                raise UsageError(f"{method} has no option {name!r}; it has {known}.")
+        controls = own(**{name: value for name, value in values.items() if name in own.knobs()})
+        options = shared(**{name: value for name, value in values.items() if name in shared.knobs()})
+        return cls(method, controls, options, tuple(map(str, arguments)))
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of the names of the pictures that are written for each photo."""
+        return tuple(ending for ending, _ in self.controls.variants())
+
+    @property
+    def illustrations(self) -> list[str]:
+        """Names of what is drawn beside each picture."""
+        return [name for name in methods.get(self.method).illustrations if getattr(self.controls, name)]
+
+
+def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) -> Summary:
+    """Enhance everything that the arguments name.
+
+    Args:
+        asked: what is to be done.
+        listener: is told what happens meanwhile.
+        alone: whether this process is the program's own (see `Assignment`).
+
+    Raises:
+        EnhanceError: the run as a whole cannot go on; single photos that fail are counted instead.
+    """
+    listener = listener or Silent()
+    method, options = methods.get(asked.method), asked.options
+    _check_together(asked)
+    found = scan(
+        asked.arguments,
+        recursive=options.recursive,
+        format=options.format,
+        beside=asked.illustrations,
+        endings=asked.endings,
+        stacks=asked.controls.stacks,
+        in_place=options.in_place,
+        shard=options.shard,
+        names=asked.controls.looks_for_names,
+        plans=options.save_plans,
+    )
+    for remark in found.remarks:
+        listener.remark(remark)
+    _check_stdout(found, options)
+    rules = _rules(method, asked, found)
+    path = _report_path(found, options)
+    if path is not None:
+        refuse_foreign(path)
+        if options.report is not None:
+            refuse_named(path, found.jobs, rules, options.plan)
+    if options.dry_run:
+        return _preview(settle(found.jobs, _journal(path, options), rules), asked, listener)
+    if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign
+        return Summary()
+    with ExitStack() as stack:
+        # A report that exists is held before it is read, so that no other run changes it; a new one is made only when
+        # the run is known not to be refused.
+        held = path is not None and path.exists()
+        report = stack.enter_context(_open(path, options, rules)) if held else None
+        settled = settle(found.jobs, _journal(path, options), rules)
+        if found.folder is not None:
+            atomic.make_folder(found.folder)
+        if report is None:
+            report = stack.enter_context(_open(path, options, rules))
+        for folder in settled.folders:
+            atomic.sweep(folder)
+        if not settled.jobs and not settled.skipped:
+            why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
+            listener.remark(f"Nothing to do{why}.")
+            return Tally(settled.unchanged).summary(report=report.path)
+        assignment = replace(_assignment(method, asked, found, path, rules), alone=alone)
+        return _stream(assignment, settled, report, options, listener)
+
+
+def _stream(
+    assignment: Assignment, settled: Settled, report: ReportFile, options: RunOptions, listener: Listener
+) -> Summary:
+    from enhance_cli.engines.cpu import available_cores
+    from enhance_cli.pipeline.memory import default_budget
+    from enhance_cli.pipeline.stream import ByteBudget, parallel
+
+    total = len(settled.jobs)
+    workers = min(options.jobs or available_cores(), max(1, total))
+    assignment = replace(assignment, threads=max(1, (options.jobs or available_cores()) // workers))
+    recipe = assignment.open()
+    on_cpu = recipe.engine.device == "cpu" and total > 0
+    if on_cpu:
+        from enhance_cli.engines import compiled
+
+        if not compiled.compiled_before():
+            listener.remark("Compiling the CPU kernels for this machine; this happens once, in 5 to 30 seconds.")
+    tally = Tally(settled.unchanged)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
+        do, end = _worker(assignment, recipe, options, stack)
+
+        # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
+        def work(job: Job, admit: Admission) -> list[Outcome]:
+            if tally.no_room and job.target is not None and job.source is not None:
+                # Where one could not be written the next cannot either; trying that first saves the work.
+                atomic.probe(job.target, job.source.stat().st_size)
+            outcomes: list[Outcome] = []
+            for outcome in do(job, admit=admit, record=report.append):
+                tally.count(outcome)
+                outcomes.append(outcome)
+            return outcomes
+
+        def failed(job: Job, error: Exception) -> list[Outcome]:
+            if isinstance(error, ReaderGone):
+                raise error
+            source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
+            line = recipe.line(source, target, frames=map(str, job.frames), error=error)
+            try:
+                report.append(line)
+            except OutputError as unwritten:
+                tally.lost_lines += 1
+                listener.trouble(str(unwritten))
+            outcome = Outcome(job, "failed", line, error=error)
+            tally.count(outcome)
+            return [outcome]
+
+        _record_skipped(settled, recipe, report, tally)
+        budget = ByteBudget(options.memory or default_budget())
+        pictures = total * len(recipe.controls.variants())
+        listener.begins(pictures)
+        until = _has_failed if options.fail_fast else None
+        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until, abandon=end)
+        try:
+            for finished in stream:
+                for outcome in finished:
+                    listener.finished(outcome)
+        except (KeyboardInterrupt, Terminated):
+            stream.close()  # from here on nothing is placed, so the count is true
+            again = "" if options.report in ("none", STDIO) else "; the same command goes on with the rest"
+            of = photos(total) if pictures == total else f"{pictures} pictures"
+            listener.trouble(f"stopped with {tally.done} of {of} done{again}.")
+            raise
+        finally:
+            stream.close()
+            if on_cpu:
+                for text in compiled.trouble().values():
+                    listener.trouble(text)
+    return tally.summary(
+        seconds=time.monotonic() - started,
+        device=recipe.engine.device,
+        report=report.path if options.report not in ("none", STDIO) else None,
+        report_to_stdout=options.report == STDIO,
+        to_stdout=assignment.coding.root is None,
+    )
+
+
+def _worker(
+    assignment: Assignment, recipe: Recipe, options: RunOptions, stack: ExitStack
+) -> tuple[Callable[..., Iterable[Outcome]], Callable[[], None]]:
+    """What does one photo, in this process or in children, and what ends the children at once."""
+    from enhance_cli.pipeline.process import process
+
+    if not options.isolate and options.timeout is None:
+        return partial(process, recipe=recipe, coding=assignment.coding), lambda: None
+    from enhance_cli.pipeline.isolate import Crew
+
+    crew = stack.enter_context(Crew(replace(assignment, alone=True), timeout=options.timeout))
+    stack.enter_context(abandon.at_the_end(crew.kill))
+    return crew.outcomes, crew.kill
+
+
+def _has_failed(finished: list[Outcome]) -> bool:
+    return any(outcome.status == "failed" for outcome in finished)
+
+
+def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally: Tally) -> None:
+    for job in settled.skipped:
+        for ending, _ in recipe.controls.variants():
+            target = str(job.target_with(ending))
+            line = recipe.line(str(job.source), target, frames=map(str, job.frames), skipped=True)
+            report.append(line)
+            tally.count(Outcome(job, "skipped", line))
+
+
+def _assignment(method: Method, asked: Run, found: Scan, report: Path | None, rules: Rules) -> Assignment:
+    from importlib.metadata import version
+
+    from enhance_cli.pipeline.assignment import Assignment
+    from enhance_cli.pipeline.files import Coding
+    from enhance_cli.pipeline.known import Known
+    from enhance_cli.pipeline.plans import load_plan
+
+    options = asked.options
+    coding = Coding(
+        format=options.format,
+        quality=options.quality,
+        max_pixels=options.max_pixels,
+        follow_target=found.single_file,
+        in_place=options.in_place,
+        drop_extras=options.drop_extras,
+        strip=options.strip,
+        verify=options.verify,
+        preserve_times=options.preserve_times,
+        hash_sources=options.check == "hash",
+        overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
+        save_plans=options.save_plans,
+        shared_stems=found.shared_stems,
+        root=found.folder,
+        report=report,
+        settings=rules.settings,
+        version=version("enhance-cli"),
+        known=Known(report) if options.in_place else None,
+        again=rules.again,
+        backup=options.backup,
+    )
+    plan = None if options.plan is None else load_plan(options.plan, method)
+    return Assignment(asked.method, asked.controls, options.amount, options.device, coding, plan)
+
+
+# --- before any work ---------------------------------------------------------------------------------------
+
+
+def _check_together(asked: Run) -> None:
+    """Refuse options that contradict each other."""
+    options, endings = asked.options, asked.endings
+    if options.overwrite and options.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
+    if options.plan is not None and len(endings) > 1:
+        raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
+    if not options.in_place:
+        for name in ("again", "backup", "drop_extras"):
+            if getattr(options, name):
+                given = option_name(name)
+                raise UsageError(f"{given} goes with --in-place; a run with an OUTPUT leaves its inputs alone.")
+        return
+    if options.format is not None:
+        raise UsageError("--in-place keeps every picture's format: leave out --format, or give an OUTPUT.")
+    if options.skip_existing:
+        raise UsageError("--in-place replaces what exists: leave out --skip-existing, or give an OUTPUT.")
+    if options.report in ("none", STDIO) and not (options.again or options.overwrite):
+        raise UsageError(
+            "--in-place needs its report to know which pictures are enhanced already; give a file as --report, or "
+            "--again to enhance all of them."
+        )
+    if options.report in ("none", STDIO) and options.backup is not None:
+        raise UsageError("--backup needs a report, which is what `enhance restore` reads; give a file as --report.")
+
+
+def _check_stdout(found: Scan, options: RunOptions) -> None:
+    to_stdout = [found.folder is None, options.report == STDIO, options.json]
+    if sum(to_stdout) > 1:
+        raise UsageError("Only one thing can go to stdout: the picture (-), the report (--report -) or --json.")
+    if found.folder is None and sys.stdout.isatty():
+        raise UsageError("The OUTPUT - would write a picture to the terminal; redirect it or name a file.")
+    if (options.isolate or options.timeout is not None) and any(None in (job.source, job.target) for job in found.jobs):
+        raise UsageError("--isolate and --timeout work on files: they do not go with - as INPUT or OUTPUT.")
+
+
+def _rules(method: Method, asked: Run, found: Scan) -> Rules:
+    options, controls = asked.options, asked.controls
+
+    def sources(job: Job) -> list[Path]:
+        if job.source is None:
+            return []
+        try:
+            return [*job.sources, *controls.companions(job.name).values()]
+        except UsageError:
+            return [*job.sources]  # this photo lacks its companion: it fails by itself, the others go on
+
+    deciding = {name: getattr(options, name) for name, knob in RunOptions.knobs().items() if knob.decides_pixels}
+    deciding |= {"method": method.name, "controls": controls, "weights": weights.manifests(method)}
+    return Rules(
+        settings=settings_digest(deciding | {"plan": _contents(options.plan)}),
+        sources=sources,
+        endings=asked.endings,
+        beside=asked.illustrations,
+        shared_stems=found.shared_stems,
+        kept_plan=None if options.save_plans is None else partial(plan_path, options.save_plans, root=found.folder),
+        overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
+        in_place=options.in_place,
+        again=options.in_place and (options.again or options.overwrite),
+    )
+
+
+def _contents(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
+
+
+def _report_path(found: Scan, options: RunOptions) -> Path | None:
+    """Where lines are kept; None where they are not."""
+    if options.report in ("none", STDIO) or (options.report is None and found.folder is None):
+        return None
+    if options.report is not None:
+        return Path(options.report)
+    assert found.folder is not None
+    return found.folder / shards.report_name(options.shard)
+
+
+def _journal(path: Path | None, options: RunOptions) -> Journal:
+    """What is known of earlier runs: from the named report, or from all of an output folder, of its parts too."""
+    if path is None:
+        return Journal()
+    reports = [path] if options.report is not None else shards.reports_in(path.parent)
+    return Journal(reports, by_content=options.check == "hash")
+
+
+def _open(path: Path | None, options: RunOptions, rules: Rules) -> ReportFile:
+    """The report, held so that no other run works on the same folder, other parts of the same run excepted."""
+    if path is not None and options.report is None:
+        for other in shards.reports_in(path.parent):
+            part = shards.shard_of(other)
+            sibling = part is not None and options.shard is not None and part.count == options.shard.count
+            if other != path and not sibling and is_held(other):
+                raise OutputError(f"Another run is writing {other}; wait for it, or give another OUTPUT.")
+    stamp = {"settings": rules.settings, "shard": None if options.shard is None else str(options.shard)}
+    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp)
+
+
+def _preview(settled: Settled, asked: Run, listener: Listener) -> Summary:
+    """Say what would be done."""
+    for job in settled.jobs:
+        for ending in asked.endings:
+            source, output = str(job.source or STDIO), str(job.target_with(ending)) if job.target else STDIO
+            listener.planned(source, [str(frame) for frame in job.frames], output)
+    for job in settled.skipped:
+        listener.remark(f"would skip {job.source}: {job.target} exists")
+    return Summary(planned=len(settled.jobs), skipped=len(settled.skipped), unchanged=settled.unchanged)

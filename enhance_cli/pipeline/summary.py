@@ -1,0 +1,106 @@
+"""How a run ended: counted while it goes on, and summed up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from enhance_cli.errors import ExitCode, OutputError
+from enhance_cli.types import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did; the photos themselves are in its report."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    """Left alone, because their output exists or they were enhanced in place before."""
+
+    unchanged: int = 0
+    """Done by an earlier run, and still as they were."""
+
+    planned: int = 0
+    """What would be done, in a run that does nothing (`dry_run`)."""
+
+    megapixels: float = 0.0
+    seconds: float = 0.0
+    device: str = "none"
+    """What ran; `none` where there was nothing to do."""
+
+    report: Path | None = None
+    """The report's file; None where none is kept."""
+
+    report_to_stdout: bool = False
+    to_stdout: bool = False
+    """Whether the image went to stdout."""
+
+    exit_code: ExitCode = ExitCode.OK
+    """What the command line ends with."""
+
+    @property
+    def photos(self) -> int:
+        """All that the run met."""
+        return self.done + self.failed + self.skipped + self.unchanged
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The object of `--json`."""
+        return {
+            "schema": "enhance-summary/1",
+            "photographs": self.photos,
+            "done": self.done,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "unchanged": self.unchanged,
+            "megapixels": round(self.megapixels, 3),
+            "seconds": round(self.seconds, 3),
+            "device": self.device,
+            "report": "-" if self.report_to_stdout else None if self.report is None else str(self.report),
+            "exit_code": int(self.exit_code),
+        }
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many ended how, so far; for several threads."""
+
+    unchanged: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    megapixels: float = 0.0
+    lost_lines: int = 0
+    no_room: bool = False
+    """Whether an output could not be written."""
+
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, outcome: Outcome) -> None:
+        """Add one; the workers do, so that what is placed is counted whoever still hears of it."""
+        with self._counting:
+            setattr(self, outcome.status, getattr(self, outcome.status) + 1)
+            self.megapixels += outcome.megapixels
+            self.no_room = self.no_room or isinstance(outcome.error, OutputError)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the counts come to; outputs that cannot be written come before photos that cannot be read."""
+        if self.no_room or self.lost_lines:
+            return ExitCode.OUTPUT
+        if self.failed == 0:
+            return ExitCode.OK
+        return ExitCode.SOME_FAILED if self.done or self.skipped or self.unchanged else ExitCode.ALL_FAILED
+
+    def summary(self, **details: Any) -> Summary:
+        """The sum, with what else a `Summary` says."""
+        counts = {name: getattr(self, name) for name in ("done", "failed", "skipped", "unchanged", "megapixels")}
+        return Summary(**counts, exit_code=self.exit_code, **details)
+
+
+def photos(count: int) -> str:
+    """A number of photos, in words."""
+    return "1 photograph" if count == 1 else f"{count} photographs"
