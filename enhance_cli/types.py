@@ -207,6 +207,12 @@ class Knob:
     report: Callable[[Any], Any] | None = None
     """Turns the value into what the report says of it; by default the value itself."""
 
+    group: str = "Method"
+    """The heading that help shows the option under."""
+
+    show: Callable[[Any], str] | None = None
+    """Turns the default into what help shows of it; by default the value as text."""
+
     decides_pixels: bool = True
     """Whether another value may make another picture, so that a restart does it again. What is new does, until said
     otherwise."""

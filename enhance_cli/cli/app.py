@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from enhance_cli import methods
 from enhance_cli.cli.console import Console
@@ -26,6 +26,7 @@ def build() -> typer.Typer:
     """The application with all its commands."""
     app = typer.Typer(
         name="enhance",
+        cls=_Commands,
         help="Brighten and clarify photographs: enhance METHOD [OPTIONS] INPUT... OUTPUT.",
         epilog=EPILOG,
         no_args_is_help=True,
@@ -34,12 +35,11 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    command = _with_values_alone(RunOptions)
     for name in methods.names():
         method = methods.get(name)
-        app.command(name, cls=command, help=_method_help(method), short_help=method.summary, epilog=EPILOG)(
-            _method_command(method)
-        )
+        app.command(
+            name, cls=_method_class(method), help=_method_help(method), short_help=method.summary, epilog=EPILOG
+        )(_method_command(method))
     from enhance_cli.cli import doctor, evaluate, report, restore, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Judge pictures, with references or without.")(
@@ -68,11 +68,36 @@ def _root(
     """Options before the command."""
 
 
-def _with_values_alone(app_options: type[Controls]) -> type[TyperCommand]:
-    """A command in which options that may stand alone take a value after = only, never the next argument."""
-    alone = {option_name(name): spec.alone for name, spec in app_options.knobs().items() if spec.alone is not None}
+class _Commands(TyperGroup):
+    """Commands that an unambiguous beginning of their name finds: `enhance clahe` is `enhance clahe-adaptive`."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        alike = [name for name in self.commands if cmd_name and name.startswith(cmd_name)]
+        return super().get_command(ctx, alike[0]) if found is None and len(alike) == 1 else found
+
+
+def _method_class(method: Method) -> type[TyperCommand]:
+    """A method's command: options in groups, and those that may stand alone take a value after = only."""
+    knobs = {**method.controls.knobs(), **RunOptions.knobs()}
+    alone = {option_name(name): spec.alone for name, spec in knobs.items() if spec.alone is not None}
 
     class Command(TyperCommand):
+        def format_options(self, ctx: Any, formatter: Any) -> None:
+            groups: dict[str, list[tuple[str, str]]] = {}
+            for parameter in self.get_params(ctx):
+                record = parameter.get_help_record(ctx)
+                if record is None:
+                    continue
+                is_argument = parameter.param_type_name == "argument"
+                spec = knobs.get(parameter.name or "")
+                heading = "Arguments" if is_argument else "Messages" if spec is None else spec.group
+                groups.setdefault(heading, []).append(record)
+            for heading in ("Arguments", "Method", "Files", "Output", "Restart", "Machine", "Messages"):
+                if heading in groups:
+                    with formatter.section(heading):
+                        formatter.write_dl(groups[heading])
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             end = args.index("--") if "--" in args else len(args)
             spelled = [f"{word}={alone[word]}" if word in alone else word for word in args[:end]]
@@ -100,7 +125,7 @@ def _method_command(method: Method) -> Callable[..., None]:
             raise typer.Exit(run(Run.of(method.name, arguments, given), console))
 
     # Neither is required for Typer: what is missing is said by `scan`, in the words of this program.
-    inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT", help="Pictures: see below.")]
+    inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT", help="Photos: see below.")]
     output = Annotated[str | None, typer.Argument(metavar="OUTPUT", help="Where they go: see below.")]
     paths = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -139,7 +164,7 @@ def _option(name: str, spec: Knob, default: Any) -> Any:
     flag = isinstance(default, bool)
     names = [option_name(name)] + ([spec.short] if spec.short else [])
     return typer.Option(
-        f"{option_name(name)}/--no-{name.replace('_', '-')}" if flag and not spec.short else names[0],
+        f"{option_name(name)}/--no-{name.replace('_', '-')}" if default is True else names[0],
         *names[1:],
         help=spec.help + default_text(default, spec),
         metavar=None if flag else spec.metavar or ("|".join(spec.choices) or None),
@@ -153,8 +178,8 @@ def default_text(default: Any, spec: Knob) -> str:
         return ""
     if isinstance(default, tuple):
         text = "x".join(f"{part:g}" for part in default)
-    elif spec.metavar == "SIZE":
-        text = f"{default // 10**6}M"
+    elif spec.show is not None:
+        text = spec.show(default)
     else:
         text = f"{default:g}" if isinstance(default, float) else str(default)
     return f" [default: {text}]"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, format_of_suffix, writable_formats
 from enhance_cli.pipeline.shards import Shard
@@ -47,126 +48,127 @@ def _parse_backup(value: str) -> str:
     return value
 
 
+def _option(group: str, default: Any, help: str, **details: Any) -> Any:
+    """A knob that changes no pixel."""
+    return knob(default, help, group=group, decides_pixels=False, **details)
+
+
+_files, _output, _restart, _machine, _messages = (
+    partial(_option, group) for group in ("Files", "Output", "Restart", "Machine", "Messages")
+)
+
+
 @dataclass(frozen=True)
 class RunOptions(Controls):
-    """How a run reads, writes, reports and talks, whatever the method."""
+    """How a run finds, writes and reports photos, whatever the method."""
 
-    recursive: bool = knob(False, "Also enhance pictures in subfolders.", short="-r", decides_pixels=False)
-    amount: float = knob(1.0, "Blend of input (0) and result (1), for every method.", minimum=0.0, maximum=1.0)
-    format: str | None = knob(
+    recursive: bool = _files(False, "Include subfolders.", short="-r")
+    overwrite: bool = _files(False, "Process everything again, replacing existing files, whoever wrote them.")
+    skip_existing: bool = _files(False, "Skip photos whose output already exists.")
+    in_place: bool = _files(False, "Replace the input files; every argument is an INPUT, and there is no OUTPUT.")
+    again: bool = _files(False, "With --in-place: enhance photos again that were enhanced before.")
+    backup: str | None = _files(
         None,
-        f"Write this format ({', '.join(writable_formats())}); by default the source's own.",
-        parse=_parse_format,
-        metavar="NAME",
-        short="-f",
-    )
-    quality: int | None = knob(
-        None, "JPEG and WebP quality; by default the source's.", minimum=1, maximum=100, short="-Q"
-    )
-    report: str | None = knob(
-        None,
-        "Where a JSON line per photograph is appended: a path, - for stdout, or none. "
-        "By default enhance-report.jsonl in the output folder, which is also what a restart knows of this run.",
-        metavar="PATH|-|none",
-        decides_pixels=False,
-    )
-    overwrite: bool = knob(
-        False, "Do everything again, replacing existing pictures, whoever wrote them.", decides_pixels=False
-    )
-    skip_existing: bool = knob(False, "Leave pictures alone whose output exists.", decides_pixels=False)
-    in_place: bool = knob(
-        False,
-        "Replace the inputs themselves; every argument is an INPUT, and there is no OUTPUT.",
-        decides_pixels=False,
-    )
-    again: bool = knob(False, "With --in-place: enhance photographs again that enhance made.", decides_pixels=False)
-    backup: str | None = knob(
-        None,
-        "With --in-place: keep each original beside its photograph, by default as NAME.orig; see `enhance restore`.",
+        "With --in-place: keep each original beside its photo, by default as NAME.orig; see `enhance restore`.",
         parse=_parse_backup,
         metavar="[=SUFFIX]",
         alone=BACKUP_SUFFIX,
-        decides_pixels=False,
     )
-    drop_extras: bool = knob(
+    drop_extras: bool = _files(
         False,
-        "With --in-place, also replace files that hold what cannot be kept (gain map, frames, pages, signature).",
-        decides_pixels=False,
+        "With --in-place: also replace files whose extras cannot be kept (gain map, frames, pages, signature).",
     )
-    check: Literal["time", "hash"] = knob(
-        "time",
-        "How a restart tells that a source is the same: by size and time, or by the hash of its bytes.",
-        choices=("time", "hash"),
-        decides_pixels=False,
+
+    amount: float = knob(
+        1.0,
+        "Blend of the input (0) and the result (1), with every method.",
+        minimum=0.0,
+        maximum=1.0,
+        group="Output",
     )
-    verify: bool = knob(False, "Read every picture back and decode it before it is put in place.", decides_pixels=False)
+    format: str | None = knob(
+        None,
+        f"Output format ({', '.join(writable_formats())}); by default the source's.",
+        parse=_parse_format,
+        metavar="NAME",
+        short="-f",
+        group="Output",
+    )
+    quality: int | None = knob(
+        None,
+        "JPEG and WebP quality, 1 to 100; by default the source's.",
+        minimum=1,
+        maximum=100,
+        short="-Q",
+        group="Output",
+    )
     strip: Literal["gps", "all"] | None = knob(
         None,
-        "Leave out where a picture was taken, or all that is known of it but its colour profile.",
+        "Remove metadata: gps removes the location, all removes EXIF, XMP and IPTC (the colour profile stays).",
         choices=("gps", "all"),
+        group="Output",
     )
-    preserve_times: bool = knob(False, "Give outputs the times of their sources.", decides_pixels=False)
-    save_plans: Path | None = knob(
+    preserve_times: bool = _output(False, "Copy the sources' time stamps to the outputs.")
+    verify: bool = _output(False, "Read every output back and decode it before it is put in place.")
+
+    report: str | None = _restart(
         None,
-        "Keep what was decided for each picture in this folder.",
-        parse=Path,
-        metavar="DIR",
-        decides_pixels=False,
+        "Where to append a JSON line per photo: a path, - for stdout, or none. By default enhance-report.jsonl in the "
+        "output folder, which is also what a restart reads.",
+        metavar="PATH|-|none",
+    )
+    check: Literal["time", "hash"] = _restart(
+        "time",
+        "How to detect unchanged sources: by size and modification time, or by SHA-256.",
+        choices=("time", "hash"),
+    )
+    save_plans: Path | None = _restart(
+        None, "Save the plan of every photo (what the method decided) in this folder.", parse=Path, metavar="DIR"
     )
     plan: Path | None = knob(
-        None, "Apply this kept plan to every picture instead of deciding for each.", parse=Path, metavar="FILE"
-    )
-    shard: Shard | None = knob(
         None,
-        "Do the I-th of N parts, the same part on every machine; see `enhance report merge`.",
+        "Apply this saved plan to every photo instead of deciding for each.",
+        parse=Path,
+        metavar="FILE",
+        group="Restart",
+    )
+    shard: Shard | None = _restart(
+        None,
+        "Process part I of N, the same part on every machine; see `enhance report merge`.",
         parse=Shard.parse,
         metavar="I/N",
-        decides_pixels=False,
     )
-    jobs: int | None = knob(
+    fail_fast: bool = _restart(False, "Stop at the first photo that fails.")
+    dry_run: bool = _restart(False, "Show what would be done, and do nothing.", short="-n")
+
+    jobs: int | None = _machine(
+        None, "Photos processed at once; by default one per core.", minimum=1, maximum=1024, short="-j"
+    )
+    device: str = _machine(
+        "auto", "auto, cpu, cuda or cuda:N; a named device that is missing is an error.", metavar="NAME"
+    )
+    memory: int | None = _machine(
         None,
-        "Photographs worked on at once; by default one per core.",
-        minimum=1,
-        maximum=1024,
-        short="-j",
-        decides_pixels=False,
-    )
-    device: str = knob(
-        "auto",
-        "auto, cpu, cuda or cuda:N; a named device that is missing is an error.",
-        metavar="NAME",
-        decides_pixels=False,
-    )
-    memory: int | None = knob(
-        None,
-        "Bound on decoded pictures held at once; a larger picture is worked on alone. By default 2G, or half of the "
-        "machine's memory (of the container's) where that is less.",
+        "Memory budget for photos in flight; a photo that needs more is processed alone. By default 2G, or half of the "
+        "machine's (or container's) memory if that is less.",
         parse=parse_size,
         minimum=1,
         metavar="SIZE",
-        decides_pixels=False,
     )
-    max_pixels: int = knob(
+    max_pixels: int = _machine(
         MAX_PIXELS,
-        "Refuse pictures of more pixels before decoding them.",
+        "Refuse photos with more pixels before decoding them.",
         parse=parse_size,
         minimum=1,
         metavar="SIZE",
-        decides_pixels=False,
+        show=lambda pixels: f"{pixels // 10**6}M",
     )
-    timeout: float | None = knob(
-        None,
-        "Give a photograph up after so many seconds; implies --isolate.",
-        minimum=0.1,
-        maximum=86400.0,
-        decides_pixels=False,
+    timeout: float | None = _machine(
+        None, "Give up a photo after this many seconds; implies --isolate.", minimum=0.1, maximum=86400.0
     )
-    isolate: bool = knob(
-        False, "Work in child processes, so that a crashing decoder costs one photograph.", decides_pixels=False
-    )
-    fail_fast: bool = knob(False, "Stop at the first photograph that fails.", decides_pixels=False)
-    dry_run: bool = knob(False, "Say what would be done, do nothing.", short="-n", decides_pixels=False)
-    json: bool = knob(False, "Print one JSON object about the run to stdout.", decides_pixels=False)
-    quiet: bool = knob(False, "Say nothing but errors.", short="-q", decides_pixels=False)
-    verbose: bool = knob(False, "Say more: a line for every photograph.", short="-v", decides_pixels=False)
-    debug: bool = knob(False, "Show tracebacks.", decides_pixels=False)
+    isolate: bool = _machine(False, "Use child processes, so that a crashing decoder costs one photo only.")
+
+    json: bool = _messages(False, "Print a JSON summary of the run to stdout.")
+    quiet: bool = _messages(False, "Print errors only.", short="-q")
+    verbose: bool = _messages(False, "Print a line for every photo.", short="-v")
+    debug: bool = _messages(False, "Show tracebacks.")

@@ -86,3 +86,17 @@ def test_train_refuses_in_a_sentence(tmp_path):
 
 def test_version():
     assert run("--version").stdout.startswith("enhance 0.")
+
+
+def test_a_beginning_that_one_command_has_is_enough():
+    assert "enhance clahe [OPTIONS]" in run("clahe", "--help").stdout
+    assert run("c", "--help").exit_code == 2  # clahe-adaptive and clode
+    assert run("", "--help").exit_code == 2
+
+
+def test_help_groups_its_options():
+    shown = run("local", "--help").stdout
+    headings = [line.rstrip(":") for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Arguments", "Method", "Files", "Output", "Restart", "Machine", "Messages"]
+    assert "--lock / --no-lock" in shown  # on by default, so it can be switched off; others cannot
+    assert "--no-overwrite" not in shown
