@@ -16,10 +16,10 @@ Names are resolved on first use: importing the package loads neither numpy nor a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from enhance_cli.errors import (

@@ -518,8 +518,8 @@ class Method:
     enhancer: str
     """Where its Enhancer lives, as `module:Class`; imported when the method is opened."""
 
-    channels: Literal["luma", "rgb"] = "rgb"
-    """`luma`: it only changes luma, so it accepts H×W windows and leaves `chroma` alone."""
+    plan: str
+    """Where its Plan lives, likewise; imported when a saved plan is read."""
 
     halo: int = 0
     """Pixels of context that `render` needs around a window."""

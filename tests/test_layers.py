@@ -25,8 +25,7 @@ ROOMS = {
     "pipeline": {"errors", "types", "engines", "imaging", "quality", "methods"},
     "training": {"errors", "types", "engines", "imaging", "quality"},
     "methods/*/training": {"errors", "types", "imaging", "quality", "methods", "training"},  # recipes use the loop
-    "cluster": {"errors", "types", "engines", "imaging", "quality", "methods", "pipeline"},
-    "cli": {"errors", "types", "engines", "imaging", "quality", "methods", "pipeline", "training", "cluster", ""},
+    "cli": {"errors", "types", "engines", "imaging", "quality", "methods", "pipeline", "training", ""},
     "": {"errors", "types", "methods", "pipeline"},  # enhance_cli/__init__.py: the lazy public names
     "__main__": {"cli"},
 }
@@ -181,7 +180,7 @@ def test_errors_and_types_are_light() -> None:
 
 
 def test_no_room_below_the_command_line_names_a_method() -> None:
-    rooms = ("pipeline", "engines", "imaging", "quality", "cluster", "training", "cli", "")
+    rooms = ("pipeline", "engines", "imaging", "quality", "training", "cli", "")
     names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
     concrete = tuple(f"enhance_cli.methods.{name}" for name in names)
     assert not [str(found) for found in IMPORTS if room_of(found.file) in rooms and found.module.startswith(concrete)]

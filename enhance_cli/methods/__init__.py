@@ -39,7 +39,6 @@ def open_enhancer(method: Method, engine: Engine) -> Enhancer:
 
 
 def plan_kind(method: Method) -> type[Plan]:
-    """The Plan of a method, which its enhancer's module defines."""
-    module = import_module(method.enhancer.partition(":")[0])
-    found = (item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Plan))
-    return next(kind for kind in found if kind.method == method.name)
+    """The Plan of a method."""
+    module, _, name = method.plan.partition(":")
+    return cast(type[Plan], getattr(import_module(module), name))
