@@ -149,6 +149,17 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
         exec(compile(snippet, "README.md", "exec"), {})
 
 
+def test_the_python_of_the_reference_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("photo.jpg", "in/a.jpg"):
+        shutil.copy(ROOT / "examples" / "photos" / "rocket-dusk.jpg", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for snippet in blocks((ROOT / "docs" / "python.md").read_text(encoding="utf-8"), "python"):
+        exec(compile(snippet, "docs/python.md", "exec"), {})
+    assert (tmp_path / "out" / "a.jpg").exists()
+    assert (tmp_path / "enhanced.jpg").exists()
+
+
 def test_the_worked_example_of_a_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The method of docs/adding-a-method.md, as written there, enhances an array."""
     import numpy as np
