@@ -86,3 +86,13 @@ def test_train_refuses_in_a_sentence(tmp_path):
 
 def test_version():
     assert run("--version").stdout.startswith("enhance 0.")
+
+
+def test_training_begins_in_an_empty_folder(tmp_path):
+    kept = tmp_path / "runs" / "clahe_adaptive" / "card.md"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    result = run("train", "clahe-adaptive", tmp_path, "--out", tmp_path / "runs")
+    assert result.exit_code == 2
+    assert "card.md is there already; use --resume" in " ".join(result.stderr.split())
+    assert kept.read_text() == "mine"
