@@ -452,7 +452,9 @@ class Plan:
             if packed > MAX_PLAN:
                 raise ValueError(f"it would take {packed >> 20} MB of memory")
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                values = {name: np.ascontiguousarray(archive[name]) for name in archive.files if name != "__json__"}
+                values: dict[str, Any] = {
+                    name: np.ascontiguousarray(archive[name]) for name in archive.files if name != "__json__"
+                }
                 plain = json.loads(str(archive["__json__"]))
             method = plain.pop("method")
         except (

@@ -22,7 +22,7 @@ from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import Journal, settings_digest
 from enhance_cli.pipeline.lines import refuse_foreign
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.plans import load_plan, plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
@@ -66,6 +66,7 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
         refuse_foreign(path)
         if options.report is not None:
             refuse_named(path, found.jobs, rules, options.plan)
+    plan = _plan(options, method)
     if options.dry_run:
         return _dry_run(settle(found.jobs, _journal(path, options), rules), endings, console)
     if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign
@@ -88,7 +89,7 @@ def run(method: Method, arguments: list[str], controls: Controls, options: RunOp
             if console.json:
                 console.data(_Tally(settled.unchanged).summary(0.0, "none", report.path))
             return ExitCode.OK
-        assignment = _Assignment.of(method, controls, options, found, path, rules)
+        assignment = _Assignment.of(method, controls, options, found, path, rules, plan)
         return _stream(assignment, settled, report, options, console)
 
 
@@ -232,11 +233,11 @@ class _Assignment:
         found: Scan,
         report: Path | None,
         rules: Rules,
+        plan: Plan | None,
     ) -> _Assignment:
         from enhance_cli import __version__
         from enhance_cli.pipeline.files import Coding
         from enhance_cli.pipeline.known import Known
-        from enhance_cli.pipeline.plans import load_plan
 
         coding = Coding(
             format=options.format,
@@ -261,7 +262,6 @@ class _Assignment:
             again=rules.again,
             backup=options.backup,
         )
-        plan = None if options.plan is None else load_plan(options.plan, method)
         return cls(method.name, controls, options.amount, options.device, coding, plan)
 
     def open(self) -> Recipe:
@@ -283,10 +283,19 @@ class _Assignment:
 # --- before any work ---------------------------------------------------------------------------------------
 
 
+def _plan(options: RunOptions, method: Method) -> Plan | None:
+    """The plan that is given, so that nothing is made for one that is none."""
+    if options.plan is None:
+        return None
+    return load_plan(options.plan, method)
+
+
 def _check_together(options: RunOptions, endings: tuple[str, ...]) -> None:
     """Refuse options that contradict each other."""
     if options.overwrite and options.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
+    if options.save_plans is not None and options.save_plans.exists() and not options.save_plans.is_dir():
+        raise UsageError(f"--save-plans {options.save_plans} is a file; give a folder.")
     if options.plan is not None and len(endings) > 1:
         raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
     if not options.in_place:
