@@ -26,7 +26,7 @@ from enhance_cli.pipeline.plans import load_plan, plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
-from enhance_cli.types import Controls, Job, Method, Outcome, option_name
+from enhance_cli.types import Controls, Job, Method, Outcome, Plan, option_name
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.recipe import Recipe
