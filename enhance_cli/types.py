@@ -20,6 +20,8 @@ from enhance_cli.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from enhance_cli.plan_values import Shaped
+
     Array = NDArray[Any]
 
 
@@ -409,6 +411,9 @@ class Plan:
 
     method: ClassVar[str] = ""
 
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {}
+    """By field: the ways that an array may be, which is all that is believed of a file."""
+
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this decision."""
 
@@ -441,7 +446,7 @@ class Plan:
         """Unpack what `to_bytes` packed.
 
         Raises:
-            UsageError: the bytes are no plan, or one of another method.
+            UsageError: the bytes are no plan, one of another method, or one that kernels could not take.
         """
         import struct
         import zipfile
@@ -449,13 +454,17 @@ class Plan:
 
         import numpy as np
 
+        from enhance_cli.plan_values import fault_of
+
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 packed = sum(item.file_size for item in archive.infolist())
             if packed > MAX_PLAN:
                 raise ValueError(f"it would take {packed >> 20} MB of memory")
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                values = {name: archive[name] for name in archive.files if name != "__json__"}
+                values: dict[str, Any] = {
+                    name: np.ascontiguousarray(archive[name]) for name in archive.files if name != "__json__"
+                }
                 plain = json.loads(str(archive["__json__"]))
             method = plain.pop("method")
         except (
@@ -466,37 +475,14 @@ class Plan:
         if method != cls.method:
             raise UsageError(f"This plan was made by another method than {cls.method}.")
         values.update({k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
-        wrong = cls._fault_of(values)
+        wrong = fault_of(cls, values, cls.arrays) or cls.fault_in(values)
         if wrong:
             raise UsageError(f"This is no plan that enhance saved: {wrong}.")
         return cls(**values)
 
     @classmethod
-    def _fault_of(cls, values: Mapping[str, Any]) -> str:
-        """What keeps values from being a plan's fields, as far as their declared types tell; empty if nothing does."""
-        import numpy as np
-
-        fields = {item.name: item for item in dataclasses.fields(cls)}
-        for name in values:
-            if name not in fields:
-                return f"it holds {name[:40]!r}"
-        kinds: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "tuple": tuple}
-        for name, item in fields.items():
-            if name not in values:
-                if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-                    return f"it lacks {name!r}"
-                continue
-            value, declared = values[name], str(item.type)
-            wanted = [part.split("[")[0].strip() for part in declared.split("|")]
-            fits = any(
-                value is None if kind == "None" else isinstance(value, kinds.get(kind, object))
-                for kind in wanted
-                if kind != "Array"
-            )
-            if isinstance(value, np.ndarray):
-                fits = "Array" in wanted and value.dtype.kind in "uifb"
-            if not fits or (isinstance(value, bool) and "bool" not in wanted):
-                return f"its {name} is of another kind"
+    def fault_in(cls, values: Mapping[str, Any]) -> str:
+        """What else keeps values, each of which fits its field, from being a plan; empty if nothing does."""
         return ""
 
 

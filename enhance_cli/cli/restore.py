@@ -61,6 +61,14 @@ def command(
         text += f", {counts['failed']} left alone" * bool(counts["failed"])
         if not found:
             text = "Nothing to restore: no report here says that an original was kept"
+            lost = room.without_report(places, recursive=recursive)
+            if lost:
+                others = f" and {len(lost) - 1} more look" if len(lost) > 1 else " looks"
+                console.error(
+                    f"No report here says what {lost[0]} is, and it{others} like a kept original; name its report with "
+                    "--report, or rename by hand."
+                )
+                raise typer.Exit(ExitCode.ALL_FAILED)
         console.say(f"{text}{'; nothing was done (--dry-run)' if dry_run else ''}.")
         if not counts["failed"]:
             raise typer.Exit(ExitCode.OK)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from enhance_cli import methods
-from enhance_cli.errors import UsageError
+from enhance_cli.errors import OutputError, UsageError
 
 HELP = "Train a method's weights from a folder of photographs: enhance train METHOD DATA."
 
@@ -45,9 +45,12 @@ def command(
                 raise UsageError(f"Training needs {package}: install enhance-cli[train].")
         from enhance_cli.training.options import TrainOptions
 
+        folder = out / method.replace("-", "_")
+        if not resume:
+            _refuse_used(folder)
         options = TrainOptions(
             data=existing(data),
-            out=out / method.replace("-", "_"),
+            out=folder,
             seed=seed,
             iterations=iterations,
             resume=resume,
@@ -56,3 +59,17 @@ def command(
             parts=tuple(part or ()),
         )
         import_module(trainer).train(options, log=console.say)
+
+
+def _refuse_used(folder: Path) -> None:
+    """Weights of an earlier training, or somebody's files, are not written over for want of an option."""
+    try:
+        found = next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
+    if found is not None:
+        raise UsageError(
+            f"{found} is there already; use --resume to go on with the training in {folder}, or another --out."
+        )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from enhance_cli.errors import EnhanceError, OutputError, Protected, UnreadableSource, UsageError
+from enhance_cli.imaging import codecs
 from enhance_cli.pipeline import in_place, shards
 from enhance_cli.pipeline.journal import file_state, path_in_report, path_of_report
 from enhance_cli.pipeline.lines import whole_lines
@@ -79,6 +80,28 @@ def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[P
     for item in chosen:
         item.written = written[item.target]
     return sorted(chosen, key=lambda item: item.target)
+
+
+def without_report(places: Sequence[Path], *, recursive: bool = False) -> list[Path]:
+    """Files that are called as originals are, lie beside their photograph and hold a picture: their report is lost."""
+    found = []
+    for place in places:
+        folder = place if place.is_dir() else place.parent
+        for below, folders, names in os.walk(folder):
+            folders[:] = sorted(folders) if recursive and place.is_dir() else []
+            for path in (Path(below, name) for name in sorted(names)):
+                photograph = in_place.original_of(path)
+                if photograph is not None and (place.is_dir() or photograph == place) and _holds_picture(path):
+                    found.append(path)
+    return found
+
+
+def _holds_picture(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return codecs.sniff(file.read(4096)) is not None
+    except (OSError, EnhanceError):
+        return False
 
 
 def _reports_near(wanted: Sequence[Path], recursive: bool) -> Iterator[Path]:

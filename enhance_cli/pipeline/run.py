@@ -23,7 +23,7 @@ from enhance_cli.pipeline.journal import Journal, settings_digest
 from enhance_cli.pipeline.lines import refuse_foreign
 from enhance_cli.pipeline.listener import Listener, Silent
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.plans import load_plan, plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
@@ -108,6 +108,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         refuse_foreign(path)
         if options.report is not None:
             refuse_named(path, found.jobs, rules, options.plan)
+    plan = None if options.plan is None else load_plan(options.plan, method)  # nothing is made for one that is none
     if options.dry_run:
         return _preview(settle(found.jobs, _journal(path, options), rules), asked, listener)
     if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign
@@ -128,7 +129,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
             why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
             listener.remark(f"Nothing to do{why}.")
             return Tally(settled.unchanged).summary(report=report.path)
-        assignment = replace(_assignment(method, asked, found, path, rules), alone=alone)
+        assignment = replace(_assignment(asked, found, path, rules), plan=plan, alone=alone)
         return _stream(assignment, settled, report, options, listener)
 
 
@@ -238,13 +239,12 @@ def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally:
             tally.count(Outcome(job, "skipped", line))
 
 
-def _assignment(method: Method, asked: Run, found: Scan, report: Path | None, rules: Rules) -> Assignment:
+def _assignment(asked: Run, found: Scan, report: Path | None, rules: Rules) -> Assignment:
     from importlib.metadata import version
 
     from enhance_cli.pipeline.assignment import Assignment
     from enhance_cli.pipeline.files import Coding
     from enhance_cli.pipeline.known import Known
-    from enhance_cli.pipeline.plans import load_plan
 
     options = asked.options
     coding = Coding(
@@ -270,8 +270,7 @@ def _assignment(method: Method, asked: Run, found: Scan, report: Path | None, ru
         again=rules.again,
         backup=options.backup,
     )
-    plan = None if options.plan is None else load_plan(options.plan, method)
-    return Assignment(asked.method, asked.controls, options.amount, options.device, coding, plan)
+    return Assignment(asked.method, asked.controls, options.amount, options.device, coding)
 
 
 # --- before any work ---------------------------------------------------------------------------------------
@@ -282,6 +281,8 @@ def _check_together(asked: Run) -> None:
     options, endings = asked.options, asked.endings
     if options.overwrite and options.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
+    if options.save_plans is not None and options.save_plans.exists() and not options.save_plans.is_dir():
+        raise UsageError(f"--save-plans {options.save_plans} is a file; give a folder.")
     if options.plan is not None and len(endings) > 1:
         raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
     if not options.in_place:

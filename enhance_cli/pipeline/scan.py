@@ -279,7 +279,7 @@ def _find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: 
         elif glob.has_magic(text) and not os.path.lexists(text):
             anything = True
             matches = SortedNames()
-            for match in _matches(text):
+            for match in _matches(Path(text).parts):
                 if not os.path.isdir(match):  # noqa: PTH112 - what is no file either gets its line
                     matches.append(match)
             count = 0
@@ -313,17 +313,41 @@ def _listed(name: str) -> Iterator[str]:
 
 
 def _without_mark(data: bytes) -> bytes:
-    """The bytes of a list without the mark that some editors write first; what that tells to be UTF-16, in UTF-8."""
+    """The bytes of a list without the mark that some editors write first; what is UTF-16, in UTF-8.
+
+    Without a mark it is UTF-16 where most pairs of bytes are characters of ASCII: no list that is separated by NULs is
+    such, unless its names are of one byte.
+    """
+    if len(data) % 2 == 0:
+        for high, coding in ((1, "utf-16-le"), (0, "utf-16-be")):
+            ascii_pairs = data[high::2].count(0) - data.count(b"\0\0")
+            if ascii_pairs * 8 > 3 * len(data):
+                return data.decode(coding, "surrogatepass").removeprefix("\ufeff").encode("utf-8", "surrogatepass")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def _matches(pattern: str) -> Iterator[str]:
-    """Paths that fit a glob; its first folders mean themselves where they are there as written, brackets and all."""
-    there, rest = Path(), list(Path(pattern).parts)
+def _matches(rest: tuple[str, ...], there: Path = Path()) -> Iterator[str]:
+    """Paths that fit a glob; names in it mean themselves where they are there as written, brackets and all.
+
+    Args:
+        rest: the parts of the pattern.
+        there: the folder that they lie below.
+    """
     while rest and os.path.lexists(there / rest[0]):
-        there /= rest.pop(0)
+        there, rest = there / rest[0], rest[1:]
+    # Up to and with the next name that may mean itself, such as "album [2019]" below folders that a * stands for.
+    literal = next((at for at, name in enumerate(rest) if at > 0 and "[" in name and "**" not in rest[:at]), 0)
+    if literal:
+        for folder in _globbed(there, rest[:literal]):
+            if os.path.isdir(folder):  # noqa: PTH112
+                yield from _matches(rest[literal:], Path(folder))
+        return
+    yield from _globbed(there, rest)
+
+
+def _globbed(there: Path, rest: tuple[str, ...]) -> Iterator[str]:
     literal = glob.escape(str(there)) if there.parts else ""
     return glob.iglob(os.path.join(literal, *rest), recursive=True)  # noqa: PTH118, PTH207 - may be absolute
 

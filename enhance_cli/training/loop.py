@@ -90,8 +90,11 @@ def train(
         log: receives sentences for people.
 
     Raises:
-        UsageError: the checkpoint was made with another schedule or another network.
+        UsageError: the checkpoint was made with another schedule or another network, or there is one that would be
+            written over.
     """
+    if not resume:
+        _refuse_used(out)
     out.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
@@ -134,6 +137,17 @@ def train(
 
     network.load_state_dict(average)
     return network
+
+
+def _refuse_used(out: Path) -> None:
+    """What another training took hours for is not begun anew by a forgotten option."""
+    for name in (CHECKPOINT, JOURNAL):
+        path = out / name
+        if path.exists() and path.stat().st_size > 0:
+            raise UsageError(
+                f"{path} is of an earlier training, and would be written over; use --resume to go on with it, or "
+                "another folder."
+            )
 
 
 def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float, iteration: int) -> None:

@@ -100,3 +100,13 @@ def test_help_groups_its_options():
     assert headings == ["Arguments", "Method", "Files", "Output", "Restart", "Machine", "Messages"]
     assert "--lock / --no-lock" in shown  # on by default, so it can be switched off; others cannot
     assert "--no-overwrite" not in shown
+
+
+def test_training_begins_in_an_empty_folder(tmp_path):
+    kept = tmp_path / "runs" / "clahe_adaptive" / "card.md"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    result = run("train", "clahe-adaptive", tmp_path, "--out", tmp_path / "runs")
+    assert result.exit_code == 2
+    assert "card.md is there already; use --resume" in " ".join(result.stderr.split())
+    assert kept.read_text() == "mine"

@@ -279,6 +279,19 @@ def test_restore_refuses_what_was_changed_since(photographs, enhance, restore):
     assert contents("in") == before
 
 
+@pytest.mark.parametrize("place", ["in", "in/00.jpg"])
+def test_originals_whose_report_is_lost_are_named(photographs, enhance, restore, place):
+    photographs(2)
+    only(enhance, "--in-place", "--backup", "in")
+    Path("in/enhance-report.jsonl").unlink()
+    Path("in/01.jpg.xmp").write_text("a sidecar")
+    result = restore(place)
+    assert result.exit_code == 6
+    assert "00.jpg.orig" in result.stderr
+    assert ("and 1 more" in result.stderr) == (place == "in")
+    assert Path("in/00.jpg.orig").exists()
+
+
 def test_a_strangers_backup_is_never_replaced(photographs, enhance):
     photographs(2)
     Path("in/00.jpg.orig").write_text("mine")

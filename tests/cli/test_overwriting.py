@@ -215,4 +215,13 @@ def test_a_broken_plan_is_a_sentence(photographs, enhance, change):
         np.savez(kept, **{**values, "__json__": np.array(text or json.dumps(plain))})
     result = enhance("--plan", kept, "in", "again")
     assert result.exit_code == 2, result.stderr
+    assert not Path("again").exists()
     assert "is no plan that enhance saved" in result.stderr
+
+
+def test_a_file_is_no_folder_for_plans(photographs, enhance):
+    photographs(2)
+    result = enhance("--save-plans", "in/00.jpg", "in", "out")
+    assert result.exit_code == 2
+    assert "is a file; give a folder" in result.stderr
+    assert not Path("out").exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import random
 from importlib import import_module
 
@@ -13,9 +16,10 @@ from numba.core.dispatcher import Dispatcher
 
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
+from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.pipeline.recipe import Recipe
-from enhance_cli.types import Image, Window
+from enhance_cli.types import Image, Plan, Window
 
 CPU = open_engine("cpu", threads=2)
 
@@ -89,10 +93,79 @@ def test_grey_stays_grey(enhancer):
 
 
 def test_the_description_is_json(enhancer):
-    import json
-
     plan = enhanced(enhancer, picture(80, 96)).plan
     json.dumps(enhancer.describe(plan), allow_nan=False)
+
+
+# --- plans from files ----------------------------------------------------------------------------------------
+
+
+def packed(method, values):
+    """The bytes of a plan with these values, whatever they are."""
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    plain = {name: value for name, value in values.items() if name not in arrays} | {"method": method}
+    buffer = io.BytesIO()
+    np.savez(buffer, __json__=np.array(json.dumps(plain)), **arrays)
+    return buffer.getvalue()
+
+
+def plans_of(enhancer):
+    """A plan under each of the controls that other kernels run under."""
+    for controls in VARIETIES[enhancer.method.name]:
+        yield enhanced(enhancer, picture(40, 56), **controls).plan
+
+
+def test_a_kept_plan_renders_the_same(enhancer):
+    window = Window(picture(40, 56), 0, 0)
+    for plan in plans_of(enhancer):
+        again = type(plan).from_bytes(plan.to_bytes())
+        assert np.array_equal(enhancer.render(window, again), enhancer.render(window, plan))
+
+
+def test_every_array_of_a_plan_is_declared(enhancer):
+    for plan in plans_of(enhancer):
+        assert {name for name, value in vars(plan).items() if isinstance(value, np.ndarray)} <= set(plan.arrays)
+
+
+WRONG_ARRAYS = {
+    "a value more": lambda array: np.concatenate([array, array[..., :1]], axis=-1),
+    "a value less": lambda array: array[..., :-1],
+    "an axis more": lambda array: array[None],
+    "an axis less": lambda array: array[0],
+    "another type": lambda array: array.astype(np.int64),
+    "other bytes": lambda array: array.astype(array.dtype.newbyteorder()),
+    "no number": lambda array: np.full_like(array, np.nan) if array.dtype.kind == "f" else array.astype("S4"),
+    "huge": lambda array: np.full_like(array, 3e38) if array.dtype.kind == "f" else array.astype("S4"),
+}
+
+
+@pytest.mark.parametrize("change", WRONG_ARRAYS)
+def test_no_kernel_sees_an_array_that_is_no_plans(enhancer, change):
+    """They check no index: a wrong shape or a NaN would make them read foreign memory."""
+    window = Window(picture(40, 56), 0, 0)
+    for plan in plans_of(enhancer):
+        for name in (name for name, array in vars(plan).items() if isinstance(array, np.ndarray) and array.size):
+            wrong = WRONG_ARRAYS[change](getattr(plan, name))
+            held = packed(plan.method, vars(plan) | {name: wrong})
+            if change.startswith("a value") and isinstance(plan.arrays[name][0].shape[-1], str):
+                with contextlib.suppress(UsageError):  # a length that any plan may have
+                    enhancer.render(window, type(plan).from_bytes(held))
+                continue
+            with pytest.raises(UsageError, match="is no plan that enhance saved"):
+                type(plan).from_bytes(held)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, 10**30, True, "x", [], [[]], {}, None])
+def test_no_kernel_sees_a_value_that_is_no_plans(enhancer, value):
+    for plan in plans_of(enhancer):
+        for name, kept in vars(plan).items():
+            if isinstance(kept, int | float | tuple) and not isinstance(kept, bool) and kept not in ((), 0.0):
+                if (value is None and "None" in str(type(plan).__annotations__.get(name))) or (
+                    value == [] and "..." in str({**Plan.__annotations__, **type(plan).__annotations__}[name])
+                ):
+                    continue
+                with pytest.raises(UsageError, match="is no plan that enhance saved"):
+                    type(plan).from_bytes(packed(plan.method, vars(plan) | {name: value}))
 
 
 SIDES = st.one_of(st.integers(1, 3), st.integers(1, 64))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline import jobs
 from enhance_cli.pipeline.names import natural
-from enhance_cli.pipeline.scan import output_paths, scan
+from enhance_cli.pipeline.scan import scan
 
 
 @pytest.fixture
@@ -345,11 +345,18 @@ def test_many_files_take_no_more_memory_than_few(tmp_path):
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
 @pytest.mark.parametrize("separator", ["\n", "\r\n", "\0"])
-def test_lists_of_other_editors(tree, coding, separator):
-    mark = "\ufeff" if coding in ("utf-16-be", "utf-16-le") else ""
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lists_of_other_editors(tree, coding, separator, mark):
+    mark = mark if coding in ("utf-16-be", "utf-16-le") else ""
     Path("in/é.jpg").write_bytes(b"x")
     Path("list.txt").write_bytes((mark + separator.join(["in/a.jpg", "in/é.jpg", ""])).encode(coding))
     assert pairs(scan(["@list.txt", "out"])) == [("in/a.jpg", "out/a.jpg"), ("in/é.jpg", "out/é.jpg")]
+
+
+@pytest.mark.parametrize("names", [["a/b", "c/d", "e"], ["in/a.jpg", "in/line\n", "in/b.jpg\n"], ["aé", "b/c"]])
+def test_a_list_that_is_separated_by_nuls_is_no_utf_16(tree, names):
+    Path("list.txt").write_bytes("\0".join([*names, ""]).encode())
+    assert [source for source, _ in pairs(scan(["@list.txt", "out"]))] == names
 
 
 def test_a_list_that_only_looks_like_utf_16(tree):
@@ -368,18 +375,22 @@ def test_folders_whose_names_look_like_globs(tree, name):
     assert pairs(scan([name, "out"])) == both
     assert pairs(scan([f"{name}/*.jpg", "out"])) == both
     assert pairs(scan([f"{Path(name).absolute()}/*.jpg", "out"]))[0][1] == "out/a.jpg"
-    assert pairs(scan([f"{name}/a[1].jpg", "out"])) == both[1:]
-    assert pairs(scan([f"{name}/[[]sub] 1/*].jpg", "out"])) == [(f"{name}/[sub] 1/a[1].jpg", "out/a[1].jpg")]
-    assert pairs(scan([f"{name}/[sub] 1/*].jpg", "out"])) == [(f"{name}/[sub] 1/a[1].jpg", "out/a[1].jpg")]
 
 
-def test_illustrations_of_one_stem_have_whole_names(tree):
-    for name in ("a.png", "A.webp", "c.jpg"):
-        Path("in", name).write_bytes(b"x")
-    found = scan(["in", "out"], beside=["heatmap"])
-    written = {str(path) for job in found.jobs for path in output_paths(job, [""], ["heatmap"], found.shared_stems)}
-    illustrations = {"a.jpg_heatmap.png", "a.png_heatmap.png", "A.webp_heatmap.png", "b_heatmap.png", "c_heatmap.png"}
-    assert {name for name in map(os.path.basename, written) if "heatmap" in name} == illustrations
-    Path("in/a.png_heatmap.png").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"would both be written to out/a\.png_heatmap\.png"):
-        scan(["in", "out"], beside=["heatmap"])
+@pytest.mark.parametrize("pattern", ["trip*/album [2019]/*.jpg", "trip*/*/*.jpg", "trip*/album [2019]/[[]1] ?.jpg"])
+def test_a_folder_that_looks_like_a_glob_below_one_that_is(tree, pattern):
+    for number in "12":
+        folder = Path(f"trip{number}", "album [2019]")
+        folder.mkdir(parents=True)
+        (folder / f"[1] {number}.jpg").write_bytes(b"x")
+    found = [source for source, _ in pairs(scan([pattern, "out"]))]
+    assert found == ["trip1/album [2019]/[1] 1.jpg", "trip2/album [2019]/[1] 2.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["trip[12]/[ab]/*.jpg", "**/[ab]/[xy].jpg", "*/[ab]/?.jpg", "trip?/*/[x-y].jpg"])
+def test_brackets_below_a_glob_still_match(tree, pattern):
+    files = ["trip1/a/x.jpg", "trip2/b/y.jpg"]
+    for file in files:
+        Path(file).parent.mkdir(parents=True)
+        Path(file).write_bytes(b"x")
+    assert [source for source, _ in pairs(scan([pattern, "out"]))] == files

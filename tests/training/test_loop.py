@@ -106,3 +106,13 @@ def test_a_schedule_lasts_as_long_as_it_is_told() -> None:
     schedule = loop.Schedule(iterations=50, learning_rate=1e-3, averaging=0.9)
     assert schedule.lasting(None) == schedule
     assert schedule.lasting(7) == loop.Schedule(iterations=7, learning_rate=1e-3, averaging=0.9)
+
+
+@pytest.mark.parametrize("name", [loop.CHECKPOINT, loop.JOURNAL])
+def test_an_earlier_training_is_not_begun_anew_by_a_forgotten_option(tmp_path: Path, name: str) -> None:
+    run(tmp_path)
+    (tmp_path / ({loop.CHECKPOINT, loop.JOURNAL} - {name}).pop()).unlink()
+    kept = (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match=r"use --resume to go on with it, or\s+another folder"):
+        run(tmp_path)
+    assert (tmp_path / name).read_bytes() == kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.imaging import opacity
 from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
+from enhance_cli.plan_values import Shaped
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class ClahePlan(Plan):
     """Everything that `render` needs, and everything the report says."""
 
     method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        "curves": (Shaped("float32", ("rows", "columns", 256)),),
+        "clip_limits": (Shaped("float32", ("rows", "columns")),),
+        "integer_limits": (Shaped("int32", ("rows", "columns")),),
+    }
 
     height: int
     width: int
@@ -42,7 +48,7 @@ class ClahePlan(Plan):
     global_factor: float | None
     """The network's factor for the whole picture; None where no network was asked."""
 
-    chroma: str = "keep"
+    chroma: Literal["keep", "scale"] = "keep"
 
 
 class ClaheAdaptive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME, METHOD, TRAINED
 from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.solvers import Point, Rate, between, solve
+from enhance_cli.plan_values import Shaped
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class ClodePlan(Plan):
     """Everything that `render` needs, and everything the report says."""
 
     method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        "grid": (Shaped("float32", ("rows", "columns", "bins", 3), least=2, or_empty=True),),
+        "shift": (Shaped("float32", (3, "height", "width"), or_empty=True),),
+        "trajectory": (Shaped("float64", ("points", 2)),),
+    }
 
     height: int
     width: int
@@ -47,14 +53,14 @@ class ClodePlan(Plan):
     shift: Array
     """3×height×width float32 where the networks saw every pixel; else empty."""
 
-    colour: str
+    colour: Literal["channel", "ratio", "blend"]
     strength: float
     """Share of the estimated noise that `render` removes."""
 
     added_noise: float
     """What the shift would add to the picture's noise, as a share of white."""
 
-    model: str
+    model: Literal["full", "lite"]
     time: float
     solver: str
     evaluations: int
@@ -123,7 +129,7 @@ class Clode:
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
 
-    def _model(self, controls: ClodeControls) -> str:
+    def _model(self, controls: ClodeControls) -> Literal["full", "lite"]:
         if controls.model != "auto":
             return controls.model
         return "full" if self._engine.device.startswith("cuda") else "lite"

@@ -13,7 +13,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from enhance_cli.engines.cpu import available_cores
 from enhance_cli.imaging import colour, opacity
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
+from enhance_cli.plan_values import Shaped
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
@@ -67,11 +68,15 @@ class IrlePlan(Plan):
     """Everything that `render` needs, and everything the report says."""
 
     method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        "reference": (Shaped("float32", ("rows", "columns", 3), or_empty=True),),
+        "tuned": (Shaped("float32", ("weights",), or_empty=True),),
+    }
 
     height: int
     width: int
-    stage: str
-    model: str
+    stage: Literal["2", "1", "reference"]
+    model: Literal["full", "lite"]
     balance: tuple[float, float, float]
     """Factors of R, G and B before the curve."""
 
@@ -105,6 +110,12 @@ class IrlePlan(Plan):
     noise: tuple[float, float, float] | None = None
     """Deviation of luma in flat dark patches, as a share of white: of the input, brightened, and after; None where
     there are no such patches."""
+
+    @classmethod
+    def fault_in(cls, values: Mapping[str, Any]) -> str:
+        """Where the reference is what is asked for, there is one."""
+        missing = values["stage"] == "reference" and values["reference"].size == 0
+        return "it has no reference" if missing else ""
 
     @property
     def curve(self) -> tone.ToneCurve:
@@ -141,7 +152,7 @@ class Irle:
         self._tuned: tuple[bytes, Callable[[Array, Array], Array]] | None = None
         self._latest: tuple[bytes, Array] | None = None
 
-    def _model(self, controls: IrleControls) -> str:
+    def _model(self, controls: IrleControls) -> Literal["full", "lite"]:
         if controls.model != "auto":
             return controls.model
         return "full" if self._engine.device.startswith("cuda") else "lite"

@@ -13,6 +13,7 @@ from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
 from enhance_cli.methods.local.masks import NARROW, Regions, regions
 from enhance_cli.methods.local.overlay import draw_regions
 from enhance_cli.methods.local.review import Review, Samples, review
+from enhance_cli.plan_values import Shaped
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ class LocalPlan(Plan):
     """Everything that `render` needs, and everything the report says."""
 
     method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        "fall_off": (Shaped("uint16", ("lit rows", "lit columns"), or_empty=True),),
+        "field": (
+            Shaped("float32", ("rows", "columns", "bins", 12)),
+            Shaped("float32", ("rows", "columns", 24)),
+        ),
+        "guide": (Shaped("float32", ("hidden", 6), or_empty=True),),
+        "tail": (Shaped("float32", (3, 37)),),
+    }
 
     height: int
     width: int
@@ -64,6 +74,18 @@ class LocalPlan(Plan):
 
     monotony: float | None = None
     """Spearman's correlation between t and the gain over the rings of B."""
+
+    @classmethod
+    def fault_in(cls, values: Mapping[str, Any]) -> str:
+        """The fall-off lies within the picture, and a grid has its guide."""
+        fall_off, top, left = values["fall_off"], values["top"], values["left"]
+        if fall_off.ndim != 2 or not (
+            0 <= top <= values["height"] - fall_off.shape[0] and 0 <= left <= values["width"] - fall_off.shape[1]
+        ):
+            return "its fall_off reaches beyond the picture"
+        if values["guide"].ndim != 2 or (values["field"].ndim == 4 and values["guide"].size == 0):
+            return "its guide is missing"
+        return ""
 
 
 class Local:

@@ -19,6 +19,7 @@ from enhance_cli.methods.retinex.arrays import FusionWeights, Region, Restoratio
 from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
 from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass
+from enhance_cli.plan_values import Shaped
 from enhance_cli.types import Image, Method, Plan, Window
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class RetinexPlan(Plan):
     """Everything that `render` needs, and everything the report says."""
 
     method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        name: (Shaped("float32", ("rows", "columns", "bins", 2), least=2, or_empty=True),)
+        for name in ("forward", "inverse")
+    } | {
+        "biases": (Shaped("float32", ("candidates", "hidden")),),
+        "illuminations": (Shaped("float64", (2, 4)), Shaped("float64", (0, 4), or_empty=True)),
+        "shares": (Shaped("float64", ("candidates", 2)),),
+    }
 
     height: int
     width: int
@@ -62,6 +71,17 @@ class RetinexPlan(Plan):
 
     noise_energy: float
     """Mean square of what the restoration adds, white being 1, over some patches of the picture."""
+
+    @classmethod
+    def fault_in(cls, values: Mapping[str, Any]) -> str:
+        """Grids come in pairs, and there is a candidate for each row of the biases."""
+        forward, inverse = values["forward"].size > 0, values["inverse"].size > 0
+        if forward != inverse:
+            return "it has a curve for the picture or for its negative alone"
+        count = len(values["biases"])
+        if count != len(values["candidates"]) or (forward and count != len(CANDIDATES)):
+            return "its biases are of other candidates"
+        return ""
 
     @property
     def grids(self) -> tuple[Array, Array] | None:
@@ -164,6 +184,8 @@ class Retinex:
     def _fusion(self, biases: Array) -> FusionWeights:
         """Fusion-Net for candidates with these biases."""
         tensors = self._arrays("fusion")
+        if biases.shape[1] != len(tensors["first.weight"]):
+            raise UsageError("The plan was made with other weights than those of this version; make it anew.")
         second = tensors["second.weight"], tensors["second.bias"]
         return FusionWeights(tensors["first.weight"], biases, *second, tensors["third.weight"].reshape(-1))
 
