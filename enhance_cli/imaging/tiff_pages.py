@@ -55,6 +55,7 @@ _COMPRESSIONS = {
 """Compressions that not every decoder knows."""
 
 _PLAIN_COMPRESSIONS = (1, 5, 8, 32773, 32946)  # none, LZW, deflate, PackBits: what reads TIFF reads them
+_OF_EIGHT_BITS = (2, 3, 4, 7, 34925, 50000)  # which Pillow reads, and OpenCV not at 16 bits
 _RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # of Sony, Epson, Samsung, Nikon, Kodak, Pentax
 
 _IMAGEJ_STACK = (
@@ -144,8 +145,8 @@ def unread_coding(page: Page, magic: bytes) -> str | None:
         magic: the first four bytes of the file.
     """
     number = page.value(259, 1)
-    if number not in _PLAIN_COMPRESSIONS:
-        bits = max(page.tags.get(258, (1,)))
+    bits = max(page.tags.get(258, (1,)))
+    if number not in _PLAIN_COMPRESSIONS and (bits > 8 or number not in _OF_EIGHT_BITS):
         name = _COMPRESSIONS.get(number, f"kind {number}")
         return f"of {bits} bits in {name} compression, which is damaged or not read"
     return "of the large kind (BigTIFF) in big-endian order, which is not read" if magic == b"MM\0+" else None

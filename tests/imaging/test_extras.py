@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
-from enhance_cli.errors import UnsupportedFormat
+from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import codecs, marks, metadata, mpf, xmp
 from enhance_cli.imaging.segments import read_header
 from enhance_cli.types import Image
@@ -300,10 +300,10 @@ def test_a_packet_of_endless_elements_costs_no_time() -> None:
     names = b" ".join(b'xmlns:n%d="u%d"' % (number, number) for number in range(20_000))
     for inside in (b"<tiff:Orientation>6</tiff:Orientation>" + rows, b"<b %s>" % names + rows[:80_000] + b"</b>"):
         packet = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/">%s</x>' % inside
-        start = time.monotonic()
+        start = time.process_time()
         assert xmp.read(packet) == xmp.Claims()
         assert marks.with_mark(packet, marks.Mark("clode")) == packet
-        assert time.monotonic() - start < 2
+        assert time.process_time() - start < 2
 
 
 def test_a_hostile_packet_is_left_alone() -> None:
@@ -473,6 +473,12 @@ def test_compressions_that_are_not_read_are_called_by_their_name(number: int) ->
     for samples in (scene(), scene().astype(np.uint16)):
         with pytest.raises(UnsupportedFormat, match=f"{8 * samples.itemsize} bits in {names[number]} compression"):
             codecs.decode(tiff((samples, {259: (number,)})))
+
+
+def test_a_damaged_page_of_a_compression_that_is_read_is_damaged() -> None:
+    for number in (5, 7, 8):
+        with pytest.raises(CorruptPicture, match="truncated, damaged"):
+            codecs.decode(tiff((scene(), {259: (number,)})))
 
 
 def test_a_photoshop_file_of_more_bits_is_called_so() -> None:
