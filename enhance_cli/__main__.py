@@ -16,6 +16,8 @@ def main() -> None:
     # the usual pace took a tenth of it. What a photograph leaves behind is small and still collected.
     gc.set_threshold(100_000, 20, 20)
 
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what a decoder met is said in a sentence of ours
+
     from enhance_cli.cli.app import build
 
     build()(prog_name="enhance")

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import metadata, xmp
+from enhance_cli.imaging import metadata, tiff_pages, xmp
 from enhance_cli.types import Image
 
 MAX_PIXELS = 300_000_000
@@ -146,14 +146,17 @@ _NEW_SUBFILE_TYPE, _SUB_DIRECTORIES, _DNG_VERSION = 0x00FE, 0x014A, 0xC612
 
 
 def _is_raw(data: bytes) -> bool:
-    """Whether a file is a camera's raw one; many are TIFFs, whose first picture is a small preview."""
+    """Whether a file is a camera's raw one; many are TIFFs, whose first picture is a small preview.
+
+    So are TIFFs of editors and scanners that keep the full picture in a sub-directory: those say that it is developed.
+    """
     if data.startswith(_RAW_BEGINNINGS) or data[4:12] == b"ftypcrx " or data[6:14] == b"HEAPCCDR":
         return True
     if not _is_tiff(data):
         return False
     tags = metadata.first_directory(data)
     is_preview = tags.get(_NEW_SUBFILE_TYPE) == 1 and _SUB_DIRECTORIES in tags
-    return data[8:10] == b"CR" or _DNG_VERSION in tags or is_preview
+    return data[8:10] == b"CR" or _DNG_VERSION in tags or (is_preview and not tiff_pages.is_developed(data))
 
 
 def _is_tiff(data: bytes) -> bool:

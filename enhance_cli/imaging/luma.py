@@ -46,9 +46,10 @@ def flat_rows(picture: Array, *, writable: bool = False) -> tuple[Array, int]:
     item = picture.itemsize
     row = int(np.prod(picture.shape[1:]))
     packed = picture.size == 0 or (
-        picture[0].flags.c_contiguous and picture.strides[0] >= row * item and picture.strides[0] % item == 0
+        picture[0].flags.c_contiguous
+        and (len(picture) == 1 or (picture.strides[0] >= row * item and picture.strides[0] % item == 0))
     )
-    if len(picture) == 1 and packed:
+    if len(picture) == 1 and packed:  # whose stride leads nowhere, and may be anything
         return as_strided(picture, (row,), (item,), writeable=writable), row
     if not packed:
         if writable:

@@ -22,8 +22,11 @@ JPEG_LIMIT = 65_502
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
-_DEEPEST = 64
-"""Elements within elements; no XMP has as many."""
+_DEEPEST, _MOST_NAMESPACES, _MOST_ELEMENTS = 64, 500, 50_000
+"""Elements within elements, and prefixes and elements in all; no XMP has as many, and a hostile one costs no time."""
+
+MOST_ENTRIES = 20
+"""Of ours in a history: the oldest go, so that a photograph that is enhanced again and again keeps a small XMP."""
 
 _NAME = "enhance"
 _KEYS = ("method", "settings", "weights", "role")
@@ -72,11 +75,16 @@ def with_mark(xmp: bytes | None, mark: Mark, *, limit: int | None = None) -> byt
         added = _description(found.about, mark)
     else:
         return xmp
+    ours = [event for event in found.events if event.is_ours]
     start, end, tag = place.start, place.start, xmp[place.start : place.end]
     if place.self_closing:
         name = tag[1:].split(None, 1)[0].rstrip(b"/>")
         added, end = tag[:-2] + b">" + added + b"</" + name + b">", place.end
-    marked = xmp[:start] + added + xmp[end:]
+    kept, position = [], 0
+    for event in ours[: 1 - MOST_ENTRIES] if len(ours) >= MOST_ENTRIES else ():
+        kept.append(xmp[position : event.start])
+        position = event.end
+    marked = b"".join((*kept, xmp[position:start], added, xmp[end:]))
     if limit is not None and len(marked) > limit:
         marked = _without_padding(marked, len(marked) - limit)
         if len(marked) > limit:
@@ -88,10 +96,10 @@ def mark_of(xmp: bytes | None) -> Mark | None:
     """The latest mark in XMP, in whichever of RDF's spellings another program wrote it back; None without one."""
     found = _read(xmp) if xmp else None
     for event in reversed(found.events) if found else ():
-        agent, version = (*event.get("softwareAgent", "").split(None, 1), "", "")[:2]
-        parts = [part.strip().partition("=") for part in event.get("parameters", "").split(";")]
+        _, version = (*event.properties.get("softwareAgent", "").split(None, 1), "", "")[:2]
+        parts = [part.strip().partition("=") for part in event.properties.get("parameters", "").split(";")]
         values = {name.removeprefix(f"{_NAME}:"): value for name, _, value in parts if name.startswith(f"{_NAME}:")}
-        if agent == _NAME and values.get("method"):
+        if event.is_ours and values.get("method"):
             return Mark(version=version, **{key: values.get(key, "") for key in _KEYS})
     return None
 
@@ -152,10 +160,23 @@ class _Element(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Event:
+    """An entry of the history."""
+
+    start: int
+    end: int
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_ours(self) -> bool:
+        return self.properties.get("softwareAgent", "").split(None, 1)[:1] == [_NAME]
+
+
+@dataclass(slots=True)
 class _Found:
     place: _Place | None = None
     about: str | None = None
-    events: list[dict[str, str]] = field(default_factory=list)
+    events: list[_Event] = field(default_factory=list)
 
 
 def _read(xmp: bytes) -> _Found | None:
@@ -192,6 +213,7 @@ class _Walk:
         """Depth of the elements of these names, -1 outside of them."""
 
         self._had_history = False
+        self._count = 0
 
     def refuse(self, *_: object) -> None:
         """No XMP has a document type, and entities are a way to blow up."""
@@ -199,10 +221,10 @@ class _Walk:
 
     def start(self, index: int, name: str, values: dict[str, str]) -> None:
         """An element begins."""
-        spaces = dict(self._open[-1].spaces) if self._open else {}
-        for key, value in values.items():
-            if key == "xmlns" or key.startswith("xmlns:"):
-                spaces[key[6:]] = value
+        spaces = self._open[-1].spaces if self._open else {}
+        declared = {key[6:]: value for key, value in values.items() if key == "xmlns" or key.startswith("xmlns:")}
+        if declared:
+            spaces = {**spaces, **declared}
         attributes = {
             _resolve(key, spaces, of_attribute=True): value
             for key, value in values.items()
@@ -211,7 +233,8 @@ class _Walk:
         element = _Element(_resolve(name, spaces), index, spaces, attributes)
         self._open.append(element)
         depth = len(self._open) - 1
-        if depth > _DEEPEST:
+        self._count += 1
+        if depth > _DEEPEST or len(spaces) > _MOST_NAMESPACES or self._count > _MOST_ELEMENTS:
             raise ValueError
         self.text.clear()
         if element.name == (_RDF, "RDF") and self._rdf < 0 and not self.complete:
@@ -223,7 +246,7 @@ class _Walk:
         elif self._rdf >= 0 and depth == self._rdf + 2 and element.name == (_XMP_MM, "History"):
             self._history, self._had_history = depth, True
         elif self._history >= 0 and depth == self._history + 2 and element.name == (_RDF, "li"):
-            self.found.events.append({})
+            self.found.events.append(_Event(index, index))
         if self._history >= 0 and self.found.events and depth >= self._history + 2:
             self._note({local: value for (space, local), value in attributes.items() if space == _EVENT})
 
@@ -233,6 +256,9 @@ class _Walk:
         depth = len(self._open)
         if self._history >= 0 and depth > self._history + 2 and element.name[0] == _EVENT and self.found.events:
             self._note({element.name[1]: "".join(self.text)})
+        elif self._history >= 0 and depth == self._history + 2 and element.name == (_RDF, "li"):
+            place = self._place("li", element, index)
+            self.found.events[-1].end = place.end if place.self_closing else _tag_end(self._data, index)
         elif self._history >= 0 and depth == self._history + 1:
             if element.name[0] == _RDF and element.name[1] in ("Seq", "Bag", "Alt") and self._seq is None:
                 self._seq = self._place("seq", element, index)
@@ -250,7 +276,7 @@ class _Walk:
         return _Place(kind, end_tag, end_tag, self_closing=False)
 
     def _note(self, properties: dict[str, str]) -> None:
-        self.found.events[-1].update(properties)
+        self.found.events[-1].properties.update(properties)
 
 
 def _resolve(name: str, spaces: dict[str, str], *, of_attribute: bool = False) -> tuple[str, str]:

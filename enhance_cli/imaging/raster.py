@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,8 @@ class _PillowFile:
 
     def __init__(self, data: bytes, format_name: str, name: str) -> None:
         self.data, self.name = data, name
+        if format_name == "psd" and int.from_bytes(data[22:24], "big") in (16, 32):
+            raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits a sample; save it as 16-bit TIFF.")
         self.opened = decoders.open_as(data, format_name)
         self.coded_depth = self.opened.info.get("bit_depth", 8)  # which pillow-heif tells
         self.height, self.width = self.opened.height, self.opened.width
@@ -150,8 +153,6 @@ class _PillowFile:
             return tiff.samples_of(opened, data, name, notes)
         if (largest := _ppm_largest(data)) > 255:
             return decoders.spread(decoders.sixteen_bit(data), largest), None
-        if opened.format == "PSD" and data[22:24] not in (b"\0\x08", b"\0\x01"):
-            raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits a sample; save it as 16-bit TIFF.")
         if opened.format == "JPEG2000":
             return _jpeg2000_samples(opened, data, notes)
         if self.coded_depth > 8:
@@ -173,14 +174,17 @@ class _TiffFile:
                 raise UnsupportedFormat(f"{name} is a TIFF {kind}; {tiff_pages.READ}.")
             if not self.layout.first:
                 data = tiff_pages.beginning_with(data, self.layout.picture)
-        if self.layout is not None and self.layout.picture.is_float:
-            self.file = tiff.FloatFile(data, name, self.layout.picture)
-        else:
-            self.file = _PillowFile(data, "tiff", name)
+        self.name, self.magic = name, data[:4]
+        with self._naming_the_coding():
+            if self.layout is not None and self.layout.picture.is_float:
+                self.file = tiff.FloatFile(data, name, self.layout.picture)
+            else:
+                self.file = _PillowFile(data, "tiff", name)
         self.height, self.width, self.depth = self.file.height, self.file.width, self.file.depth
 
     def read(self, notes: list[str]) -> decoders.Held:
-        held = self.file.read(notes)
+        with self._naming_the_coding():
+            held = self.file.read(notes)
         if self.layout is None:
             return held
         if not self.layout.first:
@@ -192,6 +196,17 @@ class _TiffFile:
         notes.append(decoders.FIRST_FRAME)
         pages = "a further page" if self.layout.others == 1 else f"{self.layout.others} further pages"
         return held._replace(lost=(*held.lost, pages))
+
+    @contextmanager
+    def _naming_the_coding(self) -> Iterator[None]:
+        """Say of a page that is not decoded how it is coded, where that is in a way that not every decoder knows."""
+        try:
+            yield
+        except decoders.FAILURES as error:
+            why = None if self.layout is None else tiff_pages.unread_coding(self.layout.picture, self.magic)
+            if why is None:
+                raise
+            raise UnsupportedFormat(f"{self.name} is a TIFF {why}; save it with LZW or ZIP compression.") from error
 
 
 class _WebpFile:

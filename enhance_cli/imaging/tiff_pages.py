@@ -9,7 +9,7 @@ import struct
 from typing import NamedTuple
 
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_WANTED = (254, 255, 256, 257, 258, 262, 270, 277, 284, 330, 338, 339)
+_WANTED = (254, 255, 256, 257, 258, 259, 262, 270, 277, 284, 330, 338, 339)
 _MOST_PAGES, _MOST_VALUES = 10_000, 4096
 
 READ = "enhance reads grey, RGB and RGBA of 8 and 16 bits, 8-bit CMYK and Lab, palettes, and floats of 0 to 1"
@@ -30,6 +30,33 @@ _COLOURS = {
     32845: ("LogLuv", 3),
 }
 """Photometric interpretation: what it is called, and how many channels it has without extra ones."""
+
+_COMPRESSIONS = {
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    6: "old JPEG",
+    7: "JPEG",
+    9: "JBIG",
+    10: "JBIG",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGI LogLuv",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "JPEG",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+"""Compressions that not every decoder knows."""
+
+_PLAIN_COMPRESSIONS = (1, 5, 8, 32773, 32946)  # none, LZW, deflate, PackBits: what reads TIFF reads them
+_OF_EIGHT_BITS = (2, 3, 4, 7, 34925, 50000)  # which Pillow reads, and OpenCV not at 16 bits
+_RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # of Sony, Epson, Samsung, Nikon, Kodak, Pentax
 
 _IMAGEJ_STACK = (
     *("images", "channels", "slices", "frames", "hyperstack"),
@@ -94,12 +121,35 @@ def layout(data: bytes) -> Layout | None:
     return Layout(picture, picture is pages[0], others, copies)
 
 
+def is_developed(data: bytes) -> bool:
+    """Whether a file holds a full page of an ordinary kind, and none of a sensor's own data."""
+    pages = _pages(data)
+    full = [page for page in pages if not page.is_smaller_copy and not page.is_mask]
+    is_sensor = any(page.value(262) > 32000 or page.value(259, 1) in _RAW_COMPRESSIONS for page in pages)
+    return not is_sensor and any(page.value(262, -1) in _COLOURS and page.value(256) for page in full)
+
+
 def beginning_with(data: bytes, page: Page) -> bytes:
     """The same file with that page as its first."""
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] in (b"+\0", b"\0+"):
         return data[:8] + struct.pack(order + "Q", page.offset) + data[16:]
     return data[:4] + struct.pack(order + "I", page.offset) + data[8:]
+
+
+def unread_coding(page: Page, magic: bytes) -> str | None:
+    """How a page that no decoder read is coded, where that may be why: the end of a sentence as for `refusal`.
+
+    Args:
+        page: the page.
+        magic: the first four bytes of the file.
+    """
+    number = page.value(259, 1)
+    bits = max(page.tags.get(258, (1,)))
+    if number not in _PLAIN_COMPRESSIONS and (bits > 8 or number not in _OF_EIGHT_BITS):
+        name = _COMPRESSIONS.get(number, f"kind {number}")
+        return f"of {bits} bits in {name} compression, which is damaged or not read"
+    return "of the large kind (BigTIFF) in big-endian order, which is not read" if magic == b"MM\0+" else None
 
 
 def refusal(page: Page) -> str | None:

@@ -15,7 +15,8 @@ from xml.parsers import expat
 
 _LARGEST = 2**25  # of a packet that is parsed; the depth map in an extension takes some megabytes
 
-_DEEPEST, _MOST_NAMESPACES = 100, 500  # what no packet has, so that a hostile one costs no time
+_DEEPEST, _MOST_NAMESPACES, _MOST_ELEMENTS = 100, 500, 50_000
+"""What no packet has, so that a hostile one costs no time."""
 
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _GAIN_MAPS = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/")
@@ -319,6 +320,7 @@ class _Reader:
     def __init__(self, xmp: bytes, skipped: int) -> None:
         self.xmp, self.skipped = xmp, skipped
         self.root: _Element | None = None
+        self.count = 0
         self.open: list[_Element] = []
         self.scopes: list[dict[str, str]] = [{"xml": "http://www.w3.org/XML/1998/namespace", "": ""}]
         self.parser = expat.ParserCreate()
@@ -342,8 +344,9 @@ class _Reader:
         declared = {item[1].decode()[6:]: _value(item) for item in raw if _declares(item[1].decode())}
         if declared:
             scope = {**scope, **declared}
-        if len(scope) > _MOST_NAMESPACES or len(self.open) > _DEEPEST:
-            raise ValueError("no XMP is this deep")
+        self.count += 1
+        if len(scope) > _MOST_NAMESPACES or len(self.open) > _DEEPEST or self.count > _MOST_ELEMENTS:
+            raise ValueError("no XMP is this deep, or this large")
         self.scopes.append(scope)
         attributes = [_attribute(item, scope) for item in raw]
         element = _Element(_resolved(tag[1].decode(), scope), start, tag.end(), attributes, tag.end())

@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import subprocess
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,8 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
-from enhance_cli.errors import UnsupportedFormat
-from enhance_cli.imaging import codecs, metadata, mpf, xmp
+from enhance_cli.errors import CorruptPicture, UnsupportedFormat
+from enhance_cli.imaging import codecs, marks, metadata, mpf, xmp
 from enhance_cli.imaging.segments import read_header
 from enhance_cli.types import Image
 
@@ -294,6 +295,17 @@ def test_names_are_told_by_namespace_not_by_prefix() -> None:
     assert xmp.read(fake).orientation is None
 
 
+def test_a_packet_of_endless_elements_costs_no_time() -> None:
+    rows = b"<a/>" * 300_000
+    names = b" ".join(b'xmlns:n%d="u%d"' % (number, number) for number in range(20_000))
+    for inside in (b"<tiff:Orientation>6</tiff:Orientation>" + rows, b"<b %s>" % names + rows[:80_000] + b"</b>"):
+        packet = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/">%s</x>' % inside
+        start = time.process_time()
+        assert xmp.read(packet) == xmp.Claims()
+        assert marks.with_mark(packet, marks.Mark("clode")) == packet
+        assert time.process_time() - start < 2
+
+
 def test_a_hostile_packet_is_left_alone() -> None:
     bomb = b"<!DOCTYPE x [<!ENTITY a 'aaaa'>]><x Orientation='&a;'/>"
     deep = b"<Orientation>" * 5000 + b"</Orientation>" * 5000
@@ -438,6 +450,42 @@ def test_the_full_page_behind_a_thumbnail_is_enhanced() -> None:
         assert (image.pixels == full).all()
         assert "thumbnail" in " ".join(image.metadata.notes)
         assert image.metadata.lost == ()
+
+
+def test_the_full_page_below_a_thumbnail_is_enhanced() -> None:
+    data = bytearray(tiff((scene(12, 16), {254: (1,), 330: (0,)}), (scene(), {254: (0,)})))
+    (first,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, first)
+    end = first + 2 + 12 * count
+    place = next(at for at in range(first + 2, end, 12) if data[at : at + 2] == b"\x4a\x01")
+    data[place + 8 : place + 12], data[end : end + 4] = data[end : end + 4], bytes(4)
+    image = codecs.decode(bytes(data))
+    assert image.metadata.format == "tiff"
+    assert (image.pixels == scene()).all()
+    for photometric in (32803, 34892):  # a sensor's own data below a preview is a camera's raw file
+        below = data.replace(struct.pack("<HHII", 262, 4, 1, 2), struct.pack("<HHII", 262, 4, 1, photometric))
+        assert codecs.sniff(bytes(below)).name == "raw"
+
+
+@pytest.mark.parametrize("number", [34887, 50001, 50002, 12345])
+def test_compressions_that_are_not_read_are_called_by_their_name(number: int) -> None:
+    names = {34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 12345: "kind 12345"}
+    for samples in (scene(), scene().astype(np.uint16)):
+        with pytest.raises(UnsupportedFormat, match=f"{8 * samples.itemsize} bits in {names[number]} compression"):
+            codecs.decode(tiff((samples, {259: (number,)})))
+
+
+def test_a_damaged_page_of_a_compression_that_is_read_is_damaged() -> None:
+    for number in (5, 7, 8):
+        with pytest.raises(CorruptPicture, match="truncated, damaged"):
+            codecs.decode(tiff((scene(), {259: (number,)})))
+
+
+def test_a_photoshop_file_of_more_bits_is_called_so() -> None:
+    for channels in (3, 4):
+        header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, channels, 8, 8, 16, 3)
+        with pytest.raises(UnsupportedFormat, match="Photoshop file of more than 8 bits"):
+            codecs.decode(header + bytes(2000))
 
 
 def test_further_pages_are_told() -> None:

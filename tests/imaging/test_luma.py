@@ -55,6 +55,17 @@ def test_a_window_of_a_picture_is_measured_where_it_lies():
     assert np.array_equal(rgb_luma_histogram(window), luma_histogram(luma(window)))
 
 
+@pytest.mark.parametrize("shape", [(1, 9), (1, 9, 3), (1, 1), (1, 1, 3), (9, 1), (9, 1, 3)])
+def test_pictures_of_one_row_or_column_may_have_any_stride_along_it(shape):
+    for picture in (
+        noise(*shape).swapaxes(0, 1).copy().swapaxes(0, 1),  # one that was turned, as numpy leaves it
+        noise(*shape)[..., ::-1][..., ::-1],
+    ):
+        line, _ = flat_rows(picture, writable=True)
+        assert np.shares_memory(line, picture)
+        assert np.array_equal(line, picture.ravel())
+
+
 def test_other_layouts_are_copied():
     rgb = noise(3, 20, 30).transpose(1, 2, 0)
     assert np.array_equal(luma(rgb), luma(np.ascontiguousarray(rgb)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enhance_cli.imaging.marks import JPEG_LIMIT, Mark, mark_of, with_mark
+from enhance_cli.imaging.marks import JPEG_LIMIT, MOST_ENTRIES, Mark, mark_of, with_mark
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 MM = "http://ns.adobe.com/xap/1.0/mm/"
@@ -105,6 +107,30 @@ def test_others_entries_are_no_marks():
     for agent, parameters in (("enhance 1.0", "converted"), ("Enhancer 1.0", "enhance:method=x"), ("", "")):
         event = f'<rdf:li stEvt:softwareAgent="{agent}" stEvt:parameters="{parameters}"/>'
         assert mark_of(packet(history(f"<rdf:Seq>{event}</rdf:Seq>"))) is None
+
+
+@pytest.mark.parametrize("kind", ["padding", "a history", "an empty history", "other prefixes"])
+def test_a_history_keeps_the_latest_entries_of_ours(kind):
+    marked, sizes = KINDS[kind], []
+    for number in range(3 * MOST_ENTRIES):
+        marked = with_mark(marked, replace(MARK, settings=f"{number:016}"))
+        sizes.append(len(marked))
+    assert sizes[-1] == sizes[MOST_ENTRIES - 1]
+    digests = re.findall(rb"enhance:settings=(\d+)", marked)
+    assert digests == [b"%016d" % number for number in range(2 * MOST_ENTRIES, 3 * MOST_ENTRIES)]
+    assert mark_of(marked).settings == f"{3 * MOST_ENTRIES - 1:016}"
+    # All else is as it was, entries of others among it.
+    entry = rb"<rdf:li xmlns:rdf=[^>]*enhance [^>]*/>"
+    assert re.sub(entry, b"", marked) == re.sub(entry, b"", with_mark(KINDS[kind], MARK))
+
+
+def test_entries_of_ours_that_others_wrote_anew_are_left_out_too():
+    written = "<rdf:li rdf:parseType='Resource'><stEvt:softwareAgent>enhance 1</stEvt:softwareAgent></rdf:li >"
+    other = "<rdf:li stEvt:softwareAgent='Editor'/>"
+    marked = with_mark(packet(history(f"<rdf:Seq>{written * 50}{other}</rdf:Seq>")), MARK)
+    assert marked.count(b"softwareAgent>enhance") == MOST_ENTRIES - 1
+    assert other.encode() in marked
+    ET.fromstring(marked)
 
 
 def test_the_limit_of_a_jpeg_takes_padding_or_no_mark():
