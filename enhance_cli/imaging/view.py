@@ -87,10 +87,10 @@ def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
     space, problem = space_of(image.metadata.icc, grey=grey)
     notes = () if problem is None else (problem,)
     if space is not None and image.chroma is not None:
-        if not space.is_near:
-            image = colour.merge_planes(image)
-        elif space.has_srgb_curve:
+        if space.is_near and space.has_srgb_curve:  # Display P3: a phone's photos keep their planes, and cost nothing
             space = None
+        else:
+            image = colour.merge_planes(image)
     fill = None
     if image.alpha is not None and image.alpha.min() == 0:
         pixels = image.pixels

@@ -163,7 +163,6 @@ def test_jpeg_planes_of_phones_stay_planes():
     image, view, _ = view_of(planes)
     assert view is None
     assert image is planes
-    image, view, _ = view_of(planes.replace(metadata=Metadata(icc=PROFILES["adobe"], format="jpeg")))
-    assert image.chroma is not None
-    assert view.window(view.image.pixels, WHOLE).dtype == np.uint16
-    assert view_of(planes.replace(metadata=Metadata(icc=PROFILES["prophoto"], format="jpeg")))[0].pixels.ndim == 3
+    for name in ("adobe", "prophoto"):
+        merged = view_of(planes.replace(metadata=Metadata(icc=PROFILES[name], format="jpeg")))[0]
+        assert merged.pixels.ndim == 3
