@@ -27,14 +27,14 @@ def terminable() -> Iterator[None]:
 
     A signal that whoever started us had ignored (a shell, for what it starts in the background) stays ignored.
     """
-    came = False
+    came: type[BaseException] | None = None
 
     def stop(number: int, frame: Any) -> None:
         nonlocal came
         exception, code = _EXCEPTIONS[number]
-        if came:
+        if came is not None:
             end(code)
-        came = True
+        came = exception
         raise exception
 
     previous = {}
@@ -44,8 +44,12 @@ def terminable() -> Iterator[None]:
                 previous[number] = signal.signal(number, stop)
     try:
         yield
+    except Exception as error:
+        if came is None:
+            raise
+        raise came from error  # a module written in C that was being loaded made an ImportError of it
     finally:
-        if not came:  # else the end is near, and another signal hastens it
+        if came is None:  # else the end is near, and another signal hastens it
             for number, handler in previous.items():
                 signal.signal(number, handler)
 

@@ -31,7 +31,7 @@ _PREVIEW, _STEREO, _VIDEO, _PICTURE = "a preview", "a stereo partner", "a motion
 _PREVIEWS_DROPPED = "a preview of the old picture inside was left out"
 _SEVERAL = {_PICTURE: "further pictures", _STEREO: "further pictures of a stereo view", DEPTH: "depth maps"}
 
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_MARKER = rb"\xff[^\x00\xff\xd0-\xd7]"
 _DEPTH_ITEMS = ("depth", "confidence")
 _SAMSUNG_VIDEO = 0x0A30
 
@@ -113,8 +113,8 @@ def _picture_end(data: bytes, scan: int) -> int | None:
     first = data.find(b"\xff\xd9", scan)
     if first < 0 or first + 2 == len(data):
         return None if first < 0 else len(data)  # nearly always: nothing follows
-    position = scan
-    while found := _MARKER.search(data, position):
+    position, marker_code = scan, re.compile(_MARKER)
+    while found := marker_code.search(data, position):
         marker = data[found.end() - 1]
         if marker == 0xD9:
             return found.end()

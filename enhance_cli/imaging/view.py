@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from enhance_cli.imaging import colour
-from enhance_cli.imaging.opacity import Fill
-from enhance_cli.imaging.working_space import Space, space_of
 
 if TYPE_CHECKING:
+    from enhance_cli.imaging.opacity import Fill
+    from enhance_cli.imaging.working_space import Space
     from enhance_cli.types import Array, Image
 
 _ROWS = 256
@@ -45,13 +45,22 @@ class View:
         pixels = _in_srgb(pixels, self.space)
         return pixels if self.fill is None else self.fill.fill(pixels, place)
 
-    def whole(self) -> Image:
-        """All of it, at the depth that the picture has."""
-        out = np.empty_like(self.image.pixels)
+    def part(self, rows: slice) -> Array:
+        """What methods see of some rows, at the depth that the picture has."""
+        pixels = self.image.pixels[rows]
+        seen = self.window(pixels, (rows, slice(0, self.image.width)))
+        return seen if seen.dtype == pixels.dtype else ((seen.astype(np.uint32) + 128) // 257).astype(pixels.dtype)
+
+    def whole(self, *, reuse: bool = False) -> Image:
+        """All of it, at the depth that the picture has.
+
+        Args:
+            reuse: the picture's own pixels are given up, and become what is seen; for a view without `fill`.
+        """
+        out = self.image.pixels if reuse else np.empty_like(self.image.pixels)
         for top in range(0, self.image.height, _ROWS):
-            place = slice(top, min(top + _ROWS, self.image.height)), slice(0, self.image.width)
-            seen = self.window(self.image.pixels[place], place)
-            out[place] = seen if seen.dtype == out.dtype else (seen.astype(np.uint32) + 128) // 257
+            rows = slice(top, min(top + _ROWS, self.image.height))
+            out[rows] = self.part(rows)
         return self.image.replace(pixels=out)
 
     def back(self, pixels: Array, place: tuple[slice, slice], seen: Array, rendered: Array) -> Array:
@@ -76,6 +85,15 @@ def _in_srgb(pixels: Array, space: Space | None) -> Array:
     return pixels if space is None else space.to_srgb(pixels)
 
 
+def _space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | None]:
+    """As `working_space.space_of`, which is loaded for pictures with a profile."""
+    if icc is None:
+        return None, None
+    from enhance_cli.imaging.working_space import space_of
+
+    return space_of(icc, grey=grey)
+
+
 def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
     """How methods see a picture.
 
@@ -84,7 +102,7 @@ def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
         its profile cannot be used.
     """
     grey = image.chroma is None and image.pixels.ndim == 2
-    space, problem = space_of(image.metadata.icc, grey=grey)
+    space, problem = _space_of(image.metadata.icc, grey=grey)
     notes = () if problem is None else (problem,)
     if space is not None and image.chroma is not None:
         if space.is_near and space.has_srgb_curve:  # Display P3: a phone's photos keep their planes, and cost nothing
@@ -93,6 +111,8 @@ def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
             image = colour.merge_planes(image)
     fill = None
     if image.alpha is not None and image.alpha.min() == 0:
+        from enhance_cli.imaging.opacity import Fill
+
         pixels = image.pixels
         fill = Fill(lambda place: _in_srgb(pixels[place], space), image.alpha)
     return image, None if space is None and fill is None else View(image, space, fill), notes

@@ -7,16 +7,14 @@ further pictures and motion video (Google), an HDR gain map (Adobe, Apple), dept
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
-from xml.parsers import expat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from enhance_cli.imaging.xmp_tree import Element
 
 _LARGEST = 2**25  # of a packet that is parsed; the depth map in an extension takes some megabytes
-
-_DEEPEST, _MOST_NAMESPACES, _MOST_ELEMENTS = 100, 500, 50_000
-"""What no packet has, so that a hostile one costs no time."""
 
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _GAIN_MAPS = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/")
@@ -29,41 +27,6 @@ _WORTH_PARSING = (
     *(b"Orientation", b"HasExtendedXMP", b"provenance"),
     *(b"/container/", b"/camera/", b"depthmap", b"hdr-gain-map", b"HDRGainMap"),
 )
-
-_TAG = re.compile(rb"<([^\s/>]+)((?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*)\s*(/?)>")
-_ATTRIBUTE = re.compile(rb"\s+([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
-
-
-class _Attribute(NamedTuple):
-    name: tuple[str, str]
-    """Namespace and local name; a declaration of a namespace is (`xmlns`, the namespace)."""
-
-    value: str
-    start: int
-    end: int
-    inner: tuple[int, int]
-    """Where its value lies, without quotes."""
-
-
-@dataclass(slots=True)
-class _Element:
-    name: tuple[str, str]
-    start: int
-    end: int
-    attributes: list[_Attribute]
-    inner: int
-    """Where its content begins."""
-
-    children: list[_Element] = field(default_factory=list)
-    text: str = ""
-
-    def below(self) -> Iterator[_Element]:
-        """Itself and all in it."""
-        waiting = [self]
-        while waiting:
-            element = waiting.pop()
-            yield element
-            waiting += reversed(element.children)
 
 
 class Item(NamedTuple):
@@ -212,7 +175,7 @@ def for_picture_alone(xmp: bytes | None, *, extended: bool = False) -> bytes | N
     return edited(xmp, drop_items=drop, drop_gain_map=True, drop_motion=True, drop_depth=not extended, extension=name)
 
 
-def _cut_items(root: _Element, drop: Collection[int], cuts: dict[tuple[int, int], bytes]) -> None:
+def _cut_items(root: Element, drop: Collection[int], cuts: dict[tuple[int, int], bytes]) -> None:
     entries = list(_entries(root))
     if not drop:
         return
@@ -250,7 +213,7 @@ def _number(text: str) -> int:
 # --- the container's directory -----------------------------------------------------------------------------
 
 
-def _is_directory(element: _Element) -> bool:
+def _is_directory(element: Element) -> bool:
     namespace, local = element.name
     return local == "Directory" and "ns.google.com/photos" in namespace and namespace.endswith("/container/")
 
@@ -259,7 +222,7 @@ def _is_item(namespace: str) -> bool:
     return "ns.google.com/photos" in namespace and namespace.endswith("/item/")
 
 
-def _entries(root: _Element) -> Iterator[_Element]:
+def _entries(root: Element) -> Iterator[Element]:
     """The entries of a container's directory, in order."""
     for element in root.below():
         if _is_directory(element):
@@ -267,7 +230,7 @@ def _entries(root: _Element) -> Iterator[_Element]:
             return
 
 
-def _item(entry: _Element) -> Item:
+def _item(entry: Element) -> Item:
     values = {name[1]: value for name, value in _properties(entry) if _is_item(name[0])}
     address = values.get("DataURI", "").rpartition("/")[2]
     semantic = values.get("Semantic") or ("Primary" if address == "primary_image" else address)
@@ -275,28 +238,28 @@ def _item(entry: _Element) -> Item:
     return Item(semantic.strip(), values.get("Mime", "").strip(), length, padding)
 
 
-def _properties(root: _Element) -> Iterator[tuple[tuple[str, str], str]]:
+def _properties(root: Element) -> Iterator[tuple[tuple[str, str], str]]:
     """Name and text of each property, be it an attribute or an element."""
     for element in root.below():
         yield element.name, element.text.strip()
         yield from ((attribute.name, attribute.value) for attribute in element.attributes)
 
 
-def _places(xmp: bytes, entry: _Element) -> Iterator[tuple[int, int]]:
+def _places(xmp: bytes, entry: Element) -> Iterator[tuple[int, int]]:
     """Where the values of an entry lie."""
     for element in entry.below():
         yield from (attribute.inner for attribute in element.attributes)
         yield _text_place(xmp, element)
 
 
-def _text_place(xmp: bytes, element: _Element) -> tuple[int, int]:
+def _text_place(xmp: bytes, element: Element) -> tuple[int, int]:
     return element.inner, xmp.find(b"<", element.inner)
 
 
 # --- parsing -----------------------------------------------------------------------------------------------
 
 
-def _parsed(xmp: bytes | None) -> _Element | None:
+def _parsed(xmp: bytes | None) -> Element | None:
     """The root of a packet; None where there is nothing to be learned, or no well-formed XML."""
     if not xmp or len(xmp) > _LARGEST:
         return None
@@ -308,83 +271,6 @@ def _parsed(xmp: bytes | None) -> _Element | None:
     end = xmp.rfind(b">") + 1
     if start < 0:
         return None
-    try:
-        return _Reader(xmp[:end], start).root
-    except (expat.ExpatError, ValueError, LookupError):
-        return None
+    from enhance_cli.imaging.xmp_tree import tree_of
 
-
-class _Reader:
-    """Builds the tree of a packet with the place of every element and attribute."""
-
-    def __init__(self, xmp: bytes, skipped: int) -> None:
-        self.xmp, self.skipped = xmp, skipped
-        self.root: _Element | None = None
-        self.count = 0
-        self.open: list[_Element] = []
-        self.scopes: list[dict[str, str]] = [{"xml": "http://www.w3.org/XML/1998/namespace", "": ""}]
-        self.parser = expat.ParserCreate()
-        self.parser.buffer_text = True
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._text
-        self.parser.StartDoctypeDeclHandler = self._refuse
-        self.parser.Parse(xmp[skipped:], True)
-
-    def _refuse(self, *_: object) -> None:
-        raise ValueError("XMP declares no document type")
-
-    def _start(self, _: str, __: dict[str, str]) -> None:
-        start = self.parser.CurrentByteIndex + self.skipped
-        tag = _TAG.match(self.xmp, start)
-        if tag is None:
-            raise ValueError("this start tag is not of UTF-8")
-        raw = list(_ATTRIBUTE.finditer(self.xmp, tag.start(2), tag.end(2)))
-        scope = self.scopes[-1]
-        declared = {item[1].decode()[6:]: _value(item) for item in raw if _declares(item[1].decode())}
-        if declared:
-            scope = {**scope, **declared}
-        self.count += 1
-        if len(scope) > _MOST_NAMESPACES or len(self.open) > _DEEPEST or self.count > _MOST_ELEMENTS:
-            raise ValueError("no XMP is this deep, or this large")
-        self.scopes.append(scope)
-        attributes = [_attribute(item, scope) for item in raw]
-        element = _Element(_resolved(tag[1].decode(), scope), start, tag.end(), attributes, tag.end())
-        if self.open:
-            self.open[-1].children.append(element)
-        else:
-            self.root = element
-        self.open.append(element)
-
-    def _end(self, _: str) -> None:
-        element = self.open.pop()
-        self.scopes.pop()
-        if self.xmp[element.inner - 2 : element.inner] != b"/>":
-            place = self.parser.CurrentByteIndex + self.skipped
-            element.end = self.xmp.index(b">", place) + 1
-
-    def _text(self, text: str) -> None:
-        if self.open:
-            self.open[-1].text += text
-
-
-def _attribute(found: re.Match[bytes], scope: dict[str, str]) -> _Attribute:
-    name, value = found[1].decode(), _value(found)
-    inner = found.span(2) if found[2] is not None else found.span(3)
-    if _declares(name):
-        return _Attribute(("xmlns", value), value, *found.span(), inner)
-    resolved = _resolved(name, scope) if ":" in name else ("", name)
-    return _Attribute(resolved, value, *found.span(), inner)
-
-
-def _declares(name: str) -> bool:
-    return name == "xmlns" or name.startswith("xmlns:")
-
-
-def _value(found: re.Match[bytes]) -> str:
-    return (found[2] if found[2] is not None else found[3]).decode()
-
-
-def _resolved(name: str, scope: dict[str, str]) -> tuple[str, str]:
-    prefix, colon, local = name.partition(":")
-    return (scope[prefix], local) if colon else (scope.get("", ""), name)
+    return tree_of(xmp[:end], start)

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enhance_cli.engines import abandon
 from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import codecs, colour, metadata
-from enhance_cli.pipeline import in_place
 from enhance_cli.pipeline.files import (
     Coding,
     check_free,
@@ -33,6 +33,9 @@ from enhance_cli.pipeline.recipe import Enhanced, Recipe, timed
 from enhance_cli.pipeline.scan import STDIO
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.types import Image, Job, Outcome
+
+if TYPE_CHECKING:
+    from enhance_cli.pipeline import in_place
 
 Admit = Callable[[int], None]
 Record = Callable[[Mapping[str, Any]], None]
@@ -54,6 +57,8 @@ def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Reco
     if not coding.in_place:
         yield from _process(job, recipe, coding, admit, record, None)
         return
+    from enhance_cli.pipeline import in_place
+
     assert job.source is not None
     assert job.target is not None
     # Before waiting, the turn for memory is passed on: whoever is waited for may be waiting for it.
@@ -89,8 +94,10 @@ def _process(
     source = _Source(states, notes, written_format, is_marked, image.height * image.width / 1e6, past)
     if coding.backup is not None:
         source = source._replace(original=data)
-    pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True)
-    del data, image  # a mask may be as large as the picture, and is not needed to the end
+    planes, most = recipe.reads_planes, coding.max_pixels
+    again = None if job.frames else partial(codecs.decode, data, source=_source(job), planes=planes, max_pixels=most)
+    pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True, again=again)
+    del again, data, image  # a mask may be as large as the picture, and is not needed to the end
     ms = {"decode": decoding}
     for enhanced in pictures:
         target = None if job.target is None else job.target_with(enhanced.ending)
@@ -100,6 +107,7 @@ def _process(
         else:
             yield from _written(job, enhanced, source, ms | enhanced.ms, recipe, coding, record)
         ms["decode"] = 0.0  # once, for the first of them
+        del enhanced  # before the next one is made
 
 
 def _source(job: Job) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -102,8 +102,16 @@ class Recipe:
         """
         return next(self.enhance_variants(image, reuse=reuse))
 
-    def enhance_variants(self, image: Image, *, reuse: bool = False) -> Iterator[Enhanced]:
-        """Every picture that the controls ask for of one photograph, from one estimate; arguments as for `enhance`."""
+    def enhance_variants(
+        self, image: Image, *, reuse: bool = False, again: Callable[[], Image] | None = None
+    ) -> Iterator[Enhanced]:
+        """Every picture that the controls ask for of one photograph, from one estimate.
+
+        Args:
+            image: as for `enhance`.
+            reuse: as for `enhance`.
+            again: decodes `image` once more. A large one of another colour space is decoded twice, not held twice.
+        """
         from enhance_cli.imaging.view import view_of
 
         grey = image.chroma is None and image.pixels.ndim == 2
@@ -117,7 +125,9 @@ class Recipe:
         with timed(ms, "estimate"):
             working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
             views = [view, *(view_of(frame)[1] for frame in image.frames)]
-            seen = _seen_whole(working, views)
+            if not reuse or len(views) > 1 or image.nbytes <= holding.LARGEST_TWICE or view is None or view.fill:
+                again = None
+            seen = _seen_whole(working, views, reuse=again is not None)
             before = exposure_of(seen)
             if self.plan is not None:
                 check_fit(self.plan, image)
@@ -132,6 +142,14 @@ class Recipe:
             for (_, controls), plan in zip(variants, plans, strict=True)
         ]
         del seen
+        if again is not None:
+            called = image.metadata
+            del image, working, view, views
+            with timed(ms, "decode again"):
+                image = again().replace(metadata=called)
+            again = None  # and the file's bytes with it
+            working, view, _ = view_of(image if self.reads_planes else colour.to_rgb(image))
+            views = [view]
         if image.nbytes > holding.LARGEST_TWICE:
             memory.give_back()
         for (ending, controls), plan, illustrations in zip(variants, plans, drawn, strict=True):
@@ -142,9 +160,10 @@ class Recipe:
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
                 result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
-                after = exposure_of(result if view is None else replace(view, image=result).whole())
+                after = exposure_of(result, None if view is None else replace(view, image=result))
             exposure = {"before": before, "after": after}
             yield Enhanced(result, plan, exposure, illustrations, dict(ms), ending, controls, notes)
+            del rendered, result  # before the next one is made
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
 
     def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
@@ -158,15 +177,17 @@ class Recipe:
         """
         import numpy as np
 
-        from enhance_cli.pipeline.originals import Originals
-
         view, *frame_views = views
         halo = self.enhancer.method.halo
         source = image.pixels
         in_place = reuse and self.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
         target = source if in_place else np.empty_like(source)
         pieces = self._pieces(image, viewed=view is not None, small=in_place)
-        originals = Originals(source, pieces, halo) if in_place and halo > 0 else None
+        originals = None
+        if in_place and halo > 0:
+            from enhance_cli.pipeline.originals import Originals
+
+            originals = Originals(source, pieces, halo)
 
         def render_tile(tile: Tile) -> None:
             stored = source[tile.outer] if originals is None else originals.outer(tile)
@@ -246,36 +267,48 @@ def _even_part(length: int, largest: int = _TILE) -> int:
     return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
-def _seen_whole(image: Image, views: Sequence[View | None]) -> Image:
-    """A picture with its frames and companions as methods see them."""
+def _seen_whole(image: Image, views: Sequence[View | None], *, reuse: bool = False) -> Image:
+    """A picture with its frames and companions as methods see them; in its own memory with `reuse`."""
     from enhance_cli.imaging.view import as_srgb
 
     view, *frame_views = views
     frames = zip(image.frames, frame_views, strict=True)
-    return (image if view is None else view.whole()).replace(
+    return (image if view is None else view.whole(reuse=reuse)).replace(
         frames=tuple(frame if its is None else its.whole() for frame, its in frames),
         companions={name: as_srgb(companion) for name, companion in image.companions.items()},
     )
 
 
-def exposure_of(image: Image) -> dict[str, float]:
-    """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`)."""
+def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
+    """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`).
+
+    Args:
+        image: the picture.
+        view: of it, if methods see another than it stores.
+    """
     import numpy as np
 
     from enhance_cli.imaging import luma as luma_room
     from enhance_cli.imaging import opacity
     from enhance_cli.quality.blind import exposure
 
-    pixels, weights = image.pixels, opacity.weights_of(image)
-    if weights is None and pixels.dtype == np.uint8:
-        counts = luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
+    weights = opacity.weights_of(image)
+    codes = np.iinfo(image.pixels.dtype).max + 1
+
+    def counted(pixels: Array, weights: Array | None) -> Array:
+        if weights is None and pixels.dtype == np.uint8:
+            return luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
+        levels = pixels if pixels.ndim == 2 else luma_room.luma(pixels)
+        return np.bincount(levels.ravel(), None if weights is None else weights.ravel(), codes)
+
+    if view is None and weights is None and codes == 256:
+        counts = counted(image.pixels, None)
     else:
-        codes = np.iinfo(pixels.dtype).max + 1
         counts = np.zeros(codes, np.int64 if weights is None else np.float64)
         for top in range(0, image.height, 256):  # in bands: bincount widens what it counts to 8 bytes
-            band = slice(top, top + 256)
-            levels = pixels[band] if pixels.ndim == 2 else luma_room.luma(pixels[band])
-            counts += np.bincount(levels.ravel(), None if weights is None else weights[band].ravel(), codes)
+            band = slice(top, min(top + 256, image.height))
+            seen = image.pixels[band] if view is None else view.part(band)
+            counts += counted(seen, None if weights is None else weights[band])
     return {name: round(value, 6) for name, value in exposure(counts).items()}
 
 

@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
+from enhance_cli.cli.failures import Terminated
+from enhance_cli.cli.signals import terminable
+
 
 @pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -75,3 +78,20 @@ def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, furthe
     time.sleep(0.5)  # a child that lived on would place it
     assert [path.name for path in target.iterdir()] == ["enhance-report.jsonl"]
     assert (target / "enhance-report.jsonl").read_text() == ""
+
+
+def test_a_module_that_fails_to_load_because_of_a_signal_is_no_bug():
+    def loads():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(Terminated), terminable():
+            loads()
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enhance_cli.errors import UsageError
-from enhance_cli.methods.local import Length, LocalControls, Mask
+from enhance_cli.methods.local import Length, LocalControls, Mask, masks
 from enhance_cli.methods.local.masks import FULL, INSIDE, OUTSIDE, Regions, fall_off, regions
 from enhance_cli.types import Image, Metadata
 
@@ -413,3 +413,18 @@ def test_planes_are_area_means_of_the_whole(height, width, rows, columns, seed):
             ]
             assert planes[1, i, j] == pytest.approx(part.mean(), abs=1e-6)
             assert planes[0, i, j] == pytest.approx((part == 1).mean(), abs=1e-6)
+
+
+def test_two_masks_of_a_large_picture_are_worked_on_in_bands(monkeypatch):
+    """The same fall-off, but for the rounding of distances."""
+    inner = np.zeros((900, 300), np.uint8)
+    inner[200:700, 40:200] = 255
+    outer = np.zeros_like(inner)
+    outer[180:705, 35:230] = 255
+    covers = [masks._within(None, mask, False, owned=False) for mask in (inner, outer)]
+    image = Image(np.zeros((900, 300, 3), np.uint8))
+    alone = masks._drawn(image, *covers)
+    monkeypatch.setattr(masks, "LARGE", 0)
+    bands = masks._drawn(image, *covers)
+    assert (bands.top, bands.left, bands.transition) == (alone.top, alone.left, alone.transition)
+    assert np.abs(bands.fall_off.astype(int) - alone.fall_off).max() <= 1

@@ -257,8 +257,11 @@ class LocalControls(Controls):
         return mask is not None and mask.source == "picture"
 
     def holds(self, height: int, width: int) -> int:
-        """The fall-off at every pixel, and the mask that it is made from; two masks are worked on in floating point."""
-        return (4 if self.mask_outer is None else 16) * height * width
+        """The fall-off at every pixel, and the mask that it is made from; two masks are worked on in floating point,
+        those of large pictures in bands (`masks.LARGE`).
+        """
+        in_bands = self.mask_outer is None or height * width > 2**25
+        return (4 if in_bands else 16) * height * width
 
     def companions(self, source: SourceName) -> Mapping[str, Path]:
         """The pictures that hold the masks of this input."""

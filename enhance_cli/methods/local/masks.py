@@ -169,7 +169,7 @@ _NOTHING = _Cover(np.empty((0, 0), np.uint16), 0, 0, False)
 
 _ROWS = 256
 
-_LARGE = 2**25
+LARGE = 2**25
 """Pixels from which on narrow transitions are measured in bands."""
 
 
@@ -250,13 +250,17 @@ def _length(values: Array, above: float) -> float:
     """Of the edge of the part of a picture above a value: crossings of rows and columns, of which a line in any
     direction has, on average, 4 / pi for each of its pixels.
     """
-    crossings = 0
-    for band in _bands(values):
-        part = values[band.start : band.stop + 1] > above
-        crossings += int(np.count_nonzero(part[1:] != part[:-1]))
-        part = part[: band.stop - band.start]
-        crossings += int(np.count_nonzero(part[:, 1:] != part[:, :-1]))
+    crossings = sum(
+        _crossings(values[band.start : band.stop + 1] > above, band.stop - band.start) for band in _bands(values)
+    )
     return float(crossings * math.pi / 4.0)
+
+
+def _crossings(part: Array, rows: int) -> int:
+    """Of the edge of a part of a picture, H×W bool, of whose rows the one beyond `rows` is only looked at."""
+    across = int(np.count_nonzero(part[1:] != part[:-1]))
+    part = part[:rows]
+    return across + int(np.count_nonzero(part[:, 1:] != part[:, :-1]))
 
 
 _shrinking = threading.Lock()
@@ -520,7 +524,7 @@ def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array
     if not seen.any() or seen.all():
         return None
     scale = min(1.0, _STEPS / width)
-    if scale == 1.0 and seen.size > _LARGE:
+    if scale == 1.0 and seen.size > LARGE:
         small = np.empty(seen.shape, np.uint16)
         reach = math.ceil(width) + 2  # whatever is further away is as far as can be
         for band in _bands(seen):
@@ -575,29 +579,105 @@ def _distance(part: Array, scale: float) -> Array:
 
 def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
     """A transition drawn by hand: from the edge of the inner mask to that of the outer one."""
-    whole = np.zeros((2, image.height, image.width), np.bool_)
-    for plane, cover in zip(whole, (inner, outer), strict=True):
-        rows, columns = cover.values.shape
-        half = FULL // 2 / _of_white(cover.values)
-        plane[cover.top : cover.top + rows, cover.left : cover.left + columns] = cover.values > half
-    inside, reach = whole[0], whole[0] | whole[1]
-    between = reach & ~inside
-    width = 2.0 * np.count_nonzero(between) / max(_length(inside, 0) + _length(reach, 0), 1.0)
-    scale = min(1.0, _STEPS / max(width, 1.0))
-    share = np.zeros(between.shape, np.float32)
-    if inside.any() and not reach.all():
-        into, out = _distance(~inside, scale), _distance(reach.copy(), scale)
-        share = out / np.maximum(out + into, 1e-6)
-    elif not inside.any():
-        share = _distance(reach.copy(), scale)
-        share = share / max(float(share.max()), 1.0) if not reach.all() else share + 1.0
-    small = np.rint(np.clip(share, 0.0, 1.0) * np.float32(FULL)).astype(np.uint16)
-    values: Any = small
-    if small.shape != between.shape:
-        values = cv2.resize(small, between.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    values = np.clip(values, 1, FULL - 1)
-    values[inside], values[~reach] = FULL, 0
-    return _trimmed(image, _Cover(values, 0, 0, False), width, soft=False)
+    height, width = image.height, image.width
+
+    def inside(rows: slice) -> Array:
+        return _halved(inner, rows, width)
+
+    def reach(rows: slice) -> Array:
+        return inside(rows) | _halved(outer, rows, width)
+
+    counts, crossings = [0, 0], [0, 0]
+    for rows in _row_bands(height):
+        for i, part in enumerate((inside, reach)):
+            seen = part(slice(rows.start, min(rows.stop + 1, height)))
+            crossings[i] += _crossings(seen, rows.stop - rows.start)
+            counts[i] += int(np.count_nonzero(seen[: rows.stop - rows.start]))
+    lit, reached = counts
+    edges = crossings[0] * math.pi / 4.0 + crossings[1] * math.pi / 4.0
+    mean_width = 2.0 * (reached - lit) / max(edges, 1.0)
+    scale = min(1.0, _STEPS / max(mean_width, 1.0))
+    small = None
+    if reached == height * width or not lit:
+        small = _of_one_edge(reach, height, width, scale, lit=lit > 0, all_reached=reached == height * width)
+    elif scale < 1.0 or height * width <= LARGE:
+        out = _distance(_whole(reach, height, width), scale)
+        small = _sixteenths(_share(out, _distance(~_whole(inside, height, width), scale)))
+    values: Any = np.empty((height, width), np.uint16)
+    if small is not None:
+        values = small if small.shape == values.shape else cv2.resize(small, (width, height), dst=values)
+    for rows in _row_bands(height):
+        if small is None:
+            values[rows] = _drawn_band(inside, reach, rows, height, math.ceil(mean_width))
+        band = values[rows]
+        np.clip(band, 1, FULL - 1, out=band)
+        band[inside(rows)], band[~reach(rows)] = FULL, 0
+    return _trimmed(image, _Cover(values, 0, 0, False), mean_width, soft=False)
+
+
+def _row_bands(height: int) -> Iterator[slice]:
+    return (slice(top, min(top + _ROWS, height)) for top in range(0, height, _ROWS))
+
+
+def _halved(cover: _Cover, rows: slice, width: int) -> Array:
+    """Some rows of a mask over the whole picture: what is covered more than half."""
+    part = np.zeros((rows.stop - rows.start, width), np.bool_)
+    first, last = max(rows.start, cover.top), min(rows.stop, cover.top + len(cover.values))
+    if first < last:
+        values = cover.values[first - cover.top : last - cover.top]
+        columns = slice(cover.left, cover.left + values.shape[1])
+        np.greater(values, FULL // 2 / _of_white(values), out=part[first - rows.start : last - rows.start, columns])
+    return part
+
+
+def _whole(part: Callable[[slice], Array], height: int, width: int) -> Array:
+    whole = np.empty((height, width), np.bool_)
+    for rows in _row_bands(height):
+        whole[rows] = part(rows)
+    return whole
+
+
+def _share(out: Array, into: Array) -> Array:
+    """How far in a pixel lies between two edges, 0..1: `out` from the outer, `into` from the inner one."""
+    share: Array = out / np.maximum(out + into, 1e-6)
+    return share
+
+
+def _sixteenths(share: Array) -> Array:
+    """Shares in 0..1 as uint16."""
+    levels: Array = np.rint(np.clip(share, 0.0, 1.0) * np.float32(FULL)).astype(np.uint16)
+    return levels
+
+
+def _of_one_edge(
+    reach: Callable[[slice], Array], height: int, width: int, scale: float, *, lit: bool, all_reached: bool
+) -> Array:
+    """The fall-off where there is nothing wholly inside, or nothing outside, at a scale."""
+    if lit:
+        return np.zeros((height, width), np.uint16)
+    out = _distance(_whole(reach, height, width), scale)
+    return _sixteenths(out + np.float32(1.0) if all_reached else out / np.float32(max(float(out.max()), 1.0)))
+
+
+def _drawn_band(
+    inside: Callable[[slice], Array], reach: Callable[[slice], Array], rows: slice, height: int, width: int
+) -> Array:
+    """The fall-off of some rows, from as many rows around as the farther of their nearest edges asks for."""
+    around = 2 * width + _ROWS
+    while True:
+        seen = slice(max(rows.start - around, 0), min(rows.stop + around, height))
+        own = slice(rows.start - seen.start, rows.stop - seen.start)
+        within, reached = inside(seen), reach(seen)
+        between = reached[own] & ~within[own]
+        complete = seen == slice(0, height)
+        if not between.any():
+            return np.zeros(between.shape, np.uint16)
+        # Without an edge in sight a distance is to nothing, so more rows are looked at.
+        if complete or (within.any() and not reached.all()):
+            into, out = _distance(~within, 1.0)[own], _distance(reached, 1.0)[own]
+            if complete or max(into[between].max(), out[between].max()) < around:
+                return _sixteenths(_share(out, into))
+        around *= 2
 
 
 def _trimmed(image: Image, found: _Cover, width: float, soft: bool) -> Regions:

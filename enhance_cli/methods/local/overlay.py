@@ -34,10 +34,13 @@ def draw_regions(image: Image, fall_off: Array, region: tuple[int, int]) -> Arra
     scale = min(1.0, _LONG_SIDE / max(image.height, image.width))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     small: Array = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    share = np.zeros((image.height, image.width), np.uint16)
-    share[region[0] : region[0] + fall_off.shape[0], region[1] : region[1] + fall_off.shape[1]] = fall_off
+    share = np.zeros((size[1], size[0]), np.uint16)
     # The nearest value: between A and C there must not appear a B that is none.
-    share = cv2.resize(share, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+    (first, rows), (start, columns) = (
+        _nearest(long, short, at, length)
+        for long, short, at, length in zip((image.height, image.width), size[::-1], region, fall_off.shape, strict=True)
+    )
+    share[first : first + len(rows), start : start + len(columns)] = fall_off[np.ix_(rows, columns)]
     grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     inside, lit = share == FULL, share > 0
     drawn = 0.6 * grey.astype(np.float32)
@@ -49,3 +52,15 @@ def draw_regions(image: Image, fall_off: Array, region: tuple[int, int]) -> Arra
         outlines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(result, outlines, -1, tuple(float(value) for value in line), 1, cv2.LINE_AA)
     return result
+
+
+def _nearest(long: int, short: int, at: int, length: int) -> tuple[int, Array]:
+    """The samples of a line that show a part of it when it is made shorter.
+
+    Returns:
+        The first of the `short` samples that lies in the part, and for each that does its place in the part.
+    """
+    line: Array = cv2.resize(np.arange(long, dtype=np.float32)[:, None], (1, short), interpolation=cv2.INTER_NEAREST)
+    places = line.ravel().astype(np.intp) - at
+    inside = np.flatnonzero((places >= 0) & (places < length))
+    return (int(inside[0]) if inside.size else 0), places[inside]
