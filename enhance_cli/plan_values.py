@@ -56,6 +56,8 @@ def fault_of(plan: type, values: Mapping[str, Any], arrays: Mapping[str, tuple[S
     if any(lengths.get(name, 1) < 1 for name in ("height", "width")):
         return "it is of a picture without pixels"
     for name, ways in arrays.items():
+        if values.get(name) is None:  # only where the field may be None, as was seen above
+            continue
         wrong = _fault_of_array(values[name], ways, lengths)
         if wrong:
             return f"its {name} {wrong}"

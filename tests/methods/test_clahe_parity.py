@@ -36,6 +36,8 @@ def test_the_kernel_files_agree_to_one_grey_level(height, width, rows, columns, 
     histograms = here.tile_histograms(plane, rows, columns)
     histograms_there = there.tile_histograms(plane_there, rows, columns)
     assert np.array_equal(histograms, histograms_there.numpy())
+    diagonals = there.diagonal_counts(plane_there, rows, columns)
+    assert np.array_equal(here.diagonal_counts(plane, rows, columns), diagonals.numpy())
 
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
     area = tile_height * tile_width

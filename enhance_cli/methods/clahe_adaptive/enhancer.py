@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import opacity
-from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics
+from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics, structure
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
 from enhance_cli.plan_values import Shaped
 from enhance_cli.types import Image, Method, Plan, Window
@@ -29,6 +29,7 @@ class ClahePlan(Plan):
         "curves": (Shaped("float32", ("rows", "columns", 256)),),
         "clip_limits": (Shaped("float32", ("rows", "columns")),),
         "integer_limits": (Shaped("int32", ("rows", "columns")),),
+        "structure": (Shaped("float32", ("rows", "columns")),),
     }
 
     height: int
@@ -47,6 +48,9 @@ class ClahePlan(Plan):
 
     global_factor: float | None
     """The network's factor for the whole picture; None where no network was asked."""
+
+    structure: Array | None = None
+    """rows×columns float32: the share of every tile that is not noise, by which the network's limits were weighed."""
 
     chroma: Literal["keep", "scale"] = "keep"
 
@@ -101,12 +105,12 @@ class ClaheAdaptive:
         luma = pixels if image.pixels.ndim == 2 else kernels.luma(pixels)
         weights, whole = opacity.weights_of(image), None
         if weights is None:
-            histograms = self._tile_histograms(luma, rows, columns)
+            histograms = self._by_tiles(kernels.tile_histograms, luma, rows, columns)
         else:
             counted, whole = statistics.weighted_histograms(engine.download(luma), weights, rows, columns)
             histograms = engine.upload(counted)
 
-        global_factor = None
+        global_factor = share = None
         make_curves = kernels.tile_curves
         if controls.clip_limit is not None:
             limits = np.full((rows, columns), controls.clip_limit, np.float32)
@@ -117,12 +121,15 @@ class ClaheAdaptive:
             run, _ = engine.network(METHOD, "estimator")
             if weights is None:
                 thumbnail = engine.download(kernels.thumbnail(luma, statistics.THUMBNAIL))
+                diagonals = engine.download(self._by_tiles(kernels.diagonal_counts, luma, rows, columns))
             else:
                 sides = statistics.THUMBNAIL, statistics.THUMBNAIL
                 thumbnail = opacity.weighted_means(engine.download(luma), weights, *sides)
+                diagonals = structure.weighted_diagonals(engine.download(luma), weights, rows, columns)
             counts = engine.download(histograms)
             outputs = run(**statistics.network_inputs(counts, thumbnail, whole))
-            limits = statistics.clip_limits(outputs, rows, columns)
+            share = structure.structure(counts, diagonals)
+            limits = structure.weighed(statistics.clip_limits(outputs, rows, columns), share)
             global_factor = statistics.global_factor(outputs)
         limits = np.clip(limits * np.float32(controls.strength), statistics.LOWEST, statistics.HIGHEST)
         device_limits = engine.upload(limits)
@@ -134,19 +141,18 @@ class ClaheAdaptive:
             clip_limits=limits,
             integer_limits=engine.download(kernels.integer_limits(device_limits, area)),
             global_factor=global_factor,
+            structure=share,
             chroma=controls.chroma,
             notes=tuple(notes),
         )
 
-    def _tile_histograms(self, luma: Any, rows: int, columns: int) -> Any:
-        """Rows of tiles spread over the engine's threads."""
-        kernels, threads = self._kernels, min(self._engine.threads, rows)
+    def _by_tiles(self, count: Callable[..., Any], luma: Any, rows: int, columns: int) -> Any:
+        """What a kernel counts in every tile, rows of tiles spread over the engine's threads."""
+        threads = min(self._engine.threads, rows)
         if threads == 1:
-            return kernels.tile_histograms(luma, rows, columns)
+            return count(luma, rows, columns)
         edges = [rows * part // threads for part in range(threads + 1)]
-        parts = self._engine.map(
-            lambda part: kernels.tile_histograms(luma, rows, columns, edges[part], edges[part + 1]), range(threads)
-        )
+        parts = self._engine.map(lambda part: count(luma, rows, columns, edges[part], edges[part + 1]), range(threads))
         return np.concatenate(parts)
 
     def render(self, window: Window, plan: ClahePlan, out: Array | None = None) -> Array:
@@ -173,7 +179,8 @@ class ClaheAdaptive:
             "grid": list(plan.clip_limits.shape),
             "tile": list(plan.tile),
             "global_factor": None if plan.global_factor is None else _digits(plan.global_factor),
-            "clip_limits": [[_digits(limit) for limit in row] for row in plan.clip_limits],
+            "structure": None if plan.structure is None else _rows(plan.structure),
+            "clip_limits": _rows(plan.clip_limits),
             "integer_limits": plan.integer_limits.tolist(),
         }
 
@@ -184,6 +191,10 @@ class ClaheAdaptive:
         from enhance_cli.methods.clahe_adaptive.heatmap import draw_clip_limits
 
         return {"heatmap": draw_clip_limits(image, plan.clip_limits)}
+
+
+def _rows(field: Array) -> list[list[float]]:
+    return [[_digits(number) for number in row] for row in field]
 
 
 def _digits(number: float) -> float:

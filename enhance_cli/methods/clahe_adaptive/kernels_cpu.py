@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.luma import BINS, count_tiles, flat_rows, luma, luma_row
-from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
+from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
 
 __all__ = [
+    "diagonal_counts",
     "integer_limits",
     "luma",
     "opencv_tile_curves",
@@ -100,6 +102,66 @@ def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, la
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
     last_row = rows if last_row is None else last_row
     return count_tiles(luma, tile_height, tile_width, first_row, last_row, columns)
+
+
+def diagonal_counts(luma: Array, rows: int, columns: int, first_row: int = 0, last_row: int | None = None) -> Array:
+    """Counts of absolute diagonal differences in every tile, a sample of them (docs/papers.md, C11).
+
+    Of the corners of squares |a - b - c + d| in whole levels, 16-bit values binned as for `tile_histograms`; the last
+    bin holds all from 255 on.
+
+    Args:
+        luma: H×W uint8 or uint16; the other arguments as for `tile_histograms`.
+        rows: rows of tiles.
+        columns: columns of tiles.
+        first_row: the first row of tiles wanted.
+        last_row: the row of tiles to stop before; None for all.
+
+    Returns:
+        int64, (last_row - first_row)×columns×256.
+    """
+    height, width = luma.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    last_row = rows if last_row is None else last_row
+    line, stride = flat_rows(luma)
+    down = np.array(reflected_indices(height, rows * tile_height))
+    across = np.array(reflected_indices(width, columns * tile_width))
+    counts = np.zeros((last_row - first_row, columns, BINS), np.int64)
+    left = sample_places(tile_width, columns)
+    first, second = across[left], across[left + APART]
+    top = sample_places(tile_height, rows)[first_row:last_row]
+    _count_diagonals(line, stride, down[top], down[top + APART], first, second, counts)
+    return counts
+
+
+@kernel
+def _count_diagonals(line, stride, upper, lower, first, second, counts):  # type: ignore[no-untyped-def]
+    for i in range(counts.shape[0]):
+        for k in range(upper.shape[1]):
+            above = line[upper[i, k] * stride :]
+            below = line[lower[i, k] * stride :]
+            for j in range(counts.shape[1]):
+                for x in range(first.shape[1]):
+                    here = np.uint64(first[j, x])
+                    beside = np.uint64(second[j, x])
+                    difference = _level(above[here]) - _level(above[beside])
+                    difference -= _level(below[here]) - _level(below[beside])
+                    counts[i, j, np.uint64(min(abs(difference), 255))] += 1
+
+
+def _level(sample):  # type: ignore[no-untyped-def]
+    """The 8-bit code of a sample."""
+
+
+@overload(_level)
+def _level_at_depth(sample):  # type: ignore[no-untyped-def]
+    def as_it_is(sample):  # type: ignore[no-untyped-def]
+        return np.int32(sample)
+
+    def binned(sample):  # type: ignore[no-untyped-def]
+        return np.int32((np.uint32(sample) + np.uint32(128)) // np.uint32(257))
+
+    return as_it_is if sample == types.uint8 else binned
 
 
 def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
 from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
 
 BINS = 256
@@ -54,6 +55,32 @@ def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
     column = torch.arange(tile_width * columns, device=luma.device, dtype=torch.int32) // tile_width
     codes = codes + (row[:, None] * columns + column) * BINS
     return torch.bincount(codes.flatten(), minlength=rows * columns * BINS).view(rows, columns, BINS)
+
+
+def diagonal_counts(luma: Tensor, rows: int, columns: int) -> Tensor:
+    """Counts of absolute diagonal differences in every tile: int64 rows×columns×256 (docs/papers.md, C11).
+
+    Of the corners of squares |a - b - c + d| in whole levels, at the places of `sample_places`, in the padded picture;
+    16-bit values are binned as for `tile_histograms`, and the last bin holds all from 255 on.
+    """
+    height, width = luma.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    top, left = sample_places(tile_height, rows), sample_places(tile_width, columns)
+    down = torch.tensor(reflected_indices(height, tile_height * rows), device=luma.device)
+    across = torch.tensor(reflected_indices(width, tile_width * columns), device=luma.device)
+    y = torch.from_numpy(top.ravel()).to(luma.device)
+    x = torch.from_numpy(left.ravel()).to(luma.device)
+
+    def corner(below: int, beside: int) -> Tensor:
+        # Indexed as signed integers: torch has few operations for uint16.
+        levels = luma.to(torch.int32)[down[y + APART * below][:, None], across[x + APART * beside]]
+        return (levels + 128) // 257 if luma.dtype == torch.uint16 else levels
+
+    differences = (corner(0, 0) - corner(0, 1) - corner(1, 0) + corner(1, 1)).abs().clamp(max=BINS - 1)
+    row = torch.arange(rows, device=luma.device).repeat_interleave(top.shape[1])
+    column = torch.arange(columns, device=luma.device).repeat_interleave(left.shape[1])
+    places = differences + (row[:, None] * columns + column) * BINS
+    return torch.bincount(places.flatten(), minlength=rows * columns * BINS).view(rows, columns, BINS)
 
 
 def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tensor:
