@@ -16,6 +16,7 @@ def held_bytes(
     planes: bool = False,
     halo: int = 0,
     blended: bool = False,
+    several: bool = False,
     further: int = 0,
     method: int = 0,
 ) -> int:
@@ -29,7 +30,8 @@ def held_bytes(
             with opacity.
         planes: whether a JPEG's own planes are asked for, which are picked out of the whole picture.
         halo: of the method.
-        blended: whether the picture as it was is needed beside the result (`--amount`, several variants).
+        blended: whether the picture as it was is needed beside the result (`--amount`).
+        several: whether several pictures are made of it; a large one is decoded anew for each.
         further: exposures of a stack beside the first; each is held once.
         method: what the method holds beside the picture (`Controls.holds`).
     """
@@ -38,6 +40,6 @@ def held_bytes(
     coded = picture // 2 if planes and jpeg else 0
     if not jpeg:
         coded = pixels * (5 if depth == 8 else 10)
-    in_place = not blended and (halo == 0 or picture > LARGEST_TWICE)
+    in_place = not blended and ((halo == 0 and not several) or picture > LARGEST_TWICE)
     rendered = method + (0 if in_place and picture > LARGEST_TWICE else picture)
     return picture * (1 + further) + max(coded, rendered)

@@ -88,7 +88,8 @@ class Recipe:
             jpeg=jpeg,
             planes=self.reads_planes,
             halo=self.enhancer.method.halo,
-            blended=self.amount < 1.0 or len(self.controls.variants()) > 1,
+            blended=self.amount < 1.0,
+            several=len(self.controls.variants()) > 1,
             further=further,
             method=self.controls.holds(height, width),
         )
@@ -110,7 +111,8 @@ class Recipe:
         Args:
             image: as for `enhance`.
             reuse: as for `enhance`.
-            again: decodes `image` once more. A large one of another colour space is decoded twice, not held twice.
+            again: decodes `image` once more. A large one of which a second copy would be needed, because it is of
+                another colour space or several pictures are made of it, is decoded again instead of held twice.
         """
         from enhance_cli.imaging.view import view_of
 
@@ -125,9 +127,10 @@ class Recipe:
         with timed(ms, "estimate"):
             working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
             views = [view, *(view_of(frame)[1] for frame in image.frames)]
-            if not reuse or len(views) > 1 or image.nbytes <= holding.LARGEST_TWICE or view is None or view.fill:
+            if not reuse or len(views) > 1 or image.nbytes <= holding.LARGEST_TWICE:
                 again = None
-            seen = _seen_whole(working, views, reuse=again is not None)
+            gives_up = again is not None and view is not None and not view.fill
+            seen = _seen_whole(working, views, reuse=gives_up)
             before = exposure_of(seen)
             if self.plan is not None:
                 check_fit(self.plan, image)
@@ -142,26 +145,38 @@ class Recipe:
             for (_, controls), plan in zip(variants, plans, strict=True)
         ]
         del seen
-        if again is not None:
-            called = image.metadata
+        called = image.metadata
+
+        def decoded_again() -> tuple[Image, Image, View | None]:
+            assert again is not None
+            image = again().replace(metadata=called)
+            return image, *view_of(image if self.reads_planes else colour.to_rgb(image))[:2]
+
+        if gives_up:
             del image, working, view, views
-            with timed(ms, "decode again"):
-                image = again().replace(metadata=called)
-            again = None  # and the file's bytes with it
-            working, view, _ = view_of(image if self.reads_planes else colour.to_rgb(image))
+            started = time.perf_counter()
+            image, working, view = decoded_again()
             views = [view]
+            ms["estimate"] += (time.perf_counter() - started) * 1e3  # which had changed the first
+        if len(plans) == 1:
+            again = None  # and the file's bytes with it
         if image.nbytes > holding.LARGEST_TWICE:
             memory.give_back()
-        for (ending, controls), plan, illustrations in zip(variants, plans, drawn, strict=True):
+        for number, ((ending, controls), plan, illustrations) in enumerate(zip(variants, plans, drawn, strict=True)):
             with timed(ms, "render"):
-                last = plan is plans[-1]
-                may_reuse = last and (reuse or working.pixels is not image.pixels)
+                if number > 0 and again is not None:
+                    image, working, view = decoded_again()
+                    views = [view]
+                last = number == len(plans) - 1
+                may_reuse = (last or again is not None) and (reuse or working.pixels is not image.pixels)
                 rendered = self._render(working, plan, views, reuse=may_reuse)
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
                 result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
                 after = exposure_of(result, None if view is None else replace(view, image=result))
             exposure = {"before": before, "after": after}
+            if again is not None:
+                del image, working, view, views  # the pixels are those of the result now, and go with it
             yield Enhanced(result, plan, exposure, illustrations, dict(ms), ending, controls, notes)
             del rendered, result  # before the next one is made
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look

@@ -41,3 +41,21 @@ def test_few_copies_are_held_at_a_time():
         most = max(most, sum(copy.nbytes for copy in originals._copies.values()))
         originals.done(tile)
     assert most < 0.03 * pixels.nbytes
+
+
+def test_several_pictures_of_a_large_photo_are_the_same(tmp_path, night, monkeypatch):
+    """One that may not be held twice is decoded anew for each of them."""
+    import cv2
+
+    import enhance_cli
+    from enhance_cli.pipeline import holding
+
+    cv2.imwrite(str(tmp_path / "a.png"), night[..., ::-1])
+    found = []
+    for number, limit in enumerate((holding.LARGEST_TWICE, 10)):
+        monkeypatch.setattr(holding, "LARGEST_TWICE", limit)
+        out = tmp_path / str(number)
+        assert enhance_cli.run("clode", [tmp_path / "a.png", f"{out}/"], time="1,2,3", device="cpu").done == 3
+        found.append({path.name: path.read_bytes() for path in out.glob("*.png")})
+    assert len(found[0]) == 3
+    assert found[0] == found[1]
