@@ -130,6 +130,8 @@ class Recipe:
             if not reuse or len(views) > 1 or image.nbytes <= holding.LARGEST_TWICE:
                 again = None
             gives_up = again is not None and view is not None and not view.fill
+            if len(variants) == 1 and not gives_up:
+                again = None  # and the file's bytes with it
             seen = _seen_whole(working, views, reuse=gives_up)
             before = exposure_of(seen)
             if self.plan is not None:
@@ -159,7 +161,7 @@ class Recipe:
             views = [view]
             ms["estimate"] += (time.perf_counter() - started) * 1e3  # which had changed the first
         if len(plans) == 1:
-            again = None  # and the file's bytes with it
+            again = None
         if image.nbytes > holding.LARGEST_TWICE:
             memory.give_back()
         for number, ((ending, controls), plan, illustrations) in enumerate(zip(variants, plans, drawn, strict=True)):
