@@ -7,7 +7,6 @@ be working on the same album.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import path_of_report
+from enhance_cli.pipeline.lines import parsed, raw_lines
 
 _MOST_FOLDERS = 64
 """Folders above a photograph that are looked into."""
@@ -54,17 +54,19 @@ class _Report:
                 if size < self.read:  # another file of that name
                     self.read = 0
                 file.seek(self.read)
-                for raw in file:
-                    if not raw.endswith(b"\n"):
+                for line in raw_lines(file):
+                    if line.too_long:
+                        continue
+                    if not line.whole:
                         break
-                    self.read += len(raw)
-                    self._learn(raw)
+                    self.read = file.tell()
+                    self._learn(line.data)
         except OSError:
             return
 
     def _learn(self, raw: bytes) -> None:
         try:
-            line = json.loads(raw)
+            line = parsed(raw)
             written = line["written"]
             if not written:
                 return
@@ -83,7 +85,7 @@ class _Report:
             backup = line.get("backup")
             if backup:
                 self.backups[hash(path_of_report(backup["path"], self.path))] = backup["sha256"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return  # a line of some other make
 
 

@@ -223,3 +223,25 @@ def test_a_target_that_is_a_link_stays_one(parts, tmp_path):
     merge(reports_named(parts), link)
     assert link.is_symlink()
     assert (tmp_path / "kept" / "all.jsonl").read_bytes().count(b"\n") == 3
+
+
+def test_what_enhance_made_is_known_beyond_a_line_too_long_to_read(tmp_path, monkeypatch):
+    from enhance_cli.pipeline.known import Known
+
+    def line(sha256, **more):
+        written = [{"path": "a.jpg", "bytes": 1, "modified_ns": 1, "sha256": sha256}]
+        return json.dumps({"status": "done", "method": "clode", "read": [], "written": written, **more}) + "\n"
+
+    monkeypatch.setattr(lines, "LONGEST", 300)
+    report = tmp_path / "enhance-report.jsonl"
+    report.write_text(line("1" * 64) + line("2" * 64, notes="x" * 1000) + "\n" + line("3" * 64))
+    known = Known(None)
+    made = [known.by_content(tmp_path / "a.jpg", digit * 64) is not None for digit in "123"]
+    assert made == [True, False, True]
+    with report.open("a") as file:  # by another run meanwhile, and the last line not yet whole
+        file.write(line("4" * 64) + line("5" * 64).rstrip("\n"))
+    assert known.by_content(tmp_path / "a.jpg", "4" * 64) is not None
+    assert known.by_content(tmp_path / "a.jpg", "5" * 64) is None
+    with report.open("a") as file:
+        file.write("\n")
+    assert known.by_content(tmp_path / "a.jpg", "5" * 64) is not None
