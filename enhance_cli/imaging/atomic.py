@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from enhance_cli.errors import OutputError
 
@@ -181,6 +181,17 @@ def sweep(folder: Path) -> int:
                 finally:
                     os.close(descriptor)
     return swept
+
+
+def try_lock(file: BinaryIO | int) -> bool:
+    """Take a file's lock, unless another has it; it goes with the open file, or with the process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 def probe(target: Path, size: int) -> None:

@@ -9,8 +9,6 @@ from enhance_cli.imaging.extras import DEPTH, GAIN_MAP, SIGNATURE
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _PICTURES = (b"hvc1", b"av01", b"avc1", b"vvc1", b"j2k1", b"jpeg", b"unci", b"grid", b"iden", b"iovl")
-_BELONGING = (b"thmb", b"auxl", b"dimg")
-"""References whose one side is no picture of its own: a thumbnail, an auxiliary picture, a part."""
 
 SEQUENCE, FURTHER = "a sequence of frames", "a further picture"
 _MOST = 100_000  # of boxes; no real file has as many

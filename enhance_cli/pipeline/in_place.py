@@ -8,7 +8,6 @@ either its original or what a line tells of.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import stat
@@ -53,9 +52,9 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
     while True:
         descriptor = _opened(target)
         try:
-            if not _try_lock(descriptor):
+            if not atomic.try_lock(descriptor):
                 waiting()
-                while not _try_lock(descriptor):
+                while not atomic.try_lock(descriptor):
                     abandon.check()
                     time.sleep(_POLL_SECONDS)  # not one long wait, which nothing could interrupt
             status = os.fstat(descriptor)
@@ -76,16 +75,6 @@ def _opened(target: Path) -> int:
         raise MissingSource(f"{target} {what}.") from error
     except OSError as error:
         raise UnreadableSource(f"{target} cannot be read: {error.strerror}.") from error
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
 
 
 def _is_at(path: Path, status: os.stat_result) -> bool:

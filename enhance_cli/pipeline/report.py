@@ -6,7 +6,6 @@ a run that died holds none, and nothing else need lie in the folder.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from enhance_cli.errors import OutputError
+from enhance_cli.imaging import atomic
 from enhance_cli.pipeline.lines import SCHEMA, refuse_foreign
 
 
@@ -98,14 +98,14 @@ class ReportFile:
             refuse_foreign(path)
             try:
                 self._file = path.open("ab+", buffering=0)
-                self._hold(path)
+                self._hold(self._file, path)
                 _take_away_half_a_line(self._file)
             except OSError as error:
                 self.close()
                 raise OutputError(f"The report {path} cannot be written: {error.strerror}.") from error
 
-    def _hold(self, path: Path) -> None:
-        if not _locked(self._file):
+    def _hold(self, file: BinaryIO, path: Path) -> None:
+        if not atomic.try_lock(file):
             self.close()
             raise OutputError(f"Another run is writing {path}; wait for it, or give another OUTPUT or --report.")
 
@@ -153,20 +153,9 @@ def is_held(path: Path) -> bool:
     """Whether a run is writing a report."""
     try:
         with path.open("rb") as file:
-            return not _locked(file)
+            return not atomic.try_lock(file)
     except OSError:
         return False
-
-
-def _locked(file: Any) -> bool:
-    """Take the lock, unless another has it; it goes with the file, or with the process."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
 
 
 def _take_away_half_a_line(file: Any) -> None:
