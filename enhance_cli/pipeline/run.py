@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         held = path is not None and path.exists()
         report = stack.enter_context(_open(path, options, rules)) if held else None
         settled = settle(found.jobs, _journal(path, options), rules)
+        tally = stack.enter_context(_told_when_stopped(asked, settled, listener))
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
@@ -128,13 +129,33 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         if not settled.jobs and not settled.skipped:
             why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
             listener.remark(f"Nothing to do{why}.")
-            return Tally(settled.unchanged).summary(report=report.path)
+            return tally.summary(report=report.path)
         assignment = replace(_assignment(asked, found, path, rules), plan=plan, alone=alone)
-        return _stream(assignment, settled, report, options, listener)
+        return _stream(assignment, settled, report, options, tally, listener)
+
+
+@contextmanager
+def _told_when_stopped(asked: Run, settled: Settled, listener: Listener) -> Iterator[Tally]:
+    """A tally of what is done, which is told if the run is stopped, however early; nothing is placed after that."""
+    tally = Tally(settled.unchanged)
+    try:
+        yield tally
+    except (KeyboardInterrupt, Terminated):
+        total, pictures = len(settled.jobs), len(settled.jobs) * len(asked.endings)
+        of = photos(total) if pictures == total else f"{pictures} pictures"
+        no_rest = tally.done >= pictures or asked.options.report in ("none", STDIO)
+        again = "" if no_rest else "; the same command goes on with the rest"
+        listener.trouble(f"stopped with {tally.done} of {of} done{again}.")
+        raise
 
 
 def _stream(
-    assignment: Assignment, settled: Settled, report: ReportFile, options: RunOptions, listener: Listener
+    assignment: Assignment,
+    settled: Settled,
+    report: ReportFile,
+    options: RunOptions,
+    tally: Tally,
+    listener: Listener,
 ) -> Summary:
     from enhance_cli.engines.cpu import available_cores
     from enhance_cli.pipeline.memory import default_budget
@@ -150,7 +171,6 @@ def _stream(
 
         if not compiled.compiled_before():
             listener.remark("Compiling the CPU kernels for this machine; this happens once, in 5 to 30 seconds.")
-    tally = Tally(settled.unchanged)
     started = time.monotonic()
     with ExitStack() as stack:
         stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
@@ -183,22 +203,15 @@ def _stream(
 
         _record_skipped(settled, recipe, report, tally)
         budget = ByteBudget(options.memory or default_budget())
-        pictures = total * len(recipe.controls.variants())
-        listener.begins(pictures)
+        listener.begins(total * len(recipe.controls.variants()))
         until = _has_failed if options.fail_fast else None
         stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until, abandon=end)
         try:
             for finished in stream:
                 for outcome in finished:
                     listener.finished(outcome)
-        except (KeyboardInterrupt, Terminated):
-            stream.close()  # from here on nothing is placed, so the count is true
-            again = "" if options.report in ("none", STDIO) else "; the same command goes on with the rest"
-            of = photos(total) if pictures == total else f"{pictures} pictures"
-            listener.trouble(f"stopped with {tally.done} of {of} done{again}.")
-            raise
         finally:
-            stream.close()
+            stream.close()  # from here on nothing is placed
             if on_cpu:
                 for text in compiled.trouble().values():
                     listener.trouble(text)

@@ -50,24 +50,39 @@ def _seconds_of(process: int) -> float:
     """Processor time of a process and its children, so that a busy machine makes no difference."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        threads = Path(f"/proc/{process}/task").iterdir()  # each has the children that it started
+        children = [child for thread in threads for child in (thread / "children").read_text().split()]
     except OSError:
         return 0.0
     own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return own + sum(_seconds_of(int(child)) for child in children)
 
 
-@pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
-def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, further):
-    """irle takes many seconds for it, in blocks; before, it was finished first, and then said to be not done."""
-    source, target = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    cv2.imwrite(str(source / "a.png"), np.random.default_rng(0).integers(0, 90, (4200, 6200, 3), dtype=np.uint8))
-    running = subprocess.Popen(
-        [sys.executable, "-m", "enhance_cli", "irle", *further, str(source), str(target)], stderr=subprocess.PIPE
-    )
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """25 megapixels, many seconds for irle."""
+    path = tmp_path_factory.mktemp("large") / "a.png"
+    picture = np.random.default_rng(0).integers(0, 90, (4200, 6200, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), picture, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    return path
+
+
+def _begun(source: Path, target: Path, *further: str) -> subprocess.Popen[bytes]:
+    """A run of irle over one photo that has just made its report, however slow the machine is."""
+    command = [sys.executable, "-m", "enhance_cli", "irle", *further, str(source), str(target)]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE)
     waited = time.monotonic() + 60
-    while _seconds_of(running.pid) < 4.0 and time.monotonic() < waited:  # starting takes about one
+    while not (target / "enhance-report.jsonl").exists() and time.monotonic() < waited:
+        time.sleep(0.005)
+    return running
+
+
+@pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
+def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, large, further):
+    """irle takes many seconds for it, in blocks; before, it was finished first, and then said to be not done."""
+    running = _begun(large, tmp_path / "out", *further)
+    begun, waited = _seconds_of(running.pid), time.monotonic() + 60
+    while _seconds_of(running.pid) < begun + 3.0 and time.monotonic() < waited:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     asked = time.monotonic()
@@ -76,8 +91,20 @@ def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, furthe
     assert running.returncode == 130, said
     assert b"stopped with 0 of 1 photograph done" in said
     time.sleep(0.5)  # a child that lived on would place it
-    assert [path.name for path in target.iterdir()] == ["enhance-report.jsonl"]
-    assert (target / "enhance-report.jsonl").read_text() == ""
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["enhance-report.jsonl"]
+    assert (tmp_path / "out" / "enhance-report.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
+@pytest.mark.parametrize("later", [0.0, 0.1, 0.5])
+def test_a_run_that_is_stopped_while_it_starts_says_so(tmp_path, large, further, later):
+    """After the report is opened, networks are loaded and children started."""
+    running = _begun(large, tmp_path / "out", *further)
+    time.sleep(later)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert b"stopped with 0 of 1 photograph done" in said
 
 
 def test_a_module_that_fails_to_load_because_of_a_signal_is_no_bug():
