@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import pixels, scene
 
 from enhance_cli.errors import UsageError
 from enhance_cli.methods.clahe_adaptive import ClipMap
@@ -15,6 +14,8 @@ from enhance_cli.methods.clode import ClodeControls
 from enhance_cli.methods.local import LocalControls
 from enhance_cli.pipeline.scan import scan
 from enhance_cli.types import SourceName
+from tests.commands import pixels
+from tests.pictures import scene
 
 
 @pytest.fixture

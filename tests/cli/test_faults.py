@@ -15,9 +15,10 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import command, contents, lines, scene
 
 from benchmarks.reliability import killed_runs
+from tests.commands import command, contents, lines
+from tests.pictures import scene
 
 
 def until(condition, seconds=60.0):

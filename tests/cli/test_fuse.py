@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import jsonschema
 import pytest
-from conftest import contents, lines, pixels, scene
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
+from tests.commands import contents, lines, pixels
+from tests.pictures import scene
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import cv2
 import jsonschema
 import pytest
-from conftest import command, contents, lines, scene
+
+from tests.commands import command, contents, lines
+from tests.pictures import scene
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 

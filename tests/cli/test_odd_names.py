@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import contents, lines
 
 from enhance_cli.cli.console import Console, shown
+from tests.commands import contents, lines
 
 ODD = ["\x1b]0;owned\x07\x1b[31m.jpg", "new\nline.jpg", "\x9b2J.jpg", "turned\u202egpj.exe.jpg", "\udcff\udcfe.jpg"]
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import contents, lines, scene
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
 from enhance_cli.imaging import atomic
+from tests.commands import contents, lines
+from tests.pictures import scene
 
 
 def clode(*arguments):

@@ -11,7 +11,9 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
-from conftest import contents, lines, scene
+
+from tests.commands import contents, lines
+from tests.pictures import scene
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 

@@ -12,10 +12,10 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
-from conftest import scene
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
+from tests.pictures import scene
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 

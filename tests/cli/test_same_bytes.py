@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
-from conftest import contents, scene
 
 from enhance_cli import methods
 from enhance_cli.imaging import codecs
 from enhance_cli.types import Image
+from tests.commands import contents
+from tests.pictures import scene
 
 SUBSAMPLINGS = ("444", "422", "420", "440", "411")
 SIZES = ((33, 47), (34, 47), (33, 48), (201, 301), (3, 5), (1, 7), (9, 1))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import contents
+
+from tests.commands import contents
 
 ENHANCE = f'"{sys.executable}" -m enhance_cli'
 METHOD = f"{ENHANCE} clahe-adaptive --clip-limit 2 --device cpu --overwrite"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,15 +13,13 @@ from enhance_cli.errors import Crashed, MissingSource, OutOfTime, OutputError
 from enhance_cli.pipeline.isolate import Crew
 from enhance_cli.pipeline.stream import ByteBudget, parallel
 from enhance_cli.types import Job, Outcome
-
-sys.path.insert(0, str(Path(__file__).parent))
-import faulty
+from tests import faulty
 
 
 @pytest.fixture
 def jobs(tmp_path, monkeypatch):
     """One flat picture for each of some levels, as jobs by level."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # children import `tests.faulty`, too
     (tmp_path / "out").mkdir()
 
     def make(*levels):

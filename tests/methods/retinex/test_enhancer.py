@@ -26,7 +26,7 @@ from enhance_cli.quality.lab import lab
 from enhance_cli.quality.reference import psnr
 from enhance_cli.types import Image, Window
 
-PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+PHOTOS = Path(__file__).parents[3] / "examples" / "photos"
 ENGINE = CpuEngine(2)
 
 
@@ -348,7 +348,7 @@ def test_the_command_fuses_by_pattern_and_reports(tmp_path, monkeypatch):
     assert "1 picture left out" in result.stderr
     names = ["hut.png", "hut_maps.png", "lake.png", "lake_maps.png"]
     assert sorted(path.name for path in Path("out").iterdir()) == ["enhance-report.jsonl", *names]
-    schema = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "report.schema.json").read_text())
     for line in map(json.loads, Path("out/enhance-report.jsonl").read_text().splitlines()):
         jsonschema.validate(line, schema)
         scene = Path(line["output"]).stem

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import guarded
 import numpy as np
 import pytest
 
 from enhance_cli import methods
+from tests import guarded
 
 
 def run(group, extent, note, **environment):

@@ -21,7 +21,7 @@ from enhance_cli.training.degradations import compress_shift, generator
 from enhance_cli.training.export import read_configuration, read_weights, sha256_of
 from enhance_cli.training.options import TrainOptions
 
-WEIGHTS = Path(__file__).parents[2] / "weights" / "clahe_adaptive"
+WEIGHTS = Path(__file__).parents[3] / "weights" / "clahe_adaptive"
 RECIPE = training.Recipe(long_side=96)
 RECIPE = replace(
     RECIPE,

@@ -29,7 +29,7 @@ from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.types import Image, Window
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Fake:

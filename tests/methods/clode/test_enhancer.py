@@ -494,7 +494,7 @@ def test_a_sweep_on_the_command_line(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.stderr
     names = ["a_t-1.png", "a_t1.png", "a_t2.5.png"]
     assert sorted(path.name for path in Path("out").iterdir()) == [*names, "enhance-report.jsonl"]
-    schema = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "report.schema.json").read_text())
     lines = [json.loads(line) for line in Path("out/enhance-report.jsonl").read_text().splitlines()]
     for line, time, name in zip(lines, (-1, 1, 2.5), names, strict=True):
         jsonschema.validate(line, schema)

@@ -22,7 +22,7 @@ from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.reference import psnr
 from enhance_cli.types import Image, Window
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CPU = CpuEngine(2)
 BACKBONES = ("deepupe", "star")
 DISC = "circle:50%,50%,30%"
