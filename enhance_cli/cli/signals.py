@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from types import FrameType
+from typing import NoReturn
 
 from enhance_cli.engines import abandon
 from enhance_cli.errors import ExitCode, Terminated
@@ -20,28 +21,39 @@ _EXCEPTIONS: dict[int, tuple[type[BaseException], ExitCode]] = {
     signal.SIGTERM: (Terminated, ExitCode.TERMINATED),
 }
 
+_LATER = 0.02
+"""Seconds after which an exception that had to wait is tried again."""
+
 
 @contextmanager
 def terminable() -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into an exception of this thread, so that the run ends in order.
 
-    A signal that whoever started us had ignored (a shell, for what it starts in the background) stays ignored.
+    A signal that whoever started us had ignored (a shell, for what it starts in the background) stays ignored. While a
+    module is being loaded the exception waits: one written in C may make any other error of it.
     """
     came: type[BaseException] | None = None
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         nonlocal came
         exception, code = _EXCEPTIONS[number]
         if came is not None:
             end(code)
         came = exception
-        raise exception
+        unless_loading(number, frame)
+
+    def unless_loading(number: int, frame: FrameType | None) -> None:
+        if _is_loading(frame):
+            signal.setitimer(signal.ITIMER_REAL, _LATER)
+        elif came is not None:
+            raise came
 
     previous = {}
     with contextlib.suppress(ValueError):  # not the main thread: whoever called us minds the signals
         for number in _EXCEPTIONS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 previous[number] = signal.signal(number, stop)
+        previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, unless_loading)
     try:
         yield
     except Exception as error:
@@ -52,6 +64,13 @@ def terminable() -> Iterator[None]:
         if came is None:  # else the end is near, and another signal hastens it
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded, by this function or one that called it."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def end(code: int) -> NoReturn:

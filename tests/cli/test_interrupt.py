@@ -122,3 +122,25 @@ def test_a_module_that_fails_to_load_because_of_a_signal_is_no_bug():
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
+
+
+def test_a_signal_waits_for_a_module_that_is_being_loaded(tmp_path, monkeypatch):
+    """Torn down half way, numpy and the like raise an ImportError, or stay half loaded for who catches it."""
+    (tmp_path / "slow_to_load.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.1)\nloaded = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
+
+    def load():
+        import slow_to_load  # noqa: F401
+
+        time.sleep(5)
+
+    try:
+        with pytest.raises(KeyboardInterrupt), terminable():
+            load()
+        assert sys.modules["slow_to_load"].loaded
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
