@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -185,6 +185,46 @@ def test_no_room_below_the_command_line_names_a_method() -> None:
     names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
     concrete = tuple(f"enhance_cli.methods.{name}" for name in names)
     assert not [str(found) for found in IMPORTS if room_of(found.file) in rooms and found.module.startswith(concrete)]
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file, a package's own for its `__init__.py`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles_of(imports: Iterable[Import]) -> list[list[str]]:
+    """The groups of modules that import one another, directly or by way of others."""
+    graph: dict[str, set[str]] = {}
+    for found in imports:
+        graph.setdefault(module_of(found.file), set()).add(found.module)
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, pending = set(), list(graph[start])
+        while pending:
+            if (current := pending.pop()) not in seen:
+                seen.add(current)
+                pending += graph.get(current, ())
+        reached[start] = seen
+    circles = {frozenset(other for other in seen if start in reached.get(other, ())) for start, seen in reached.items()}
+    return sorted(sorted(circle) for circle in circles if circle)
+
+
+def test_no_modules_import_one_another() -> None:
+    """Not even when a function postpones one of the imports: whoever reads either must read both."""
+    assert not circles_of(found for found in IMPORTS if not found.for_types)
+
+
+def test_a_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "enhance_cli"
+    package.mkdir()
+    (package / "a.py").write_text("import enhance_cli.b\n")
+    (package / "b.py").write_text("def f():\n    from enhance_cli import c\n")
+    (package / "c.py").write_text("from enhance_cli.a import it\nimport os\n")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package)
+    imports = [found for path in package.glob("*.py") for found in imports_of(path)]
+    assert circles_of(imports) == [["enhance_cli.a", "enhance_cli.b", "enhance_cli.c"]]
+    assert circles_of(found for found in imports if not found.lazily) == []
 
 
 def test_nothing_that_enhances_imports_a_training() -> None:
