@@ -33,13 +33,13 @@ ROOMS = {
 
 # Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
 TORCH = (
-    *(f"methods/*/{name}.py" for name in ("network", "kernels_cuda", "flatness", "adapt", "training/*")),
+    *(f"methods/*/{name}.py" for name in ("network*", "kernels_cuda", "flatness", "adapt", "training/*")),
     "training/*",
     "engines/cuda.py",
 )
 HOMES = {
     "torch": TORCH,
-    "safetensors": (*TORCH, "methods/*/network.py"),
+    "safetensors": (*TORCH, "methods/*/network*.py"),
     # The doctor must see a real session, and an export is compared with what will run it.
     "onnxruntime": ("engines/cpu.py", "cli/doctor.py", "training/export.py"),
     "onnx": ("training/export.py",),

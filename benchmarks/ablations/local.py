@@ -1,13 +1,15 @@
 """What the networks of local reach in each area, and sheets of what it does.
 
-    python -m benchmarks.ablations.local DATA --parts areas --runs RUNS [--only deepupe deepupe-concat ...]
+    python -m benchmarks.ablations.local DATA --parts areas --runs RUNS [--only NAME ...]
     python -m benchmarks.ablations.local DATA --parts portraits shapes degrees variants --out OUT [--runs RUNS]
 
-RUNS holds the weights that `enhance train local` left (`<part>.safetensors`). Printed is a JSON line for each row of:
+RUNS keeps the trainings of the networks and of their variants, from DATA/train as `enhance train local` takes it; what
+is there is not trained again. Printed is a JSON line for each row of:
 
-    areas      the networks beside their global twins, the Concat baselines and the variants. They run in torch on whole
-               photos, and nothing is locked: what is measured is what was learned. Masks are the paper's circles, of
-               2/7 of the shorter side and a transition of .22 of that, at a place drawn for each photo with at least
+    areas      the networks beside their global twins, which learn to light whole pictures alone, and those that learn
+               without the smooth loss. They run in torch on whole photos, and nothing is locked: what is measured is
+               what was learned. Masks are the paper's circles, of 2/7 of the shorter side and a transition of .22 of
+               that, at a place drawn for each photo with at least
                60 % of the disc inside it. For lol, under and `synthetic` (photos of clean darkened):
                `A` (PSNR and SSIM against the reference in the lit area; a global twin lights everything), `input` (PSNR
                of the input there), `C` (PSNR against the input outside, median), `full` (PSNR against the reference
@@ -30,6 +32,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -48,6 +51,7 @@ from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import luma, read_rgb
 from enhance_cli.quality.reference import ssim_map
 from enhance_cli.training import degradations
+from enhance_cli.training.options import TrainOptions
 from enhance_cli.types import Image, Metadata
 
 Codes = NDArray[np.uint8]
@@ -55,6 +59,30 @@ Plane = NDArray[np.float32]
 
 RIM = 5
 """Pixels at each border that SSIM's windows do not reach."""
+
+
+VARIANTS = {
+    f"{backbone}{about}": (backbone, recipe)
+    for backbone in training.PARTS
+    for about, recipe in {
+        "": training.Recipe(),
+        "-global": training.Recipe(whole=1.0),
+        "-no-smooth": training.Recipe(transition=0.0),
+    }.items()
+}
+"""Backbone and recipe of each network that is measured."""
+
+
+def trained(bench: Bench, name: str) -> torch.nn.Module:
+    """The network of a variant, trained if RUNS does not hold it."""
+    torch.set_num_threads(1)
+    backbone, recipe = VARIANTS[name]
+    recipe = replace(recipe, schedule=recipe.schedule.lasting(bench.asked.iterations))
+    options = TrainOptions(bench.data / "train", bench.asked.runs, resume=True)
+    module = training.fresh(backbone, options.seed)
+    album = training.Album.read(options.data, recipe, lambda sentence: None)
+    training.fit(module, backbone, album, options, recipe, lambda sentence: None, name)
+    return module.eval()
 
 
 class Task(NamedTuple):
@@ -257,39 +285,34 @@ def degrees(bench: Bench, **controls: Any) -> Iterator[Cells]:
 
 def variants(bench: Bench, backbone: str) -> Iterator[Cells]:
     """Each trained network of a backbone beside the shipped one, on dark photos and on a flat tone."""
-    parts = [part for part in training.PARTS if part.startswith(backbone) and not part.endswith("global")]
-    parts = [part for part in parts if training.weights_of(bench.asked.runs, part).exists()]
+    modules = {name: trained(bench, name) for name in (backbone, f"{backbone}-no-smooth")}
     flat = ("flat", np.full((300, 400, 3), 25, np.uint8))
     for index, (label, picture) in enumerate((*unpaired(bench, 7, 3), flat)):
         scale = HEIGHT / min(picture.shape[:2])
         small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         mask = disc(*small.shape[:2], degradations.generator(5, index))
-        outputs = [light(training.load(bench.asked.runs, part), small, mask) for part in parts]
+        outputs = [light(module, small, mask) for module in modules.values()]
         gains = [np.log2((luma(one) + 2.0) / (luma(small) + 2.0)) for one in outputs]
         most = max(float(np.quantile(gain, 0.99)) for gain in gains)
         shades = [np.rint(255.0 * np.clip(gain / max(most, 0.1), 0.0, 1.0)).astype(np.uint8) for gain in gains]
-        yield [(label, small), *zip(parts, outputs, strict=True)]
+        yield [(label, small), *zip(modules, outputs, strict=True)]
         fall_off = np.rint(255.0 * mask[1]).astype(np.uint8)
         yield [("", np.repeat(shade[..., None], 3, axis=2)) for shade in (fall_off, *shades)]
 
 
 def areas(bench: Bench) -> Iterator[Row]:
-    """A row for each trained network."""
-    torch.set_num_threads(1)
+    """A row for each variant."""
     sets = {name: list(tasks(bench, name)) for name in ("lol", "under", "synthetic")}
-    for part in bench.asked.only or training.PARTS:
-        if not training.weights_of(bench.asked.runs, part).exists():
-            continue
-        module = training.load(bench.asked.runs, part)
-        whole = part.endswith("-global")
-        row: Row = {"case": part, "parameters": sum(value.numel() for value in module.parameters())}
-        row |= {name: judged(module, found, whole=whole) for name, found in sets.items()}
+    for name in bench.asked.only or VARIANTS:
+        module, whole = trained(bench, name), name.endswith("-global")
+        row: Row = {"case": name, "parameters": sum(value.numel() for value in module.parameters())}
+        row |= {kind: judged(module, found, whole=whole) for kind, found in sets.items()}
         uneven = flatness(module)
         row["two_tone"] = {"median": statistics.median(uneven), "worst": max(uneven)}
         if not whole:
             correlations = falls(module)
             row["fall_off"] = [min(correlations), statistics.median(correlations)]
-            row["bend"] = {name: bend(module, found) for name, found in sets.items()}
+            row["bend"] = {kind: bend(module, found) for kind, found in sets.items()}
         yield row
 
 

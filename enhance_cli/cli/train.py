@@ -27,9 +27,7 @@ def command(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     part: Annotated[
         list[str] | None,
-        typer.Option(
-            help="One network of several, such as star or star-concat; may be given again. Default: all shipped."
-        ),
+        typer.Option(help="One network of several, such as star; may be given again. Default: all."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:

@@ -34,10 +34,10 @@ class TrainOptions:
     """Where to train: `cpu` or `cuda[:N]`; the shipped weights were trained on `cpu`."""
 
     parts: tuple[str, ...] = ()
-    """Which of a method's networks to train, by the names in its recipe; none takes all that are shipped."""
+    """Which of a method's networks to train, by the names in its recipe; none takes all."""
 
-    def parts_of(self, known: tuple[str, ...], shipped: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """The parts to train, of those that a method knows; `shipped` where none are named.
+    def parts_of(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        """The parts to train, of those that a method knows; all where none are named.
 
         Raises:
             UsageError: a part is named that the method does not have.
@@ -46,4 +46,4 @@ class TrainOptions:
             if part not in known:
                 choice = f"its parts are {', '.join(known)}" if known else "it is trained as a whole"
                 raise UsageError(f"There is no part {part!r} to train; {choice}.")
-        return self.parts or shipped
+        return self.parts or known

@@ -1,16 +1,18 @@
-"""RANLEN: what `localise` makes of three networks, and the parts of both backbones against slow and obvious oracles."""
+"""RANLEN: its layers, and the parts of both backbones, against slow and obvious oracles."""
 
 from __future__ import annotations
-
-import copy
-import threading
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from enhance_cli.methods.local import network  # noqa: E402 - torch may be missing
+from enhance_cli.methods.local import (  # noqa: E402 - torch may be missing
+    network,
+    network_deepupe,
+    network_layers,
+    network_star,
+)
 
 nn = torch.nn
 
@@ -28,193 +30,74 @@ def disc(side: int = 32, count: int = 1) -> torch.Tensor:
     return torch.from_numpy(np.repeat(mask[None], count, axis=0))
 
 
-class Toy(nn.Module):
-    """A third network, which knows nothing of this method: places, groups and a vector are normalised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-        self.down = nn.Conv2d(8, 8, 3, stride=2, padding=1)
-        self.groups = nn.GroupNorm(2, 8)
-        self.instance = nn.InstanceNorm2d(8, affine=True)
-        self.vector = nn.BatchNorm1d(8)
-        self.out = nn.Conv2d(8, 3, 1)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        maps = self.body(image)
-        small = torch.relu(self.instance(self.groups(self.down(maps))))
-        gain = torch.sigmoid(self.vector(small.mean(dim=(2, 3))))[:, :, None, None]
-        return image + self.out(maps * gain)
-
-
-SITES = ("body.1", "groups", "instance", "vector")
-
-
-def used(module: nn.Module) -> nn.Module:
-    """With constants and running statistics that are not those of a fresh layer."""
-    torch.manual_seed(0)
-    for name, value in module.named_parameters():
-        if value.ndim == 1:
-            nn.init.normal_(value, 1.0 if name.endswith("weight") else 0.0, 0.2)
-    module.train()
-    for seed in range(3):
-        module(picture(4, 3, 24, 24, seed=seed))
-    return module
-
-
-BACKBONES = {
-    "toy": (Toy, SITES, {}),
-    "deepupe": (network.DeepUpe, network.DeepUpe.norms, {"guide.hidden": network.FALL_OFF}),
-    "star": (network.StarDce, network.StarDce.norms, {}),
-}
-
-
-def first(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
-    return output if isinstance(output, torch.Tensor) else output[0]
-
-
-@pytest.mark.parametrize("name", BACKBONES)
-@pytest.mark.parametrize("training", [False, True])
-def test_a_localised_network_starts_as_the_network_that_it_was(name: str, training: bool) -> None:
-    kind, sites, joins = BACKBONES[name]
-    original = used(kind())
-    local = network.localise(copy.deepcopy(original), sites, joins)
-    original.train(training)
-    local.train(training)
-    image, mask = picture(4, 3, 32, 32, seed=9), torch.ones(4, 2, 32, 32)
-    if name == "toy":  # the others look at area A, and at nothing else that could differ, whatever the mask
-        mask = disc(count=4)
-    assert torch.allclose(first(local(image, mask)), first(original(image)), atol=1e-4)
-
-
-@pytest.mark.parametrize("layer", [nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.BatchNorm1d(4)])
-def test_the_layer_starts_as_plain_normalisation_under_any_mask(layer: nn.Module) -> None:
-    norm = network.RegionNorm(layer)
-    features = picture(4, 4, 9, 7) if norm.places else picture(4, 4)
-    with network.masked(disc(count=4)):
-        assert torch.allclose(norm(features), layer(features), atol=1e-6)
+def test_the_layer_starts_as_plain_normalisation_under_any_mask() -> None:
+    norm, plain = network_layers.RegionNorm(4), nn.BatchNorm2d(4)
+    features = picture(4, 4, 9, 7)
+    assert torch.allclose(norm(features, disc(count=4)), plain(features), atol=1e-6)
     assert not any(name.startswith("normalise") for name, _ in norm.named_parameters())
 
 
 def test_the_layer_modulates_by_the_mask_once_it_has_learned() -> None:
-    norm = network.RegionNorm(nn.BatchNorm2d(4)).eval()
+    norm = network_layers.RegionNorm(4).eval()
     nn.init.normal_(norm.gamma.weight)
     features = picture(1, 4, 32, 32)
-    with network.masked(torch.zeros(1, 2, 32, 32)):
-        nowhere = norm(features)
-    with network.masked(torch.ones(1, 2, 32, 32)):
-        everywhere = norm(features)
-    with network.masked(disc()):
-        somewhere = norm(features)
+    nowhere, everywhere = norm(features, torch.zeros(1, 2, 32, 32)), norm(features, torch.ones(1, 2, 32, 32))
+    somewhere = norm(features, disc())
     assert torch.allclose(somewhere[..., 14:18, 14:18], everywhere[..., 14:18, 14:18], atol=1e-5)
     assert torch.allclose(somewhere[..., :2, :2], nowhere[..., :2, :2], atol=1e-5)
     assert not torch.allclose(everywhere, nowhere, atol=1e-2)
 
 
 def test_gamma_and_beta_follow_equation_1() -> None:
-    norm = network.RegionNorm(nn.BatchNorm2d(4)).eval()
+    norm = network_layers.RegionNorm(4).eval()
     for layer in (norm.gamma, norm.beta):
         nn.init.normal_(layer.weight)
     features, mask = picture(2, 4, 8, 8), disc(8, 2)
     norm.normalise.running_mean.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
     norm.normalise.running_var.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
     mean, deviation = (torch.tensor(v).reshape(1, 4, 1, 1) for v in ([0.1, 0.2, 0.3, 0.4], [0.5, 1.0, 1.5, 2.0]))
-    hidden = network.CALM * torch.relu(norm.shared(mask))
+    hidden = network_layers.CALM * torch.relu(norm.shared(mask))
     expected = norm.gamma(hidden) * (features - mean) / torch.sqrt(deviation + 1e-5) + norm.beta(hidden)
-    with network.masked(mask):
-        assert torch.allclose(norm(features), expected, atol=1e-5)
-
-
-def test_a_global_network_is_unchanged_outside_a_mask() -> None:
-    toy = Toy().eval()
-    image = picture(1, 3, 16, 16)
-    before = toy(image)
-    with network.masked(disc(16)):
-        assert torch.equal(toy(image), before)
+    assert torch.allclose(norm(features, mask), expected, atol=1e-5)
 
 
 def test_masks_are_made_small_by_means_so_that_thin_ones_stay() -> None:
     mask = torch.zeros(1, 2, 32, 32)
     mask[..., 5] = 1.0
-    with network.masked(mask):
-        small = network.current_mask(torch.zeros(1, 8, 8, 8))
-        odd = network.current_mask(torch.zeros(1, 8, 7, 5))
+    small, odd = network_layers.means(mask, 8, 8), network_layers.means(mask, 7, 5)
     assert torch.allclose(small[0, 0, :, 1], torch.full((8,), 0.25))
     assert small.sum().item() == pytest.approx(2 * 8 * 0.25)
     assert odd.shape == (1, 2, 7, 5)
     assert odd.max() > 0.1
 
 
-def test_each_thread_has_its_own_mask() -> None:
-    seen: dict[int, float] = {}
-    barrier = threading.Barrier(2)
-
-    def look(value: int) -> None:
-        with network.masked(torch.full((1, 2, 4, 4), float(value))):
-            barrier.wait()
-            seen[value] = network.current_mask(torch.zeros(1, 1, 4, 4)).mean().item()
-
-    threads = [threading.Thread(target=look, args=(value,)) for value in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert seen == {0: 0.0, 1: 1.0}
-
-
-def test_the_mask_ends_with_its_block_even_after_a_failure() -> None:
-    with pytest.raises(RuntimeError), network.masked(torch.zeros(1, 2, 4, 4)):
-        raise RuntimeError
-    assert network.current_mask(torch.zeros(1, 1, 4, 4)).min() == 1.0
-
-
-@pytest.mark.parametrize("name", ["nowhere", "down", "body"])
-def test_what_is_no_normalisation_cannot_be_replaced(name: str) -> None:
-    with pytest.raises(ValueError, match=r"no layer|no normalisation"):
-        network.localise(Toy(), [name])
-
-
-def test_only_convolutions_read_the_mask() -> None:
-    with pytest.raises(ValueError, match="no convolution"):
-        network.localise(Toy(), (), {"groups": network.PLANES})
-
-
-def test_a_joined_convolution_starts_as_the_one_it_was_and_reads_the_mask() -> None:
-    layer = nn.Conv2d(3, 5, 3, stride=2, padding=1, padding_mode="replicate")
-    joined = network.Joined(layer, network.PLANES)
+def test_a_convolution_starts_as_the_one_it_was_and_reads_the_fall_off() -> None:
+    layer = nn.Conv2d(3, 5, 1)
+    reading = network_layers.FallOffConvolution(layer)
     image, mask = picture(2, 3, 32, 32), disc(count=2)
-    with network.masked(mask):
-        assert torch.allclose(joined(image), layer(image), atol=1e-6)
-        nn.init.ones_(joined.layer.weight)
-        inside = joined(torch.zeros_like(image))
-    assert inside[:, :, 8, 8].min() > inside[:, :, 0, 0].max()
+    assert torch.allclose(reading(image, mask), layer(image), atol=1e-6)
+    nn.init.ones_(reading.layer.weight)
+    inside = reading(torch.zeros_like(image), mask)
+    assert inside[:, :, 16, 16].min() > inside[:, :, 0, 0].max()
 
 
-@pytest.mark.parametrize("tails", [1, 3])
-def test_the_tail_starts_as_nothing(tails: int) -> None:
+def test_the_tail_starts_as_nothing() -> None:
     image = picture(1, 3, 32, 32)
-    with network.masked(disc()):
-        assert torch.equal(network.Tail(tails)(image), image)
-
-
-def test_three_tails_each_have_their_own_area() -> None:
-    tail, mask, image = network.Tail(3), disc(), torch.zeros(1, 3, 32, 32)
-    for layer, value in zip(tail.layers, (1.0, 2.0, 3.0), strict=True):
-        nn.init.constant_(layer.bias, value)
-    with network.masked(mask):
-        output = tail(image)
-    areas = torch.where(mask[:, :1] == 1, 1.0, torch.where(mask[:, 1:] > 0, 2.0, 3.0))
-    assert torch.equal(output, areas.expand(1, 3, 32, 32))
-    with pytest.raises(ValueError, match="one tail"):
-        network.Tail(2)
+    assert torch.equal(network_layers.Tail()(image, disc()), image)
 
 
 @pytest.mark.parametrize("backbone", network.BACKBONES)
-@pytest.mark.parametrize("variant", ["ranlen", "tails", "concat", "global"])
-def test_every_variant_learns(backbone: str, variant: str) -> None:
+def test_every_normalisation_is_modulated(backbone: str) -> None:
+    layers = list(network.assemble(backbone).network.modules())
+    modulated = [layer.normalise for layer in layers if isinstance(layer, network_layers.RegionNorm)]
+    assert modulated == [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)] != []
+
+
+@pytest.mark.parametrize("backbone", network.BACKBONES)
+def test_every_parameter_learns(backbone: str) -> None:
     """A step along the gradient reaches every parameter that is not held back by a zero before it."""
     torch.manual_seed(0)
-    module = network.assemble(backbone, variant)
+    module = network.assemble(backbone)
     for name, value in module.named_parameters():
         if value.ndim > 1 and not value.any():
             nn.init.normal_(value, 0.0, 0.05)
@@ -225,10 +108,9 @@ def test_every_variant_learns(backbone: str, variant: str) -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize(("backbone", "variant"), [("deepupe", "huge"), ("unet", "ranlen")])
-def test_unknown_networks_are_refused(backbone: str, variant: str) -> None:
-    with pytest.raises(ValueError, match="there is no"):
-        network.assemble(backbone, variant)
+def test_unknown_networks_are_refused() -> None:
+    with pytest.raises(ValueError, match="no network 'unet'"):
+        network.assemble("unet")
 
 
 # --- the parts of the backbones ----------------------------------------------------------------------------
@@ -255,7 +137,7 @@ def trilinear_by_loops(grid: np.ndarray, guide: np.ndarray) -> np.ndarray:
 
 def test_the_slice_is_trilinear_between_the_centres_of_cells() -> None:
     grid, guide = picture(2, 12, 4, 3, 5), picture(2, 1, 10, 7, seed=1)
-    sliced = network.slice_grid(grid, guide)
+    sliced = network_deepupe.slice_grid(grid, guide)
     for index in range(2):
         expected = trilinear_by_loops(grid[index].numpy(), guide[index, 0].numpy())
         assert np.allclose(sliced[index].numpy(), expected, atol=1e-5)
@@ -264,9 +146,9 @@ def test_the_slice_is_trilinear_between_the_centres_of_cells() -> None:
 def test_a_constant_grid_gives_constant_coefficients_and_the_identity_gives_the_picture() -> None:
     image, guide = picture(1, 3, 8, 9), picture(1, 1, 8, 9, seed=1)
     identity = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 12, 1, 1, 1)
-    coefficients = network.slice_grid(identity.expand(1, 12, 8, 4, 4), guide)
+    coefficients = network_deepupe.slice_grid(identity.expand(1, 12, 8, 4, 4), guide)
     assert torch.allclose(coefficients, identity[:, :, 0].expand(1, 12, 8, 9), atol=1e-6)
-    assert torch.allclose(network.affine(coefficients, image), image, atol=1e-6)
+    assert torch.allclose(network_deepupe.affine(coefficients, image), image, atol=1e-6)
 
 
 def test_illumination_lies_between_the_picture_and_one_so_that_nothing_clips() -> None:
@@ -274,7 +156,7 @@ def test_illumination_lies_between_the_picture_and_one_so_that_nothing_clips() -
     image = picture(2, 3, 96, 96)
     image[:, :, :8] = 0.0
     image[:, :, 8:16] = 1.0
-    lit, illumination = network.DeepUpe().eval()(image)
+    lit, illumination = network_deepupe.DeepUpe().eval()(image, torch.ones(2, 2, 96, 96))
     assert (illumination >= image - 1e-6).all()
     assert illumination.max() <= 1.0
     assert lit.min() >= 0.0
@@ -287,11 +169,11 @@ def test_the_tied_illumination_has_the_logit_of_s_less_the_logarithm_of_t() -> N
     """The oracle is the definition in logits, in double precision; the code has none."""
     image, share = picture(1, 3, 16, 16).double() * 0.5, picture(1, 1, 16, 16, seed=1).double().clamp(min=0.01)
     illumination = image + (1.0 - image) * picture(1, 3, 16, 16, seed=2).double().clamp(0.01, 0.99)
-    lit, tied = network.tied(image, illumination, share)
+    lit, tied = network_deepupe.tied(image, illumination, share)
     assert torch.allclose(tied, torch.sigmoid(torch.logit(illumination) - torch.log(share)))
     assert torch.allclose(lit, image / tied)
     for t, expected in ((0.0, image), (1.0, image / illumination), (0.25, 0.75 * image + 0.25 * image / illumination)):
-        assert torch.allclose(network.tied(image, illumination, torch.full_like(share, t))[0], expected)
+        assert torch.allclose(network_deepupe.tied(image, illumination, torch.full_like(share, t))[0], expected)
 
 
 def test_the_curve_is_eight_steps_of_its_formula() -> None:
@@ -301,8 +183,8 @@ def test_the_curve_is_eight_steps_of_its_formula() -> None:
         for channel in range(3):
             x = expected[0, channel]
             expected[0, channel] = x + maps[0, 3 * step + channel] * (x * x - x)
-    assert torch.allclose(network.curve(image, maps), expected, atol=1e-6)
-    assert torch.equal(network.curve(image, torch.zeros_like(maps)), image)
+    assert torch.allclose(network_star.curve(image, maps), expected, atol=1e-6)
+    assert torch.equal(network_star.curve(image, torch.zeros_like(maps)), image)
 
 
 @pytest.mark.parametrize("backbone", network.BACKBONES)
@@ -319,15 +201,13 @@ def test_area_c_is_left_to_the_tail(backbone: str) -> None:
 
 
 def test_statistics_are_those_of_area_a() -> None:
-    statistics = network.Statistics()
+    statistics = network_layers.Statistics()
     image = picture(1, 3, 32, 32)
     changed = torch.where(disc()[:, :1] == 1, image, 1.0 - image)
-    with network.masked(disc()):
-        assert torch.allclose(statistics(image), statistics(changed), atol=2e-3)
-    assert not torch.allclose(statistics(image), statistics(changed), atol=2e-2)
-    with network.masked(torch.zeros(1, 2, 32, 32)):
-        nowhere = statistics(image)
-    assert torch.allclose(nowhere, statistics(image), atol=1e-5)
+    assert torch.allclose(statistics(image, disc()), statistics(changed, disc()), atol=2e-3)
+    whole = statistics(image, torch.ones(1, 2, 32, 32))
+    assert not torch.allclose(whole, statistics(changed, torch.ones(1, 2, 32, 32)), atol=2e-2)
+    assert torch.allclose(statistics(image, torch.zeros(1, 2, 32, 32)), whole, atol=1e-5)
 
 
 # --- what is exported --------------------------------------------------------------------------------------
@@ -341,21 +221,21 @@ def test_an_estimator_and_its_constants_make_the_networks_picture(backbone: str)
     for value in module.parameters():
         if value.ndim > 1 and not value.any():
             nn.init.normal_(value, 0.0, 0.05)
-    nn.init.normal_(module.tail.layers[0].bias, 0.0, 0.05)
-    side = network.LOW
+    nn.init.normal_(module.tail.convolution.bias, 0.0, 0.05)
+    side = network_layers.LOW
     image, mask = picture(1, 3, side, side), disc(side)
-    estimator = network.estimator(backbone, module)
+    estimator = network.estimator(module)
     out = dict(zip(estimator.outputs, estimator(image, mask), strict=True))
     if backbone == "deepupe":
         seen = torch.cat([torch.sqrt(image), mask[:, 1:]], dim=1)
         hidden = torch.relu(torch.einsum("hc,ncyx->nhyx", out["guide_weight"], seen) + out["guide_bias"][:, None, None])
         guide = torch.sigmoid(torch.einsum("h,nhyx->nyx", out["guide_out"], hidden) + out["guide_out_bias"])[:, None]
-        affine = network.affine(network.slice_grid(out["grid"], guide), image)
+        affine = network_deepupe.affine(network_deepupe.slice_grid(out["grid"], guide), image)
         illumination = image + (1.0 - image) * torch.sigmoid(affine)
-        lit = network.tied(image, illumination, mask[:, 1:])[0]
+        lit = network_deepupe.tied(image, illumination, mask[:, 1:])[0]
     else:
         maps = nn.functional.interpolate(out["maps"], (side, side), mode="bilinear", align_corners=False)
-        lit = network.curve(image, maps * mask[:, 1:])
+        lit = network_star.curve(image, maps * mask[:, 1:])
     seen = nn.functional.pad(torch.cat([lit, mask[:, 1:]], dim=1), (1, 1, 1, 1), mode="replicate")
     refined = lit + nn.functional.conv2d(seen, out["tail"], out["tail_bias"])
     assert torch.allclose(refined, module(image, mask)[0], atol=1e-5)

@@ -13,21 +13,20 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from enhance_cli.methods.local import network
+from enhance_cli.methods.local.network_layers import LOW
 from enhance_cli.methods.local.training import losses, sampler
 from enhance_cli.training import degradations, loop
 from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_pairs_aside
 from enhance_cli.training.degradations import generator
-from enhance_cli.training.export import Exported, Trained, export, read_weights
+from enhance_cli.training.export import Exported, Trained, export
 from enhance_cli.training.options import TrainOptions
 from enhance_cli.training.sheet import write_sheet
 from enhance_cli.training.two_tone import two_tones
@@ -41,13 +40,7 @@ HELD_OUT_EVERY = 8
 TONES = ((0.01, 0.3), (0.15, 0.65))
 """Dark tones and steps of the synthetic pictures; see `two_tones`."""
 
-SHIPPED = ("deepupe", "star")
-
-VARIANTS = ("global", "concat", "no-smooth", "tails")
-"""What the shipped networks are compared with: the twin that knows no mask, the mask as two more input channels, no
-loss in area B, a tail for each area."""
-
-PARTS = (*SHIPPED, *(f"{backbone}-{variant}" for backbone in SHIPPED for variant in VARIANTS))
+PARTS = tuple(network.BACKBONES)
 """What `--part` takes."""
 
 
@@ -65,7 +58,7 @@ class Recipe:
             checkpoint_every=100,
         )
     )
-    side: int = network.LOW
+    side: int = LOW
     """Pictures of the size that the estimators see: smaller ones train as well per minute."""
 
     batch: int = 8
@@ -101,14 +94,13 @@ class Recipe:
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
-    """Train networks from a folder of photographs; export those that are shipped.
+    """Train networks from a folder of photographs and export them.
 
     The folder may hold `paired_lowlight/low` and `high`, `exposure/sice512` and `clean/`, as docs/training.md says,
     or the photographs themselves, which then count as clean.
 
     Args:
-        options: where the photographs are, where the results go, seed, device, and which of `PARTS`; none takes
-            `SHIPPED`.
+        options: where the photographs are, where the results go, seed, device, and which of `PARTS`; none takes all.
         log: receives sentences for people.
         recipe: the numbers; None takes those of the shipped weights.
 
@@ -117,7 +109,7 @@ def train(
     """
     recipe = recipe or Recipe()
     recipe = replace(recipe, schedule=recipe.schedule.lasting(options.iterations))
-    parts = options.parts_of(PARTS, SHIPPED)
+    parts = options.parts_of(PARTS)
     torch.set_num_threads(options.threads)
     album = Album.read(options.data, recipe, log)
     exported: dict[str, Exported] = {}
@@ -125,58 +117,45 @@ def train(
     sheets = []
     for part in parts:
         log(f"Training {part}.")
-        module = train_part(part, album, options, recipe, log).cpu().eval()
+        module = fresh(part, options.seed).to(options.device)
+        fit(module, part, album, options, recipe, log)
+        module.cpu().eval()
         with torch.no_grad():
             figures[part] = album.figures(module)
-        if part in SHIPPED:
-            exported[part] = deliver(module, options.out, part)
-        else:
-            save_file(
-                dict(network.estimator(part.partition("-")[0], module).state_dict()), weights_of(options.out, part)
-            )
+        exported[part] = deliver(module, options.out, part)
         sheets.append(options.out / f"{part}.png")
         write_sheet(sheets[-1], album.sheet(module), height=200)
         log(f"Wrote {sheets[-1]}.")
     return Trained(exported, figures, sheets)
 
 
-def weights_of(folder: Path, part: str) -> Path:
-    """Where the weights of a part lie, shipped or not."""
-    return folder / f"{part}.safetensors"
-
-
-def load(folder: Path, part: str) -> network.Localised:
-    """A trained part, shipped or not, as the network that it was trained as.
-
-    Raises:
-        WeightsError: the weights do not fit.
-    """
-    module = assemble(part)
-    read_weights(network.estimator(part.partition("-")[0], module), weights_of(folder, part))
-    return module.eval()
-
-
-def assemble(part: str) -> network.Localised:
-    """The network of a part; the one without smooth loss is RANLEN."""
-    backbone, _, variant = part.partition("-")
-    return network.assemble(backbone, {"": "ranlen", "no-smooth": "ranlen"}.get(variant, variant))
-
-
-def train_part(part: str, album: Album, options: TrainOptions, recipe: Recipe, log: loop.Log) -> network.Localised:
-    """Train one network; its journal and checkpoint go into a folder of its name."""
+def fresh(backbone: str, seed: int) -> network.Localised:
+    """A freshly initialised network, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        module = assemble(part).to(options.device)
+        torch.manual_seed(seed)
+        return network.assemble(backbone)
+
+
+def fit(
+    module: nn.Module,
+    backbone: str,
+    album: Album,
+    options: TrainOptions,
+    recipe: Recipe,
+    log: loop.Log,
+    name: str | None = None,
+) -> None:
+    """Train one network by the losses of its backbone; log and checkpoint go into a folder of its name."""
     frozen_from = round((1.0 - recipe.frozen) * recipe.schedule.iterations)
 
     def loss(iteration: int) -> Tensor:
         if iteration >= frozen_from:
             freeze_statistics(module)
-        batch = album.batch(options.seed, iteration, whole=part.endswith("-global"))
-        return batch_loss(module, batch.to(options.device), part, recipe)
+        batch = album.batch(options.seed, iteration)
+        return batch_loss(module, batch.to(options.device), backbone, recipe)
 
-    loop.train(module, loss, album.figures, recipe.schedule, options.out / part, resume=options.resume, log=log)
-    return module
+    folder = options.out / (name or backbone)
+    loop.train(module, loss, album.figures, recipe.schedule, folder, resume=options.resume, log=log)
 
 
 def freeze_statistics(module: nn.Module) -> None:
@@ -187,14 +166,14 @@ def freeze_statistics(module: nn.Module) -> None:
 
 
 def deliver(module: network.Localised, out: Path, backbone: str) -> Exported:
-    """Write the files of a shipped network."""
+    """Write the files of a network."""
     random = generator(0, 1)
 
     def sample(kind: str) -> dict[str, Picture]:
-        image = random.random((1, 3, network.LOW, network.LOW), np.float32)
-        return {"image": image, "mask": sampler.draw(random, network.LOW, kind)[None]}
+        image = random.random((1, 3, LOW, LOW), np.float32)
+        return {"image": image, "mask": sampler.draw(random, LOW, kind)[None]}
 
-    estimator = network.estimator(backbone, module)
+    estimator = network.estimator(module)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sizes are asked for while they are traced; they are fixed here
         return export(
@@ -204,7 +183,7 @@ def deliver(module: network.Localised, out: Path, backbone: str) -> Exported:
             identity=f"local/{backbone}-1",
             configuration={"backbone": backbone},
             samples=[sample(kind) for kind in ("circle", "full", "empty", "blob")],
-            outputs=list(cast(Any, estimator).outputs),
+            outputs=estimator.outputs,
             dynamic_axes={},
         )
 
@@ -259,10 +238,10 @@ class Album:
         )
         return cls(low, stacks, clean, {kind: pairs for kind, pairs in held_out.items() if pairs}, recipe)
 
-    def batch(self, seed: int, iteration: int, *, whole: bool = False) -> Batch:
-        """The batch of one step, a function of seed and number alone; masks cover the picture if `whole`."""
+    def batch(self, seed: int, iteration: int) -> Batch:
+        """The batch of one step, a function of seed and number alone."""
         recipe, random = self.recipe, generator(seed, iteration)
-        whole = whole or iteration < recipe.whole * recipe.schedule.iterations
+        whole = iteration < recipe.whole * recipe.schedule.iterations
         images, references, masks, brights = [], [], [], []
         for index in range(recipe.batch):
             mask = sampler.draw(random, recipe.side)
@@ -391,9 +370,8 @@ def _codes(picture: Tensor) -> Codes:
 # --- the loss ----------------------------------------------------------------------------------------------
 
 
-def batch_loss(module: nn.Module, batch: Batch, part: str, recipe: Recipe) -> Tensor:
+def batch_loss(module: nn.Module, batch: Batch, backbone: str, recipe: Recipe) -> Tensor:
     """L_A + 1e-4 L_B + L_C, each a mean over its own area, and the flatness of the synthetic tones."""
-    backbone, _, variant = part.partition("-")
     output, light = module(batch.image, batch.mask)
     parts = losses.areas(batch.mask)
     count = len(batch.bright)
@@ -406,7 +384,7 @@ def batch_loss(module: nn.Module, batch: Batch, part: str, recipe: Recipe) -> Te
         lit_loss = losses.absolute(photographs, references, real)
     lit_loss = lit_loss + recipe.angle[backbone] * losses.colour_angle(photographs, references, real)
     total = recipe.lit * lit_loss
-    if variant != "no-smooth" and bool(parts.transition.any()):
+    if recipe.transition and bool(parts.transition.any()):
         # Of the output with both backbones. The paper takes the illumination where there is one, but light that is even
         # in S falls as 1 / S: on very dark pictures nearly all of it at the border of A.
         total = total + recipe.transition * losses.second_order_smooth(output, batch.image, parts.transition)
