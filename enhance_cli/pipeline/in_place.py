@@ -228,7 +228,7 @@ def original_of(source: Path) -> Path | None:
 
 def is_drawn(path: Path) -> bool:
     """Whether a file was drawn by enhance beside a photograph, by the mark in it."""
-    from enhance_cli.imaging import png
+    from enhance_cli.imaging.codecs.png import coding as png
 
     try:
         mark = mark_of(png.take_apart(path.read_bytes()).carried.xmp)

@@ -14,9 +14,12 @@ from PIL import Image as Pillow
 from PIL import ImageCms, IptcImagePlugin
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import codecs, headers, png, segments
+from enhance_cli.imaging import codecs
+from enhance_cli.imaging.codecs import headers
+from enhance_cli.imaging.codecs.jpeg import segments
+from enhance_cli.imaging.codecs.png import coding as png
+from enhance_cli.imaging.codecs.png.coding import chunk as png_chunk
 from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, strip, upright_exif, upright_xmp, xmp_guid
-from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -4,7 +4,7 @@ The plane lane reads a picture whose luma alone will change: one decode gives lu
 exactly as stored, and the encoder takes them back as planes, so chroma is neither converted nor resampled.
 libjpeg-turbo's plane decoder is not in its Python binding, but the same pixels are: told by an Adobe marker
 that the components are R, G and B, the decoder hands them out unconverted, and with plain replication as its
-upsampling every stored chroma sample can be picked out again (tests/imaging/test_jpeg.py checks both, bit
+upsampling every stored chroma sample can be picked out again (tests/imaging/codecs/test_jpeg.py checks both, bit
 for bit, for every subsampling). What the binding refuses (CMYK, unheard-of sampling) goes through Pillow.
 """
 
@@ -19,10 +19,11 @@ import numpy as np
 import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import colour, extras
+from enhance_cli.imaging import colour
 from enhance_cli.imaging import luma as luma_kernels
+from enhance_cli.imaging.codecs.jpeg import extras
+from enhance_cli.imaging.codecs.jpeg.segments import JpegHeader, read_header, segments_of, with_metadata
 from enhance_cli.imaging.metadata import orient
-from enhance_cli.imaging.segments import JpegHeader, read_header, segments_of, with_metadata
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     elif factors is not None:
         pixels = _decode(data, header, "RGB", notes)
     else:
-        from enhance_cli.imaging import raster
+        from enhance_cli.imaging.codecs import raster
 
         pixels = raster.decode_jpeg(data, notes)
         carried = carried._replace(icc=None) if components == 4 else carried
@@ -186,7 +187,7 @@ def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> tuple[bytes, tup
     Pillow does, but neither every subsampling nor files of any size: those stay as they are, and a progressive one
     says so.
     """
-    from enhance_cli.imaging import raster
+    from enhance_cli.imaging.codecs import raster
 
     pixels = image.height * image.width
     if coding.subsampling in raster.JPEG_SUBSAMPLINGS and len(plain) < raster.jpeg_room(pixels, coding.quality):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import colour, decoders, extras, profiles
+from enhance_cli.imaging import colour, profiles
+from enhance_cli.imaging.codecs import decoders
+from enhance_cli.imaging.codecs.jpeg import extras
 from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
 from enhance_cli.imaging.profiles import Cicp
 from enhance_cli.types import Density, Image, Metadata

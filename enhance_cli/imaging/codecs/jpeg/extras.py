@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import mpf, xmp
+from enhance_cli.imaging import xmp
+from enhance_cli.imaging.codecs.jpeg import mpf
+from enhance_cli.imaging.codecs.jpeg.segments import JpegHeader, read_header
 from enhance_cli.imaging.metadata import Carried, xmp_guid
-from enhance_cli.imaging.segments import JpegHeader, read_header
 from enhance_cli.types import Trailer
 
 GAIN_MAP, DEPTH, SIGNATURE = "a gain map", "a depth map", "a C2PA signature"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from enhance_cli.imaging.extras import DEPTH, GAIN_MAP, SIGNATURE
+from enhance_cli.imaging.codecs.jpeg.extras import DEPTH, GAIN_MAP, SIGNATURE
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _PICTURES = (b"hvc1", b"av01", b"avc1", b"vvc1", b"j2k1", b"jpeg", b"unci", b"grid", b"iden", b"iovl")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from enhance_cli.imaging import colour, decoders
+from enhance_cli.imaging import colour
+from enhance_cli.imaging.codecs import decoders
 from enhance_cli.imaging.metadata import Carried, upright_exif
 from enhance_cli.types import Image, JpegCoding
 

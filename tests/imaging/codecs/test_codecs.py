@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 
 from enhance_cli.errors import CorruptPicture, PhotographError, PictureTooLarge, UnsupportedFormat
 from enhance_cli.imaging import codecs
+from enhance_cli.imaging.codecs.png.coding import chunk as png_chunk
 from enhance_cli.imaging.metadata import strip
-from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 FUZZED = ("jpeg", "png", "webp", "tiff", "bmp", "avif", "gif", "ppm", "jp2")

@@ -69,7 +69,7 @@ def silence_pillow() -> None:
     Set anew each time, because filters come and go with `warnings.catch_warnings`; that itself is not for
     threads. Setting a filter that is already in front changes nothing.
     """
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|enhance_cli\.imaging\.decoders")
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|enhance_cli\.imaging\.codecs\.")
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import metadata, tiff_pages, xmp
+from enhance_cli.imaging import metadata, xmp
+from enhance_cli.imaging.codecs.tiff import pages as tiff_pages
 from enhance_cli.types import Image
 
 MAX_PIXELS = 300_000_000
@@ -231,10 +232,10 @@ def decode(
     _require_extra(found, name)
     try:
         if found.name == "jpeg":
-            from enhance_cli.imaging import jpeg
+            from enhance_cli.imaging.codecs.jpeg import coding as jpeg
 
             return jpeg.decode(data, source=source, planes=planes, check=check)
-        from enhance_cli.imaging import raster
+        from enhance_cli.imaging.codecs import raster
 
         return raster.decode(data, found.name, source=source, check=check)
     except CorruptPicture as error:
@@ -311,11 +312,11 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
             notes.append(f"{wanted.name} cannot hold {meta.trailer.holds}: left out")
         image = image.replace(metadata=replace(meta, xmp=xmp.for_picture_alone(meta.xmp), trailer=None))
     if wanted.name == "jpeg":
-        from enhance_cli.imaging import jpeg
+        from enhance_cli.imaging.codecs.jpeg import coding as jpeg
 
         coded, further = jpeg.encode(image, quality=quality)
     else:
-        from enhance_cli.imaging import raster
+        from enhance_cli.imaging.codecs import raster
 
         coded, further = raster.encode(image, wanted.name, quality=quality)
     return coded, (*notes, *further)

@@ -13,8 +13,13 @@ from PIL import Image as Pillow
 from PIL import PsdImagePlugin, TiffImagePlugin
 
 from enhance_cli.errors import PictureTooLarge, UnsupportedFormat
-from enhance_cli.imaging import boxes, colour, decoders, extras, headers, png, profiles, tiff, tiff_pages, xmp
-from enhance_cli.imaging.decoders import FURTHER_FRAMES
+from enhance_cli.imaging import colour, profiles, xmp
+from enhance_cli.imaging.codecs import boxes, decoders, headers
+from enhance_cli.imaging.codecs.decoders import FURTHER_FRAMES
+from enhance_cli.imaging.codecs.jpeg import extras
+from enhance_cli.imaging.codecs.png import coding as png
+from enhance_cli.imaging.codecs.tiff import coding as tiff
+from enhance_cli.imaging.codecs.tiff import pages as tiff_pages
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT, Carried, orient
 from enhance_cli.imaging.profiles import Cicp
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
@@ -106,11 +111,11 @@ def _open(data: bytes, format_name: str, name: str) -> decoders.PictureFile:
     if format_name == "avif":
         return _AvifFile(data, name)
     if format_name == "jxl":
-        from enhance_cli.imaging import jxl
+        from enhance_cli.imaging.codecs import jxl
 
         return jxl.JxlFile(data)
     if format_name == "raw":
-        from enhance_cli.imaging import raw
+        from enhance_cli.imaging.codecs import raw
 
         return raw.RawFile(data)
     return _PillowFile(data, format_name, name)
@@ -338,7 +343,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     if format_name == "tiff":
         return tiff.encode(image)
     if format_name == "jxl":
-        from enhance_cli.imaging import jxl
+        from enhance_cli.imaging.codecs import jxl
 
         return jxl.encode(image, quality=quality)
     if format_name == "heif":

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import decoders, segments, tiff
+from enhance_cli.imaging.codecs import decoders
+from enhance_cli.imaging.codecs.jpeg import segments
+from enhance_cli.imaging.codecs.tiff import coding as tiff
 from enhance_cli.imaging.metadata import Carried, upright_exif
 
 _SRGB_GAMMA = (2.4, 12.92)

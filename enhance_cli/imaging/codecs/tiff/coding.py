@@ -17,7 +17,9 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin
 
 from enhance_cli.errors import UnsupportedFormat
-from enhance_cli.imaging import colour, decoders, metadata, tiff_pages
+from enhance_cli.imaging import colour, metadata
+from enhance_cli.imaging.codecs import decoders
+from enhance_cli.imaging.codecs.tiff import pages as tiff_pages
 from enhance_cli.imaging.metadata import EXIF_LEFT_OUT
 from enhance_cli.types import Density, Image, Metadata
 

@@ -1,0 +1,1 @@
+"""JPEG: its segments, what phones put beside the picture, and its pixels."""

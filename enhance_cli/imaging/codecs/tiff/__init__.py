@@ -1,0 +1,1 @@
+"""TIFF: its directories, its tags as EXIF, and its pixels."""
