@@ -15,8 +15,8 @@ from PIL import ImageCms, ImageOps
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import codecs, colour
-from enhance_cli.imaging.codecs.jpeg import coding as jpeg
-from enhance_cli.imaging.codecs.jpeg.coding import estimate_quality
+from enhance_cli.imaging.codecs.jpeg import reading as jpeg
+from enhance_cli.imaging.codecs.jpeg.quality import estimate_quality
 from enhance_cli.imaging.codecs.jpeg.segments import read_header as read_jpeg_header
 from enhance_cli.types import Image, JpegCoding, Metadata
 
