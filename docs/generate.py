@@ -103,7 +103,7 @@ def format_table() -> str:
     head = ["format", "suffixes", "extra", *columns, *codecs.BLOCKS]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for item in codecs.FORMATS.values():
-        if item.refusal is not None:
+        if not item.readable:
             continue
         cells = [f"`{item.name}`", " ".join(item.suffixes), f"`{item.extra}`" if item.extra else ""]
         if item.writable:

@@ -10,7 +10,11 @@ from PIL import Image as Pillow
 from enhance_cli.imaging import codecs
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
-NAMES = tuple(name for name in codecs.FORMATS if name not in ("psd", "raw") and codecs.is_installed(name))
+NAMES = tuple(
+    name
+    for name, codec in codecs.FORMATS.items()
+    if codec.readable and name not in ("psd", "raw") and codecs.is_installed(name)
+)
 """Formats that can be made here: psd and raw have no writer."""
 
 

@@ -143,7 +143,7 @@ def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
         if not codecs.is_installed(item.name):
             found[item.name] = f"not installed (the extra is enhance-cli[{item.extra}])"
             continue
-        if item.refusal is not None:
+        if not item.readable:
             continue
         if not item.writable:
             found[item.name] = f"read, and written as {item.written_as}"

@@ -13,9 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-JPEG_LIMIT = 65_502
-"""Bytes of the one XMP packet that a JPEG holds beside its header."""
-
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"

@@ -140,9 +140,9 @@ def read(source: Path | None) -> bytes:
 
 
 def is_jpeg(data: bytes) -> bool:
-    """Whether a file's first bytes announce a JPEG."""
+    """Whether a file's first bytes announce a JPEG, or another format of planes."""
     found = codecs.sniff(data)
-    return found is not None and found.name == "jpeg"
+    return found is not None and found.planes
 
 
 def refuse_loss(source: str, lost: tuple[str, ...]) -> None:
@@ -183,8 +183,7 @@ def marked(kept: Metadata, written_format: str, recipe: Recipe, coding: Coding) 
     """The metadata of an output with the mark that it gets, and whether it got one."""
     if coding.strip == "all" or "XMP" not in codecs.FORMATS[written_format].carries:
         return kept, False
-    limit = marks.JPEG_LIMIT if written_format == "jpeg" else None
-    xmp = marks.with_mark(kept.xmp, _mark(recipe, coding), limit=limit)
+    xmp = marks.with_mark(kept.xmp, _mark(recipe, coding), limit=codecs.FORMATS[written_format].xmp_limit)
     return replace(kept, xmp=xmp), xmp != kept.xmp
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enhance_cli.imaging.marks import JPEG_LIMIT, MOST_ENTRIES, Mark, mark_of, with_mark
+from enhance_cli.imaging.codecs.jpeg import XMP_LIMIT
+from enhance_cli.imaging.marks import MOST_ENTRIES, Mark, mark_of, with_mark
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 MM = "http://ns.adobe.com/xap/1.0/mm/"
@@ -134,12 +135,12 @@ def test_entries_of_ours_that_others_wrote_anew_are_left_out_too():
 
 
 def test_the_limit_of_a_jpeg_takes_padding_or_no_mark():
-    padded = packet("", padding=JPEG_LIMIT - len(packet("")))
-    marked = with_mark(padded, MARK, limit=JPEG_LIMIT)
-    assert len(marked) == len(padded) == JPEG_LIMIT
+    padded = packet("", padding=XMP_LIMIT - len(packet("")))
+    marked = with_mark(padded, MARK, limit=XMP_LIMIT)
+    assert len(marked) == len(padded) == XMP_LIMIT
     assert mark_of(marked) == MARK
-    full = packet(f"<rdf:Description rdf:about='{'a' * (JPEG_LIMIT - 300)}'/>")
-    assert with_mark(full, MARK, limit=JPEG_LIMIT) == full
+    full = packet(f"<rdf:Description rdf:about='{'a' * (XMP_LIMIT - 300)}'/>")
+    assert with_mark(full, MARK, limit=XMP_LIMIT) == full
 
 
 @given(st.binary(max_size=400))

@@ -14,9 +14,12 @@ from PIL import Image as Pillow
 from PIL import ImageCms, IptcImagePlugin
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import codecs, headers, png, segments
+from enhance_cli.imaging import codecs
+from enhance_cli.imaging.codecs import avif, webp
+from enhance_cli.imaging.codecs.jpeg import segments
+from enhance_cli.imaging.codecs.png import chunks
+from enhance_cli.imaging.codecs.png.chunks import chunk as png_chunk
 from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, strip, upright_exif, upright_xmp, xmp_guid
-from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -594,7 +597,7 @@ def test_compressed_xmp_is_read():
 
 
 def test_png_parts():
-    parts = png.take_apart(png_of(png_chunk(b"tRNS", b"\0\x10"), png_chunk(b"acTL", struct.pack(">II", 3, 0))))
+    parts = chunks.take_apart(png_of(png_chunk(b"tRNS", b"\0\x10"), png_chunk(b"acTL", struct.pack(">II", 3, 0))))
     assert (parts.height, parts.width, parts.depth, parts.colour_type) == (1, 2, 8, 0)
     assert parts.transparent == (16,)
     assert parts.animated
@@ -615,7 +618,7 @@ def test_webp_header(alpha, lossless, rng):
     pixels = rng.integers(0, 256, (37, 53, 4 if alpha else 3), np.uint8)
     packed = io.BytesIO()
     Pillow.fromarray(pixels).save(packed, "WEBP", lossless=lossless)
-    header = headers.read_webp(packed.getvalue())
+    header = webp.read_header(packed.getvalue())
     assert header.size == (37, 53)
     assert header.lossy != lossless
 
@@ -624,6 +627,6 @@ def test_webp_header(alpha, lossless, rng):
 def test_avif_header(subsampling, rng):
     packed = io.BytesIO()
     Pillow.fromarray(rng.integers(0, 256, (37, 53, 3), np.uint8)).save(packed, "AVIF", subsampling=subsampling)
-    header = headers.read_avif(packed.getvalue())
+    header = avif.read_header(packed.getvalue())
     assert (header.depth, header.subsampling) == (8, subsampling.replace(":", ""))
     assert header.largest == (37, 53)

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from enhance_cli.imaging import codecs, profiles
-from enhance_cli.imaging.png import chunk
+from enhance_cli.imaging.codecs.png.chunks import chunk
 from enhance_cli.imaging.profiles import Cicp, icc_of_cicp, icc_profile
 
 DISPLAY_P3 = ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407))

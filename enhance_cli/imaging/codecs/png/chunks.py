@@ -1,22 +1,19 @@
-"""PNG: its chunks taken apart and put back, and samples of 16 bits with whatever transparency."""
+"""The chunks of a PNG, taken apart and put back. No pixels."""
 
 from __future__ import annotations
 
 import math
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import colour, decoders, extras, profiles
+from enhance_cli.imaging import profiles
 from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource
 from enhance_cli.imaging.profiles import Cicp
-from enhance_cli.types import Density, Image, Metadata
-
-if TYPE_CHECKING:
-    from enhance_cli.types import Array
+from enhance_cli.types import Density, Metadata
 
 _PROFILE_LIMIT = 64 * 2**20  # a compressed chunk may swell to gigabytes; no profile or XMP is this large
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -205,84 +202,7 @@ def _international_text(body: bytes) -> bytes | None:
     return _inflated(text) if compressed == b"\1" else text
 
 
-class PngFile:
-    """A PNG, taken apart (`decoders.PictureFile`)."""
-
-    def __init__(self, data: bytes, name: str = "") -> None:
-        self.parts = take_apart(data, name)
-        self.height, self.width = self.parts.height, self.parts.width
-        self.depth = 16 if self.parts.depth == 16 else 8
-
-    def read(self, notes: list[str]) -> decoders.Held:
-        """Decode at the depth of the file."""
-        lost: list[str] = []
-        if self.parts.animated:
-            notes.append(decoders.FIRST_FRAME)
-            lost.append(decoders.FURTHER_FRAMES)
-        if self.parts.signed:
-            notes.append(extras.DROPPED[extras.SIGNATURE])
-            lost.append(extras.SIGNATURE)
-        if self.parts.behind:
-            lost.append(f"{self.parts.behind:,} bytes behind its end")
-            notes.append(f"left out: {lost[-1]}")
-        if self.parts.depth == 16:
-            pixels, alpha = _sixteen_bit(self.parts)
-        else:
-            with decoders.open_as(self.parts.bare, "png") as opened:
-                pixels, alpha = decoders.eight_bit(opened, notes)
-        carried = self.parts.carried
-        if carried.icc is None and pixels.ndim == 3:
-            carried = carried._replace(icc=self.parts.colours.icc(notes))
-        return decoders.Held(pixels, alpha, carried, lost=tuple(lost))
-
-
-def _sixteen_bit(png: PngParts) -> tuple[Array, Array | None]:
-    samples = decoders.sixteen_bit(png.bare)
-    colours = samples[..., :3] if samples.ndim == 3 else samples
-    alpha = samples[..., 3] if samples.ndim == 3 and samples.shape[2] == 4 else None
-    if png.colour_type in (0, 4) and colours.ndim == 3:
-        colours = colours[..., 0]
-    if png.transparent is not None:
-        key = np.array(png.transparent, np.uint16)
-        hidden = (colours == key).all(axis=2) if colours.ndim == 3 else colours == key[0]
-        alpha = np.where(hidden, 0, 65535).astype(np.uint16)
-    return np.ascontiguousarray(colours), None if alpha is None else np.ascontiguousarray(alpha)
-
-
 # --- writing -----------------------------------------------------------------------------------------------
-
-
-def encode(image: Image) -> bytes:
-    """The picture as a PNG, at its own depth, with its metadata."""
-    return with_metadata(_bare(image), image.metadata)
-
-
-def _bare(image: Image) -> bytes:
-    import cv2
-
-    samples = colour.interleaved(image)
-    if samples.ndim == 3 and samples.shape[2] == 2:
-        return _grey_alpha(samples)
-    if samples.ndim == 3:
-        samples = cv2.cvtColor(samples, cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    done, coded = cv2.imencode(".png", samples)
-    if not done:
-        raise ValueError("OpenCV cannot encode PNG")
-    return coded.tobytes()
-
-
-def _grey_alpha(samples: Array) -> bytes:
-    """H×W×2 grey and alpha, which neither OpenCV (no such layout) nor Pillow (8 bits only) writes at 16 bits."""
-    height, width, _ = samples.shape
-    rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = 2  # every row as its difference from the one above
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8 * samples.itemsize, 4, 0, 0, 0)
-    body = zlib.compress(filtered.data, 6)
-    signature = b"\x89PNG\r\n\x1a\n"
-    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def with_metadata(data: bytes, meta: Metadata) -> bytes:

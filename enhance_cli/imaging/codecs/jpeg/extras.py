@@ -16,17 +16,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import mpf, xmp
+from enhance_cli.imaging import xmp
+from enhance_cli.imaging.codecs.jpeg import mpf
+from enhance_cli.imaging.codecs.jpeg.segments import JpegHeader, read_header
+from enhance_cli.imaging.codecs.lost import DEPTH, DROPPED, GAIN_MAP, SIGNATURE
 from enhance_cli.imaging.metadata import Carried, xmp_guid
-from enhance_cli.imaging.segments import JpegHeader, read_header
 from enhance_cli.types import Trailer
 
-GAIN_MAP, DEPTH, SIGNATURE = "a gain map", "a depth map", "a C2PA signature"
-DROPPED = {
-    GAIN_MAP: "its HDR gain map was left out: it would be wrong after a change of tones",
-    DEPTH: "its depth map was left out: the picture was turned, and the map would lie askew",
-    SIGNATURE: "its content credentials (C2PA signature) were left out: they would no longer be valid",
-}
 _PREVIEW, _STEREO, _VIDEO, _PICTURE = "a preview", "a stereo partner", "a motion video", "a further picture"
 _PREVIEWS_DROPPED = "a preview of the old picture inside was left out"
 _SEVERAL = {_PICTURE: "further pictures", _STEREO: "further pictures of a stereo view", DEPTH: "depth maps"}

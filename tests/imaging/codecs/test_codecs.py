@@ -19,8 +19,9 @@ from PIL import Image as Pillow
 
 from enhance_cli.errors import CorruptPicture, PhotographError, PictureTooLarge, UnsupportedFormat
 from enhance_cli.imaging import codecs
+from enhance_cli.imaging.codecs import table
+from enhance_cli.imaging.codecs.png.chunks import chunk as png_chunk
 from enhance_cli.imaging.metadata import strip
-from enhance_cli.imaging.png import chunk as png_chunk
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
 
 FUZZED = ("jpeg", "png", "webp", "tiff", "bmp", "avif", "gif", "ppm", "jp2")
@@ -183,7 +184,7 @@ def test_bombs_are_refused_by_their_headers(bomb):
 
 def test_a_missing_extra_is_named(monkeypatch):
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
-    monkeypatch.setattr(codecs, "find_spec", lambda name: None)
+    monkeypatch.setattr(table, "find_spec", lambda name: None)
     assert not codecs.is_installed("heif")
     with pytest.raises(UnsupportedFormat, match=r"^a\.heic needs .* pip install 'enhance-cli\[heif\]'\.$"):
         codecs.decode(heic, source="a.heic")

@@ -4,59 +4,65 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from enhance_cli.imaging import colour, decoders
-from enhance_cli.imaging.metadata import Carried, upright_exif
-from enhance_cli.types import Image, JpegCoding
+from enhance_cli.imaging.codecs.codec import Codec, Held
+from enhance_cli.imaging.codecs.lost import FIRST_FRAME, FURTHER_FRAMES
+from enhance_cli.types import JpegCoding
 
 if TYPE_CHECKING:
-    from enhance_cli.types import Array
+    from enhance_cli.imaging.codecs.codec import Encoded
+    from enhance_cli.types import Array, Image
 
 DEFAULT_QUALITY = 90
 """What libjxl takes for visually lossless: a distance of 1."""
 
 
 class JxlFile:
-    """A JPEG XL file, of which only the header is read at first (`decoders.PictureFile`)."""
+    """A JPEG XL file, of which only the header is read at first (`codec.PictureFile`)."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, name: str) -> None:
         import pylibjxl
 
         self.data = data
         self.header: dict[str, Any] = pylibjxl.probe(data)
         self.height, self.width, self.depth = self.header["height"], self.header["width"], 8
 
-    def read(self, notes: list[str]) -> decoders.Held:
+    def read(self, notes: list[str]) -> Held:
         """Decode with 8 bits, upright: the decoder turns pixels as the codestream says, and EXIF has no say in it."""
         import pylibjxl
 
+        from enhance_cli.imaging.metadata import Carried, upright_exif
+
         samples, blocks = pylibjxl.decode(self.data, metadata=True)
-        lost = (decoders.FURTHER_FRAMES,) if self.header["have_animation"] else ()
+        lost = (FURTHER_FRAMES,) if self.header["have_animation"] else ()
         if lost:
-            notes.append(decoders.FIRST_FRAME)
+            notes.append(FIRST_FRAME)
         if self.header["bits_per_sample"] > 8:
             notes.append(f"its {self.header['bits_per_sample']} bits a sample were read as 8")
         pixels, alpha = _separated(samples, colours=self.header["color_channels"])
         _, exif = upright_exif(blocks.get("exif"))
         carried = Carried(blocks.get("icc"), exif, blocks.get("xmp"))
-        return decoders.Held(pixels, alpha, carried, JpegCoding(DEFAULT_QUALITY, "444"), lost)
+        return Held(pixels, alpha, carried, JpegCoding(DEFAULT_QUALITY, "444"), lost)
 
 
 def _separated(samples: Array, colours: int) -> tuple[Array, Array | None]:
     """H×W (×C) samples as colours (H×W or H×W×3) and alpha."""
+    import numpy as np
+
     samples = samples.reshape(*samples.shape[:2], -1)
     alpha = np.ascontiguousarray(samples[..., colours]) if samples.shape[2] > colours else None
     return np.ascontiguousarray(samples[..., 0] if colours == 1 else samples[..., :3]), alpha
 
 
-def encode(image: Image, *, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
+def _encode(image: Image, *, quality: int | None) -> Encoded:
     """8-bit grey or RGB, lossless where neither the source was lossy nor a quality is given.
 
     Returns:
         The file, and a note where grey had to become RGB (with alpha, or a profile of RGB) or a profile was refused.
     """
     import pylibjxl
+
+    from enhance_cli.imaging import colour
+    from enhance_cli.imaging.codecs.failures import FAILURES
 
     meta = image.metadata
     notes: tuple[str, ...] = ()
@@ -70,7 +76,7 @@ def encode(image: Image, *, quality: int | None) -> tuple[bytes, tuple[str, ...]
         way = {"distance": _distance(quality), "effort": 3}
     try:
         coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, icc=meta.icc, **way)
-    except decoders.FAILURES:
+    except FAILURES:
         if meta.icc is None:
             raise
         coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, **way)
@@ -85,3 +91,18 @@ def _distance(quality: int) -> float:
     if quality >= 30:
         return 0.1 + (100 - quality) * 0.09
     return 53 / 3000 * quality**2 - 23 / 20 * quality + 25
+
+
+CODEC = Codec(
+    "jxl",
+    (".jxl",),
+    sniff=lambda data: data[:2] == b"\xff\x0a" or data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n",
+    open=JxlFile,
+    encode=_encode,
+    alpha=True,
+    coding="either",
+    turned_by_decoder=True,
+    boxes=True,
+    extra="jxl",
+    module="pylibjxl",
+)

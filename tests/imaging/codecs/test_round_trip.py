@@ -106,7 +106,7 @@ def test_nothing_turns_twice(name, orientation):
 def test_the_document_shows_the_table():
     import importlib.util
 
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     spec = importlib.util.spec_from_file_location("generate", root / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from enhance_cli.imaging.extras import DEPTH, GAIN_MAP, SIGNATURE
+from enhance_cli.imaging.codecs.lost import DEPTH, FURTHER, GAIN_MAP, SEQUENCE, SIGNATURE
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _PICTURES = (b"hvc1", b"av01", b"avc1", b"vvc1", b"j2k1", b"jpeg", b"unci", b"grid", b"iden", b"iovl")
 
-SEQUENCE, FURTHER = "a sequence of frames", "a further picture"
 _MOST = 100_000  # of boxes; no real file has as many
+
+
+def brands(data: bytes) -> list[bytes]:
+    """The kinds that an ISO media file says it is, the principal one first; none where it is no such file."""
+    if data[4:8] != b"ftyp":
+        return []
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    return [data[8:12], *(data[start : start + 4] for start in range(16, end, 4))]
 
 
 class _Box(NamedTuple):

@@ -14,9 +14,10 @@ from PIL import Image as Pillow
 from PIL import ImageCms, ImageOps
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import codecs, colour, jpeg
-from enhance_cli.imaging.jpeg import estimate_quality
-from enhance_cli.imaging.segments import read_header as read_jpeg_header
+from enhance_cli.imaging import codecs, colour
+from enhance_cli.imaging.codecs.jpeg import reading as jpeg
+from enhance_cli.imaging.codecs.jpeg.quality import estimate_quality
+from enhance_cli.imaging.codecs.jpeg.segments import read_header as read_jpeg_header
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 FACTORS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1), "411": (1, 4)}

@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import codecs, marks, metadata, mpf, xmp
-from enhance_cli.imaging.segments import read_header
+from enhance_cli.imaging import codecs, marks, metadata, xmp
+from enhance_cli.imaging.codecs.jpeg import mpf
+from enhance_cli.imaging.codecs.jpeg.segments import read_header
 from enhance_cli.types import Image
 
 VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + b"\0\0\x10\0mdat" + bytes(range(256)) * 16

@@ -14,7 +14,7 @@ from PIL import ImageCms, ImageOps
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
 from enhance_cli.imaging import codecs
-from enhance_cli.imaging.png import chunk as png_chunk
+from enhance_cli.imaging.codecs.png.chunks import chunk as png_chunk
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 LAYOUTS = {"grey": (), "grey and alpha": (2,), "rgb": (3,), "rgba": (4,)}

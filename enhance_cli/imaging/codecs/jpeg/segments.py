@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from enhance_cli.errors import CorruptPicture
-from enhance_cli.imaging import mpf
+from enhance_cli.imaging.codecs.jpeg import mpf
 from enhance_cli.imaging.metadata import EXIF_PREFIX, Carried, iptc_of, photoshop_resource, xmp_guid
 from enhance_cli.types import Density, Metadata
 

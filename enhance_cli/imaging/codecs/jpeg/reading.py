@@ -1,47 +1,37 @@
-"""JPEG through libjpeg-turbo, either as RGB or as the planes that the file itself stores.
+"""Decoding JPEG through libjpeg-turbo, either as RGB or as the planes that the file itself stores.
 
 The plane lane reads a picture whose luma alone will change: one decode gives luma and the subsampled chroma
 exactly as stored, and the encoder takes them back as planes, so chroma is neither converted nor resampled.
 libjpeg-turbo's plane decoder is not in its Python binding, but the same pixels are: told by an Adobe marker
 that the components are R, G and B, the decoder hands them out unconverted, and with plain replication as its
-upsampling every stored chroma sample can be picked out again (tests/imaging/test_jpeg.py checks both, bit
+upsampling every stored chroma sample can be picked out again (tests/imaging/codecs/test_jpeg.py checks both, bit
 for bit, for every subsampling). What the binding refuses (CMYK, unheard-of sampling) goes through Pillow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache, lru_cache
+import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simplejpeg
 
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
-from enhance_cli.imaging import colour, extras
 from enhance_cli.imaging import luma as luma_kernels
+from enhance_cli.imaging.codecs.jpeg import extras
+from enhance_cli.imaging.codecs.jpeg.quality import estimate_quality
+from enhance_cli.imaging.codecs.jpeg.segments import JpegHeader, read_header, segments_of
 from enhance_cli.imaging.metadata import orient
-from enhance_cli.imaging.segments import JpegHeader, read_header, segments_of, with_metadata
 from enhance_cli.types import Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
+    from enhance_cli.imaging.codecs.codec import Check
     from enhance_cli.types import Array
 
-DEFAULT_QUALITY = 95
-
-_LARGEST_SIDE = 65500  # libjpeg's own limit; the format's is 35 more
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 _TURNED = {"422": "440", "440": "422", "411": "444"}
 """What a subsampling becomes when rows turn into columns; 4:1:1 on its side has no name, so it keeps all."""
-
-_IJG_LUMA = (
-    *(16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40),
-    *(26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61, 60, 57, 51),
-    *(56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87),
-    *(95, 98, 103, 104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99),
-)
-"""The luma table of quality 50 in zigzag order (ITU-T T.81, table K.1)."""
 
 _PROGRESSIVE = (0xC2, 0xCA)  # Huffman and arithmetic coding
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # tells that the components are R, G and B
@@ -58,7 +48,7 @@ _HARMLESS = (
 """Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
 
 
-def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callable[[int, int, int], None]) -> Image:
+def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
     """Decode a JPEG of one, three or four components, upright.
 
     Args:
@@ -100,9 +90,7 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     elif factors is not None:
         pixels = _decode(data, header, "RGB", notes)
     else:
-        from enhance_cli.imaging import raster
-
-        pixels = raster.decode_jpeg(data, notes)
+        pixels = _decode_with_pillow(data, notes)
         carried = carried._replace(icc=None) if components == 4 else carried
     if orientation != 1:
         pixels = orient(pixels, orientation)
@@ -126,100 +114,20 @@ def decode(data: bytes, *, source: str = "", planes: bool = False, check: Callab
     )
 
 
-def encode(image: Image, *, quality: int | None = None) -> tuple[bytes, tuple[str, ...]]:
-    """Encode 8-bit grey, RGB or planes; quality and subsampling follow the source unless given.
-
-    Returns:
-        The file, and a note for each block of metadata that it cannot hold.
+def _decode_with_pillow(data: bytes, notes: list[str]) -> Array:
+    """The RGB pixels, H×W×3 uint8, of a JPEG that libjpeg-turbo's binding refuses; CMYK through its profile.
 
     Raises:
-        UnsupportedFormat: a side is longer than a JPEG's may be.
+        CorruptPicture: the data is truncated or damaged.
     """
-    if max(image.height, image.width) > _LARGEST_SIDE:
-        raise UnsupportedFormat(
-            f"{image.metadata.source or 'The picture'} of {image.width}x{image.height} pixels is too long for a "
-            f"JPEG (at most {_LARGEST_SIDE} a side); give --format png."
-        )
-    coding = image.metadata.jpeg or JpegCoding(DEFAULT_QUALITY, "444")
-    quality = quality or coding.quality
-    pixels = image.pixels
-    if image.chroma is not None:
-        cb, cr = (np.ascontiguousarray(plane) for plane in image.chroma)
-        coded = simplejpeg.encode_jpeg_yuv_planes(_within_whole_blocks(pixels, cb.shape), cb, cr, quality=quality)
-    elif pixels.ndim == 2:
-        coded = simplejpeg.encode_jpeg_yuv_planes(_rows_together(pixels), None, None, quality=quality)
-    else:
-        coded = simplejpeg.encode_jpeg(
-            _rows_together(pixels), quality=quality, colorspace="RGB", colorsubsampling=coding.subsampling
-        )
-    notes: tuple[str, ...] = ()
-    if coding.progressive or coding.optimised:
-        coded, notes = _recoded(image, replace(coding, quality=quality), coded)
-    whole, further = with_metadata(coded, image.metadata)
-    return whole, notes + further
+    from PIL.JpegImagePlugin import JpegImageFile
 
+    from enhance_cli.imaging.codecs import pillow
+    from enhance_cli.imaging.codecs.failures import decoding
 
-def _rows_together(pixels: Array) -> Array:
-    """The same samples, those of a row side by side and the rows in order, as the binding takes them."""
-    row = pixels[:1]
-    return pixels if row.flags.c_contiguous and pixels.strides[0] >= row.nbytes else np.ascontiguousarray(pixels)
-
-
-def _within_whole_blocks(luma: Array, chroma: tuple[int, ...]) -> Array:
-    """H×W luma whose memory goes on, with its edge repeated, to where the last chroma samples end.
-
-    The encoder reads luma for every chroma sample: up to a row and three columns beyond the picture where a side is
-    no multiple of the chroma block. It takes the size of the picture from the view and the next row from its stride,
-    so a view of a larger plane is a picture of the right size with memory of ours around it.
-    """
-    height, width = luma.shape
-    below = -height % colour.pixels_per_sample(height, chroma[0])
-    beyond = -width % colour.pixels_per_sample(width, chroma[1])
-    if below == beyond == 0:
-        return _rows_together(luma)
-    return np.pad(luma, ((0, below), (0, beyond)), mode="edge")[:height, :width]
-
-
-def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The same as `plain`, progressive or with Huffman tables of its own, which the binding in use does not write.
-
-    Pillow does, but neither every subsampling nor files of any size: those stay as they are, and a progressive one
-    says so.
-    """
-    from enhance_cli.imaging import raster
-
-    pixels = image.height * image.width
-    if coding.subsampling in raster.JPEG_SUBSAMPLINGS and len(plain) < raster.jpeg_room(pixels, coding.quality):
-        return raster.encode_jpeg(image, coding), ()
-    return plain, ("its order of coding was progressive and is sequential now",) if coding.progressive else ()
-
-
-@lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
-def estimate_quality(luma_table: tuple[int, ...] | None) -> int:
-    """The IJG quality, 1..100, whose luma table lies nearest to this one (sum of absolute differences).
-
-    Exact for tables made by libjpeg; `DEFAULT_QUALITY` for None.
-    """
-    if luma_table is None:
-        return DEFAULT_QUALITY
-    exact = _ijg_tables().get(luma_table)
-    if exact is not None:
-        return exact
-
-    def distance(item: tuple[tuple[int, ...], int]) -> int:
-        return sum(abs(mine - min(theirs, 255)) for mine, theirs in zip(item[0], luma_table, strict=True))
-
-    return min(_ijg_tables().items(), key=distance)[1]
-
-
-@cache
-def _ijg_tables() -> dict[tuple[int, ...], int]:
-    """Luma table to quality, best quality first."""
-    tables = {}
-    for quality in range(100, 0, -1):
-        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        tables[tuple(max(1, min(255, (base * scale + 50) // 100)) for base in _IJG_LUMA)] = quality
-    return tables
+    pillow.silence()
+    with decoding("jpeg", "the picture"), JpegImageFile(io.BytesIO(data)) as opened:
+        return pillow.eight_bit(opened, notes)[0]
 
 
 def _decode(data: bytes, header: JpegHeader, colorspace: str, notes: list[str], *, raw: bool = False) -> Array:

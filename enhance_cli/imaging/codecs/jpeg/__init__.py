@@ -1,0 +1,40 @@
+"""JPEG, whose luma and chroma are read and written as stored where luma alone changes; phones' extras stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enhance_cli.imaging.codecs.codec import BLOCKS, Codec
+
+if TYPE_CHECKING:
+    from enhance_cli.imaging.codecs.codec import Check, Encoded
+    from enhance_cli.types import Image
+
+XMP_LIMIT = 65_502
+"""Bytes of the one XMP packet that a JPEG holds beside its header."""
+
+
+def _decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
+    from enhance_cli.imaging.codecs.jpeg.reading import decode
+
+    return decode(data, source=source, planes=planes, check=check)
+
+
+def _encode(image: Image, *, quality: int | None) -> Encoded:
+    from enhance_cli.imaging.codecs.jpeg.writing import encode
+
+    return encode(image, quality=quality)
+
+
+CODEC = Codec(
+    "jpeg",
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    sniff=lambda data: data.startswith(b"\xff\xd8\xff"),
+    decode=_decode,
+    encode=_encode,
+    aliases=("jpg",),
+    carries=tuple(BLOCKS),
+    xmp_limit=XMP_LIMIT,
+    planes=True,
+    trailer=True,
+)
