@@ -13,7 +13,7 @@ JSON line for each row of the method's parts:
     areas      (local) the same, judged in each area of the paper's circles
     noise      (irle) what stage 2 takes from flat dark patches and leaves in busy ones
     casts      (irle) what is left of a cast, by the share of white balance
-    kernels    (clahe-adaptive) of 12 megapixels beside OpenCV's; (retinex) of a tile beside ONNX Runtime
+    kernels    (clahe-adaptive) a plane of 12 megapixels, ours and OpenCV's in turn
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PARTS: dict[str, dict[str, Part]] = {
     },
     "irle": {"noise": irle.noise, "casts": irle.casts, "variants": variants.trained},
     "local": {"areas": areas.areas},
-    "retinex": {"kernels": kernels.restoration, "variants": variants.trained},
+    "retinex": {"variants": variants.trained},
 }
 
 

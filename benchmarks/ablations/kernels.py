@@ -1,4 +1,4 @@
-"""Kernels of clahe-adaptive beside OpenCV's, and the restoration of retinex beside ONNX Runtime."""
+"""Kernels of clahe-adaptive beside what OpenCV has for the same."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ import numpy as np
 
 from benchmarks.lib import scenes, timing
 from benchmarks.lib.program import Asked, Row
-from enhance_cli.engines import weights
-from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.imaging import luma as pixels
-from enhance_cli.methods import retinex
 from enhance_cli.methods.clahe_adaptive import kernels_cpu as kernels
 from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
-from enhance_cli.methods.retinex import kernels_cpu as retinex_kernels
-from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
 
 GRID = (8, 8)
 LIMIT = 2.0
@@ -70,24 +65,3 @@ def in_bands(luma: np.ndarray, out: np.ndarray, threads: int, pool: ThreadPoolEx
         kernels.render_luma(luma[part], curves, height, width, bands[i], 0, out[part])
 
     list(pool.map(render, range(threads)))
-
-
-def restoration(asked: Asked) -> Iterator[Row]:
-    """A tile of 1024x1024 on one thread: why retinex's restoration is not run by ONNX Runtime."""
-    rng = np.random.default_rng(0)
-    run, _ = CpuEngine(1).network(retinex.METHOD, "restoration")
-    given = rng.random((1, 4, 1024, 1024)).astype(np.float32)
-    yield {"case": "restoration, ONNX Runtime", **timing.warm(lambda: run(image=given), asked.rounds)}
-    fusion_weights, network = (
-        weights.read_arrays(weights.find(retinex.METHOD, part, "safetensors")) for part in ("fusion", "restoration")
-    )
-    first, second, bias, third = (
-        fusion_weights[f"{name}"] for name in ("first.weight", "second.weight", "second.bias", "third.weight")
-    )
-    fusion = FusionWeights(first, np.tile(fusion_weights["first.bias"], (3, 1)), second, bias, third.reshape(-1))
-    grids = tuple(np.zeros((1, 1, 12, 2), np.float32) for _ in range(2))
-    picture = rng.integers(0, 256, (1024, 1024, 3)).astype(np.uint8)
-    region = Region(1024, 1024, 0, 0, 0, 0, 1024, 1024)
-    for label, last in (("all but the restoration", None), ("all in one cascade", RestorationWeights.of(network))):
-        call = lambda it=last: retinex_kernels.render([picture], region, grids, (1.0, 1.0), fusion, it)  # noqa: E731
-        yield {"case": label, **timing.warm(call, asked.rounds)}
