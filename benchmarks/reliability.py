@@ -24,34 +24,34 @@ import hashlib
 import json
 import multiprocessing
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from benchmarks.lib import damage, program, scenes, timing
 from benchmarks.lib.program import Asked, Row
+from enhance_cli import methods
+from enhance_cli.errors import PhotographError
+from enhance_cli.imaging import codecs, metadata
 from enhance_cli.methods.cases import options_of
+from enhance_cli.pipeline.memory import default_budget
 
 BATCH = 200
-MEGA = 10**6
 
 
 # --- damaged files -------------------------------------------------------------------------------------------
 
 
-def batch(name: str, seed: int, sender: Any) -> None:
-    """Decode, strip and encode a batch; sends (read, refused, finds), or nothing where the process dies."""
-    from enhance_cli.errors import PhotographError
-    from enhance_cli.imaging import codecs, metadata
-
+def batch(name: str, seed: int) -> tuple[int, int, list[tuple[str, bytes]]]:
+    """Decode, strip and encode damaged files: how many were read, how many refused, and finds with their bytes."""
     rng = np.random.default_rng(seed)
     whole = damage.sample(name, seed)
     read = refused = 0
@@ -67,30 +67,22 @@ def batch(name: str, seed: int, sender: Any) -> None:
             refused += 1
         except Exception as error:  # noqa: BLE001 - a find is whatever nobody expected
             finds.append((f"{type(error).__name__}: {error}", data))
-    sender.send((read, refused, finds))
+    return read, refused, finds
 
 
 def fuzz(asked: Asked) -> Iterator[Row]:
     """Each format in turn until its time is up."""
-    context = multiprocessing.get_context("spawn")
     for name in asked.formats:
-        counts = {"read": 0, "refused": 0, "crashed": 0}
-        finds: set[str] = set()
+        counts, finds, seed = {"read": 0, "refused": 0, "crashed": 0}, set(), asked.seed
         deadline = time.monotonic() + asked.seconds / len(asked.formats)
-        seed = asked.seed
         while time.monotonic() < deadline:
-            receiver, sender = context.Pipe(duplex=False)
-            child = context.Process(target=batch, args=(name, seed, sender))
-            child.start()
-            sender.close()
-            try:
-                read, refused, found = receiver.recv()
-            except EOFError:
-                found, read, refused = [], 0, 0
-                child.join()
-                counts["crashed"] += 1
-                finds.add(f"a decoder crashed (exit code {child.exitcode}) with seed {seed}")
-            child.join()
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+                try:
+                    read, refused, found = child.submit(batch, name, seed).result()
+                except BrokenProcessPool:
+                    read, refused, found = 0, 0, []
+                    counts["crashed"] += 1
+                    finds.add(f"a decoder crashed with seed {seed}")
             counts["read"] += read
             counts["refused"] += refused
             for text, data in found:
@@ -102,7 +94,7 @@ def fuzz(asked: Asked) -> Iterator[Row]:
         yield {"case": name, **counts, "finds": sorted(finds), "held": not finds}
 
 
-# --- kills -----------------------------------------------------------------------------------------------------
+# --- kills ---------------------------------------------------------------------------------------------------
 
 
 def make_photos(folder: Path, count: int) -> None:
@@ -116,25 +108,23 @@ def make_photos(folder: Path, count: int) -> None:
 
 def bytes_by_name(folder: Path) -> dict[str, bytes]:
     """Every file of a folder but the report."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".jsonl"}
-
-
-def timed(command: Sequence[str]) -> float:
-    """Wall time of a process."""
-    began = time.monotonic()
-    subprocess.run(command, check=True)
-    return time.monotonic() - began
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.suffix != ".jsonl"}
 
 
 def killed_runs(folder: Path, *, count: int, kills: int, method: str, jobs: int, seed: int) -> Row:
     """Kill a run again and again, let the last one end, and say what was seen."""
-    source, expected, target = folder / "in", folder / "expected", folder / "out"
+    source, target = folder / "in", folder / "out"
     make_photos(source, count)
     command = [*timing.ENHANCE, method, "--device", "cpu", "--jobs", str(jobs), "--quiet"]
-    subprocess.run([*command, str(source), str(expected)], check=True)
-    start = timed([*command, str(source / "0000.jpg"), str(folder / "one")])
-    whole = timed([*command, str(source), str(folder / "timed")])
-    wanted = bytes_by_name(expected)
+
+    def seconds(photos: Path, out: Path) -> float:
+        began = time.monotonic()
+        subprocess.run([*command, str(photos), str(out)], check=True)
+        return time.monotonic() - began
+
+    seconds(source, folder / "expected")  # which also compiles
+    wanted = bytes_by_name(folder / "expected")
+    start, whole = seconds(source / "0000.jpg", folder / "one"), seconds(source, folder / "timed")
     rng = random.Random(seed)
     moments, in_place, not_whole, left_over = [], [], 0, 0
     for _ in range(kills):
@@ -142,15 +132,14 @@ def killed_runs(folder: Path, *, count: int, kills: int, method: str, jobs: int,
         # Mostly while photos are under way; some of the kills come during the start.
         moments.append(rng.uniform(0.7 * start, 1.2 * start + 1.4 * (whole - start) / kills))
         time.sleep(moments[-1])
-        running.send_signal(signal.SIGKILL)
+        running.kill()
         running.wait()
-        there = bytes_by_name(target) if target.exists() else {}
-        staged = [name for name in there if name.startswith(".enhance-")]
-        left_over += len(staged)
-        finished = {name: data for name, data in there.items() if name not in staged}
+        there = bytes_by_name(target)
+        finished = {name: data for name, data in there.items() if not name.startswith(".enhance-")}
+        left_over += len(there) - len(finished)
         not_whole += sum(data != wanted.get(name) for name, data in finished.items())
         in_place.append(len(finished))
-    subprocess.run([*command, str(source), str(target)], check=True)
+    seconds(source, target)
     there = bytes_by_name(target)
     lines = [json.loads(line) for line in (target / "enhance-report.jsonl").read_bytes().splitlines()]
     last = {Path(line["output"]).name: line["status"] for line in lines}
@@ -160,43 +149,41 @@ def killed_runs(folder: Path, *, count: int, kills: int, method: str, jobs: int,
         "again": len(lines) - count <= kills * jobs,
         "clean": set(there) == set(wanted),
     }
-    return {
+    figures = {
         "photos": count,
         "kills": kills,
         "moments_s": [round(moment, 2) for moment in moments],
         "in_place_after_each": in_place,
         "staged_left_by_kills": left_over,
         "done_again": len(lines) - count,
-        **seen,
-        "held": all(seen.values()),
     }
+    return figures | seen | {"held": all(seen.values())}
 
 
 def killed(asked: Asked) -> Iterator[Row]:
-    """For each method asked for by name, or clahe-adaptive."""
-    for name in asked.methods if asked.some_methods else ["clahe-adaptive"]:
+    """Once for each of --methods; where all are asked for, of clahe-adaptive alone."""
+    for name in ["clahe-adaptive"] if asked.methods == list(methods.names()) else asked.methods:
         with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
             how = {"count": asked.count, "kills": asked.kills, "jobs": asked.jobs, "seed": asked.seed}
-            yield {"method": name, **killed_runs(Path(folder), method=name, **how)}
+            yield {"method": name, "case": f"seed {asked.seed}", **killed_runs(Path(folder), method=name, **how)}
 
 
-# --- memory ----------------------------------------------------------------------------------------------------
+# --- memory --------------------------------------------------------------------------------------------------
 
 HUGE = ("clahe-adaptive", "clahe-adaptive --chroma scale", "clode --time 2", "clode --denoise 0")
+ANEW = ("--report", "none")
 
 
 def memory(asked: Asked) -> Iterator[Row]:
     """Peaks of whole runs."""
-    kinds = {"small": small, "photo": one_photo, "huge": huge, "large": large}
-    for name in asked.kinds:
+    for size in asked.kinds:
         with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-            for row in kinds[name](Path(folder), asked):
-                bound = row.get("bound_mb")
-                yield {"size": name, **row, "held": bound is None or row["peak_mb"] <= bound}
+            for row in KINDS[size](Path(folder), asked):
+                yield {"size": size, **row, "held": row["peak_mb"] <= row.get("bound_mb", np.inf)}
 
 
 def linked(folder: Path, height: int, width: int, *counts: int) -> list[Path]:
-    """Folders with so many names for one JPEG."""
+    """`photo.jpg`, and folders with so many names for it."""
     (folder / "photo.jpg").write_bytes(scenes.jpeg(scenes.soft(height, width)))
     made = [folder / str(count) for count in counts]
     for path, count in zip(made, counts, strict=True):
@@ -218,47 +205,42 @@ def one_photo(folder: Path, asked: Asked) -> Iterator[Row]:
     """Each method's timed cases."""
     linked(folder, 3000, 4000)
     for name in asked.methods:
-        for case in (case for case in program.chosen(asked, name) if case.timed or asked.cases):
-            words = [name, "--overwrite", "--report", "none", *options_of(case.controls)]
-            peak = timing.peak_mb(*words, folder / "photo.jpg", folder / "out")
-            yield {"method": name, "case": case.name, "peak_mb": peak}
+        for case in program.chosen(asked, name, timed=True):
+            words = (name, *ANEW, *options_of(case.controls), folder / "photo.jpg", folder / "out")
+            yield {"method": name, "case": case.name, "peak_mb": timing.peak_mb(*words)}
 
 
 def huge(folder: Path, asked: Asked) -> Iterator[Row]:
     """One photo of 200 megapixels."""
     linked(folder, 10_000, 20_000)
     for words in (words for words in HUGE if words.split()[0] in asked.methods):
-        peak = timing.peak_mb(*words.split(), "--overwrite", "--report", "none", folder / "photo.jpg", folder / "out")
+        peak = timing.peak_mb(*words.split(), *ANEW, folder / "photo.jpg", folder / "out")
         yield {"case": words, "peak_mb": peak, "bound_mb": 2.5 * 600 + 300}
 
 
 def large(folder: Path, asked: Asked) -> Iterator[Row]:
     """Many large photos stay within the budget."""
-    from enhance_cli.pipeline.memory import default_budget
-
     (inputs,) = linked(folder, 4000, 6000, asked.photos or 200)
-    peak = timing.peak_mb("clahe-adaptive", inputs, folder / "out")
-    yield {"case": "default budget", "peak_mb": peak, "bound_mb": default_budget() / MEGA + 300}
-    words = ("clahe-adaptive", "--memory", "300M", "--jobs", 8, "--overwrite")
-    yield {"case": "--memory 300M --jobs 8", "peak_mb": timing.peak_mb(*words, inputs, folder / "out"), "bound_mb": 600}
+    for words, bound in ((), default_budget() / 1e6 + 300), (("--memory", "300M", "--jobs", 8), 600):
+        peak = timing.peak_mb("clahe-adaptive", *ANEW, *words, inputs, folder / "out")
+        yield {"case": " ".join(map(str, words)) or "default budget", "peak_mb": peak, "bound_mb": bound}
 
 
+KINDS = {"small": small, "photo": one_photo, "huge": huge, "large": large}
 PARTS = {"fuzz": fuzz, "killed": killed, "memory": memory}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts."""
-    parser = program.parser(__doc__, list(PARTS), photos=None, rounds=1)
+    parser = program.parser(__doc__, list(PARTS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
     parser.add_argument("--seconds", type=float, default=60.0, help="of fuzzing, all formats together (60)")
     parser.add_argument("--formats", nargs="+", choices=damage.NAMES, default=damage.NAMES)
     parser.add_argument("--count", type=int, default=300, help="photos of a run that is killed (300)")
     parser.add_argument("--kills", type=int, default=10)
-    kinds = ("small", "photo", "huge", "large")
-    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds, help="of runs whose memory is measured")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of runs measured for memory")
     asked = parser.parse_args(arguments)
-    asked.some_methods = len(asked.methods) < len(parser.get_default("methods"))
     return int(not all(row["held"] for row in program.run(asked, PARTS)))
 
 

@@ -19,17 +19,16 @@ Speeds are compared within one run: seconds alone say more about the machine tha
 from __future__ import annotations
 
 import shutil
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import cv2
-import numpy as np
 
 import enhance_cli
 from benchmarks.lib import opencv_loop, program, scenes, timing
@@ -56,27 +55,25 @@ def startup(asked: Asked) -> Iterator[Row]:
         for name in asked.methods:
             commands[name, "--help"] = [*timing.ENHANCE, name, "--help"]
             given = options_of(dict(methods.get(name).example))
-            words = [*timing.ENHANCE, name, "--device", "cpu", "--overwrite", "--quiet", *given]
-            commands[name, "one small JPEG"] = [*words, str(source), str(target)]
+            commands[name, "one small JPEG"] = [*timing.enhance(name, *given), str(source), str(target)]
         commands["OpenCV CLAHE", "one small JPEG"] = [*LOOP, "one", str(source), str(target)]
         works = {about: timing.process(command) for about, command in commands.items()}
         seconds = timing.in_turn(works, asked.rounds)
-    bare = statistics.median(next(iter(seconds.values())))
+    bare = median(seconds["python", "pass"])
     for (method, case), values in seconds.items():
-        median = statistics.median(values)
-        yield {
-            "method": method,
-            "case": case,
-            "rounds": asked.rounds,
-            "seconds": median,
-            "least": min(values),
-            "ratio": median / bare,
-        }
+        figures = {"seconds": median(values), "least": min(values), "ratio": median(values) / bare}
+        yield {"method": method, "case": case, "rounds": asked.rounds, **figures}
 
 
 def stream(asked: Asked) -> Iterator[Row]:
     """Folders of JPEGs of 12 megapixels."""
     counts = {"long": asked.long, "short": asked.short}
+    commands: dict[tuple[str, str], list[str]] = {}
+    for name in asked.methods:
+        for case in program.chosen(asked, name, timed=True)[: None if asked.cases else 1]:
+            commands[name, case.name] = timing.enhance(name, *options_of(case.controls))
+    others = {way: ("simplejpeg" if way == "codec" else "OpenCV CLAHE", way) for way in asked.beside}
+    commands |= {who: [*LOOP, way] for way, who in others.items()}
     with tempfile.TemporaryDirectory(dir=asked.folder) as text:
         folder = Path(text)
         picture = scenes.photo(asked.photograph, 3000, 4000)
@@ -84,64 +81,41 @@ def stream(asked: Asked) -> Iterator[Row]:
             scenes.folder(folder / size, picture, count)
 
         def work(words: Sequence[str], size: str) -> Any:
-            target = folder / "out"
-            run = timing.process([*words, str(folder / size), str(target)], asked.cores)
-            return lambda: (run(), shutil.rmtree(target))
+            run = timing.process([*words, str(folder / size), str(folder / "out")], asked.cores)
+            return lambda: (run(), shutil.rmtree(folder / "out"))
 
-        contenders: dict[tuple[str, str], list[str]] = {}
-        for name in asked.methods:
-            cases = [case for case in program.chosen(asked, name) if case.timed or asked.cases]
-            for case in cases if asked.cases else cases[:1]:
-                words = [*timing.ENHANCE, name, "--overwrite", "--quiet", "--device", "cpu", *options_of(case.controls)]
-                contenders[name, case.name] = words
-        for way in asked.beside:
-            contenders["OpenCV CLAHE" if way != "codec" else "simplejpeg", way] = [*LOOP, way]
-        works = {(who, size): work(words, size) for who, words in contenders.items() for size in counts}
+        works = {(who, size): work(words, size) for who, words in commands.items() for size in counts}
         seconds = timing.in_turn(works, asked.rounds)
-    more = asked.long - asked.short
-    rates = {
-        who: [
-            more / max(long - short, 1e-9)
-            for long, short in zip(seconds[who, "long"], seconds[who, "short"], strict=True)
-        ]
-        for who in contenders
-    }
-    for (method, case), values in rates.items():
-        row = {"method": method, "case": case, "size": "12 MP", "photos": counts, "rounds": asked.rounds}
-        others = {way: rates[who] for who in rates for way in [who[1]] if who[0] not in methods.names()}
-        ratios = {
-            way: statistics.median(one / other for one, other in zip(values, theirs, strict=True))
-            for way, theirs in others.items()
-            if method in methods.names()
-        }
-        medians = {size: statistics.median(seconds[(method, case), size]) for size in counts}
-        rate = more / max(medians["long"] - medians["short"], 1e-9)
-        yield {**row, "cores": asked.cores, "rate": rate, "seconds": medians, "ratios": ratios}
+
+    def rate(long: float, short: float) -> float:
+        return (asked.long - asked.short) / max(long - short, 1e-9)
+
+    rates = {who: list(map(rate, seconds[who, "long"], seconds[who, "short"])) for who in commands}
+    for who in commands:
+        medians = {size: median(seconds[who, size]) for size in counts}
+        compared = others.items() if who[0] in methods.names() else ()
+        ratios = {way: median(a / b for a, b in zip(rates[who], rates[other], strict=True)) for way, other in compared}
+        about = {"method": who[0], "case": who[1], "size": "12 MP", "photos": counts, "rounds": asked.rounds}
+        yield about | {"cores": asked.cores, "rate": rate(**medians), "seconds": medians, "ratios": ratios}
 
 
 def photo(asked: Asked) -> Iterator[Row]:
-    """Stages of one photo."""
-    for size in asked.sizes:
-        width, height = (int(side) for side in size.split("x"))
-        data = scenes.jpeg(scenes.photo(asked.photograph, height, width))
-        for name in asked.methods:
-            with enhance_cli.open(name, device="cpu", threads=asked.threads) as method:
-                for case in program.chosen(asked, name):
-                    if case.timed or asked.cases:
-                        yield {
-                            "method": name,
-                            "case": case.name,
-                            "size": size,
-                            **stages(method, data, case.controls, asked),
-                        }
-                if method.method.fuses and not asked.cases:
-                    small = scenes.photo(asked.photograph, *FRAMES)
-                    frames = [np.ascontiguousarray(small // divisor) for divisor in (4, 2, 1)]
-                    found = timing.warm(lambda method=method, frames=frames: method.fuse(frames), asked.rounds)
-                    yield {"method": name, "case": "three frames fused", "size": "1280x720", **found}
+    """Stages of one photo; and for methods that fuse, three frames from arrays to an array."""
+    for name in asked.methods:
+        with enhance_cli.open(name, device="cpu", threads=asked.threads) as method:
+            for size in asked.sizes:
+                width, height = map(int, size.split("x"))
+                data = scenes.jpeg(scenes.photo(asked.photograph, height, width))
+                for case in program.chosen(asked, name, timed=True):
+                    about = {"method": name, "case": case.name, "size": size, "threads": asked.threads}
+                    yield about | {"rounds": asked.rounds} | stages(method, data, case.controls, asked.rounds)
+            if methods.get(name).fuses and not asked.cases:
+                bright = scenes.photo(asked.photograph, *FRAMES)
+                found = timing.warm(lambda: method.fuse([bright // 4, bright // 2, bright]), asked.rounds)  # noqa: B023
+                yield {"method": name, "case": "three frames fused", "size": "1280x720", **found}
 
 
-def stages(method: Any, data: bytes, controls: Any, asked: Asked) -> Row:
+def stages(method: Any, data: bytes, controls: Any, count: int) -> Row:
     """Seconds from bytes to bytes, of the quickest round by stage."""
     rounds: list[Row] = []
 
@@ -153,18 +127,17 @@ def stages(method: Any, data: bytes, controls: Any, asked: Asked) -> Row:
         marks.append(time.perf_counter())
         codecs.encode(result.image, "jpeg")
         marks.append(time.perf_counter())
-        ms = result.report["ms"]
         row = {"all": marks[3] - marks[0], "decode": marks[1] - marks[0], "encode": marks[3] - marks[2]}
-        rounds.append(row | {stage: ms[stage] / 1e3 for stage in ("estimate", "render")})
+        rounds.append(row | {stage: result.report["ms"][stage] / 1e3 for stage in ("estimate", "render")})
 
-    found: Row = timing.warm(once, asked.rounds)
+    found: Row = timing.warm(once, count)
     found["stages"] = min(rounds[1:], key=lambda row: row["all"])
-    if asked.rounds > 1:
+    if count > 1:
         began = time.perf_counter()
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda _: once(), range(2 * asked.rounds)))
-        found["two_at_once"] = (time.perf_counter() - began) / (2 * asked.rounds)
-    return {"threads": asked.threads, "rounds": asked.rounds, **found}
+            list(pool.map(lambda _: once(), range(2 * count)))
+        found["two_at_once"] = (time.perf_counter() - began) / (2 * count)
+    return found
 
 
 PARTS = {"startup": startup, "stream": stream, "photo": photo}
@@ -172,7 +145,7 @@ PARTS = {"startup": startup, "stream": stream, "photo": photo}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts."""
-    parser = program.parser(__doc__, list(PARTS), photos=None, rounds=5)
+    parser = program.parser(__doc__, list(PARTS), rounds=5)
     parser.add_argument("--photograph", type=Path, help="of 12 megapixels or more; else a scene is made")
     parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
     parser.add_argument("--long", type=int, default=60, help="photos of the long folder (60)")

@@ -1,1 +1,1 @@
-"""Programs for one method each: what its own settings, networks, losses and data are worth."""
+"""What the settings, networks, losses and data of each method are worth, and figures that only one method has."""

@@ -58,9 +58,7 @@ class Recovery(NamedTuple):
 def backlit_pictures(photographs: Mapping[str, Codes], count: int = 20) -> list[Backlit]:
     """Backlit pictures of good photographs: the shade before the light, stops evenly from 1 to 3.5 in mixed order.
 
-    Args:
-        photographs: by name, H×W×3 RGB uint8.
-        count: how many pictures; photographs are taken again, with their next best shade, when there are fewer.
+    Photographs are taken again, with their next best shade, when there are fewer than `count`.
 
     Raises:
         ValueError: there are no photographs.
@@ -72,10 +70,12 @@ def backlit_pictures(photographs: Mapping[str, Codes], count: int = 20) -> list[
     for index in range(count):
         name = names[index % len(names)]
         original = photographs[name]
-        shape = _shapes_by_light(original)[index // len(names) % len(SHAPES)]
+        places = {shape: shape_of(shape, *original.shape[:2]) for shape in SHAPES}
+        by_light = sorted(SHAPES, key=lambda shape: -light_behind(original, places[shape]))
+        shape = by_light[index // len(names) % len(SHAPES)]
         # Seven and twenty have no common divisor: neighbours in the list are far apart in stops.
         stops = STOPS[0] + (STOPS[1] - STOPS[0]) * (7 * index % count) / max(count - 1, 1)
-        shade = shade_along(original, shape_of(shape, *original.shape[:2]))
+        shade = shade_along(original, places[shape])
         pixels = np.rint(255.0 * shaded(original.astype(np.float32) / np.float32(255.0), shade, stops))
         made.append(Backlit(f"{name} {shape} -{stops:.1f} EV", pixels.astype(np.uint8), original, shade, stops))
     return made
@@ -94,11 +94,6 @@ def recovery(picture: Backlit, output: Picture) -> Recovery:
     taken = float(original[dark].mean() - before[dark].mean())
     given = float(after[dark].mean() - before[dark].mean())
     return Recovery(given / max(taken, 1e-6), abs(float(after[light].mean() - before[light].mean())))
-
-
-def _shapes_by_light(photograph: Codes) -> list[str]:
-    size = photograph.shape[:2]
-    return sorted(SHAPES, key=lambda shape: -light_behind(photograph, shape_of(shape, *size)))
 
 
 def shape_of(shape: str, height: int, width: int) -> Shade:

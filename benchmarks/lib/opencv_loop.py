@@ -47,18 +47,14 @@ def main(way: str, source: Path, target: Path) -> None:
     if way == "one":
         enhance(source, target)
         return
-    target.mkdir(parents=True, exist_ok=True)
-    files = [(path, target / path.name) for path in sorted(source.iterdir())]
-    if way == "loop":
-        for pair in files:
-            enhance(*pair)
-        return
     if way == "pool":
         import cv2
 
         cv2.setNumThreads(1)
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda pair: (code if way == "codec" else enhance)(*pair), files))
+    target.mkdir(parents=True, exist_ok=True)
+    files = sorted(source.iterdir())
+    with ThreadPoolExecutor(1 if way == "loop" else 2) as pool:
+        list(pool.map(code if way == "codec" else enhance, files, [target / path.name for path in files]))
 
 
 if __name__ == "__main__":

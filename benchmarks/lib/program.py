@@ -1,4 +1,4 @@
-"""The command line that all benchmark programs share: parts, numbers of photos and rounds, where results go."""
+"""The command line that all benchmark programs share, and the loop over their parts."""
 
 from __future__ import annotations
 
@@ -10,40 +10,29 @@ from typing import Any, TypeVar
 
 from benchmarks.lib import results
 from enhance_cli import methods
+from enhance_cli.methods.cases import Case, cases_of
 
 Asked = argparse.Namespace
 Row = dict[str, Any]
-Part = Callable[[Asked], Iterator[Row]]
 Item = TypeVar("Item")
 
 
-def parser(
-    description: str | None, parts: Sequence[str], *, photos: int | None, rounds: int
-) -> argparse.ArgumentParser:
-    """The options of every program.
-
-    Args:
-        description: the program's docstring.
-        parts: their names.
-        photos: of each set, by default; None is all of them.
-        rounds: by default.
-    """
+def parser(description: str | None, parts: Sequence[str], *, rounds: int = 1) -> argparse.ArgumentParser:
+    """The options of every program: its docstring, the names of its parts, rounds of timings by default."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--parts", nargs="+", default=list(parts), choices=parts, help="what to measure (everything)")
-    names = methods.names()
-    made.add_argument(
-        "--methods", nargs="*", default=list(names), choices=names, help="(all; none for baselines alone)"
-    )
+    names = list(methods.names())
+    made.add_argument("--methods", nargs="*", default=names, choices=names, help="(all; none for baselines alone)")
     made.add_argument("--cases", nargs="+", help="names of cases, where not all of a method's are wanted")
-    made.add_argument("--photos", type=int, default=photos, help=f"at most, of each set ({photos or 'all'})")
+    made.add_argument("--photos", type=int, help="at most, of each set (all)")
     made.add_argument("--rounds", type=int, default=rounds, help=f"of each measurement of time ({rounds})")
     made.add_argument("--jobs", "-j", type=int, default=2, help="photos at once, one thread each (2)")
-    made.add_argument("--out", type=Path, help="folder for sheets and for what was found")
+    made.add_argument("--out", type=Path, help="folder for sheets, for files that broke a decoder, for trainings")
     made.add_argument("--store", type=Path, metavar="FILE", help="append rows, with date, commit and machine")
     return made
 
 
-def run(asked: Asked, parts: Mapping[str, Part]) -> list[Row]:
+def run(asked: Asked, parts: Mapping[str, Callable[[Asked], Iterator[Row]]]) -> list[Row]:
     """Run the parts asked for; every row is printed and stored as soon as it is there. Returns the rows."""
     made = []
     for name in asked.parts:
@@ -66,8 +55,7 @@ def each(work: Callable[[Any], Any], items: Sequence[Any], jobs: int) -> list[An
         return list(pool.map(work, items))
 
 
-def chosen(asked: Asked, name: str) -> list[Any]:
-    """The cases of a method that were asked for."""
-    from enhance_cli.methods.cases import cases_of
-
-    return [case for case in cases_of(name) if not asked.cases or case.name in asked.cases]
+def chosen(asked: Asked, name: str, *, timed: bool = False) -> list[Case]:
+    """The cases of a method that were asked for by name; without names all, or all whose speed is measured."""
+    wanted = asked.cases
+    return [case for case in cases_of(name) if (case.name in wanted if wanted else case.timed or not timed)]

@@ -32,7 +32,7 @@ PAIRED = ("lol", "under", "over", "fivek")
 DATA = Path(os.environ.get("ENHANCE_BENCHMARK_DATA", Path(__file__).parents[2] / "data"))
 """Where tests look for photos that are not in the repository; they are skipped where there are none."""
 
-SETS = (*PAIRED, "clean", "two-tone", "backlit", "clipped", "dark")
+SETS = (*PAIRED, "clean", "two-tone", "backlit", "clipped", "dark", "stacks")
 
 
 class Pair(NamedTuple):
@@ -54,7 +54,7 @@ class Sample(NamedTuple):
     """The input itself where there is no other."""
 
     made: Any = None
-    """What is known of a synthetic photo, such as `backlit.Backlit`."""
+    """Of `backlit` a `Backlit`, of `stacks` the frames."""
 
 
 def samples(data: Path, name: str, photos: int | None = None) -> list[Sample]:
@@ -73,18 +73,23 @@ def samples(data: Path, name: str, photos: int | None = None) -> list[Sample]:
             made = backlit_pictures(clean) if clean else []
             return [Sample(one.name, one.pixels, one.original, one) for one in spread(made, photos)]
         case "clipped":
-            bright = (sample for sample in samples(data, "over") if white(sample.pixels).mean() >= 0.02)
+            bright = (sample for sample in samples(data, "over") if clipped(sample.pixels).mean() >= 0.02)
             return spread(list(bright), photos)
         case "dark":
             folders = (data / "test" / "unpaired_dark", data / "test" / "exposure_error_unpaired")
             paths = [path for folder in folders for path in _photos(folder)]
             return [Sample(path.stem, read := read_rgb(path), read) for path in spread(paths, photos)]
+        case "stacks":
+            found = [
+                (name, read_rgb(ref), list(map(read_rgb, rest))) for name, ref, rest in spread(stacks(data), photos)
+            ]
+            return [Sample(name, frames[0], reference, frames) for name, reference, frames in found]
         case _:
-            found = spread(pairs(data, name), photos)
-            return [Sample(pair.name, read_rgb(pair.input), read_rgb(pair.reference)) for pair in found]
+            files = spread(pairs(data, name), photos)
+            return [Sample(pair.name, read_rgb(pair.input), read_rgb(pair.reference)) for pair in files]
 
 
-def white(picture: Picture) -> Any:
+def clipped(picture: Picture) -> Any:
     """Where a photo is clipped to white: H×W bools of 8-bit RGB."""
     return picture.min(axis=2) >= 250
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from benchmarks.lib.baselines import BASELINES
 from benchmarks.lib.results import ROOT, Row, latest
@@ -11,6 +12,50 @@ from enhance_cli.methods.cases import PAIRED, cases_of
 
 Contender = tuple[str, str]
 """Method and case."""
+
+Text = Callable[[Row], str]
+"""What a cell says of a row."""
+
+
+# --- cells ---------------------------------------------------------------------------------------------------
+
+
+def figures(spec: str, *names: str, inside: str | None = None, between: str = ", ") -> Text:
+    """A cell of figures of a row, or of a dictionary inside it; those that are not there are left out."""
+
+    def text(row: Row) -> str:
+        found = row if inside is None else row.get(inside) or {}
+        return between.join(format(found[name], spec) for name in names if found.get(name) is not None)
+
+    return text
+
+
+def likeness(row: Row) -> str:
+    """PSNR/SSIM, and the same mean-matched."""
+    plain, matched = (
+        "/".join((figures(".2f", f"psnr{kind}")(row), figures(".3f", f"ssim{kind}")(row))) for kind in ("", "_matched")
+    )
+    return plain if matched == "/" else f"{plain} · {matched}"
+
+
+def named(one: Contender) -> str:
+    """Method and case, ours as code."""
+    method, case = one
+    return f"`{method}` {case}".strip() if method in methods.names() else f"{method} {case}".strip()
+
+
+def briefly(one: Contender) -> str:
+    """Of ours, the case alone."""
+    method, case = one
+    return (case or "the defaults") if method in methods.names() else method
+
+
+def title(row: Row) -> str:
+    """`named`, of a row."""
+    return named((row.get("method", ""), row["case"]))
+
+
+# --- tables --------------------------------------------------------------------------------------------------
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], measured: Sequence[Row]) -> str:
@@ -30,144 +75,91 @@ def origin(row: Row) -> str:
     return f"{row['date']} ({processor}{machine['cores']} cores{commit})"
 
 
-def number(row: Row | None, figure: str, spec: str) -> str:
-    """A figure of a row, or nothing where there is none."""
-    value = None if row is None else row.get(figure)
-    return "" if value is None else format(value, spec)
-
-
-def quality(contenders: Sequence[Contender], label: Callable[[Contender], str]) -> str:
-    """Likeness to the references of each set."""
-    found = latest("quality")
-    head, rows, measured = [""], [], []
-    for name in PAIRED:
-        count = next((row["photos"] for row in found.values() if row["set"] == name and "photos" in row), 0)
-        head.append(f"{name} ({count})")
+def by_contender(
+    contenders: Sequence[Contender],
+    label: Callable[[Contender], str],
+    columns: Sequence[tuple[str, str, Text]],
+    name: str = "quality",
+    part: str = "sets",
+) -> str:
+    """A row for each contender of which something is stored; columns are heading, set and what a cell says."""
+    found = latest(name)
+    rows, measured = [], []
     for one in contenders:
-        cells = [found.get(("sets", *one, name, None)) for name in PAIRED]
-        if any(cells):
+        cells = [found.get((part, *one, of_set, None)) for _, of_set, _ in columns]
+        texts = [text(cell) if cell else "" for cell, (*_, text) in zip(cells, columns, strict=True)]
+        if any(texts):
             measured += [cell for cell in cells if cell]
-            rows.append([label(one), *map(likeness, cells)])
-    return table(head, rows, measured)
+            rows.append([label(one), *texts])
+    return table(["", *(heading for heading, *_ in columns)], rows, measured)
 
 
-def likeness(row: Row | None) -> str:
-    """PSNR/SSIM, and the same mean-matched."""
-    if row is None:
-        return ""
-    text = f"{number(row, 'psnr', '.2f')}/{number(row, 'ssim', '.3f')}"
-    matched = f"{number(row, 'psnr_matched', '.2f')}/{number(row, 'ssim_matched', '.3f')}"
-    return text if matched == "/" else f"{text} · {matched}"
+def by_row(name: str, part: str, columns: Sequence[tuple[str, Text]], of_set: str | None = None) -> str:
+    """A line for each stored row of a part (and set); columns are heading and what a cell says."""
+    found = [row for row in latest(name).values() if (row["part"], row.get("set")) == (part, of_set)]
+    return table([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in found], found)
 
 
-OTHER = (
-    ("clean", "good photos: SSIM matched, least", lambda r: joined(r, "ssim_matched", "ssim_matched_least", ".3f")),
-    ("clean", "PSNR", lambda r: number(r, "psnr", ".1f")),
-    ("two-tone", "two tones: median, worst", lambda r: joined(r, "median", "worst", ".3f")),
-    ("backlit", "backlit: regained, moved", lambda r: joined(r, "regained", "moved", ".2f")),
-    ("clipped", "clipped: white, chroma", lambda r: joined(r, "white_least", "chroma", ".2f")),
+def on_pairs() -> list[tuple[str, str, Text]]:
+    """Likeness to the references of each set."""
+    photos = {row["set"]: row["photos"] for row in reversed(latest("quality").values()) if "photos" in row}
+    return [(f"{name} ({photos.get(name, 0)})", name, likeness) for name in PAIRED]
+
+
+HARM = (
+    ("good photos: SSIM matched, least", "clean", figures(".3f", "ssim_matched", "ssim_matched_least")),
+    ("PSNR", "clean", figures(".1f", "psnr")),
+    ("two tones: median, worst", "two-tone", figures(".3f", "median", "worst")),
+    ("backlit: regained, moved", "backlit", figures(".2f", "regained", "moved")),
+    ("clipped: white, chroma", "clipped", figures(".2f", "white_least", "chroma")),
+)
+"""What happens to good photos, flat tones, backlit and clipped photos."""
+
+HUES = (
+    *((f"hue, {name}", name, figures(".1f", "hue", "hue_blurred")) for name in PAIRED),
+    *((f"LOE, {name}", name, figures(".0f", "loe")) for name in PAIRED),
+)
+"""Change of hue, and order of lightness."""
+
+STACKS = (
+    ("", title),
+    ("MEF-SSIM against the frames", figures(".3f", "mef_ssim")),
+    ("PSNR/SSIM to the best frame", likeness),
+)
+STARTUP = (
+    ("", lambda row: f"{row['method']} {row['case']}"),
+    ("seconds, median", figures(".3f", "seconds")),
+    ("least", figures(".3f", "least")),
+)
+STREAM = (
+    ("", title),
+    ("photos a second", figures(".1f", "rate")),
+    *((f"times {way}", figures(".2f", way, inside="ratios")) for way in ("loop", "pool", "codec")),
+)
+PHOTO = (
+    ("", title),
+    ("size", lambda row: row["size"]),
+    ("seconds, median", figures(".2f", "seconds")),
+    ("least", figures(".2f", "least")),
+    ("processor", figures(".2f", "processor")),
+    ("estimate", figures(".2f", "estimate", inside="stages")),
+    ("render", figures(".2f", "render", inside="stages")),
+)
+KERNELS = (
+    ("", lambda row: row["case"]),
+    ("ours, ms", figures(".1f", "ours_ms")),
+    ("OpenCV, ms", figures(".1f", "opencv_ms")),
+    ("ratio", figures(".1f", "ratio")),
+)
+MEMORY = (
+    ("run", lambda row: row["size"]),
+    ("", title),
+    ("peak, MB", figures(".0f", "peak_mb")),
+    ("bound, MB", figures(".0f", "bound_mb")),
 )
 
 
-def joined(row: Row | None, first: str, second: str, spec: str) -> str:
-    """Two figures in a cell."""
-    return ", ".join(text for text in (number(row, first, spec), number(row, second, spec)) if text)
-
-
-def other(contenders: Sequence[Contender], label: Callable[[Contender], str]) -> str:
-    """What happens to good photos, flat tones, backlit and clipped photos."""
-    found = latest("quality")
-    rows, measured = [], []
-    for one in contenders:
-        cells = [(found.get(("sets", *one, name, None)), text) for name, _, text in OTHER]
-        if any(row for row, _ in cells):
-            measured += [row for row, _ in cells if row]
-            rows.append([label(one), *(text(row) for row, text in cells)])
-    return table(["", *(title for _, title, _ in OTHER)], rows, measured)
-
-
-def hues(contenders: Sequence[Contender], label: Callable[[Contender], str]) -> str:
-    """Change of hue and order of lightness."""
-    found = latest("quality")
-    rows, measured = [], []
-    for one in contenders:
-        cells = [found.get(("sets", *one, name, None)) for name in PAIRED]
-        if any(cell and cell.get("hue") is not None for cell in cells):
-            measured += [cell for cell in cells if cell]
-            hue = [joined(cell, "hue", "hue_blurred", ".1f") for cell in cells]
-            rows.append([label(one), *hue, *(number(cell, "loe", ".0f") for cell in cells)])
-    return table(["", *(f"hue, {name}" for name in PAIRED), *(f"LOE, {name}" for name in PAIRED)], rows, measured)
-
-
-def stacks() -> str:
-    """Fusing exposures."""
-    found = {key: row for key, row in latest("quality").items() if row["set"] == "stacks"}
-    rows = [
-        [named((row["method"], row["case"])), number(row, "mef_ssim", ".3f"), likeness(row)] for row in found.values()
-    ]
-    return table(["", "MEF-SSIM against the frames", "PSNR/SSIM to the best frame"], rows, list(found.values()))
-
-
-def published() -> str:
-    """Public methods on the same photos."""
-    found = list(latest("published").values())
-    names = ("lol", "under", "over")
-    rows = [
-        [method, *(likeness(next((r for r in found if r["method"] == method and r["set"] == n), None)) for n in names)]
-        for method in dict.fromkeys(row["method"] for row in found)
-    ]
-    return table(["", *names], rows, found)
-
-
-def startup() -> str:
-    """Whole processes."""
-    found = [row for row in latest("speed").values() if row["part"] == "startup"]
-    rows = [[f"{r['method']} {r['case']}", number(r, "seconds", ".3f"), number(r, "least", ".3f")] for r in found]
-    return table(["", "seconds, median", "least"], rows, found)
-
-
-def stream() -> str:
-    """Photos a second, and the ratios to what is compared."""
-    found = [row for row in latest("speed").values() if row["part"] == "stream"]
-    ratios = list(dict.fromkeys(way for row in found for way in row.get("ratios", {})))
-    rows = [
-        [named((r["method"], r["case"])), number(r, "rate", ".1f")]
-        + [number(r.get("ratios"), way, ".2f") for way in ratios]
-        for r in found
-    ]
-    return table(["", "photos a second", *(f"times {way}" for way in ratios)], rows, found)
-
-
-def photo() -> str:
-    """One photo in a warm process."""
-    found = [row for row in latest("speed").values() if row["part"] == "photo"]
-    rows = [
-        [
-            named((r["method"], r["case"])),
-            r["size"],
-            *(number(r, figure, ".2f") for figure in ("seconds", "least", "processor")),
-            *(number(r.get("stages"), stage, ".2f") for stage in ("estimate", "render")),
-        ]
-        for r in found
-    ]
-    return table(["", "size", "seconds, median", "least", "processor", "estimate", "render"], rows, found)
-
-
-def kernels() -> str:
-    """Kernels of clahe-adaptive beside OpenCV's."""
-    found = [row for row in latest("speed").values() if row["part"] == "kernels"]
-    rows = [[r["case"], *(number(r, figure, ".1f") for figure in ("ours_ms", "opencv_ms", "ratio"))] for r in found]
-    return table(["", "ours, ms", "OpenCV, ms", "ratio"], rows, found)
-
-
-def memory() -> str:
-    """Peaks of whole runs."""
-    found = [row for row in latest("reliability").values() if row["part"] == "memory"]
-    rows = [
-        [r["size"], named((r.get("method", ""), r["case"])), number(r, "peak_mb", ".0f"), number(r, "bound_mb", ".0f")]
-        for r in found
-    ]
-    return table(["run", "", "peak, MB", "bound, MB"], rows, found)
+# --- documents -----------------------------------------------------------------------------------------------
 
 
 def shown() -> list[Contender]:
@@ -176,47 +168,35 @@ def shown() -> list[Contender]:
     return [*((name, "") for name in BASELINES), *ours]
 
 
-def of_method(name: str) -> list[Contender]:
-    """Doing nothing, OpenCV's CLAHE, and every case of a method."""
-    return [*((one, "") for one in list(BASELINES)[:2]), *((name, case.name) for case in cases_of(name))]
-
-
-def named(one: Contender) -> str:
-    """Ours as code."""
-    method, case = one
-    return f"`{method}` {case}".strip() if method in methods.names() else f"{method} {case}".strip()
-
-
-def briefly(one: Contender) -> str:
-    """Of ours, the case alone."""
-    method, case = one
-    return (case or "the defaults") if method in methods.names() else method
+def published() -> str:
+    """Public methods on the same photos."""
+    contenders = dict.fromkeys((row["method"], "") for row in latest("published").values())
+    columns = [(name, name, likeness) for name in ("lol", "under", "over")]
+    return by_contender(list(contenders), named, columns, "published", "published")
 
 
 def card(name: str) -> str:
-    """The measured part of a method's card."""
-    contenders = of_method(name)
-    parts = [quality(contenders, briefly), other(contenders, briefly), hues(contenders, briefly)]
-    return "\n\n".join(parts)
+    """The measured part of a method's card: its cases beside doing nothing and OpenCV's CLAHE."""
+    contenders = [*((one, "") for one in list(BASELINES)[:2]), *((name, case.name) for case in cases_of(name))]
+    return "\n\n".join(by_contender(contenders, briefly, columns) for columns in (on_pairs(), HARM, HUES))
 
+
+CARDS = {name: f"weights/{name.replace('-', '_')}/card.md" for name in ("clahe-adaptive", "clode", "retinex", "irle")}
 
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/benchmarks.md": {
-        "quality": lambda: quality(shown(), named),
-        "other": lambda: other(shown(), named),
-        "hues": lambda: hues(shown(), named),
-        "stacks": stacks,
+        "quality": lambda: by_contender(shown(), named, on_pairs()),
+        "other": lambda: by_contender(shown(), named, HARM),
+        "hues": lambda: by_contender(shown(), named, HUES),
+        "stacks": lambda: by_row("quality", "sets", STACKS, "stacks"),
         "published": published,
-        "startup": startup,
-        "stream": stream,
-        "photo": photo,
-        "kernels": kernels,
+        "startup": lambda: by_row("speed", "startup", STARTUP),
+        "stream": lambda: by_row("speed", "stream", STREAM),
+        "photo": lambda: by_row("speed", "photo", PHOTO),
+        "kernels": lambda: by_row("speed", "kernels", KERNELS),
     },
-    "docs/reliability.md": {"memory": memory},
-    **{
-        f"weights/{name.replace('-', '_')}/card.md": {"measured": lambda name=name: card(name)}  # type: ignore[misc]
-        for name in ("clahe-adaptive", "clode", "retinex", "irle")
-    },
+    "docs/reliability.md": {"memory": lambda: by_row("reliability", "memory", MEMORY)},
+    **{path: {"measured": partial(card, name)} for name, path in CARDS.items()},
 }
 
 

@@ -13,6 +13,11 @@ from typing import Any
 ENHANCE = (sys.executable, "-m", "enhance_cli")
 
 
+def enhance(*words: object) -> list[str]:
+    """A quiet run of `enhance` on the CPU, which may be repeated; its folders are still to be added."""
+    return [*ENHANCE, *map(str, words), "--device", "cpu", "--overwrite", "--quiet"]
+
+
 def warm(work: Callable[[], Any], rounds: int) -> dict[str, float]:
     """Seconds of a call: median and least of the clock, and least of the processor; a first call is not counted."""
     work()
@@ -47,19 +52,16 @@ def process(command: Sequence[str], cores: int | None = None) -> Callable[[], No
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
     def run() -> None:
-        environment = {**os.environ, "COLUMNS": "80"}
-        subprocess.run(
-            command, check=True, stdout=subprocess.DEVNULL, env=environment, preexec_fn=confine if cores else None
-        )
+        environment, confined = {**os.environ, "COLUMNS": "80"}, confine if cores else None
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, preexec_fn=confined)
 
     return run
 
 
-def peak_mb(*arguments: object) -> float:
+def peak_mb(*words: object) -> float:
     """Megabytes that a run of `enhance` held at most (its maximum resident set)."""
-    command = [*ENHANCE, *map(str, arguments), "--device", "cpu", "--quiet"]
-    number = os.spawnv(os.P_NOWAIT, sys.executable, command)
-    _, status, usage = os.wait4(number, 0)
+    command = enhance(*words)
+    _, status, usage = os.wait4(os.spawnv(os.P_NOWAIT, sys.executable, command), 0)
     if status != 0:
         raise SystemExit(f"{' '.join(command)} ended with {status}")
     return usage.ru_maxrss * 1024 / 10**6

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,17 +33,7 @@ class TwoTone(NamedTuple):
 
 
 def two_tone_pictures(height: int = 256, width: int = 384) -> list[TwoTone]:
-    """Nine pictures: dark and bright halves, a bright disc in the dark, a thin dark pole before a bright sky.
-
-    Args:
-        height: rows, at least 128.
-        width: columns, at least 128.
-
-    Raises:
-        ValueError: the pictures would be too small for the shapes.
-    """
-    if min(height, width) < 128:
-        raise ValueError("two-tone pictures need at least 128x128 pixels")
+    """Nine pictures: dark and bright halves, a bright disc in the dark, a thin dark pole before a bright sky."""
     y, x = np.mgrid[:height, :width]
     shapes = {
         "halves": x >= width // 2,
@@ -50,7 +41,7 @@ def two_tone_pictures(height: int = 256, width: int = 384) -> list[TwoTone]:
         "pole": np.abs(x - 0.6 * width) > max(3.0, width / 64),
     }
     return [
-        TwoTone(f"{name} {dark:.2f}|{bright:.2f}", _paint(bright_part, dark, bright))
+        TwoTone(f"{name} {dark:.2f}|{bright:.2f}", painted(bright_part, dark, bright))
         for name, bright_part in shapes.items()
         for dark, bright in TONES
     ]
@@ -63,18 +54,11 @@ def two_tone_flatness(before: Picture, after: Picture) -> float:
     1.5 pixels, over the pixels more than `MARGIN` from the edge; divided by the difference of the two tones'
     medians. A tone too thin to have such pixels (the pole) is not judged, the other one is.
 
-    Args:
-        before: the two-tone picture that was enhanced.
-        after: the output, of the same size.
-
-    Returns:
-        0 for perfectly flat tones; `math.inf` where the output has no step left.
+    0 is for perfectly flat tones, `math.inf` for an output without a step.
 
     Raises:
         ValueError: `before` has not exactly two tones, or the sizes differ.
     """
-    import cv2
-
     tones, output = luma(before), luma(after)
     if tones.shape != output.shape:
         raise ValueError(f"the pictures differ in size: {tones.shape} and {output.shape} (height, width)")
@@ -96,6 +80,6 @@ def two_tone_flatness(before: Picture, after: Picture) -> float:
     return max(ranges) / step
 
 
-def _paint(bright_part: NDArray[np.bool_], dark: float, bright: float) -> NDArray[np.uint8]:
+def painted(bright_part: NDArray[np.bool_], dark: float, bright: float) -> NDArray[np.uint8]:
     levels = np.array([round(dark * 255), round(bright * 255)], np.uint8)
     return np.repeat(levels[bright_part.astype(np.intp)][:, :, None], 3, axis=2)

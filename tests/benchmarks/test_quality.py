@@ -34,7 +34,7 @@ def rows(capsys: pytest.CaptureFixture[str]) -> list[dict]:
 
 
 def test_the_baselines_are_judged_and_drawn(data, tmp_path, capsys):
-    quality.main([str(data), "--methods", "--out", str(tmp_path / "sheets"), "--parts", "sets", "stacks"])
+    quality.main([str(data), "--methods", "--out", str(tmp_path / "sheets")])
     found = {(row["method"], row["set"]): row for row in rows(capsys)}
     nothing = found["input", "clean"]
     assert (nothing["ssim_matched"], nothing["unchanged"], nothing["hue"]) == (1.0, 2, 0.0)
@@ -42,14 +42,14 @@ def test_the_baselines_are_judged_and_drawn(data, tmp_path, capsys):
     assert found["input", "backlit"]["regained"] == 0.0
     assert found["input", "lol"]["psnr"] < 20
     assert found["OpenCV Mertens", "stacks"]["photos"] == 1
-    assert {name for _, name in found} <= {*SETS, "stacks"}
+    assert {name for _, name in found} <= set(SETS)
     assert {path.stem for path in (tmp_path / "sheets").glob("*.png")} >= {"lol", "clean", "backlit", "stacks"}
 
 
 def test_what_is_stored_of_a_commit_is_not_measured_again(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(quality.results, "origin", lambda: {"date": "2026-01-01", "commit": "abc", "machine": {}})
     store = tmp_path / "rows.jsonl"
-    words = [str(data), "--methods", "--sets", "lol", "--parts", "sets", "--store", str(store)]
+    words = [str(data), "--methods", "--sets", "lol", "--store", str(store)]
     quality.main(words)
     first = rows(capsys)
     assert [json.loads(line)["commit"] for line in store.read_text().splitlines()] == ["abc"] * len(first)
@@ -58,11 +58,9 @@ def test_what_is_stored_of_a_commit_is_not_measured_again(data, tmp_path, capsys
 
 
 def test_rows_are_read_as_json_or_text():
-    assert quality.parsed("clahe-adaptive grid=4x6 strength=0.5 clip-limit=2") == (
-        "clahe-adaptive",
-        "grid=4x6 strength=0.5 clip-limit=2",
-        {"grid": "4x6", "strength": 0.5, "clip_limit": 2},
-    )
+    name, case = quality.parsed("clahe-adaptive grid=4x6 strength=0.5 clip-limit=2")
+    assert (name, case.name) == ("clahe-adaptive", "grid=4x6 strength=0.5 clip-limit=2")
+    assert case.controls == {"grid": "4x6", "strength": 0.5, "clip_limit": 2}
 
 
 @pytest.mark.parametrize("name", methods.names())
@@ -72,7 +70,7 @@ def test_cases_are_controls_that_the_method_has(name):
     for case in cases:
         seen = {"reference": np.zeros((16, 16, 3), np.uint8)} if case.sees_reference else {}
         assert methods.get(name).controls(**case.controls, **seen)
-        assert set(case.sets) <= {*SETS, "stacks"}
+        assert set(case.sets) <= set(SETS)
     assert any(case.shown for case in cases)
     assert any(case.timed for case in cases)
 
@@ -103,7 +101,7 @@ PUBLISHED = {
 @pytest.mark.skipif(not (DATA / "test").is_dir(), reason="the test photos are not here")
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_figures_come_out_to_the_printed_digit(name, capsys):
-    quality.main([str(DATA), "--methods", "--sets", name, "--parts", "sets"])
+    quality.main([str(DATA), "--methods", "--sets", name])
     found = rows(capsys)
     count, *expected = PUBLISHED[name]
     for row, figures in zip(found[:3], expected, strict=True):

@@ -71,6 +71,8 @@ def test_samples_are_spread_and_decoded(data):
 def test_stacks_have_two_frames_beside_the_reference(data):
     ((name, reference, frames),) = stacks(data)
     assert (name, reference.name) == ("sice_014", "sice_014_e1_ref.png")
+    (sample,) = samples(data, "stacks")
+    assert (sample.pixels.mean(), sample.reference.mean(), len(sample.made)) == (20, 120, 3)
     assert [frame.name for frame in frames] == ["sice_014_e0.png", "sice_014_e2.png", "sice_014_e3.png"]
 
 

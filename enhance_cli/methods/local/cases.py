@@ -1,6 +1,6 @@
 """What is measured and shown of `local`.
 
-It lights what it is told to, so figures of whole photos say little of it: benchmarks/ablations/local.py measures areas.
+It lights what it is told to, so figures of whole photos say little of it: benchmarks/ablations/areas.py measures areas.
 """
 
 from enhance_cli.methods.cases import PAIRED, Case
