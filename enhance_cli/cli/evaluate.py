@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 HELP = (
-    "Judge pictures: PSNR, SSIM (plain and mean-matched) and delta E 2000 against REFERENCES of the same names; "
-    "without them entropy, contrast and clipped shares, and with --inputs the lightness order error."
+    "Judge images: PSNR, SSIM (plain and mean-matched), CIEDE2000, black point, contrast and chroma against REFERENCES "
+    "of the same names; without them entropy, contrast and clipped shares, and with --inputs the lightness order error "
+    "and what became of clipped highlights, skin and empty dark areas."
 )
 
 

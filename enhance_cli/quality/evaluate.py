@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from enhance_cli.errors import EnhanceError, UsageError
-from enhance_cli.quality import blind
+from enhance_cli.quality import blind, faults
 from enhance_cli.quality import reference as against
 from enhance_cli.quality.pictures import PICTURE_SUFFIXES, Picture, read_rgb
 
@@ -29,7 +29,17 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "psnr_mean_matched": ("PSNR matched", ".2f"),
     "ssim_mean_matched": ("SSIM matched", ".3f"),
     "delta_e_2000": ("delta E 2000", ".2f"),
+    "black_point": ("black point", "+.1f"),
+    "contrast_ratio": ("contrast ratio", ".2f"),
+    "chroma_ratio": ("chroma ratio", ".2f"),
     "loe": ("LOE", ".0f"),
+    "highlight_level": ("highlights", ".0f"),
+    "highlight_contours": ("contours", ".3%"),
+    "skin_turn": ("skin turn", ".1f"),
+    "skin_chroma": ("skin chroma", ".2f"),
+    "skin_luma": ("skin luma", ".2f"),
+    "dark_noise": ("dark noise", ".1f"),
+    "dark_lifted": ("dark lifted", ".1%"),
     "entropy": ("entropy", ".2f"),
     "contrast": ("contrast", ".3f"),
     "clipped_low": ("clipped low", ".2%"),
@@ -96,7 +106,7 @@ class Evaluation:
 
     @property
     def mean(self) -> dict[str, float]:
-        """The mean of every figure over the rows that have it."""
+        """The mean of every figure over the rows that have it; not every photo has highlights, skin or empty dark."""
         values = {key: [row.figures[key] for row in self.rows if key in row.figures] for key in COLUMNS}
         return {key: math.fsum(column) / len(column) for key, column in values.items() if column}
 
@@ -128,8 +138,10 @@ def evaluate(
     of several partners that differ in suffix only, the one with the output's suffix is taken. If `references`
     or `inputs` is a file it is the partner of every output.
 
-    With references the figures are psnr, ssim, psnr_mean_matched, ssim_mean_matched and delta_e_2000; without
-    references, or with inputs, entropy, contrast, clipped_low and clipped_high; with inputs also loe.
+    With references the figures are psnr, ssim, psnr_mean_matched, ssim_mean_matched, delta_e_2000, and the tones beside
+    the reference's: black_point, contrast_ratio and chroma_ratio. Without references, or with inputs, they are entropy,
+    contrast, clipped_low and clipped_high; with inputs also loe, and of photos that have such areas what became of
+    clipped highlights, of skin-like colours and of empty dark (`quality.faults`).
 
     Args:
         outputs: a folder of pictures, or one picture.
@@ -219,12 +231,16 @@ def _judge(
 def _reference_figures(picture: Picture, wanted: Picture) -> dict[str, float]:
     _same_size(picture, wanted, "reference")
     matched = against.mean_matched(picture, wanted)
+    veil = faults.veil(picture, wanted)
     return {
         "psnr": min(against.psnr(picture, wanted), PSNR_CAP),
         "ssim": against.ssim(picture, wanted),
         "psnr_mean_matched": min(against.psnr(matched, wanted), PSNR_CAP),
         "ssim_mean_matched": against.ssim(matched, wanted),
         "delta_e_2000": against.delta_e_2000(picture, wanted),
+        "black_point": veil.black_point,
+        "contrast_ratio": veil.contrast,
+        "chroma_ratio": veil.chroma,
     }
 
 
@@ -233,12 +249,28 @@ def _blind_figures(picture: Picture, before: Picture | None) -> dict[str, float]
     if before is not None:
         _same_size(picture, before, "input")
         figures["loe"] = blind.loe(picture, before)
+        figures |= _fault_figures(before, picture)
     low, high = blind.clipped(picture)
     return figures | {
         "entropy": blind.entropy(picture),
         "contrast": blind.contrast(picture),
         "clipped_low": low,
         "clipped_high": high,
+    }
+
+
+def _fault_figures(before: Picture, after: Picture) -> dict[str, float]:
+    """Those of `faults` that the photo has something to judge for."""
+    judged = {
+        "highlight": faults.highlights(before, after),
+        "skin": faults.skin(before, after),
+        "dark": faults.empty_dark(before, after),
+    }
+    return {
+        f"{kind}_{name}": value
+        for kind, found in judged.items()
+        if found is not None
+        for name, value in found._asdict().items()
     }
 
 

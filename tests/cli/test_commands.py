@@ -35,20 +35,26 @@ def test_evaluate_against_references(folders):
     assert result.exit_code == 0, result.stderr
     judged = json.loads(result.stdout)
     assert 29 < judged["mean"]["psnr"] < 32
-    assert set(judged["mean"]) == {"psnr", "ssim", "psnr_mean_matched", "ssim_mean_matched", "delta_e_2000"}
+    assert set(judged["mean"]) == {
+        *("psnr", "ssim", "psnr_mean_matched", "ssim_mean_matched", "delta_e_2000"),
+        *("black_point", "contrast_ratio", "chroma_ratio"),
+    }
 
 
 def test_evaluate_prints_a_table(folders):
     result = run("evaluate", folders / "outputs", folders / "references")
     assert result.stdout.splitlines()[0].split() == [
-        "picture", "PSNR", "dB", "SSIM", "PSNR", "matched", "SSIM", "matched", "delta", "E", "2000"
+        "picture", "PSNR", "dB", "SSIM", "PSNR", "matched", "SSIM", "matched", "delta", "E", "2000",
+        "black", "point", "contrast", "ratio", "chroma", "ratio",
     ]  # fmt: skip
     assert result.stdout.splitlines()[-1].startswith("mean of 1")
 
 
 def test_evaluate_without_references(folders):
     result = run("evaluate", folders / "outputs", "--inputs", folders / "inputs", "--json")
-    assert {"loe", "entropy", "contrast", "clipped_low", "clipped_high"} == set(json.loads(result.stdout)["mean"])
+    found = set(json.loads(result.stdout)["mean"])
+    assert {"loe", "entropy", "contrast", "clipped_low", "clipped_high", "skin_luma"} <= found
+    assert "psnr" not in found
 
 
 def test_evaluate_codes(folders):

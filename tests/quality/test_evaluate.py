@@ -12,10 +12,13 @@ import pytest
 
 from enhance_cli.errors import CorruptPicture, MissingSource, UsageError
 from enhance_cli.quality.evaluate import COLUMNS, evaluate, table_rows
+from enhance_cli.quality.faults import veil
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.quality.reference import delta_e_2000, mean_matched, psnr, ssim
 
-REFERENCE_FIGURES = {"psnr", "ssim", "psnr_mean_matched", "ssim_mean_matched", "delta_e_2000"}
+TONES = {"black_point", "contrast_ratio", "chroma_ratio"}
+REFERENCE_FIGURES = {"psnr", "ssim", "psnr_mean_matched", "ssim_mean_matched", "delta_e_2000"} | TONES
+FAULT_FIGURES = {key for key in COLUMNS if key.startswith(("highlight_", "skin_", "dark_"))}
 BLIND_FIGURES = {"entropy", "contrast", "clipped_low", "clipped_high"}
 
 
@@ -65,6 +68,7 @@ def test_figures_are_those_of_the_functions(folders):
         "psnr_mean_matched": psnr(matched, reference),
         "ssim_mean_matched": ssim(matched, reference),
         "delta_e_2000": delta_e_2000(output, reference),
+        **dict(zip(("black_point", "contrast_ratio", "chroma_ratio"), veil(output, reference), strict=True)),
     }
     values = [row.figures["psnr"] for row in evaluation.rows]
     assert evaluation.mean["psnr"] == pytest.approx(sum(values) / 3)
@@ -75,7 +79,19 @@ def test_which_figures_there_are(folders):
     assert set(evaluate(outputs, references).mean) == REFERENCE_FIGURES
     assert set(evaluate(outputs, None).mean) == BLIND_FIGURES
     assert set(evaluate(outputs, None, inputs).mean) == BLIND_FIGURES | {"loe"}
-    assert set(evaluate(outputs, references, inputs).mean) == set(COLUMNS)
+    assert set(evaluate(outputs, references, inputs).mean) == set(COLUMNS) - FAULT_FIGURES
+
+
+def test_figures_of_faults_are_there_where_a_photo_has_such_areas(tmp_path):
+    before = np.full((96, 64, 3), 12, np.uint8)
+    before[:32], before[32:64] = 255, (200, 150, 120)
+    save(tmp_path / "in" / "a.png", before)
+    save(tmp_path / "out" / "a.png", before // 2 + 40)
+    mean = evaluate(tmp_path / "out", None, tmp_path / "in").mean
+    assert set(mean) == BLIND_FIGURES | FAULT_FIGURES | {"loe"}
+    assert mean["highlight_level"] == 167.0
+    assert mean["dark_lifted"] == 1.0
+    assert mean["skin_luma"] == pytest.approx((0.299 * 140 + 0.587 * 115 + 0.114 * 100) / 255)
 
 
 def test_single_files_need_no_common_name(folders):
@@ -156,7 +172,7 @@ def test_json_holds_no_infinity(folders):
     assert document["mean"]["loe"] == 0.0
     first = document["pictures"][0]
     assert list(first)[:5] == ["name", "output", "reference", "input", "error"]
-    assert set(COLUMNS) <= set(first)
+    assert set(COLUMNS) - FAULT_FIGURES <= set(first)
     assert all(math.isfinite(value) for value in document["mean"].values())
 
 
@@ -164,9 +180,12 @@ def test_table(folders):
     outputs, references, _ = folders
     (outputs / "sub" / "b.png").write_bytes(b"nothing")
     headings, cells = table_rows(evaluate(outputs, references))
-    assert headings == ["picture", "PSNR dB", "SSIM", "PSNR matched", "SSIM matched", "delta E 2000"]
+    assert headings == [
+        *("picture", "PSNR dB", "SSIM", "PSNR matched", "SSIM matched", "delta E 2000"),
+        *("black point", "contrast ratio", "chroma ratio"),
+    ]
     assert [row[0] for row in cells] == ["a.png", "sub/b.png", "sub/c.v2.png", "mean of 2"]
-    assert [len(row) for row in cells] == [6, 2, 6, 6]
+    assert [len(row) for row in cells] == [9, 2, 9, 9]
     assert cells[0][1] == f"{psnr(picture(0), picture(10)):.2f}"
 
 

@@ -1,0 +1,199 @@
+"""Figures of what people complain about: grey highlights, veils, drained or burnt skin, noise lifted out of the dark.
+
+They stand beside PSNR and SSIM because those two hardly see these faults. Each takes the photo before and after, or an
+output and its reference, and gives None where the photo has nothing to judge: no clipped sky, no skin, no empty dark.
+Images are H×W×3 RGB or H×W grey, uint8, uint16 or floating point in 0..1 (`pictures.levels`); figures are in 8-bit
+levels, in L* (0..100), in degrees, or shares in 0..1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.quality.lab import lab
+from enhance_cli.quality.pictures import Levels, Picture, level_pair, luma
+
+CLIPPED, BRIGHT = 252.0, 240.0
+"""Levels from which on a pixel is clipped (all channels), and luma beside which a new contour counts."""
+
+LEAST_AREA = 256
+"""Pixels below which an area is no area: its figures would be chance."""
+
+_BLOCK = 16
+"""Side of the blocks that are judged flat, dark and empty."""
+
+_DARK, _FLAT, _LIFTED = 30.0, 1.5, 40.0
+"""Mean luma of a dark block at most; the deviation of its 4×4 means at most; and the luma that it should not reach."""
+
+
+class Highlights(NamedTuple):
+    """What became of what was clipped."""
+
+    level: float
+    """Median luma of the area, in levels: 255 where white stayed white."""
+
+    contours: float
+    """Share of the bright area where an edge appeared: a step of more than 6 levels where there was at most 1."""
+
+
+class Veil(NamedTuple):
+    """The tones of an output beside its reference's."""
+
+    black_point: float
+    """2nd percentile of L*, minus the reference's."""
+
+    contrast: float
+    """Deviation of L*, by the reference's."""
+
+    chroma: float
+    """Mean C*ab, by the reference's."""
+
+
+class Skin(NamedTuple):
+    """What became of skin-like colours."""
+
+    turn: float
+    """Median change of hue angle, in degrees 0..180."""
+
+    chroma: float
+    """Mean C*ab, by that before."""
+
+    luma: float
+    """Median luma in 0..1."""
+
+
+class EmptyDark(NamedTuple):
+    """What became of dark blocks that show nothing but noise."""
+
+    noise: float
+    """Median deviation of luma within a block, by that before."""
+
+    lifted: float
+    """Share of the pixels that came to lie above luma 40."""
+
+
+def highlights(before: Picture, after: Picture) -> Highlights | None:
+    """Whether clipped areas stayed white, without contours.
+
+    Raises:
+        ValueError: the sizes differ, or an array is no image.
+    """
+    old, new = level_pair(before, after)
+    clipped = old.min(axis=2) >= CLIPPED
+    if np.count_nonzero(clipped) < LEAST_AREA:
+        return None
+    grey, result = _luma(old), _luma(new)
+    edges = 0
+    for axis in (0, 1):
+        bright = np.minimum(*_neighbours(grey, axis)) > BRIGHT
+        smooth = np.abs(np.diff(grey, axis=axis)) <= 1.0
+        edges += int(np.count_nonzero(bright & smooth & (np.abs(np.diff(result, axis=axis)) > 6.0)))
+    return Highlights(float(np.median(result[clipped])), edges / max(1, np.count_nonzero(grey > BRIGHT)))
+
+
+def veil(output: Picture, reference: Picture) -> Veil:
+    """How far black lies above the reference's, and how much contrast and colour there is beside it.
+
+    Raises:
+        ValueError: the sizes differ, or an array is no image.
+    """
+    (first, chroma), (wanted, of_wanted) = (_tones(each) for each in level_pair(output, reference))
+    return Veil(
+        float(np.percentile(first, 2.0) - np.percentile(wanted, 2.0)),
+        float(first.std() / max(float(wanted.std()), 1e-3)),
+        float(chroma.mean() / max(float(of_wanted.mean()), 1e-3)),
+    )
+
+
+def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> Skin | None:
+    """What became of skin.
+
+    Args:
+        before: the photo.
+        after: what was made of it.
+        where: H×W, the skin; skin-like colours (`skin_like`) if left out.
+
+    Raises:
+        ValueError: the sizes differ, or an array is no image.
+    """
+    old, new = level_pair(before, after)
+    if old.shape[2] == 1:
+        return None
+    place = skin_like(before) if where is None else where
+    if np.count_nonzero(place) < LEAST_AREA:
+        return None
+    first, second = lab(old[place]), lab(new[place])
+    cross = first[:, 1] * second[:, 2] - first[:, 2] * second[:, 1]
+    dot = first[:, 1] * second[:, 1] + first[:, 2] * second[:, 2]
+    chroma, its_chroma = (np.hypot(each[:, 1], each[:, 2]).mean() for each in (first, second))
+    return Skin(
+        float(np.rad2deg(np.median(np.abs(np.arctan2(cross, dot))))),
+        float(its_chroma / max(float(chroma), 1e-3)),
+        float(np.median(_luma(new)[place])) / 255.0,
+    )
+
+
+def skin_like(picture: Picture) -> NDArray[np.bool_]:
+    """Where colours are those of skin of all complexions: Cb 77 to 127, Cr 133 to 173, luma 40 to 250; H×W.
+
+    The box of Chai and Ngan, "Face segmentation using skin-color map in videophone applications", 1999. Wood and sand
+    lie in it too, so that a figure read from it is about colours like skin's, not about faces.
+
+    Raises:
+        ValueError: the array is no image.
+    """
+    levels, _ = level_pair(picture, picture)
+    if levels.shape[2] == 1:
+        return np.zeros(levels.shape[:2], bool)
+    grey = _luma(levels)
+    blue = 128.0 + 0.564 * (levels[..., 2] - grey)
+    red = 128.0 + 0.713 * (levels[..., 0] - grey)
+    found: NDArray[np.bool_] = (
+        (blue >= 77.0) & (blue <= 127.0) & (red >= 133.0) & (red <= 173.0) & (grey >= 40.0) & (grey <= 250.0)
+    )
+    return found
+
+
+def empty_dark(before: Picture, after: Picture) -> EmptyDark | None:
+    """What became of blocks of 16×16 pixels that are dark and show no structure, such as a night sky.
+
+    Raises:
+        ValueError: the sizes differ, or an array is no image.
+    """
+    old, new = (_luma(each) for each in level_pair(before, after))
+    rows, columns = (side // _BLOCK * _BLOCK for side in old.shape)
+    if not rows or not columns:
+        return None
+    blocks, results = (_in_blocks(each[:rows, :columns]) for each in (old, new))
+    means = blocks.reshape(-1, 4, _BLOCK // 4, 4, _BLOCK // 4).mean(axis=(2, 4)).reshape(len(blocks), -1)
+    empty = (means.mean(axis=1) < _DARK) & (means.std(axis=1) < _FLAT)
+    if np.count_nonzero(empty) * _BLOCK**2 < LEAST_AREA:
+        return None
+    noise = float(np.median(blocks[empty].std(axis=(1, 2))))
+    # A block of one tone has no noise to compare with: half a level is that of rounding.
+    after_noise = float(np.median(results[empty].std(axis=(1, 2))))
+    return EmptyDark(max(after_noise, 0.5) / max(noise, 0.5), float(np.mean(results[empty] > _LIFTED)))
+
+
+def _tones(samples: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """L* and C*ab of H×W×C levels."""
+    colours = lab(np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples)
+    return colours[..., 0], np.hypot(colours[..., 1], colours[..., 2])
+
+
+def _luma(samples: Levels) -> Levels:
+    return luma(samples / 255.0) if samples.shape[2] == 3 else samples[..., 0]
+
+
+def _neighbours(grey: Levels, axis: int) -> tuple[Levels, Levels]:
+    return (grey[:-1], grey[1:]) if axis == 0 else (grey[:, :-1], grey[:, 1:])
+
+
+def _in_blocks(grey: Levels) -> Levels:
+    """N×16×16."""
+    rows, columns = grey.shape
+    split = grey.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).swapaxes(1, 2)
+    return split.reshape(-1, _BLOCK, _BLOCK)
