@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,11 +10,43 @@ import numpy as np
 
 from enhance_cli.engines.once import Once
 from enhance_cli.imaging import codecs, colour
+from enhance_cli.imaging.view import as_srgb
 from enhance_cli.pipeline.files import read
 from enhance_cli.types import Controls, Image, Metadata, SourceName
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
+
+
+class HandedOver(Mapping[str, Image]):
+    """Companions of a large photograph: each is held until it is asked for, and then belongs to who asked.
+
+    A method makes something else of a mask at once, and a mask as large as its photograph must not lie beside that.
+    """
+
+    def __init__(self, pictures: Mapping[str, Image]) -> None:
+        """Take pictures that nobody else holds."""
+        self._pictures = dict(pictures)
+
+    def __getitem__(self, name: str) -> Image:
+        return self._pictures.pop(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._pictures
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pictures)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+
+class _Found(NamedTuple):
+    """A companion that can be decoded."""
+
+    decode: Callable[[], Image]
+    shared: Callable[[], Image]
+    """The same, of one that serves all photographs once for all of them."""
 
 
 class Beside(NamedTuple):
@@ -23,8 +55,17 @@ class Beside(NamedTuple):
     held: int
     """Bytes that decoding them takes of `--memory`."""
 
-    decode: Callable[[], dict[str, Image]]
-    """Their pictures, by what they are."""
+    found: Mapping[str, _Found]
+
+    def decode(self) -> Mapping[str, Image]:
+        """Their pictures as methods see them, by what they are."""
+        return {name: one.shared() for name, one in self.found.items()}
+
+    def hand_over(self) -> HandedOver:
+        """The same for a large photograph, beside whose decoding theirs takes little time: for it alone, and held by
+        nobody else.
+        """
+        return HandedOver({name: one.decode() for name, one in self.found.items()})
 
 
 class Companions:
@@ -47,25 +88,26 @@ class Companions:
             PictureTooLarge: one has more pixels than `max_pixels`.
             EnhanceError: one cannot be read.
         """
-        held, makers = 0, {}
+        held, found = 0, {}
         for name, path in self._controls.companions(source).items():
-            size, makers[name] = self._look(name, path, max_pixels)
+            size, found[name] = self._look(name, path, max_pixels)
             held += size
-        return Beside(held, lambda: {name: make() for name, make in makers.items()})
+        return Beside(held, found)
 
-    def _look(self, name: str, path: Path, max_pixels: int) -> tuple[int, Callable[[], Image]]:
+    def _look(self, name: str, path: Path, max_pixels: int) -> tuple[int, _Found]:
         data = read(path)
         height, width, depth = codecs.announced(data, source=str(path), max_pixels=max_pixels)
         plane = name in self._controls.planes
 
         def decoded() -> Image:
             picture = codecs.decode(data, source=str(path), max_pixels=max_pixels)
-            return _plane_of(picture) if plane else colour.to_rgb(picture)
+            return as_srgb(_plane_of(picture) if plane else colour.to_rgb(picture))
+
+        def shared() -> Image:
+            return self._shared.get(path, decoded)
 
         size = height * width * (depth // 8) * (2 if plane else 6)
-        if self._controls.serves_all(name):
-            return size, lambda: self._shared.get(path, decoded)
-        return size, decoded
+        return size, _Found(decoded, shared if self._controls.serves_all(name) else decoded)
 
 
 def _plane_of(picture: Image) -> Image:

@@ -7,6 +7,11 @@ LARGEST_TWICE = 96 * 2**20
 by tiles that keep what their neighbours see (`originals.Originals`)."""
 
 
+def is_large(picture: int) -> bool:
+    """Whether a picture of so many bytes is one of which no second copy is held."""
+    return picture > LARGEST_TWICE
+
+
 def held_bytes(
     height: int,
     width: int,
@@ -40,6 +45,6 @@ def held_bytes(
     coded = picture // 2 if planes and jpeg else 0
     if not jpeg:
         coded = pixels * (5 if depth == 8 else 10)
-    in_place = not blended and ((halo == 0 and not several) or picture > LARGEST_TWICE)
-    rendered = method + (0 if in_place and picture > LARGEST_TWICE else picture)
+    in_place = not blended and ((halo == 0 and not several) or is_large(picture))
+    rendered = method + (0 if in_place and is_large(picture) else picture)
     return picture * (1 + further) + max(coded, rendered)

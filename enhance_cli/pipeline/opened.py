@@ -194,7 +194,7 @@ class Opened:
         return self._result(recipe, image, recipe.enhance(image))
 
     def _result(self, recipe: Recipe, image: Image, enhanced: Enhanced) -> Result:
-        notes = (*image.metadata.notes, *enhanced.notes, *enhanced.plan.notes)
+        notes = (*image.metadata.notes, *enhanced.notes)
         frames = [frame.metadata.source for frame in image.frames]
         line = recipe.line(image.metadata.source, None, frames=frames, enhanced=enhanced, notes=notes, ms=enhanced.ms)
         return Result(enhanced.image, line, enhanced.plan)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from enhance_cli.engines import abandon
 from enhance_cli.errors import CorruptPicture
 from enhance_cli.imaging import codecs, colour, metadata
+from enhance_cli.pipeline import memory
 from enhance_cli.pipeline.files import (
     Coding,
     check_free,
@@ -28,6 +29,7 @@ from enhance_cli.pipeline.files import (
     refuse_loss,
     stage,
 )
+from enhance_cli.pipeline.holding import is_large
 from enhance_cli.pipeline.journal import file_state, path_in_report
 from enhance_cli.pipeline.recipe import Enhanced, Recipe, timed
 from enhance_cli.pipeline.scan import STDIO
@@ -100,6 +102,8 @@ def _process(
     del again, data, image  # a mask may be as large as the picture, and is not needed to the end
     ms = {"decode": decoding}
     for enhanced in pictures:
+        if coding.save_plans is None:
+            enhanced.plan = None
         target = None if job.target is None else job.target_with(enhanced.ending)
         if coding.skip_existing and target is not None and os.path.lexists(target):
             line = recipe.line(_source(job), str(target), frames=map(str, job.frames), skipped=True)
@@ -133,18 +137,22 @@ def _recorded(outcome: Outcome, record: Record, put: Callable[[], None] = lambda
 def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit) -> Image:
     """The photograph with its frames and companions, when there is room for all of them."""
     jpeg = is_jpeg(data)
-    held, companions = recipe.companions.beside(job.name, coding.max_pixels)
-    beside: dict[str, Image] = {}
+    companions = recipe.companions.beside(job.name, coding.max_pixels)
+    beside: Mapping[str, Image] = {}
     broken: list[CorruptPicture] = []
 
     def admitted(height: int, width: int, depth: int) -> None:
+        nonlocal beside
         # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
-        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + held)
-        try:
-            beside.update(companions())  # before the photograph: their decoders need more than they leave
+        admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + companions.held)
+        large = is_large(height * width * 3 * (depth // 8))
+        try:  # before the photograph: their decoders need more than they leave
+            beside = companions.hand_over() if large else companions.decode()
         except CorruptPicture as error:
             broken.append(error)
             raise
+        if large and beside:
+            memory.give_back()
 
     try:
         image = codecs.decode(
@@ -152,6 +160,8 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
         )
     except CorruptPicture as error:
         raise (broken or [error])[0] from error  # in the words about the mask, not about the photograph
+    if is_large(image.nbytes):
+        memory.give_back()
     if job.frames:
         image = stacked(colour.to_rgb(image), [frame(path, image, coding) for path in job.frames])
     return image.replace(companions=beside)
@@ -208,7 +218,7 @@ def _written(
             STDIO if target is None else str(target),
             frames=map(str, job.frames),
             enhanced=enhanced,
-            notes=[*source.notes, *enhanced.notes, *enhanced.plan.notes, *coding_notes],
+            notes=[*source.notes, *enhanced.notes, *coding_notes],
             ms=ms,
             read=source.states,
             written=[

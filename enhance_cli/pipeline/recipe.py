@@ -43,6 +43,11 @@ class Enhanced:
 
     image: Image
     plan: Any
+    """None where nobody needs it any more: that of `local` holds 2 bytes for every pixel."""
+
+    described: Mapping[str, Any]
+    """The plan as the report has it."""
+
     exposure: dict[str, dict[str, float]]
     illustrations: Mapping[str, Array]
     ms: dict[str, float]
@@ -53,7 +58,7 @@ class Enhanced:
     """The controls of this one."""
 
     notes: tuple[str, ...] = ()
-    """What the user should know of how the picture was seen."""
+    """What the user should know of how the picture was seen, and of the plan."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class Recipe:
         with timed(ms, "estimate"):
             working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
             views = [view, *(view_of(frame)[1] for frame in image.frames)]
-            if not reuse or len(views) > 1 or image.nbytes <= holding.LARGEST_TWICE:
+            if not reuse or len(views) > 1 or not holding.is_large(image.nbytes):
                 again = None
             gives_up = again is not None and view is not None and not view.fill
             if len(variants) == 1 and not gives_up:
@@ -135,11 +140,11 @@ class Recipe:
             before = exposure_of(seen)
             if self.plan is not None:
                 check_fit(self.plan, image)
-                plans = [self.plan]
+                plans: list[Any] = [self.plan]
             elif len(variants) == 1:
                 plans = [self.enhancer.estimate(seen, self.controls)]
             else:
-                plans = cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls)
+                plans = list(cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls))
         image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
         drawn = [
             self.enhancer.illustrations(image if view is None else seen, plan, controls)
@@ -161,9 +166,10 @@ class Recipe:
             ms["estimate"] += (time.perf_counter() - started) * 1e3  # which had changed the first
         if len(plans) == 1:
             again = None
-        if image.nbytes > holding.LARGEST_TWICE:
+        if holding.is_large(image.nbytes):
             memory.give_back()
-        for number, ((ending, controls), plan, illustrations) in enumerate(zip(variants, plans, drawn, strict=True)):
+        for number, (ending, controls) in enumerate(variants):
+            plan, plans[number] = plans[number], None
             with timed(ms, "render"):
                 if number > 0 and again is not None:
                     image, working, view = decoded_again()
@@ -178,8 +184,10 @@ class Recipe:
             exposure = {"before": before, "after": after}
             if again is not None:
                 del image, working, view, views  # the pixels are those of the result now, and go with it
-            yield Enhanced(result, plan, exposure, illustrations, dict(ms), ending, controls, notes)
-            del rendered, result  # before the next one is made
+            described, told = plan.describe(), (*notes, *plan.notes)
+            made = [Enhanced(result, plan, described, exposure, drawn[number], dict(ms), ending, controls, told)]
+            del plan, rendered, result  # whoever gets it decides how long they are held
+            yield made.pop()
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
 
     def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
@@ -196,7 +204,7 @@ class Recipe:
         view, *frame_views = views
         halo = self.enhancer.method.halo
         source = image.pixels
-        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
+        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or holding.is_large(source.nbytes))
         target = source if in_place else np.empty_like(source)
         pieces = self._pieces(image, viewed=view is not None, small=in_place)
         originals = None
@@ -273,7 +281,7 @@ class Recipe:
             device=self.engine.device,
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
             exposure=None if enhanced is None else enhanced.exposure,
-            plan=None if enhanced is None else enhanced.plan.describe(),
+            plan=None if enhanced is None else enhanced.described,
             **details,
         )
 
@@ -285,14 +293,11 @@ def _even_part(length: int, largest: int = _TILE) -> int:
 
 
 def _seen_whole(image: Image, views: Sequence[View | None], *, reuse: bool = False) -> Image:
-    """A picture with its frames and companions as methods see them; in its own memory with `reuse`."""
-    from enhance_cli.imaging.view import as_srgb
-
+    """A picture with its frames as methods see them; in its own memory with `reuse`."""
     view, *frame_views = views
     frames = zip(image.frames, frame_views, strict=True)
     return (image if view is None else view.whole(reuse=reuse)).replace(
-        frames=tuple(frame if its is None else its.whole() for frame, its in frames),
-        companions={name: as_srgb(companion) for name, companion in image.companions.items()},
+        frames=tuple(frame if its is None else its.whole() for frame, its in frames)
     )
 
 

@@ -1,7 +1,8 @@
 """Putting originals back that `--in-place --backup` kept: found in reports, checked by their hashes, one rename each.
 
 As when a photograph is enhanced, its line is appended first: killed between the two, the original is still beside it,
-and the same command goes on.
+and the same command goes on. But a rename needs no space and its line does: where the disk is too full for it, the line
+is tried again after the rename, which has made space, and an original is put back even if no line can be written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from enhance_cli.imaging import codecs
 from enhance_cli.pipeline import in_place, shards
 from enhance_cli.pipeline.journal import file_state, path_in_report, path_of_report
 from enhance_cli.pipeline.lines import whole_lines
-from enhance_cli.pipeline.report import open_report
+from enhance_cli.pipeline.report import ReportFile, open_report
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Restored:
     """`original`: it is the original already."""
 
     error: EnhanceError | None = None
+    """Why not; or of one that is `restored`, why its report does not say so."""
 
 
 def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[Path] = ()) -> list[Original]:
@@ -142,24 +144,38 @@ def restore(originals: Sequence[Original], *, force: bool = False) -> Iterator[R
         force: also where a photograph was changed since enhance wrote it, or its original is not as it was kept.
 
     Raises:
-        OutputError: a report cannot be written, or a run is writing it.
+        OutputError: a report cannot be opened, or a run is writing it.
     """
     with ExitStack() as stack:
         reports = dict.fromkeys(item.report for item in originals)
         files = {path: stack.enter_context(open_report(path)) for path in reports}
         for item in originals:
             try:
-                with ExitStack() as held:
-                    if item.target.exists():
-                        held.enter_context(in_place.locked(item.target))
-                    if _check(item, force=force):
-                        files[item.report].append(_line(item))
-                        _put_back(item)
-                        yield Restored(item.target, "restored")
-                    else:
-                        yield Restored(item.target, "original")
+                restored = _restore(item, files[item.report], force=force)
             except EnhanceError as error:
-                yield Restored(item.target, "failed", error)
+                restored = Restored(item.target, "failed", error)
+            yield restored
+
+
+def _restore(item: Original, report: ReportFile, *, force: bool) -> Restored:
+    recorded = True
+    with ExitStack() as held:
+        if item.target.exists():
+            held.enter_context(in_place.locked(item.target))
+        if not _check(item, force=force):
+            return Restored(item.target, "original")
+        line = _line(item)
+        try:
+            report.append(line)
+        except OutputError:
+            recorded = False
+        _put_back(item)
+    if not recorded:  # the space of what was replaced is free now that nobody holds it
+        try:
+            report.append(line)
+        except OutputError as error:
+            return Restored(item.target, "restored", OutputError(f"{item.target} is restored, but: {error}"))
+    return Restored(item.target, "restored")
 
 
 def check(item: Original, *, force: bool = False) -> Restored:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import cv2
 import pytest
+from typer.testing import CliRunner
 
+from enhance_cli.cli.app import build
 from enhance_cli.errors import UsageError
 from enhance_cli.methods.clahe_adaptive import ClipMap
 from enhance_cli.methods.clode import ClodeControls
 from enhance_cli.methods.local import LocalControls
 from enhance_cli.pipeline.scan import scan
 from enhance_cli.types import SourceName
-from tests.commands import pixels
+from tests.commands import contents, pixels
 from tests.pictures import scene
 
 
@@ -122,21 +124,20 @@ def test_references_are_found_alike(files):
 # --- replaying a report --------------------------------------------------------------------------------------
 
 
+def clahe(*arguments):
+    """clahe-adaptive without a fixed limit, so that every photograph has limits of its own."""
+    return CliRunner().invoke(build(), ["clahe-adaptive", "--device", "cpu", "-r", *map(str, arguments)])
+
+
 @pytest.fixture
 def run(photographs):
-    """clahe-adaptive without a fixed limit, so that every photograph has limits of its own."""
-    from typer.testing import CliRunner
-
-    from enhance_cli.cli.app import build
-
+    """`clahe` over three photographs, each another one, which succeeds."""
     for folder, seed in (("in", 0), ("in/day1", 1), ("in/day2", 2)):
         Path(folder).mkdir(exist_ok=True)
         cv2.imwrite(f"{folder}/a.png", (scene(seed=seed) // (seed + 1)))
-    application = build()
 
     def go(*arguments):
-        words = ["clahe-adaptive", "--device", "cpu", "-r", *map(str, arguments)]
-        result = CliRunner().invoke(application, words)
+        result = clahe(*arguments)
         assert result.exit_code == 0, result.stderr
         return result
 
@@ -176,6 +177,25 @@ def test_a_line_that_could_be_of_two_pictures_is_refused_with_both(tmp_path):
     with pytest.raises(ValueError, match=r"does not tell x/a\.jpg from y/a\.jpg for z/a\.jpg"):
         ClipMap.parse(report).for_source(SourceName("z/a.jpg"))
     assert ClipMap.parse(report).for_source(SourceName("/else/y/a.jpg")) == ((2.0,),)
+
+
+def test_a_report_of_one_line_serves_its_own_photo_alone(photographs):
+    photographs(2)
+    Path("r.jsonl").write_text('{"source": "in/00.jpg", "clip_limits": [[2.0]]}\n')
+    refused = clahe("--clip-map", "r.jsonl", "in/01.jpg", "other")
+    assert refused.exit_code == 6
+    assert "the clip map r.jsonl has no line for in/01.jpg, only for in/00.jpg" in refused.stderr
+    assert not contents("other")
+    assert clahe("--clip-map", "r.jsonl", "in/00.jpg", "its own").exit_code == 0
+    Path("matrix.json").write_text("[[2.0]]")
+    assert clahe("--clip-map", "matrix.json", "in/01.jpg", "any").exit_code == 0
+
+
+@pytest.mark.parametrize(("line", "photo"), [("a.jpg", ""), ("a.jpg", "-"), ("-", "b.jpg"), ("", "b.jpg")])
+def test_the_only_limits_serve_where_there_is_no_name_to_compare(tmp_path, line, photo):
+    report = tmp_path / "r.jsonl"
+    report.write_text(json.dumps({"source": line, "clip_limits": [[2.0]]}))
+    assert ClipMap.parse(report).for_source(SourceName(photo)) == ((2.0,),)
 
 
 @pytest.mark.parametrize(

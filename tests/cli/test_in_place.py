@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import cv2
 import jsonschema
 import pytest
 
+from enhance_cli.errors import OutputError
+from enhance_cli.pipeline.report import ReportFile
 from tests.commands import LIMIT, command, contents, lines
 from tests.pictures import scene
 
@@ -279,6 +282,40 @@ def test_restore_refuses_what_was_changed_since(photographs, enhance, restore):
     assert Path("in/sub/01.jpg").read_bytes() == before["sub/01.jpg"]
     only(restore, "--force", "in/sub/00.jpg")
     assert contents("in") == before
+
+
+def test_originals_come_back_where_no_line_fits_the_disk(photographs, enhance, restore):
+    photographs(2)
+    before = contents("in")
+    only(enhance, "--in-place", "--backup", "in")
+    limit = REPORT.stat().st_size  # a rename needs no space, a line does
+    full = subprocess.run(
+        [sys.executable, "-m", "enhance_cli", "restore", "in"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+    )
+    assert full.returncode == 0, full.stderr
+    assert contents("in") == before
+    assert "in/00.jpg is restored, but: The report" in full.stderr
+    assert REPORT.stat().st_size == limit
+    assert "2 restored before" in only(restore, "in").stderr
+    assert "2 photographs enhanced" in only(enhance, "--in-place", "in").stderr
+
+
+def test_a_line_is_written_in_the_space_that_an_original_makes(photographs, enhance, restore, monkeypatch):
+    photographs(1)
+    only(enhance, "--in-place", "--backup", "in")
+    append = ReportFile.append
+
+    def append_if_there_is_space(report, line):
+        if Path("in/00.jpg.orig").exists():
+            raise OutputError("No space left on device.")
+        append(report, line)
+
+    monkeypatch.setattr(ReportFile, "append", append_if_there_is_space)
+    only(restore, "in")
+    assert [line["status"] for line in lines(REPORT)] == ["done", "restored"]
 
 
 @pytest.mark.parametrize("place", ["in", "in/00.jpg"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -45,6 +47,16 @@ def test_one_mask_for_all_is_decoded_once_and_kept_as_a_plane(files, monkeypatch
     assert all(picture is pictures[0] for picture in pictures)
     assert pictures[0].pixels.shape == (60, 80)
     assert pictures[0].pixels.dtype == np.uint8
+
+
+def test_a_large_photo_takes_its_mask_along(files):
+    handed = Companions(LocalControls(mask=files / "mask.png")).beside(SourceName("a.jpg")).hand_over()
+    assert list(handed) == ["mask"]
+    mask = handed["mask"]
+    held = weakref.ref(mask.pixels)
+    del mask
+    assert held() is None
+    assert "mask" not in handed
 
 
 def test_masks_of_a_folder_are_not_kept(files, monkeypatch):

@@ -39,6 +39,9 @@ class Grid(NamedTuple):
 Limits = tuple[tuple[float, ...], ...]
 """Rows of clip limits."""
 
+_NAMELESS = ("", "-")
+"""Sources that are no names: of an array, and of stdin."""
+
 _LONGEST = 1 << 24
 """Bytes of the longest report line, or the longest file of another kind, that is read."""
 
@@ -88,15 +91,16 @@ class ClipMap:
         return cls(str(value), tuple(found.values()))
 
     def for_source(self, source: SourceName) -> Limits:
-        """The limits for a picture: those of its own line, else the only ones there are.
+        """The limits for a picture: those of its own line, else those that name no source.
 
         A line is a picture's if its source is the same file, or has the same path below the folder that was
-        enhanced; or the same file name, where no other line and no other picture of the run has that.
+        enhanced; or the same file name, where no other line and no other picture of the run has that. A picture
+        without a name, from a pipe or an array, takes the only limits that there are.
 
         Raises:
-            ValueError: the map holds several pictures and none of this name, or there is no telling which.
+            ValueError: the map has no line of this name, or there is no telling which.
         """
-        if len(self.pictures) == 1:
+        if source.path in _NAMELESS and len(self.pictures) == 1:
             return self.pictures[0].limits
         name = Path(source.path).name
         alike = [picture for picture in self.pictures if picture.source and Path(picture.source).name == name]
@@ -112,7 +116,11 @@ class ClipMap:
         if found is None:
             found = next((picture for picture in self.pictures if not picture.source), None)
         if found is None:
-            raise ValueError(f"the clip map {self.path} has no line for {source.path or 'this picture'}.")
+            held = f"{len(self.pictures)} other pictures" if len(self.pictures) > 1 else self.pictures[0].source
+            raise ValueError(
+                f"the clip map {self.path} has no line for {source.path or 'this picture'}, only for {held}; a file "
+                "that holds the matrix of limits alone serves any picture."
+            )
         return found.limits
 
 
@@ -148,6 +156,7 @@ def _mapped(document: Any, path: str | Path) -> MappedPicture | None:
     source = document.get("source") or ""
     if not isinstance(source, str):
         raise ValueError(f"a line of the clip map {path} has a source that is no name.")
+    source = "" if source in _NAMELESS else source
     relative = ""
     try:
         output = document["written"][0]["path"]

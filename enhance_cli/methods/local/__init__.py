@@ -258,7 +258,7 @@ class LocalControls(Controls):
 
     def holds(self, height: int, width: int) -> int:
         """The fall-off at every pixel, and the mask that it is made from; two masks are worked on in floating point,
-        those of large pictures in bands (`masks.LARGE`).
+        those of large pictures as bits and in bands (`masks.LARGE`).
         """
         in_bands = self.mask_outer is None or height * width > 2**25
         return (4 if in_bands else 16) * height * width

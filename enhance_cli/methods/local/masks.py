@@ -111,17 +111,18 @@ def regions(image: Image, controls: LocalControls) -> Regions:
             channel that is not there.
     """
     assert controls.mask is not None
-    cover = _cover(image, controls.mask, "mask")
-    outer = None if controls.mask_outer is None else _cover(image, controls.mask_outer, "mask_outer")
-    if controls.mask_invert:
-        # What was outside the outer one is lit, and what was inside the inner one stays.
-        cover, outer = (
-            (_inverted(image, cover), None) if outer is None else (_inverted(image, outer), _inverted(image, cover))
+    if controls.mask_outer is not None:
+        inner, outer = (
+            _Bits.of(_cover(image, mask, role), image.height, image.width)
+            for mask, role in ((controls.mask, "mask"), (controls.mask_outer, "mask_outer"))
         )
-    if not cover.values.size and (outer is None or not outer.values.size):
+        # Inverted, what was outside the outer one is lit, and what was inside the inner one stays.
+        return _drawn(~outer, ~inner) if controls.mask_invert else _drawn(inner, outer)
+    cover = _cover(image, controls.mask, "mask")
+    if controls.mask_invert:
+        cover = _inverted(image, cover)
+    if not cover.values.size:
         return Regions(image.height, image.width, np.empty((0, 0), np.uint16))
-    if outer is not None:
-        return _drawn(image, cover, outer)
     width = _transition(image, cover, controls)
     # The inside of an eroded mask needs no more than its own pixels, but one beyond them where it ends.
     reach = 1 if controls.transition_mode == "erode" else math.ceil(width) + 1
@@ -130,7 +131,7 @@ def regions(image: Image, controls: LocalControls) -> Regions:
     soft = cover.soft and width == 0.0
     del cover  # of a large picture it takes as much as the result
     _add_transition(grown.values, width, controls.transition_mode)
-    return _trimmed(image, grown, width, soft)
+    return _trimmed(image.height, image.width, grown, width, soft)
 
 
 def fall_off(mask: Array, width: float, mode: Literal["dilate", "erode", "both"] = "dilate") -> Array:
@@ -524,12 +525,14 @@ def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array
     if not seen.any() or seen.all():
         return None
     scale = min(1.0, _STEPS / width)
-    if scale == 1.0 and seen.size > LARGE:
+    in_bands = seen.size > LARGE
+    seen = _shrunk(seen, scale)
+    if in_bands:
         small = np.empty(seen.shape, np.uint16)
-        reach = math.ceil(width) + 2  # whatever is further away is as far as can be
+        reach = math.ceil(min(width, _STEPS)) + 3  # whatever is further away is as far as can be
         for band in _bands(seen):
             first = max(band.start - reach, 0)
-            found = _levels(seen[first : band.stop + reach].copy(), scale, width, rising)
+            found = _levels(seen[first : band.stop + reach], scale, width, rising)
             small[band] = found[band.start - first : band.stop - first]
     else:
         small = _levels(seen, scale, width, rising)
@@ -549,8 +552,8 @@ def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array
 
 
 def _levels(seen: Array, scale: float, width: float, rising: bool) -> Array:
-    """`_ramp` at a scale, of what is seen as 1 in uint8, which is not to be used afterwards."""
-    near = _distance(seen.view(np.bool_), scale)
+    """`_ramp` at a scale, of what is seen as 1 in uint8 at that scale."""
+    near = _near(seen, scale)
     near /= np.float32(width + 1.0)
     if not rising:
         np.subtract(np.float32(1.0), near, out=near)
@@ -565,11 +568,21 @@ def _distance(part: Array, scale: float) -> Array:
 
     `part` is not to be used afterwards.
     """
-    rows, columns = (max(1, round(side * scale)) for side in part.shape)
-    seen = part.view(np.uint8)
-    if (rows, columns) != part.shape:
-        seen *= np.uint8(255)
-        seen = (cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_AREA) > 127).view(np.uint8)
+    return _near(_shrunk(part.view(np.uint8), scale), scale)
+
+
+def _shrunk(seen: Array, scale: float) -> Array:
+    """A part of a picture, 1 in uint8, at a scale; `seen` is not to be used afterwards."""
+    rows, columns = (max(1, round(side * scale)) for side in seen.shape)
+    if (rows, columns) == seen.shape:
+        return seen
+    seen *= np.uint8(255)
+    small: Array = cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.greater(small, 127, out=small.view(np.bool_)).view(np.uint8)
+
+
+def _near(seen: Array, scale: float) -> Array:
+    """`_distance` of what is seen as 1 in uint8 at a scale already."""
     distance: Array = cv2.distanceTransform(seen, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     if scale == 1.0:
         return distance
@@ -577,15 +590,41 @@ def _distance(part: Array, scale: float) -> Array:
     return np.where(distance > 0, (distance - 0.5) / np.float32(scale) + 0.5, np.float32(0.0))
 
 
-def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
-    """A transition drawn by hand: from the edge of the inner mask to that of the outer one."""
-    height, width = image.height, image.width
+class _Bits(NamedTuple):
+    """Which pixels of a picture a mask covers more than half, eight to a byte: two masks as large as a large picture do
+    not lie beside it and what is made of them.
+    """
 
-    def inside(rows: slice) -> Array:
-        return _halved(inner, rows, width)
+    packed: Array
+    """uint8, one row for each of the picture's."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, cover: _Cover, height: int, width: int) -> _Bits:
+        """Of a mask."""
+        packed = np.empty((height, (width + 7) // 8), np.uint8)
+        for rows in _row_bands(height):
+            packed[rows] = np.packbits(_halved(cover, rows, width), axis=1)
+        return cls(packed, height, width)
+
+    def __invert__(self) -> _Bits:
+        return self._replace(packed=~self.packed)
+
+    def rows(self, rows: slice) -> Array:
+        """Some rows of them, as bools."""
+        bits: Array = np.unpackbits(self.packed[rows], axis=1, count=self.width).view(np.bool_)
+        return bits
+
+
+def _drawn(inner: _Bits, outer: _Bits) -> Regions:
+    """A transition drawn by hand: from the edge of the inner mask to that of the outer one."""
+    height, width = inner.height, inner.width
+    inside = inner.rows
 
     def reach(rows: slice) -> Array:
-        return inside(rows) | _halved(outer, rows, width)
+        return inside(rows) | outer.rows(rows)
 
     counts, crossings = [0, 0], [0, 0]
     for rows in _row_bands(height):
@@ -603,6 +642,7 @@ def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
     elif scale < 1.0 or height * width <= LARGE:
         out = _distance(_whole(reach, height, width), scale)
         small = _sixteenths(_share(out, _distance(~_whole(inside, height, width), scale)))
+        del out
     values: Any = np.empty((height, width), np.uint16)
     if small is not None:
         values = small if small.shape == values.shape else cv2.resize(small, (width, height), dst=values)
@@ -612,7 +652,7 @@ def _drawn(image: Image, inner: _Cover, outer: _Cover) -> Regions:
         band = values[rows]
         np.clip(band, 1, FULL - 1, out=band)
         band[inside(rows)], band[~reach(rows)] = FULL, 0
-    return _trimmed(image, _Cover(values, 0, 0, False), mean_width, soft=False)
+    return _trimmed(height, width, _Cover(values, 0, 0, False), mean_width, soft=False)
 
 
 def _row_bands(height: int) -> Iterator[slice]:
@@ -680,15 +720,15 @@ def _drawn_band(
         around *= 2
 
 
-def _trimmed(image: Image, found: _Cover, width: float, soft: bool) -> Regions:
+def _trimmed(height: int, width: int, found: _Cover, transition: float, soft: bool) -> Regions:
     cut = _cut(found, 0.0)
     values = _packed(cut.values)
     between = sum(np.count_nonzero((values[band] > 0) & (values[band] < FULL)) for band in _bands(values))
     if not between:
-        width, soft = 0.0, False
+        transition, soft = 0.0, False
     elif soft:
-        width = between / max(_length(values, FULL // 2), 1.0)
-    return Regions(image.height, image.width, values, cut.top, cut.left, float(width), soft)
+        transition = between / max(_length(values, FULL // 2), 1.0)
+    return Regions(height, width, values, cut.top, cut.left, float(transition), soft)
 
 
 def _packed(values: Array) -> Array:

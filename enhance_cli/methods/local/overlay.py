@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _LONG_SIDE = 1600
+_ROWS = 64
 _INSIDE = np.array([255.0, 176.0, 32.0], np.float32)
 _BETWEEN = np.array([64.0, 160.0, 255.0], np.float32)
 
@@ -43,15 +44,25 @@ def draw_regions(image: Image, fall_off: Array, region: tuple[int, int]) -> Arra
     share[first : first + len(rows), start : start + len(columns)] = fall_off[np.ix_(rows, columns)]
     grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     inside, lit = share == FULL, share > 0
-    drawn = 0.6 * grey.astype(np.float32)
-    strength = (0.15 + 0.35 * share[..., None] / np.float32(FULL)) * lit[..., None]
-    drawn = np.where(lit[..., None], small.astype(np.float32), drawn)
-    drawn += strength * (np.where(inside[..., None], _INSIDE, _BETWEEN) - drawn)
-    result: Array = np.rint(drawn).clip(0, 255).astype(np.uint8)
+    result: Array = np.empty_like(small)
+    for top in range(0, len(small), _ROWS):  # in bands: floating point takes several times the memory of the picture
+        band = slice(top, top + _ROWS)
+        result[band] = _tinted(small[band], grey[band], share[band])
     for area, line in ((inside, _INSIDE), (lit, _BETWEEN)):
         outlines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(result, outlines, -1, tuple(float(value) for value in line), 1, cv2.LINE_AA)
     return result
+
+
+def _tinted(rgb: Array, grey: Array, share: Array) -> Array:
+    """Some rows of the drawing: rows×columns×3 uint8, from RGB, grey as RGB, and the fall-off."""
+    lit = (share > 0)[..., None]
+    drawn = 0.6 * grey.astype(np.float32)
+    strength = (0.15 + 0.35 * share[..., None] / np.float32(FULL)) * lit
+    drawn = np.where(lit, rgb.astype(np.float32), drawn)
+    drawn += strength * (np.where((share == FULL)[..., None], _INSIDE, _BETWEEN) - drawn)
+    tinted: Array = np.rint(drawn).clip(0, 255).astype(np.uint8)
+    return tinted
 
 
 def _nearest(long: int, short: int, at: int, length: int) -> tuple[int, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from enhance_cli.errors import UsageError
 from enhance_cli.methods.local import Length, LocalControls, Mask, masks
 from enhance_cli.methods.local.masks import FULL, INSIDE, OUTSIDE, Regions, fall_off, regions
+from enhance_cli.methods.local.overlay import draw_regions
+from enhance_cli.pipeline.companions import HandedOver
 from enhance_cli.types import Image, Metadata
 
 
@@ -421,10 +424,44 @@ def test_two_masks_of_a_large_picture_are_worked_on_in_bands(monkeypatch):
     inner[200:700, 40:200] = 255
     outer = np.zeros_like(inner)
     outer[180:705, 35:230] = 255
-    covers = [masks._within(None, mask, False, owned=False) for mask in (inner, outer)]
-    image = Image(np.zeros((900, 300, 3), np.uint8))
-    alone = masks._drawn(image, *covers)
+    covers = [masks._Bits.of(masks._within(None, mask, False, owned=False), 900, 300) for mask in (inner, outer)]
+    alone = masks._drawn(*covers)
     monkeypatch.setattr(masks, "LARGE", 0)
-    bands = masks._drawn(image, *covers)
+    bands = masks._drawn(*covers)
     assert (bands.top, bands.left, bands.transition) == (alone.top, alone.left, alone.transition)
     assert np.abs(bands.fall_off.astype(int) - alone.fall_off).max() <= 1
+
+
+def peak_of(work):
+    """Bytes of arrays that a call holds at most beside what was there before."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_large_picture_takes_beside_its_fall_off(monkeypatch):
+    """The fall-off takes 2 bytes a pixel, and each mask that is handed over 1 until it is used."""
+    monkeypatch.setattr(masks, "LARGE", 0)
+    side = 2000
+    image = Image(np.zeros((side, side, 3), np.uint8))
+    picture = Mask("mask.png", source="picture")
+
+    def drawn_by_hand():
+        inner, outer = np.zeros((side, side), np.uint8), np.full((side, side), 255, np.uint8)
+        inner[300:1500, 300:1500] = 255
+        outer[1950:] = outer[:, 1950:] = outer[:50] = outer[:, :50] = 0
+        handed = HandedOver({"mask": Image(inner), "mask_outer": Image(outer)})
+        del inner, outer
+        regions(image.replace(companions=handed), LocalControls(mask=picture, mask_outer=picture))
+
+    assert peak_of(drawn_by_hand) < 3.2 * side**2  # 4 with both masks to the end
+    assert peak_of(lambda: regions(image, LocalControls(mask="circle:50%,50%,30%", transition=52))) < 6 * side**2
+
+
+def test_a_drawing_of_the_regions_takes_little_beside_itself():
+    image = Image(np.zeros((1600, 1600, 3), np.uint8))
+    fall_off = np.full((1600, 1600), FULL, np.uint16)
+    assert peak_of(lambda: draw_regions(image, fall_off, (0, 0))) < 20 * 1600**2  # 70 and more in one piece
