@@ -91,7 +91,7 @@ def highlights(before: Picture, after: Picture) -> Highlights | None:
         bright = np.minimum(*_neighbours(grey, axis)) > BRIGHT
         smooth = np.abs(np.diff(grey, axis=axis)) <= 1.0
         edges += int(np.count_nonzero(bright & smooth & (np.abs(np.diff(result, axis=axis)) > 6.0)))
-    return Highlights(float(np.median(result[clipped])), edges / max(1, np.count_nonzero(grey > BRIGHT)))
+    return Highlights(float(np.median(result[clipped])), edges / max(1, int(np.count_nonzero(grey > BRIGHT))))
 
 
 def veil(output: Picture, reference: Picture) -> Veil:
