@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -303,18 +304,77 @@ def state_of(package, **environment):
     return ran.stdout.strip()
 
 
-def test_a_constant_that_changes_changes_the_state(tmp_path):
+def modules_of_kernels():
+    """The files that define kernels, and those that they import at the top, directly or by way of others."""
+    pending = [path for path in PACKAGE.rglob("*.py") if "engines.compiled import kernel" in path.read_text()]
+    assert len(pending) > 5
+    seen = set()
+    while pending:
+        path = pending.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for node in ast.parse(path.read_text()).body:  # at the top: what a kernel names is there when it is compiled
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("enhance_cli"):
+                there = PACKAGE.parent / node.module.replace(".", "/")
+                named = (there.with_suffix(".py"), there / "__init__.py", *(there / f"{n.name}.py" for n in node.names))
+                pending += [path for path in named if path.exists()]
+    return seen
+
+
+def with_another_constant(source):
+    """The source of a module with one digit changed of the first number that a name at its top stands for."""
+    for node in ast.parse(source).body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        for part in ast.walk(value) if value is not None else ():
+            if isinstance(part, ast.Constant) and type(part.value) in (int, float):
+                lines = source.splitlines(keepends=True)
+                line = lines[part.lineno - 1].encode()
+                digit = part.end_col_offset - 1
+                if line[digit : digit + 1].isdigit():
+                    other = str((int(line[digit : digit + 1]) + 1) % 10).encode()
+                    lines[part.lineno - 1] = (line[:digit] + other + line[digit + 1 :]).decode()
+                    return "".join(lines)
+    return None
+
+
+def test_a_constant_that_changes_in_any_module_of_kernels_changes_the_state(tmp_path):
     package = tmp_path / "enhance_cli"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    before = state_of(package)
-    assert before == compiled.state()  # wherever it is installed
-    formulas = package / "methods" / "retinex" / "formulas.py"
-    status, text = formulas.stat(), formulas.read_text()
-    assert "OFFSET = 0.1\n" in text
-    formulas.write_text(text.replace("OFFSET = 0.1\n", "OFFSET = 0.9\n"))
-    os.utime(formulas, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert formulas.stat().st_size == status.st_size
-    assert state_of(package) != before
+    changed = {}
+    for path in sorted(modules_of_kernels()):
+        name = str(path.relative_to(PACKAGE))
+        if name not in ("types.py", "errors.py") and (text := with_another_constant(path.read_text())):
+            changed[name] = text
+    assert any(name.endswith("/formulas.py") for name in changed)
+    assert "imaging/luma.py" in changed
+    found = states_of(package, changed)
+    assert found.pop("") == compiled.state()  # wherever it is installed
+    assert found.keys() == changed.keys()
+    assert len({compiled.state(), *found.values()}) == 1 + len(changed)
+
+
+def states_of(package, changed):
+    """The state of a package as it is, under the empty name, and with each of these sources in turn."""
+    code = (
+        "import json, os, sys; from pathlib import Path; from enhance_cli.engines import compiled\n"
+        "found = {'': compiled.state()}\n"
+        "for name, text in json.load(sys.stdin).items():\n"
+        "    path = Path(sys.argv[1], name)\n"
+        "    status, before = path.stat(), path.read_bytes()\n"
+        "    path.write_bytes(text.encode())\n"
+        "    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as an archive would leave it\n"
+        "    assert path.stat().st_size == status.st_size\n"
+        "    found[name] = compiled.state()\n"
+        "    path.write_bytes(before)\n"
+        "print(json.dumps(found))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code, str(package)]
+    ran = subprocess.run(
+        command, check=True, env=env, cwd=package.parent, capture_output=True, text=True, input=json.dumps(changed)
+    )
+    return json.loads(ran.stdout)
 
 
 @pytest.mark.parametrize(
@@ -346,18 +406,5 @@ def test_another_processor_finds_nothing(tmp_path):
 
 def test_the_state_covers_all_that_kernels_import():
     covered = {Path(path) for path in compiled.sources(PACKAGE)}
-    kernels = [path for path in PACKAGE.rglob("*.py") if "engines.compiled import kernel" in path.read_text()]
-    assert len(kernels) > 5
-    pending, seen = list(kernels), set()
-    while pending:
-        path = pending.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for node in ast.parse(path.read_text()).body:  # at the top: what a kernel names is there when it is compiled
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("enhance_cli"):
-                folder = PACKAGE.parent / node.module.replace(".", "/")
-                pending += [folder.with_suffix(".py")] if folder.with_suffix(".py").exists() else [
-                    folder / f"{alias.name}.py" for alias in node.names if (folder / f"{alias.name}.py").exists()
-                ]  # fmt: skip
-    assert {path.relative_to(PACKAGE) for path in seen - covered} <= {Path("types.py"), Path("errors.py")}
+    beyond = {path.relative_to(PACKAGE) for path in modules_of_kernels() - covered}
+    assert beyond <= {Path("__init__.py"), Path("types.py"), Path("errors.py")}
