@@ -49,7 +49,9 @@ class _Frames(NamedTuple):
     between: int
     """Values from one frame to the next."""
 
-    count: int
+    number: int
+    """Of frames."""
+
     columns: int
     white: np.float32
     """The largest code."""
@@ -172,7 +174,7 @@ def _run(
     _cascade(
         _Frames(line, stride, between, len(frames), frames[0].shape[1], white),
         region,
-        _Illumination(*grids, np.float32(powers[0]), np.float32(powers[1])),
+        _Illumination(grids[0], grids[1], np.float32(powers[0]), np.float32(powers[1])),
         fusion,
         restoration is not None,
         RestorationWeights.none() if restoration is None else restoration,
