@@ -428,6 +428,10 @@ class Plan:
         """How many exposures of a scene it makes one picture of."""
         return 1
 
+    def describe(self) -> dict[str, Any]:
+        """What the report says of it, its `plan`: values of JSON, rounded as the report shows them."""
+        return {}
+
     def to_bytes(self) -> bytes:
         """Pack into npz: arrays as they are, everything else as one JSON text."""
         import numpy as np
@@ -566,10 +570,6 @@ class Enhancer(Protocol):
 
         Where `method.halo` is 0, `out` may be `window.pixels` itself.
         """
-        ...
-
-    def describe(self, plan: Any) -> dict[str, Any]:
-        """The method's own part of the report, `plan`."""
         ...
 
     def illustrations(self, image: Image, plan: Any, controls: Any) -> Mapping[str, Array]:

@@ -167,10 +167,10 @@ def test_the_worked_example_of_a_method_works(tmp_path: Path, monkeypatch: pytes
     import enhance_cli
     import enhance_cli.methods
 
-    declaration, enhancer = blocks((ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8"), "python")
+    texts = blocks((ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8"), "python")
     folder = tmp_path / "gain"
     folder.mkdir()
-    for name, text in (("__init__.py", declaration), ("enhancer.py", enhancer)):
+    for name, text in zip(("__init__.py", "plan.py", "enhancer.py"), texts, strict=True):
         (folder / name).write_text("\n".join(line.removeprefix("   ") for line in text.splitlines()), encoding="utf-8")
     monkeypatch.setattr(enhance_cli.methods, "__path__", [*enhance_cli.methods.__path__, str(tmp_path)])
     monkeypatch.setattr(enhance_cli.methods, "names", lambda: ("gain",))

@@ -174,6 +174,13 @@ def test_declarations_of_methods_need_the_standard_library_only() -> None:
     assert not wrong
 
 
+def test_plans_know_neither_engines_nor_kernels() -> None:
+    banned = re.compile(r"enhance_cli\.(engines|methods\.\w+\.(enhancer|kernels_\w+|network|training))\b")
+    plans = [found for found in IMPORTS if found.file.match("methods/*/plan.py")]
+    assert plans
+    assert not [str(found) for found in plans if banned.match(found.module) and not found.for_types]
+
+
 def test_errors_and_types_are_light() -> None:
     for found in IMPORTS:
         if found.file.name in ("errors.py", "types.py") and found.file.parent == PACKAGE and not found.lazily:

@@ -273,7 +273,7 @@ class Recipe:
             device=self.engine.device,
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
             exposure=None if enhanced is None else enhanced.exposure,
-            plan=None if enhanced is None else self.enhancer.describe(enhanced.plan),
+            plan=None if enhanced is None else enhanced.plan.describe(),
             **details,
         )
 

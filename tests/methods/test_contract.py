@@ -94,7 +94,7 @@ def test_grey_stays_grey(enhancer):
 
 def test_the_description_is_json(enhancer):
     plan = enhanced(enhancer, picture(80, 96)).plan
-    json.dumps(enhancer.describe(plan), allow_nan=False)
+    json.dumps(plan.describe(), allow_nan=False)
 
 
 # --- plans from files ----------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ METHOD = Method(
     paper="CLODE: continuous exposure learning for low-light image enhancement using neural ODEs",
     controls=ClodeControls,
     enhancer="enhance_cli.methods.clode.enhancer:Clode",
-    plan="enhance_cli.methods.clode.enhancer:ClodePlan",
+    plan="enhance_cli.methods.clode.plan:ClodePlan",
     halo=HALO,
     weights=("estimator-full", "estimator-lite", "denoiser-full", "denoiser-lite"),
 )

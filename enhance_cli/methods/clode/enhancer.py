@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from enhance_cli.imaging import bilateral_grid, colour, opacity
 from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME, METHOD, TRAINED_TIMES, ClodeControls
 from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
+from enhance_cli.methods.clode.plan import ClodePlan
 from enhance_cli.methods.clode.solvers import Point, Rate, between, solve
-from enhance_cli.plan_values import Shaped
-from enhance_cli.types import Image, Method, Plan, Window
+from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -32,45 +32,6 @@ _STANDSTILL = 0.01
 _FREE, _LIT = 3.0, 0.75
 """Beyond the paper's time, 3, `--time auto` brightens only until what is lit is this bright on average, or has gone
 half of its way to white."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClodePlan(Plan):
-    """Everything that `render` needs, and everything the report says."""
-
-    method: ClassVar[str] = METHOD.name
-    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
-        "grid": (Shaped("float32", ("rows", "columns", "bins", 3), least=2, or_empty=True),),
-        "shift": (Shaped("float32", (3, "height", "width"), or_empty=True),),
-        "trajectory": (Shaped("float64", ("points", 2)),),
-    }
-
-    height: int
-    width: int
-    grid: Array
-    """rows×columns×bins×3 float32: the shift over place and root of luma; empty where there is none."""
-
-    shift: Array
-    """3×height×width float32 where the networks saw every pixel; else empty."""
-
-    colour: Literal["channel", "ratio", "blend"]
-    strength: float
-    """Share of the estimated noise that `render` removes."""
-
-    added_noise: float
-    """What the shift would add to the picture's noise, as a share of white."""
-
-    model: Literal["full", "lite"]
-    time: float
-    solver: str
-    evaluations: int
-    steps: int
-    proxy: tuple[int, int]
-    trajectory: Array
-    """n×2: time and mean luma of the proxy."""
-
-    gain_stops: tuple[float | None, float | None, float | None]
-    """Mean gain of linear light in dark, mid and bright parts of the input."""
 
 
 class _Seen(NamedTuple):
@@ -337,21 +298,6 @@ class Clode:
         if not on_cpu:
             out[...] = engine.download(rendered)
         return out
-
-    def describe(self, plan: ClodePlan) -> dict[str, Any]:
-        """The time used, what the solve cost, and what it did to the light."""
-        return {
-            "time": plan.time,
-            "solver": plan.solver,
-            "evaluations": plan.evaluations,
-            "steps": plan.steps,
-            "proxy": list(plan.proxy),
-            "model": plan.model,
-            "trajectory": [[round(float(time), 4), round(float(mean), 5)] for time, mean in plan.trajectory],
-            "gain_stops": dict(zip(("dark", "mid", "bright"), plan.gain_stops, strict=True)),
-            "denoise": plan.strength,
-            "added_noise": round(plan.added_noise, 5),
-        }
 
     def illustrations(self, image: Image, plan: ClodePlan, controls: ClodeControls) -> Mapping[str, Array]:
         """None."""

@@ -12,8 +12,8 @@ import hashlib
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,8 +23,8 @@ from enhance_cli.engines.cpu import available_cores
 from enhance_cli.imaging import colour, opacity
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
-from enhance_cli.plan_values import Shaped
-from enhance_cli.types import Image, Method, Plan, Window
+from enhance_cli.methods.irle.plan import REACH, IrlePlan
+from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,12 +39,6 @@ picture of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite blo
 LARGE, SMALL_BLOCK = 32_000_000, 512
 """Pixels of a picture from which on blocks are smaller, and run no more than the cores have work for: such a picture
 itself takes what blocks of the other size would. A lite block of this size takes 190 MB."""
-
-REACH = 16
-"""Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
-
-NETWORK_HALO = {"lite": 112, "full": 128}
-"""Of each denoiser: `network.build` declares it, a multiple of `MULTIPLE`, from which on nothing is seen."""
 
 BORDER, MULTIPLE = 32, 16
 """Reflected pixels around the picture, and of what the sides that a denoiser gets are multiples."""
@@ -61,71 +55,6 @@ LEVELS = (0.9, 1.1)
 
 PATCHES, PATCH = 12, 32
 """Noise is judged on the flattest four of 12×12 patches of 32×32 pixels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class IrlePlan(Plan):
-    """Everything that `render` needs, and everything the report says."""
-
-    method: ClassVar[str] = METHOD.name
-    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
-        "reference": (Shaped("float32", ("rows", "columns", 3), or_empty=True),),
-        "tuned": (Shaped("float32", ("weights",), or_empty=True),),
-    }
-
-    height: int
-    width: int
-    stage: Literal["2", "1", "reference"]
-    model: Literal["full", "lite"]
-    balance: tuple[float, float, float]
-    """Factors of R, G and B before the curve."""
-
-    tint: tuple[float, float, float]
-    """The estimated light of the picture; 1 is neutral."""
-
-    exponent: float
-    factor: float
-    max_gain: float
-    """The tone curve, see `tone.ToneCurve`; exponent and factor are 1 where light is left alone."""
-
-    level: float
-    """Factor after everything: desaturation and the keeping of hues move the mean a little."""
-
-    strength: float
-    """Share of the noise that goes; 0 in other stages than the second."""
-
-    reference: Array
-    """h×w×3 float32, the pseudo ground truth of the proxy; empty unless it is what is asked for."""
-
-    tuned: Array
-    """Weights of `--adapt`, flat float32; empty without."""
-
-    adapted: int
-    gain_stops: tuple[float, float, float]
-    """1 %, 50 % and 99 % quantiles of the proxy's gain, in stops."""
-
-    means: tuple[float, float]
-    """Mean of all samples before, and as the proxy has it after."""
-
-    noise: tuple[float, float, float] | None = None
-    """Deviation of luma in flat dark patches, as a share of white: of the input, brightened, and after; None where
-    there are no such patches."""
-
-    @classmethod
-    def fault_in(cls, values: Mapping[str, Any]) -> str:
-        """Where the reference is what is asked for, there is one."""
-        missing = values["stage"] == "reference" and values["reference"].size == 0
-        return "it has no reference" if missing else ""
-
-    @property
-    def curve(self) -> tone.ToneCurve:
-        """The tone curve."""
-        return tone.ToneCurve(self.exponent, self.factor, self.max_gain)
-
-    @property
-    def leaves_light(self) -> bool:
-        """Whether the curve does nothing."""
-        return self.exponent == self.factor == 1.0
 
 
 class _Side(NamedTuple):
@@ -355,26 +284,6 @@ class Irle:
                 self._tuned = key, adapt.network_of(_weights(plan.model), plan.tuned)
             return self._tuned[1]
 
-    # --- telling -------------------------------------------------------------------------------------------
-
-    def describe(self, plan: IrlePlan) -> dict[str, Any]:
-        """What was decided about light and noise."""
-        stops = zip(("p01", "median", "p99"), plan.gain_stops, strict=True)
-        noise = None if plan.noise is None else zip(("before", "brightened", "after"), plan.noise, strict=True)
-        return {
-            "stage": plan.stage,
-            "model": plan.model if plan.strength > 0.0 else None,
-            "cast": [round(value, 4) for value in plan.tint],
-            "balance": [round(value, 4) for value in plan.balance],
-            "curve": {"exponent": round(plan.exponent, 4), "factor": round(plan.factor, 4)},
-            "gain_stops": {name: round(value, 3) for name, value in stops},
-            "exposure": {name: round(value, 5) for name, value in zip(("before", "after"), plan.means, strict=True)},
-            "noise": None if noise is None else {name: round(value, 5) for name, value in noise},
-            "denoise": plan.strength,
-            "adapted": plan.adapted,
-            "halo": _context(plan) + REACH if plan.stage != "reference" else 0,
-        }
-
     def illustrations(self, image: Image, plan: IrlePlan, controls: IrleControls) -> Mapping[str, Array]:
         """`--maps`: the illumination on the left, white where nothing was lifted; on the right the gain, a stop
         for every 32 levels.
@@ -488,18 +397,13 @@ def _weights(model: str) -> Path:
 # --- blocks ----------------------------------------------------------------------------------------------------
 
 
-def _context(plan: IrlePlan) -> int:
-    """Pixels around a block that the denoiser looks at; none where it does not run."""
-    return NETWORK_HALO[plan.model] if plan.strength > 0.0 and not plan.leaves_light else 0
-
-
 def _is_large(plan: IrlePlan) -> bool:
     return plan.height * plan.width > LARGE
 
 
 def _blocks(first: int, last: int, length: int, plan: IrlePlan) -> Iterator[_Side]:
     """The blocks along one axis that cover `first` to `last` of a picture of `length`."""
-    halo = _context(plan)
+    halo = plan.context
     side = SMALL_BLOCK if _is_large(plan) else BLOCK
     for start in range(first // side * side, last, side):
         end = min(start + side, length)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from enhance_cli.imaging import opacity
 from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
 from enhance_cli.methods.local.masks import NARROW, Regions, regions
 from enhance_cli.methods.local.overlay import draw_regions
+from enhance_cli.methods.local.plan import LocalPlan
 from enhance_cli.methods.local.review import Review, Samples, review
-from enhance_cli.plan_values import Shaped
-from enhance_cli.types import Image, Method, Plan, Window
+from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -22,70 +21,6 @@ if TYPE_CHECKING:
 
 SIDE = 96
 """Both sides of the square that the networks look at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalPlan(Plan):
-    """Everything that `render` needs, and everything the report says."""
-
-    method: ClassVar[str] = METHOD.name
-    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
-        "fall_off": (Shaped("uint16", ("lit rows", "lit columns"), or_empty=True),),
-        "field": (
-            Shaped("float32", ("rows", "columns", "bins", 12)),
-            Shaped("float32", ("rows", "columns", 24)),
-        ),
-        "guide": (Shaped("float32", ("hidden", 6), or_empty=True),),
-        "tail": (Shaped("float32", (3, 37)),),
-    }
-
-    height: int
-    width: int
-    fall_off: Array
-    """h×w uint16 at (`top`, `left`): 65535 in A, 0 in C, and outside of it all is C."""
-
-    top: int
-    left: int
-    field: Array
-    """DeepUPE's grid, float32 rows×columns×bins×12, or STAR's curve maps, rows×columns×24."""
-
-    guide: Array
-    """float32 H+1×6, see `kernels_cpu.render`; empty for curve maps."""
-
-    tail: Array
-    """float32 3×37."""
-
-    backbone: str
-    degree: float
-    lock: bool
-    shares: tuple[float, float, float]
-    transition: float
-    """Width of area B in pixels."""
-
-    mode: str
-    """`dilate`, `erode` or `both`; `soft` where it is a mask's own softness, `drawn` where a second mask drew it."""
-
-    luma_before: tuple[float | None, ...] = ()
-    """Mean luma of A, B and C, None where there is no such area."""
-
-    luma_after: tuple[float | None, ...] = ()
-    fall_off_gain: tuple[float, ...] = ()
-    """Mean gain in stops of rings of B, from A outwards."""
-
-    monotony: float | None = None
-    """Spearman's correlation between t and the gain over the rings of B."""
-
-    @classmethod
-    def fault_in(cls, values: Mapping[str, Any]) -> str:
-        """The fall-off lies within the picture, and a grid has its guide."""
-        fall_off, top, left = values["fall_off"], values["top"], values["left"]
-        if fall_off.ndim != 2 or not (
-            0 <= top <= values["height"] - fall_off.shape[0] and 0 <= left <= values["width"] - fall_off.shape[1]
-        ):
-            return "its fall_off reaches beyond the picture"
-        if values["guide"].ndim != 2 or (values["field"].ndim == 4 and values["guide"].size == 0):
-            return "its guide is missing"
-        return ""
 
 
 class Local:
@@ -189,32 +124,6 @@ class Local:
         if not on_cpu:
             out[...] = engine.download(rendered)
         return out
-
-    # --- what is told --------------------------------------------------------------------------------------
-
-    def describe(self, plan: LocalPlan) -> dict[str, Any]:
-        """The areas, their light, and how it falls off."""
-        return {
-            "backbone": plan.backbone,
-            "degree": plan.degree,
-            "locked": plan.lock,
-            "areas": {
-                name: {
-                    "share": round(share, 6),
-                    "luma_before": None if before is None else round(before, 5),
-                    "luma_after": None if after is None else round(after, 5),
-                }
-                for name, share, before, after in zip(
-                    "ABC", plan.shares, plan.luma_before, plan.luma_after, strict=True
-                )
-            },
-            "transition": {
-                "mode": plan.mode,
-                "width": round(plan.transition, 2),
-                "gain_stops": [round(gain, 3) for gain in plan.fall_off_gain],
-                "monotony": None if plan.monotony is None else round(plan.monotony, 4),
-            },
-        }
 
     def illustrations(self, image: Image, plan: LocalPlan, controls: LocalControls) -> Mapping[str, Array]:
         """The regions over the picture, if asked for."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,84 +19,15 @@ from enhance_cli.methods.retinex.arrays import FusionWeights, Region, Restoratio
 from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
 from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass
-from enhance_cli.plan_values import Shaped
-from enhance_cli.types import Image, Method, Plan, Window
+from enhance_cli.methods.retinex.plan import CANDIDATES, RetinexPlan
+from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
     from enhance_cli.types import Array
 
-CANDIDATES = ("brightened", "input", "darkened")
-"""What the pictures that are fused are called, unless they are frames of a stack."""
-
 _PATCHES, _PATCH = 4, 32
 """The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the picture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetinexPlan(Plan):
-    """Everything that `render` needs, and everything the report says."""
-
-    method: ClassVar[str] = METHOD.name
-    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
-        name: (Shaped("float32", ("rows", "columns", "bins", 2), least=2, or_empty=True),)
-        for name in ("forward", "inverse")
-    } | {
-        "biases": (Shaped("float32", ("candidates", "hidden")),),
-        "illuminations": (Shaped("float64", (2, 4)), Shaped("float64", (0, 4), or_empty=True)),
-        "shares": (Shaped("float64", ("candidates", 2)),),
-    }
-
-    height: int
-    width: int
-    forward: Array
-    """rows×columns×bins×2 float32: the curve (k, o) of the illumination, see `formulas.illumination`; empty where
-    frames are fused."""
-
-    inverse: Array
-    """The same for the negative."""
-
-    under: float
-    over: float
-    denoise: float
-    biases: Array
-    """candidates×h float32: the fusion's first layer, with what it knows of each whole candidate."""
-
-    candidates: tuple[str, ...]
-    illuminations: Array
-    """2×4, or empty: mean and 5, 50, 95 % percentiles of both illuminations."""
-
-    shares: Array
-    """candidates×2: mean weight, and share of the picture where it weighs most."""
-
-    noise_energy: float
-    """Mean square of what the restoration adds, white being 1, over some patches of the picture."""
-
-    @classmethod
-    def fault_in(cls, values: Mapping[str, Any]) -> str:
-        """Grids come in pairs, and there is a candidate for each row of the biases."""
-        forward, inverse = values["forward"].size > 0, values["inverse"].size > 0
-        if forward != inverse:
-            return "it has a curve for the picture or for its negative alone"
-        count = len(values["biases"])
-        if count != len(values["candidates"]) or (forward and count != len(CANDIDATES)):
-            return "its biases are of other candidates"
-        return ""
-
-    @property
-    def grids(self) -> tuple[Array, Array] | None:
-        """Both grids; None where frames are fused."""
-        return (self.forward, self.inverse) if self.forward.size else None
-
-    @property
-    def exposures(self) -> int:
-        """As many as there are candidates, where frames are fused."""
-        return 1 if self.grids else len(self.candidates)
-
-    @property
-    def leaves_all(self) -> bool:
-        """Whether nothing is asked for: the output is the input."""
-        return self.grids is not None and self.under == self.over == self.denoise == 0.0
 
 
 class Retinex:
@@ -257,20 +188,6 @@ class Retinex:
             noise = kernels.high_pass(noise, low_pass(plan.denoise), region, wanted)
         return light, noise
 
-    def describe(self, plan: RetinexPlan) -> dict[str, Any]:
-        """Both illuminations, what each candidate gives, and the noise that goes."""
-        named = zip(("illumination", "inverse_illumination"), plan.illuminations, strict=False)
-        rows = {name: dict(zip(("mean", "p05", "median", "p95"), _rounded(row), strict=True)) for name, row in named}
-        return {
-            **{name: rows.get(name) for name in ("illumination", "inverse_illumination")},
-            "grid": list(plan.forward.shape[:3]) if plan.grids else None,
-            "candidates": [
-                {"name": name, "weight": weight, "wins": wins}
-                for name, (weight, wins) in zip(plan.candidates, map(_rounded, plan.shares), strict=True)
-            ],
-            "noise_energy": float(f"{plan.noise_energy:.4g}"),
-        }
-
     def illustrations(self, image: Image, plan: RetinexPlan, controls: RetinexControls) -> Mapping[str, Array]:
         """`--maps`."""
         return {"maps": draw_maps(image, plan, self._fusion(plan.biases))} if controls.maps else {}
@@ -289,7 +206,3 @@ def _shares(weights: Array, seen: Array | None) -> Array:
         return np.stack([means, winners], axis=1).astype(np.float64)
     winners = np.bincount(weights.argmax(axis=0).ravel(), minlength=len(weights)) / weights[0].size
     return np.stack([weights.mean(axis=(1, 2)), winners], axis=1).astype(np.float64)
-
-
-def _rounded(row: Array) -> list[float]:
-    return [round(float(value), 5) for value in row]

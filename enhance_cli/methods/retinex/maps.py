@@ -13,7 +13,7 @@ from enhance_cli.methods.retinex import formulas
 
 if TYPE_CHECKING:
     from enhance_cli.methods.retinex.arrays import FusionWeights
-    from enhance_cli.methods.retinex.enhancer import RetinexPlan
+    from enhance_cli.methods.retinex.plan import RetinexPlan
     from enhance_cli.types import Array, Image
 
 _LONG_SIDE = 640

@@ -20,7 +20,8 @@ from enhance_cli.methods.clode import HALO, METHOD, ClodeControls, parse_time
 from enhance_cli.methods.clode import kernels_cpu as kernels
 from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, shifted
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
-from enhance_cli.methods.clode.enhancer import Clode, ClodePlan
+from enhance_cli.methods.clode.enhancer import Clode
+from enhance_cli.methods.clode.plan import ClodePlan
 from enhance_cli.methods.clode.solvers import SOLVERS, Rate, solve
 from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image, Window
@@ -260,7 +261,7 @@ def test_both_engines_solve_alike(solver, time):
 def test_evaluations_reported_are_evaluations_made(solver, fake, clode):
     """The report counts what was asked of the network."""
     result = enhanced(clode, scene(40, 50), solver=solver, time=2, steps=6)
-    assert clode.describe(result.plan)["evaluations"] == fake.calls
+    assert result.plan.describe()["evaluations"] == fake.calls
     per_step = {"logit-euler": 1, "euler": 1, "logit-heun": 2, "midpoint": 2, "logit-rk4": 4, "rk4": 4}
     if solver in per_step:
         assert fake.calls == 4 * per_step[solver]
@@ -363,7 +364,7 @@ def test_a_plan_survives_its_bytes(clode):
     pixels = scene(300, 300)
     plan = clode.estimate(Image(pixels), ClodeControls())
     again = ClodePlan.from_bytes(plan.to_bytes())
-    assert clode.describe(again) == clode.describe(plan)
+    assert again.describe() == plan.describe()
     window = Window(pixels, 0, 0)
     assert np.array_equal(clode.render(window, again), clode.render(window, plan))
 

@@ -23,7 +23,8 @@ from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, enhancer, kernels_cpu, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
-from enhance_cli.methods.irle.enhancer import Irle, IrlePlan
+from enhance_cli.methods.irle.enhancer import Irle
+from enhance_cli.methods.irle.plan import NETWORK_HALO, REACH, IrlePlan
 from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
@@ -231,7 +232,7 @@ def test_halos_are_the_networks(shipped):
     from enhance_cli.methods.irle import network
     from enhance_cli.training.export import read_configuration
 
-    for model, halo in enhancer.NETWORK_HALO.items():
+    for model, halo in NETWORK_HALO.items():
         if not (weights.weights_folder() / "irle" / f"denoiser-{model}.json").exists():
             continue
         module = network.build(read_configuration(weights.find(METHOD, f"denoiser-{model}", "safetensors").path))
@@ -240,8 +241,8 @@ def test_halos_are_the_networks(shipped):
             halo % enhancer.MULTIPLE == enhancer.BORDER % enhancer.MULTIPLE == enhancer.BLOCK % enhancer.MULTIPLE == 0
         )
         assert enhancer.MULTIPLE % module.multiple == 0
-    assert max(enhancer.NETWORK_HALO.values()) + enhancer.REACH <= HALO
-    assert enhancer.REACH == kernels_cpu.REACH
+    assert max(NETWORK_HALO.values()) + REACH <= HALO
+    assert REACH == kernels_cpu.REACH
 
 
 def test_the_stream_computes_no_block_twice(irle, fake):
@@ -285,7 +286,7 @@ def test_a_share_of_the_noise_goes_in_between(shipped):
 def test_the_exposure_is_what_was_asked_for(shipped, target):
     done = enhanced(shipped, scene(), exposure=target)
     assert done.image.pixels.mean() / 255 == pytest.approx(target, abs=0.02)
-    assert shipped.describe(done.plan)["exposure"]["after"] == pytest.approx(target, abs=0.02)
+    assert done.plan.describe()["exposure"]["after"] == pytest.approx(target, abs=0.02)
     assert not done.plan.notes
 
 
@@ -393,9 +394,9 @@ def test_adapting_tunes_the_network_on_this_picture_and_says_so(shipped):
     pytest.importorskip("torch")
     pixels = scene(112, 128, noise=0.02)
     plain, tuned = enhanced(shipped, pixels), enhanced(shipped, pixels, adapt=2)
-    assert shipped.describe(tuned.plan)["adapted"] == 2
-    assert shipped.describe(plain.plan)["adapted"] == 0
-    assert 0 < shipped.describe(plain.plan)["halo"] <= HALO
+    assert tuned.plan.describe()["adapted"] == 2
+    assert plain.plan.describe()["adapted"] == 0
+    assert 0 < plain.plan.describe()["halo"] <= HALO
     assert not np.array_equal(plain.image.pixels, tuned.image.pixels)
     assert np.abs(plain.image.pixels.astype(int) - tuned.image.pixels).mean() < 8
     again = IrlePlan.from_bytes(tuned.plan.to_bytes())
@@ -430,7 +431,7 @@ def test_noise_goes_from_flat_dark_patches(shipped):
     rng = np.random.default_rng(5)
     flat = np.where(y < 96, 0.04, 0.09)[..., None] * np.array([1.0, 0.9, 0.8])
     pixels = np.rint((flat + rng.normal(0, 0.012, flat.shape)).clip(0, 1) * 255).astype(np.uint8)
-    noise = shipped.describe(enhanced(shipped, pixels).plan)["noise"]
+    noise = enhanced(shipped, pixels).plan.describe()["noise"]
     assert noise["brightened"] > 2 * noise["before"] > 0
     assert noise["after"] <= 0.7 * noise["brightened"]
 
@@ -463,7 +464,7 @@ def test_plans_survive_packing(irle):
     pixels = scene()
     plan = irle.estimate(Image(pixels), IrleControls())
     again = IrlePlan.from_bytes(plan.to_bytes())
-    assert irle.describe(again) == irle.describe(plan)
+    assert again.describe() == plan.describe()
     assert np.array_equal(irle.render(Window(pixels, 0, 0), again), irle.render(Window(pixels, 0, 0), plan))
 
 

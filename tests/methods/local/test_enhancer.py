@@ -265,14 +265,14 @@ def test_an_empty_mask_lights_nothing_and_says_so(local, backbone):
     result = enhanced(local, pixels, mask=np.zeros((96, 128), np.uint8), backbone=backbone)
     assert np.array_equal(result.image.pixels, pixels)
     assert result.plan.notes == ("the mask is empty: nothing is lit",)
-    areas = local.describe(result.plan)["areas"]
+    areas = result.plan.describe()["areas"]
     assert (areas["A"]["share"], areas["A"]["luma_before"], areas["C"]["share"]) == (0.0, None, 1.0)
 
 
 def test_a_full_mask_says_so_and_has_no_transition(local):
     result = enhanced(local, dim(), mask="rect:0,0,100%,100%")
     assert "the mask covers the whole picture" in result.plan.notes
-    told = local.describe(result.plan)
+    told = result.plan.describe()
     assert told["transition"]["gain_stops"] == []
     assert told["areas"]["C"]["luma_after"] is None
 
@@ -358,7 +358,7 @@ def test_flat_tones_stay_flat_under_a_full_mask(local, backbone):
 def test_the_report_counts_and_measures_the_areas(local):
     pixels = dim(120, 160)
     result = enhanced(local, pixels)
-    told = local.describe(result.plan)
+    told = result.plan.describe()
     plan = result.plan
     t = np.zeros(pixels.shape[:2])
     rows, columns = plan.fall_off.shape
@@ -385,7 +385,7 @@ def test_a_plan_survives_packing(local):
     plan = enhanced(local, pixels).plan
     copy = type(plan).from_bytes(plan.to_bytes())
     assert np.array_equal(local.render(Window(pixels, 0, 0), copy), local.render(Window(pixels, 0, 0), plan))
-    assert local.describe(copy) == local.describe(plan)
+    assert copy.describe() == plan.describe()
 
 
 def test_the_regions_are_drawn_over_the_picture(local):

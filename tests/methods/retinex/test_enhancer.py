@@ -19,7 +19,8 @@ from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas, parse_fuse
-from enhance_cli.methods.retinex.enhancer import CANDIDATES, Retinex, RetinexPlan
+from enhance_cli.methods.retinex.enhancer import Retinex
+from enhance_cli.methods.retinex.plan import CANDIDATES, RetinexPlan
 from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.lab import lab
@@ -306,7 +307,7 @@ def test_what_fuse_takes():
 
 def test_the_description_says_what_was_decided(retinex):
     plan = retinex.estimate(Image(backlit()), RetinexControls())
-    told = retinex.describe(plan)
+    told = plan.describe()
     assert [row["name"] for row in told["candidates"]] == list(CANDIDATES)
     assert sum(row["weight"] for row in told["candidates"]) == pytest.approx(1.0, abs=1e-4)
     assert sum(row["wins"] for row in told["candidates"]) == pytest.approx(1.0, abs=1e-4)

@@ -1,0 +1,108 @@
+"""What `irle` decides for a picture: white balance, tone curve, and how much noise goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from enhance_cli.methods.irle import METHOD, tone
+from enhance_cli.plan_values import Shaped
+from enhance_cli.types import Plan
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+REACH = 16
+"""Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
+
+NETWORK_HALO = {"lite": 112, "full": 128}
+"""Of each denoiser: `network.build` declares it, a multiple of `enhancer.MULTIPLE`, from which on nothing is seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IrlePlan(Plan):
+    """Everything that `render` needs, and everything the report says."""
+
+    method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        "reference": (Shaped("float32", ("rows", "columns", 3), or_empty=True),),
+        "tuned": (Shaped("float32", ("weights",), or_empty=True),),
+    }
+
+    height: int
+    width: int
+    stage: Literal["2", "1", "reference"]
+    model: Literal["full", "lite"]
+    balance: tuple[float, float, float]
+    """Factors of R, G and B before the curve."""
+
+    tint: tuple[float, float, float]
+    """The estimated light of the picture; 1 is neutral."""
+
+    exponent: float
+    factor: float
+    max_gain: float
+    """The tone curve, see `tone.ToneCurve`; exponent and factor are 1 where light is left alone."""
+
+    level: float
+    """Factor after everything: desaturation and the keeping of hues move the mean a little."""
+
+    strength: float
+    """Share of the noise that goes; 0 in other stages than the second."""
+
+    reference: Array
+    """h×w×3 float32, the pseudo ground truth of the proxy; empty unless it is what is asked for."""
+
+    tuned: Array
+    """Weights of `--adapt`, flat float32; empty without."""
+
+    adapted: int
+    gain_stops: tuple[float, float, float]
+    """1 %, 50 % and 99 % quantiles of the proxy's gain, in stops."""
+
+    means: tuple[float, float]
+    """Mean of all samples before, and as the proxy has it after."""
+
+    noise: tuple[float, float, float] | None = None
+    """Deviation of luma in flat dark patches, as a share of white: of the input, brightened, and after; None where
+    there are no such patches."""
+
+    @classmethod
+    def fault_in(cls, values: Mapping[str, Any]) -> str:
+        """Where the reference is what is asked for, there is one."""
+        missing = values["stage"] == "reference" and values["reference"].size == 0
+        return "it has no reference" if missing else ""
+
+    @property
+    def curve(self) -> tone.ToneCurve:
+        """The tone curve."""
+        return tone.ToneCurve(self.exponent, self.factor, self.max_gain)
+
+    @property
+    def leaves_light(self) -> bool:
+        """Whether the curve does nothing."""
+        return self.exponent == self.factor == 1.0
+
+    @property
+    def context(self) -> int:
+        """Pixels around a block that the denoiser looks at; none where it does not run."""
+        return NETWORK_HALO[self.model] if self.strength > 0.0 and not self.leaves_light else 0
+
+    def describe(self) -> dict[str, Any]:
+        """What was decided about light and noise."""
+        stops = zip(("p01", "median", "p99"), self.gain_stops, strict=True)
+        noise = None if self.noise is None else zip(("before", "brightened", "after"), self.noise, strict=True)
+        return {
+            "stage": self.stage,
+            "model": self.model if self.strength > 0.0 else None,
+            "cast": [round(value, 4) for value in self.tint],
+            "balance": [round(value, 4) for value in self.balance],
+            "curve": {"exponent": round(self.exponent, 4), "factor": round(self.factor, 4)},
+            "gain_stops": {name: round(value, 3) for name, value in stops},
+            "exposure": {name: round(value, 5) for name, value in zip(("before", "after"), self.means, strict=True)},
+            "noise": None if noise is None else {name: round(value, 5) for name, value in noise},
+            "denoise": self.strength,
+            "adapted": self.adapted,
+            "halo": self.context + REACH if self.stage != "reference" else 0,
+        }

@@ -1,0 +1,102 @@
+"""What `local` decides for a picture: where light goes, how much, and how it falls off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from enhance_cli.methods.local import METHOD
+from enhance_cli.plan_values import Shaped
+from enhance_cli.types import Plan
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalPlan(Plan):
+    """Everything that `render` needs, and everything the report says."""
+
+    method: ClassVar[str] = METHOD.name
+    arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
+        "fall_off": (Shaped("uint16", ("lit rows", "lit columns"), or_empty=True),),
+        "field": (
+            Shaped("float32", ("rows", "columns", "bins", 12)),
+            Shaped("float32", ("rows", "columns", 24)),
+        ),
+        "guide": (Shaped("float32", ("hidden", 6), or_empty=True),),
+        "tail": (Shaped("float32", (3, 37)),),
+    }
+
+    height: int
+    width: int
+    fall_off: Array
+    """h×w uint16 at (`top`, `left`): 65535 in A, 0 in C, and outside of it all is C."""
+
+    top: int
+    left: int
+    field: Array
+    """DeepUPE's grid, float32 rows×columns×bins×12, or STAR's curve maps, rows×columns×24."""
+
+    guide: Array
+    """float32 H+1×6, see `kernels_cpu.render`; empty for curve maps."""
+
+    tail: Array
+    """float32 3×37."""
+
+    backbone: str
+    degree: float
+    lock: bool
+    shares: tuple[float, float, float]
+    transition: float
+    """Width of area B in pixels."""
+
+    mode: str
+    """`dilate`, `erode` or `both`; `soft` where it is a mask's own softness, `drawn` where a second mask drew it."""
+
+    luma_before: tuple[float | None, ...] = ()
+    """Mean luma of A, B and C, None where there is no such area."""
+
+    luma_after: tuple[float | None, ...] = ()
+    fall_off_gain: tuple[float, ...] = ()
+    """Mean gain in stops of rings of B, from A outwards."""
+
+    monotony: float | None = None
+    """Spearman's correlation between t and the gain over the rings of B."""
+
+    @classmethod
+    def fault_in(cls, values: Mapping[str, Any]) -> str:
+        """The fall-off lies within the picture, and a grid has its guide."""
+        fall_off, top, left = values["fall_off"], values["top"], values["left"]
+        if fall_off.ndim != 2 or not (
+            0 <= top <= values["height"] - fall_off.shape[0] and 0 <= left <= values["width"] - fall_off.shape[1]
+        ):
+            return "its fall_off reaches beyond the picture"
+        if values["guide"].ndim != 2 or (values["field"].ndim == 4 and values["guide"].size == 0):
+            return "its guide is missing"
+        return ""
+
+    def describe(self) -> dict[str, Any]:
+        """The areas, their light, and how it falls off."""
+        return {
+            "backbone": self.backbone,
+            "degree": self.degree,
+            "locked": self.lock,
+            "areas": {
+                name: {
+                    "share": round(share, 6),
+                    "luma_before": None if before is None else round(before, 5),
+                    "luma_after": None if after is None else round(after, 5),
+                }
+                for name, share, before, after in zip(
+                    "ABC", self.shares, self.luma_before, self.luma_after, strict=True
+                )
+            },
+            "transition": {
+                "mode": self.mode,
+                "width": round(self.transition, 2),
+                "gain_stops": [round(gain, 3) for gain in self.fall_off_gain],
+                "monotony": None if self.monotony is None else round(self.monotony, 4),
+            },
+        }
