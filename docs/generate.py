@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 
 from benchmarks.lib import tables
@@ -19,7 +20,7 @@ from enhance_cli import methods
 from enhance_cli.cli.app import default_text as default_text
 from enhance_cli.imaging import codecs
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.types import Controls, option_name
+from enhance_cli.types import Controls, Knobs, option_name
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "photos" / "china-underexposed.jpg"
@@ -64,11 +65,13 @@ def escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
-def option_rows(controls: type[Controls]) -> list[str]:
+def option_rows(controls: type[Knobs], *, without: Container[str] = ()) -> list[str]:
     """A table row per knob: option, default, meaning."""
     defaults = controls.defaults()
     rows = []
     for name, spec in controls.knobs().items():
+        if name in without:
+            continue
         shown = f"`{option_name(name)}`" + (f", `{spec.short}`" if spec.short else "")
         default = default_text(defaults[name], spec).strip(" []").removeprefix("default: ")
         rows.append(f"| {shown} | {default} | {escaped(spec.help)} |")
@@ -77,10 +80,12 @@ def option_rows(controls: type[Controls]) -> list[str]:
 
 def option_tables() -> str:
     """The options of every method, then those that all share."""
-    lines = []
+    lines, shared = [], Controls.knobs()
     for name in methods.names():
-        lines += [f"| `{name}` | default | |", "|---|---|---|", *option_rows(methods.get(name).controls), ""]
-    return "\n".join([*lines, "| every method | default | |", "|---|---|---|", *option_rows(RunOptions)])
+        own = option_rows(methods.get(name).controls, without=shared)
+        lines += [f"| `{name}` | default | |", "|---|---|---|", *own, ""]
+    every = [*option_rows(Controls), *option_rows(RunOptions)]
+    return "\n".join([*lines, "| every method | default | |", "|---|---|---|", *every])
 
 
 def format_table() -> str:

@@ -97,14 +97,7 @@ def run(method: str, arguments: Iterable[str | Path], *, listener: Listener | No
     try:
         return do(Run.of(method, arguments, options), listener)
     except UsageError as error:
-        raise _in_python(error) from None
-
-
-def _in_python(error: UsageError) -> UsageError:
-    """The same sentence for a caller who gave keywords: `skip_existing` for `--skip-existing`."""
-    import re
-
-    return type(error)(re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), str(error)))
+        raise error.in_python() from None
 
 
 def open(method: str, *, device: str = "auto", threads: int | None = None) -> Opened:

@@ -26,8 +26,9 @@ A message is one sentence for a person: which path, what is wrong, what to do. T
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
@@ -62,6 +63,10 @@ class UsageError(EnhanceError):
 
     kind = "usage"
     exit_code = ExitCode.USAGE
+
+    def in_python(self) -> Self:
+        """The same sentence for a caller who gave keywords: `skip_existing` for `--skip-existing`."""
+        return type(self)(re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), str(self)))
 
 
 class WeightsError(EnhanceError):

@@ -224,13 +224,13 @@ class Knob:
 
 
 def knob(default: Any, help: str, **details: Any) -> Any:
-    """Declare a field of a `Controls` dataclass: `strength: float = knob(1.0, "...", minimum=0)`."""
+    """Declare a field of a `Knobs` dataclass: `strength: float = knob(1.0, "...", minimum=0)`."""
     return field(default=default, metadata={"knob": Knob(help, **details)})
 
 
 @dataclass(frozen=True)
-class Controls:
-    """The knobs of one method. Subclasses are frozen dataclasses whose fields come from `knob`.
+class Knobs:
+    """Options as a value. Subclasses are frozen dataclasses whose fields come from `knob`.
 
     Raises:
         UsageError: a value is out of range or cannot be read; the message names the option.
@@ -249,13 +249,37 @@ class Controls:
 
     @classmethod
     def knobs(cls) -> dict[str, Knob]:
-        """Field name to its `Knob`, in order of declaration."""
-        return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
+        """Field name to its `Knob`: the class's own in order of declaration, then those that it inherits."""
+        declared = {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
+        own = {name: spec for name, spec in declared.items() if name in cls.__annotations__}
+        return own | declared
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Field name to its default, also of controls that make no sense without something given."""
         return {item.name: item.default for item in dataclasses.fields(cls)}
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """Those values that decide pixels, by name: what a restart compares."""
+        return {name: getattr(self, name) for name, spec in self.knobs().items() if spec.decides_pixels}
+
+    def to_json(self) -> dict[str, Any]:
+        """The values as the report writes them."""
+        shown: dict[str, Any] = {}
+        for name, spec in self.knobs().items():
+            value = getattr(self, name)
+            shown[name] = spec.report(value) if spec.report is not None and value is not None else value
+        return shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controls(Knobs):
+    """The knobs of one method, and those that every method has."""
+
+    amount: float = knob(
+        1.0, "Blend of the input (0) and the result (1), with every method.", minimum=0.0, maximum=1.0, group="Output"
+    )
 
     def variants(self) -> tuple[tuple[str, Controls], ...]:
         """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
@@ -296,14 +320,6 @@ class Controls:
     def holds(self, height: int, width: int) -> int:
         """Bytes that the method holds at most beside a picture of this size, for `--memory`; 0 where it is little."""
         return 0
-
-    def to_json(self) -> dict[str, Any]:
-        """The controls as the report writes them."""
-        shown: dict[str, Any] = {}
-        for name, spec in self.knobs().items():
-            value = getattr(self, name)
-            shown[name] = spec.report(value) if spec.report is not None and value is not None else value
-        return shown
 
 
 def option_name(field_name: str) -> str:

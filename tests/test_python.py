@@ -69,6 +69,13 @@ def test_an_unknown_control_is_named(opened, picture):
         opened.enhance(picture, gird=(8, 8))
 
 
+def test_a_control_out_of_range_is_named_as_the_keyword(opened, picture):
+    with pytest.raises(UsageError, match=r"^clip_limit must lie between"):
+        opened.enhance(picture, clip_limit=1000.0)
+    with pytest.raises(UsageError, match=r"^amount must lie between 0 and 1, not 1\.5"):
+        opened.enhance(picture, amount=1.5)
+
+
 def test_many_paths_in_order_and_a_failure_as_a_value(opened, picture, tmp_path):
     paths = []
     for index in range(7):

@@ -13,7 +13,7 @@ from enhance_cli import methods
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.types import Controls, Knob, Method, option_name
+from enhance_cli.types import Knob, Knobs, Method, option_name
 
 EPILOG = (
     "INPUT is a file, a folder, a quoted glob, @list.txt or - (stdin); OUTPUT, last, is a folder, a file or - "
@@ -137,7 +137,7 @@ def _method_command(method: Method) -> Callable[..., None]:
     return command
 
 
-def _parameters(controls: type[Controls]) -> list[inspect.Parameter]:
+def _parameters(controls: type[Knobs]) -> list[inspect.Parameter]:
     types = get_type_hints(controls)
     defaults = controls.defaults()
     return [

@@ -21,7 +21,6 @@ class Assignment:
 
     method: str
     controls: Controls
-    amount: float
     device: str
     coding: Coding
     plan: Plan | None = None
@@ -41,4 +40,4 @@ class Assignment:
             # of ours uses it.
             sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
         enhancer = methods.open_enhancer(methods.get(self.method), engine)
-        return Recipe(engine, enhancer, self.controls, self.amount, self.plan)
+        return Recipe(engine, enhancer, self.controls, self.plan)

@@ -15,7 +15,7 @@ from enhance_cli.pipeline.files import is_jpeg, read
 from enhance_cli.pipeline.recipe import Enhanced, Recipe
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
-from enhance_cli.types import Controls, Image
+from enhance_cli.types import Image
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array, Plan
@@ -102,36 +102,34 @@ class Opened:
         self._engine = open_engine(device, threads=threads or available_cores())
         self._enhancer = methods.open_enhancer(self.method, self._engine)
 
-    def enhance(self, picture: Any, *, amount: float = 1.0, **controls: Any) -> Result:
+    def enhance(self, picture: Any, **controls: Any) -> Result:
         """Enhance one picture.
 
         Args:
             picture: an Image, a path, or an array of H×W, H×W×3 (RGB) or H×W×4 values: uint8, uint16, or
                 floating point in 0..1 (worked on, and returned, at 16 bits).
-            amount: blend of input (0) and result (1).
-            controls: the method's knobs by name, such as `grid=(8, 8)`.
+            controls: the method's knobs by name, such as `grid=(8, 8)`, and `amount`, which all methods have.
 
         Raises:
             EnhanceError: the picture cannot be read, or a control makes no sense.
         """
-        recipe = self._recipe(amount, controls)
+        recipe = self._recipe(controls)
         return self._one(recipe, _as_image(picture))
 
-    def enhance_variants(self, picture: Any, *, amount: float = 1.0, **controls: Any) -> list[Result]:
+    def enhance_variants(self, picture: Any, **controls: Any) -> list[Result]:
         """Every picture that the controls ask for, such as one for each time of clode's `time=(1, 2, 3)`.
 
         `enhance` returns the first of them; arguments are as there.
         """
-        recipe, image = self._recipe(amount, controls), _as_image(picture)
+        recipe, image = self._recipe(controls), _as_image(picture)
         return [self._result(recipe, image, enhanced) for enhanced in recipe.enhance_variants(image)]
 
-    def fuse(self, pictures: Sequence[Any], *, amount: float = 1.0, **controls: Any) -> Result:
+    def fuse(self, pictures: Sequence[Any], **controls: Any) -> Result:
         """Make one picture of several exposures of a scene, with a method that can, such as `retinex`.
 
         Args:
             pictures: two or more, of one size and depth, each as for `enhance`.
-            amount: blend of the first of them (0) and the result (1).
-            controls: the method's knobs.
+            controls: the method's knobs; `amount` blends the first exposure (0) and the result (1).
 
         Raises:
             EnhanceError: the method does not fuse, or the pictures are not alike.
@@ -141,13 +139,12 @@ class Opened:
         if len(pictures) < 2:
             raise UsageError("A stack needs two exposures.")
         first, *others = (colour.to_rgb(_as_image(picture)) for picture in pictures)
-        return self._one(self._recipe(amount, controls), stacked(first, others))
+        return self._one(self._recipe(controls), stacked(first, others))
 
     def enhance_many(
         self,
         paths: Iterable[str | Path],
         *,
-        amount: float = 1.0,
         jobs: int | None = None,
         memory: int = 2 * 10**9,
         **controls: Any,
@@ -158,14 +155,13 @@ class Opened:
 
         Args:
             paths: read lazily.
-            amount: as in `enhance`.
             jobs: photographs at once; by default one per core.
             memory: bound on decoded bytes held, results not yet taken included.
             controls: the method's knobs.
         """
         from enhance_cli.engines.cpu import available_cores
 
-        recipe = self._recipe(amount, controls)
+        recipe = self._recipe(controls)
 
         def work(path: str | Path, admit: Admission) -> Result | Failure:
             return self._one(recipe, _read_image(path, recipe, admit))
@@ -183,15 +179,16 @@ class Opened:
             keep_admitted=True,
         )
 
-    def _recipe(self, amount: float, controls: dict[str, Any]) -> Recipe:
+    def _recipe(self, controls: dict[str, Any]) -> Recipe:
         known = self.method.controls.knobs()
         for name in controls:
             if name not in known:
                 raise UsageError(f"{self.method.name} has no control {name!r}; it has {', '.join(known)}.")
-        if not 0.0 <= amount <= 1.0:
-            raise UsageError(f"amount must lie between 0 and 1, not {amount:g}.")
-        made: Controls = self.method.controls(**controls)
-        return Recipe(self._engine, self._enhancer, made, amount)
+        try:
+            made = self.method.controls(**controls)
+        except UsageError as error:
+            raise error.in_python() from None
+        return Recipe(self._engine, self._enhancer, made)
 
     def _one(self, recipe: Recipe, image: Image) -> Result:
         return self._result(recipe, image, recipe.enhance(image))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, format_of_suffix, writable_formats
 from enhance_cli.pipeline.shards import Shard
-from enhance_cli.types import Controls, knob
+from enhance_cli.types import Knobs, knob
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -59,7 +59,7 @@ _files, _output, _restart, _machine, _messages = (
 
 
 @dataclass(frozen=True)
-class RunOptions(Controls):
+class RunOptions(Knobs):
     """How a run finds, writes and reports photos, whatever the method."""
 
     recursive: bool = _files(False, "Include subfolders.", short="-r")
@@ -79,13 +79,6 @@ class RunOptions(Controls):
         "With --in-place: also replace files whose extras cannot be kept (gain map, frames, pages, signature).",
     )
 
-    amount: float = knob(
-        1.0,
-        "Blend of the input (0) and the result (1), with every method.",
-        minimum=0.0,
-        maximum=1.0,
-        group="Output",
-    )
     format: str | None = knob(
         None,
         f"Output format ({', '.join(writable_formats())}); by default the source's.",

@@ -16,7 +16,7 @@ from enhance_cli.pipeline import holding, memory
 from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.plans import check_fit
 from enhance_cli.pipeline.report import report_line
-from enhance_cli.types import Enhancer, Image, Plan, VariantEnhancer, Window
+from enhance_cli.types import Controls, Enhancer, Image, Plan, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -49,7 +49,7 @@ class Enhanced:
     ending: str = ""
     """Of the output's name: which of the pictures that the controls ask for this is."""
 
-    controls: Any = None
+    controls: Controls = field(default_factory=Controls)
     """The controls of this one."""
 
     notes: tuple[str, ...] = ()
@@ -62,8 +62,7 @@ class Recipe:
 
     engine: Engine
     enhancer: Enhancer
-    controls: Any
-    amount: float = 1.0
+    controls: Controls
     plan: Plan | None = None
     """Decided already, for every picture: nothing is estimated."""
 
@@ -88,7 +87,7 @@ class Recipe:
             jpeg=jpeg,
             planes=self.reads_planes,
             halo=self.enhancer.method.halo,
-            blended=self.amount < 1.0,
+            blended=self.controls.amount < 1.0,
             several=len(self.controls.variants()) > 1,
             further=further,
             method=self.controls.holds(height, width),
@@ -197,7 +196,7 @@ class Recipe:
         view, *frame_views = views
         halo = self.enhancer.method.halo
         source = image.pixels
-        in_place = reuse and self.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
+        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
         target = source if in_place else np.empty_like(source)
         pieces = self._pieces(image, viewed=view is not None, small=in_place)
         originals = None
@@ -244,11 +243,12 @@ class Recipe:
 
     def _blended(self, rendered: Array, source: Array) -> Array:
         """`--amount` of a method's result, the rest as it was; `rendered` is given up."""
-        if self.amount == 1.0:
+        amount = self.controls.amount
+        if amount == 1.0:
             return rendered
         import cv2
 
-        blended: Array = cv2.addWeighted(rendered, self.amount, source, 1.0 - self.amount, 0.0, dst=rendered)
+        blended: Array = cv2.addWeighted(rendered, amount, source, 1.0 - amount, 0.0, dst=rendered)
         return blended
 
     def line(
@@ -267,7 +267,7 @@ class Recipe:
             output=output,
             status="failed" if error else "skipped" if skipped else "done",
             method=self.enhancer.method.name,
-            controls={**(enhanced.controls if enhanced else self.controls).to_json(), "amount": self.amount},
+            controls=(enhanced.controls if enhanced else self.controls).to_json(),
             error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
             weights=self.weights,
             device=self.engine.device,

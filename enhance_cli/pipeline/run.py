@@ -28,7 +28,7 @@ from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
 from enhance_cli.pipeline.summary import Summary, Tally, photos
-from enhance_cli.types import Controls, Job, Method, Outcome, option_name
+from enhance_cli.types import Controls, Job, Outcome, option_name
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.assignment import Assignment
@@ -68,6 +68,22 @@ class Run:
         return tuple(ending for ending, _ in self.controls.variants())
 
     @property
+    def settings(self) -> str:
+        """A digest of all that decides a picture beside its source: where it is equal, a restart need do nothing.
+
+        Raises:
+            UsageError: the plan cannot be read.
+        """
+        method = methods.get(self.method)
+        parts = {
+            "method": method.name,
+            "weights": weights.manifests(method),
+            "controls": self.controls.deciding,
+            "options": self.options.deciding | {"plan": _contents(self.options.plan)},
+        }
+        return settings_digest(parts)
+
+    @property
     def illustrations(self) -> list[str]:
         """Names of what is drawn beside each picture."""
         return [name for name in methods.get(self.method).illustrations if getattr(self.controls, name)]
@@ -102,7 +118,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
     for remark in found.remarks:
         listener.remark(remark)
     _check_stdout(found, options)
-    rules = _rules(method, asked, found)
+    rules = _rules(asked, found)
     path = _report_path(found, options)
     if path is not None:
         refuse_foreign(path)
@@ -283,7 +299,7 @@ def _assignment(asked: Run, found: Scan, report: Path | None, rules: Rules) -> A
         again=rules.again,
         backup=options.backup,
     )
-    return Assignment(asked.method, asked.controls, options.amount, options.device, coding)
+    return Assignment(asked.method, asked.controls, options.device, coding)
 
 
 # --- before any work ---------------------------------------------------------------------------------------
@@ -327,7 +343,7 @@ def _check_stdout(found: Scan, options: RunOptions) -> None:
         raise UsageError("--isolate and --timeout work on files: they do not go with - as INPUT or OUTPUT.")
 
 
-def _rules(method: Method, asked: Run, found: Scan) -> Rules:
+def _rules(asked: Run, found: Scan) -> Rules:
     options, controls = asked.options, asked.controls
 
     def sources(job: Job) -> list[Path]:
@@ -338,10 +354,8 @@ def _rules(method: Method, asked: Run, found: Scan) -> Rules:
         except UsageError:
             return [*job.sources]  # this photo lacks its companion: it fails by itself, the others go on
 
-    deciding = {name: getattr(options, name) for name, knob in RunOptions.knobs().items() if knob.decides_pixels}
-    deciding |= {"method": method.name, "controls": controls, "weights": weights.manifests(method)}
     return Rules(
-        settings=settings_digest(deciding | {"plan": _contents(options.plan)}),
+        settings=asked.settings,
         sources=sources,
         endings=asked.endings,
         beside=asked.illustrations,

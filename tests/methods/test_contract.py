@@ -53,8 +53,8 @@ def tried(enhancer, **controls):
     return enhancer.method.controls(**{**dict(enhancer.method.example), **controls})
 
 
-def enhanced(enhancer, samples, amount=1.0, **controls):
-    recipe = Recipe(CPU, enhancer, tried(enhancer, **controls), amount)
+def enhanced(enhancer, samples, **controls):
+    recipe = Recipe(CPU, enhancer, tried(enhancer, **controls))
     return recipe.enhance(Image(samples))
 
 
