@@ -1,8 +1,9 @@
 """Regenerate what the documents show of the program itself: `make docs`, or python docs/generate.py.
 
-docs/cli.md is the output of every `--help`; the README's table of options and its sample of a report, and the table in
-docs/formats.md, lie between markers, and so do the tables of benchmarks in docs and cards, which come from
-benchmarks/results. tests/test_docs.py fails when a document no longer says what the program says.
+docs/cli.md is the output of every `--help`. The sample and the tables of plans in docs/report.md and the table in
+docs/formats.md lie between markers, and so do the tables of benchmarks in docs and cards, which come from
+benchmarks/results; docs/report.schema.json gets the part of every method. tests/test_docs.py fails when a document no
+longer says what the program says.
 """
 
 from __future__ import annotations
@@ -12,17 +13,25 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.lib import tables
 from enhance_cli import methods
 from enhance_cli.cli.app import default_text as default_text
 from enhance_cli.imaging import codecs
 from enhance_cli.pipeline.options import RunOptions
+from enhance_cli.report_fields import report_of, schema_of
 from enhance_cli.types import Controls, Knobs, option_name
 
 ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 116
+"""Of a line of the schema."""
+
+PLAN_OF = "plan of "
+"""Begins the titles of the schema's parts that are generated."""
+
 SAMPLE = ROOT / "examples" / "photos" / "china-underexposed.jpg"
 
 
@@ -106,6 +115,91 @@ def format_table() -> str:
     return "\n".join(rows)
 
 
+def report_schema(written: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a report line, with what the plans of all methods say of themselves in place of what it said."""
+    plans = {name: report_of(methods.plan_kind(methods.get(name))) for name in methods.names()}
+    shared = {name: part for name, part in written["$defs"].items() if not part.get("title", "").startswith(PLAN_OF)}
+    parts = {name: {"title": PLAN_OF + name} | schema_of(kind) for name, kind in plans.items()}
+    conditions = [
+        {
+            "if": {"properties": {"status": {"const": "done"}, "method": {"const": name}}},
+            "then": {"properties": {"plan": {"$ref": f"#/$defs/{name}"}}},
+        }
+        for name in plans
+    ]
+    of_all = [item for item in written["allOf"] if "method" not in item["if"]["properties"]]
+    return written | {"allOf": of_all + conditions, "$defs": shared | parts}
+
+
+def compact(value: Any, indent: int = 0) -> str:
+    """JSON with everything on one line that fits there."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) + indent <= WIDTH or not isinstance(value, dict | list) or not value:
+        return text
+    inner = " " * (indent + 2)
+    if isinstance(value, list):
+        lines = [inner + compact(item, indent + 2) for item in value]
+    else:
+        lines = [f"{inner}{json.dumps(key)}: {compact(item, indent + 2)}" for key, item in value.items()]
+    first, last = "[]" if isinstance(value, list) else "{}"
+    return first + "\n" + ",\n".join(lines) + "\n" + " " * indent + last
+
+
+def plan_tables(schema: dict[str, Any]) -> str:
+    """A section for every method: what its plan tells the report."""
+    parts = []
+    for name in methods.names():
+        plan = schema["$defs"][name]
+        rows = [f"| `{field}` | {value} | {escaped(text)} |" for field, value, text in field_rows(plan)]
+        head = [f"### {name}", "", plan["description"], "", "| field | value | meaning |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows]))
+    return "\n\n".join(parts)
+
+
+def field_rows(schema: dict[str, Any], above: str = "") -> Iterator[tuple[str, str, str]]:
+    """Name, value and meaning of every field of an object, and of the objects within it."""
+    for name, inner in schema.get("properties", {}).items():
+        yield above + name, in_words(inner), inner["description"]
+        inner = inner["oneOf"][1] if "oneOf" in inner else inner
+        if "items" in inner:
+            yield from field_rows(inner["items"], f"{above}{name}[].")
+        elif "additionalProperties" in inner:
+            yield from field_rows(inner["additionalProperties"], f"{above}{name}.*.")
+        else:
+            yield from field_rows(inner, f"{above}{name}.")
+
+
+def in_words(schema: dict[str, Any], ending: str = "") -> str:
+    """The values that a schema allows, such as `list of 3 numbers of at least 0`; `ending` s is the plural."""
+    if "oneOf" in schema:
+        _, other = schema["oneOf"]
+        if "enum" in other:
+            return listed([*other["enum"], "null"], "or")
+        return in_words(other, ending) + (", or null" if other["type"] in ("array", "object") else " or null")
+    if "enum" in schema:
+        return listed(schema["enum"], "or")
+    if "prefixItems" in schema:
+        return f"[{', '.join(map(in_words, schema['prefixItems']))}]"
+    if "items" in schema:
+        least, most = schema.get("minItems", 0), schema.get("maxItems")
+        count = "" if not least else f"{least} " if least == most else f"at least {least} "
+        return f"list{ending} of {count}{in_words(schema['items'], 's')}"
+    if "additionalProperties" in schema:
+        return f"{in_words(schema['additionalProperties'])} for each of {listed(schema['required'], 'and')}"
+    word = {"boolean": "true or false", "string": f"text{ending}"}.get(schema["type"], schema["type"] + ending)
+    low, above, high = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
+    bounds = [f" above {above}" if above is not None else "", "" if low is None else f" from {low}"]
+    if high is None:
+        return word + bounds[0] + ("" if low is None else f" of at least {low}")
+    return word + "".join(bounds) + f" to {high}"
+
+
+def listed(words: list[str], last: str) -> str:
+    """Words as code: `a`, `b` or `c`."""
+    *first, end = (f"`{word}`" for word in words)
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
 def report_sample() -> str:
     """A real report line of one of the example photographs, with a small grid and air between its parts."""
     with tempfile.TemporaryDirectory() as folder:
@@ -137,8 +231,12 @@ def replaced(document: str, name: str, content: str) -> str:
 def main() -> None:
     """Write docs/cli.md and the generated parts of other documents and of cards."""
     (ROOT / "docs" / "cli.md").write_text(help_pages(), encoding="utf-8")
+    path = ROOT / "docs" / "report.schema.json"
+    schema = report_schema(json.loads(path.read_text(encoding="utf-8")))
+    path.write_text(compact(schema) + "\n", encoding="utf-8")
     report = ROOT / "docs" / "report.md"
-    report.write_text(replaced(report.read_text(encoding="utf-8"), "report", report_sample()), encoding="utf-8")
+    text = replaced(report.read_text(encoding="utf-8"), "plans", plan_tables(schema))
+    report.write_text(replaced(text, "report", report_sample()), encoding="utf-8")
     formats = ROOT / "docs" / "formats.md"
     formats.write_text(replaced(formats.read_text(encoding="utf-8"), "formats", format_table()), encoding="utf-8")
     for path in tables.SECTIONS:

@@ -444,8 +444,8 @@ class Plan:
         """How many exposures of a scene it makes one picture of."""
         return 1
 
-    def describe(self) -> dict[str, Any]:
-        """What the report says of it, its `plan`: values of JSON, rounded as the report shows them."""
+    def describe(self) -> Mapping[str, Any]:
+        """What the report says of it, as `plan`: a TypedDict of values of JSON (see `report_fields`)."""
         return {}
 
     def to_bytes(self) -> bytes:

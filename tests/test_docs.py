@@ -133,11 +133,19 @@ def test_samples_of_reports_are_valid() -> None:
     assert (ROOT / found[0]["source"]).exists(), "the sample is of a photo that is shipped"
 
 
+def test_plans_are_documented_as_they_are_declared(generate: ModuleType) -> None:
+    written = (ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8")
+    schema = generate.report_schema(json.loads(written))
+    assert generate.compact(schema) + "\n" == written, "run `make docs`"
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    assert generate.replaced(text, "plans", generate.plan_tables(schema)) == text, "run `make docs`"
+
+
 def test_every_field_of_a_report_is_explained() -> None:
     schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
-    plan = schema["$defs"]["clahe-adaptive"]["properties"]
-    for name in (*schema["properties"], *plan, *schema["$defs"]["exposure"]["properties"]):
+    plans = [name for method in methods.names() for name in schema["$defs"][method]["properties"]]
+    for name in (*schema["properties"], *plans, *schema["$defs"]["exposure"]["properties"]):
         assert f"`{name}`" in text, name
 
 
@@ -166,6 +174,7 @@ def test_the_worked_example_of_a_method_works(tmp_path: Path, monkeypatch: pytes
 
     import enhance_cli
     import enhance_cli.methods
+    from enhance_cli.report_fields import report_of, schema_of
 
     texts = blocks((ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8"), "python")
     folder = tmp_path / "gain"
@@ -179,6 +188,8 @@ def test_the_worked_example_of_a_method_works(tmp_path: Path, monkeypatch: pytes
         result = method.enhance(dark, target=0.5)
     assert result.array.mean() == pytest.approx(128, abs=1)
     assert result.report["plan"] == {"factor": pytest.approx(3.1875)}
+    declared = schema_of(report_of(type(result.plan)))
+    assert declared["properties"]["factor"]["description"] == "What every pixel is multiplied by."
 
 
 def test_decisions_are_short() -> None:

@@ -17,12 +17,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {
     "errors": set(),
     "plan_values": set(),
+    "report_fields": set(),
     "types": {"errors", "plan_values"},
     # Kernels of imaging are compiled by engines/compiled.py; it imports nothing of ours.
     "engines": {"errors", "types"},
     "imaging": {"errors", "types", "engines.compiled"},
     "quality": {"errors", "types"},
-    "methods": {"errors", "types", "plan_values", "engines", "imaging", "quality"},
+    "methods": {"errors", "types", "plan_values", "report_fields", "engines", "imaging", "quality"},
     "pipeline": {"errors", "types", "engines", "imaging", "quality", "methods"},
     "training": {"errors", "types", "engines", "imaging", "quality"},
     "methods/*/training": {"errors", "types", "imaging", "quality", "methods", "training"},  # recipes use the loop

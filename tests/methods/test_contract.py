@@ -8,6 +8,7 @@ import json
 import random
 from importlib import import_module
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.pipeline.recipe import Recipe
+from enhance_cli.report_fields import report_of, schema_of
 from enhance_cli.types import Image, Plan, Window
 
 CPU = open_engine("cpu", threads=2)
@@ -92,9 +94,11 @@ def test_grey_stays_grey(enhancer):
     assert enhanced(enhancer, grey).image.pixels.ndim == 2
 
 
-def test_the_description_is_json(enhancer):
-    plan = enhanced(enhancer, picture(80, 96)).plan
-    json.dumps(plan.describe(), allow_nan=False)
+def test_the_description_is_as_the_plan_declares_it(enhancer):
+    for plan in plans_of(enhancer):
+        schema, told = schema_of(report_of(type(plan))), plan.describe()
+        jsonschema.validate(json.loads(json.dumps(told, allow_nan=False)), schema)
+        assert list(told) == list(schema["properties"])
 
 
 # --- plans from files ----------------------------------------------------------------------------------------

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NotRequired, TypedDict
 
 from enhance_cli.methods.clahe_adaptive import METHOD
 from enhance_cli.plan_values import Shaped
+from enhance_cli.report_fields import Pair, Positive, Share, Within
 from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
+
+
+class ClaheReport(TypedDict):
+    """Clip limits as they were applied: they can be replayed, and edited, with `--clip-map`."""
+
+    grid: Pair
+    """[rows, columns] of tiles as used."""
+
+    tile: Pair
+    """[height, width] of a tile in pixels, padding included."""
+
+    global_factor: float | None
+    """The network's factor for the whole image; null without the network."""
+
+    structure: NotRequired[list[list[Share]] | None]
+    """Rows of the shares of structure, 0 for noise or nothing at all, by which the network's limits are weighted; null
+    without the network, and missing in reports of earlier versions."""
+
+    clip_limits: list[list[Annotated[float, Within(above=0)]]]
+    """Rows of limits in multiples of the uniform bin height, as in OpenCV, `--strength` included."""
+
+    integer_limits: list[list[Positive]]
+    """The same in pixels per bin of the histogram."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +72,7 @@ class ClahePlan(Plan):
 
     chroma: Literal["keep", "scale"] = "keep"
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ClaheReport:
         """Grid, tile size, and the clip limits as they were applied."""
         return {
             "grid": list(self.clip_limits.shape),

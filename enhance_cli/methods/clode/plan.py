@@ -4,14 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict
 
 from enhance_cli.methods.clode import METHOD
 from enhance_cli.plan_values import Shaped
+from enhance_cli.report_fields import Count, Items, NotNegative, Pair, Share
 from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
+
+
+class ClodeReport(TypedDict):
+    """A sweep (`--time 1,2,3`) has a line for each of its outputs; `controls.time` is that output's."""
+
+    time: float
+    """The exposure time that was used: given, or found by `auto` or `best`."""
+
+    solver: str
+    """As chosen."""
+
+    evaluations: Count
+    """How often the network was evaluated, in the one solve that served this output and its sweep."""
+
+    steps: Count
+    """Steps of the solver to this time."""
+
+    proxy: Pair
+    """[height, width] in pixels of the reduced image that the network saw."""
+
+    model: Literal["full", "lite"]
+    """The networks that ran."""
+
+    trajectory: list[Annotated[list[float], Items((float, Share))]]
+    """[time, mean luma] of the reduced image, in order of time, wherever the solve was looked at."""
+
+    gain_stops: dict[Literal["dark", "mid", "bright"], float | None]
+    """Mean gain of linear light in stops where the input's luma is below a quarter, between, and above three quarters;
+    null where there is no such part."""
+
+    denoise: Share
+    """The share of the estimated noise that was removed."""
+
+    added_noise: NotNegative
+    """What the gain would have added to the noise, as a share of white."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +88,9 @@ class ClodePlan(Plan):
     gain_stops: tuple[float | None, float | None, float | None]
     """Mean gain of linear light in dark, mid and bright parts of the input."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ClodeReport:
         """The time used, what the solve cost, and what it did to the light."""
+        dark, mid, bright = self.gain_stops
         return {
             "time": self.time,
             "solver": self.solver,
@@ -62,7 +99,7 @@ class ClodePlan(Plan):
             "proxy": list(self.proxy),
             "model": self.model,
             "trajectory": [[round(float(time), 4), round(float(mean), 5)] for time, mean in self.trajectory],
-            "gain_stops": dict(zip(("dark", "mid", "bright"), self.gain_stops, strict=True)),
+            "gain_stops": {"dark": dark, "mid": mid, "bright": bright},
             "denoise": self.strength,
             "added_noise": round(self.added_noise, 5),
         }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 
 from enhance_cli.methods.irle import METHOD, tone
 from enhance_cli.plan_values import Shaped
+from enhance_cli.report_fields import Count, Length, NotNegative, Share, Within
 from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
@@ -18,6 +19,58 @@ REACH = 16
 
 NETWORK_HALO = {"lite": 112, "full": 128}
 """Of each denoiser: `network.build` declares it, a multiple of `enhancer.MULTIPLE`, from which on nothing is seen."""
+
+
+Channels = Annotated[list[NotNegative], Length(3, 3)]
+"""Factors of R, G and B."""
+
+
+class Curve(TypedDict):
+    """A power of light with a soft shoulder."""
+
+    exponent: Annotated[float, Within(above=0, maximum=1)]
+    """Of light in 0..1."""
+
+    factor: NotNegative
+    """Of that power."""
+
+
+class IrleReport(TypedDict):
+    """What was decided about light and noise."""
+
+    stage: Literal["reference", "1", "2"]
+    """As asked for."""
+
+    model: Literal["full", "lite"] | None
+    """The denoiser; null where none ran."""
+
+    cast: Channels
+    """The estimated light in R, G and B: 1 is neutral, above 1 the channel is too strong."""
+
+    balance: Channels
+    """Factors of R, G and B that were applied."""
+
+    curve: Curve
+    """The tone curve, factor x ^ exponent with a soft shoulder; both are 1 where the photo was bright enough."""
+
+    gain_stops: dict[Literal["p01", "median", "p99"], float]
+    """Quantiles of the gain over the image, in stops."""
+
+    exposure: dict[Literal["before", "after"], Share]
+    """Mean of all samples, R, G and B alike."""
+
+    noise: dict[Literal["before", "brightened", "after"], Share] | None
+    """Standard deviation of luma in flat dark patches, as a share of white: of the input, after stage 1, and of the
+    output; null where there are no such patches."""
+
+    denoise: Share
+    """The share of the noise that was removed; 0 in other stages than the second."""
+
+    adapted: Count
+    """Steps of tuning on this photo."""
+
+    halo: Count
+    """Pixels around a block of full resolution that were looked at to render it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +142,20 @@ class IrlePlan(Plan):
         """Pixels around a block that the denoiser looks at; none where it does not run."""
         return NETWORK_HALO[self.model] if self.strength > 0.0 and not self.leaves_light else 0
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> IrleReport:
         """What was decided about light and noise."""
-        stops = zip(("p01", "median", "p99"), self.gain_stops, strict=True)
-        noise = None if self.noise is None else zip(("before", "brightened", "after"), self.noise, strict=True)
+        low, median, high = (round(value, 3) for value in self.gain_stops)
+        before, after = (round(value, 5) for value in self.means)
+        noise = None if self.noise is None else [round(value, 5) for value in self.noise]
         return {
             "stage": self.stage,
             "model": self.model if self.strength > 0.0 else None,
             "cast": [round(value, 4) for value in self.tint],
             "balance": [round(value, 4) for value in self.balance],
             "curve": {"exponent": round(self.exponent, 4), "factor": round(self.factor, 4)},
-            "gain_stops": {name: round(value, 3) for name, value in stops},
-            "exposure": {name: round(value, 5) for name, value in zip(("before", "after"), self.means, strict=True)},
-            "noise": None if noise is None else {name: round(value, 5) for name, value in noise},
+            "gain_stops": {"p01": low, "median": median, "p99": high},
+            "exposure": {"before": before, "after": after},
+            "noise": None if noise is None else {"before": noise[0], "brightened": noise[1], "after": noise[2]},
             "denoise": self.strength,
             "adapted": self.adapted,
             "halo": self.context + REACH if self.stage != "reference" else 0,

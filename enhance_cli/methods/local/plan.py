@@ -4,14 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 
 from enhance_cli.methods.local import METHOD
 from enhance_cli.plan_values import Shaped
+from enhance_cli.report_fields import NotNegative, Share, Within
 from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
+
+
+Mode = Literal["dilate", "erode", "both", "soft", "drawn"]
+
+
+class Area(TypedDict):
+    """A part of the image."""
+
+    share: Share
+    """Of the image's pixels; those of all areas sum to 1."""
+
+    luma_before: Share | None
+    """Mean luma of the input; null where there is no such area."""
+
+    luma_after: Share | None
+    """The same of the output."""
+
+
+class Transition(TypedDict):
+    """How the light falls off in area B."""
+
+    mode: Mode
+    """Where it lies, `dilate`, `erode` or `both`; `soft` where it is the mask's own, `drawn` by `--mask-outer`."""
+
+    width: NotNegative
+    """Its width in pixels."""
+
+    gain_stops: list[float]
+    """Mean gain in stops of up to 16 rings of it, from A outwards."""
+
+    monotony: Annotated[float, Within(-1, 1)] | None
+    """Spearman's correlation of the fall-off and these gains; null for fewer than three rings."""
+
+
+class LocalReport(TypedDict):
+    """Area A is lit, B is the transition and C is unchanged."""
+
+    backbone: Literal["deepupe", "star"]
+    """The network that ran."""
+
+    degree: Annotated[float, Within(0.5, 2)]
+    """The factor on the illumination; smaller is brighter."""
+
+    locked: bool
+    """Whether area C is the input, bit for bit."""
+
+    areas: dict[Literal["A", "B", "C"], Area]
+    """The areas and their light."""
+
+    transition: Transition
+    """How the light falls off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +97,14 @@ class LocalPlan(Plan):
     tail: Array
     """float32 3×37."""
 
-    backbone: str
+    backbone: Literal["deepupe", "star"]
     degree: float
     lock: bool
     shares: tuple[float, float, float]
     transition: float
     """Width of area B in pixels."""
 
-    mode: str
+    mode: Mode
     """`dilate`, `erode` or `both`; `soft` where it is a mask's own softness, `drawn` where a second mask drew it."""
 
     luma_before: tuple[float | None, ...] = ()
@@ -77,22 +129,14 @@ class LocalPlan(Plan):
             return "its guide is missing"
         return ""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> LocalReport:
         """The areas, their light, and how it falls off."""
+        a, b, c = map(_area, self.shares, self.luma_before, self.luma_after)
         return {
             "backbone": self.backbone,
             "degree": self.degree,
             "locked": self.lock,
-            "areas": {
-                name: {
-                    "share": round(share, 6),
-                    "luma_before": None if before is None else round(before, 5),
-                    "luma_after": None if after is None else round(after, 5),
-                }
-                for name, share, before, after in zip(
-                    "ABC", self.shares, self.luma_before, self.luma_after, strict=True
-                )
-            },
+            "areas": {"A": a, "B": b, "C": c},
             "transition": {
                 "mode": self.mode,
                 "width": round(self.transition, 2),
@@ -100,3 +144,11 @@ class LocalPlan(Plan):
                 "monotony": None if self.monotony is None else round(self.monotony, 4),
             },
         }
+
+
+def _area(share: float, before: float | None, after: float | None) -> Area:
+    return {
+        "share": round(share, 6),
+        "luma_before": None if before is None else round(before, 5),
+        "luma_after": None if after is None else round(after, 5),
+    }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 
 from enhance_cli.methods.retinex import METHOD
 from enhance_cli.plan_values import Shaped
+from enhance_cli.report_fields import Length, NotNegative, Positive, Share
 from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
@@ -15,6 +16,45 @@ if TYPE_CHECKING:
 
 CANDIDATES = ("brightened", "input", "darkened")
 """What the pictures that are fused are called, unless they are frames of a stack."""
+
+
+Illumination = dict[Literal["mean", "p05", "median", "p95"], Share]
+"""Statistics of a map of illumination."""
+
+
+class Candidate(TypedDict):
+    """One of the images that were fused."""
+
+    name: str
+    """`brightened`, `input` or `darkened`, or the file name of a frame."""
+
+    weight: Share
+    """Its mean weight; those of all sum to 1."""
+
+    wins: Share
+    """The share of the image where it weighs most."""
+
+
+class RetinexReport(TypedDict):
+    """Maps, weights and candidates are judged on the 64x64 pixels that the networks look at. A stack (`--fuse`) has one
+    line, whose `source` is its first exposure and `frames` the others; `exposure.before` is that of the first.
+    """
+
+    illumination: Illumination | None
+    """Mean and percentiles of the map of illumination; null where frames were fused."""
+
+    inverse_illumination: Illumination | None
+    """The same for the map of the negative."""
+
+    grid: Annotated[list[Positive], Length(3, 3)] | None
+    """[rows, columns, tones] of the grids that hold the maps; null where frames were fused."""
+
+    candidates: Annotated[list[Candidate], Length(2)]
+    """What was fused: brightened, input and darkened, or the frames of a stack."""
+
+    noise_energy: NotNegative
+    """Mean square of what the restoration adds, white being 1, as applied (`--denoise`): of at most 16 patches of 32x32
+    pixels, spread over the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +122,12 @@ class RetinexPlan(Plan):
         """Whether nothing is asked for: the output is the input."""
         return self.grids is not None and self.under == self.over == self.denoise == 0.0
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> RetinexReport:
         """Both illuminations, what each candidate gives, and the noise that goes."""
-        named = zip(("illumination", "inverse_illumination"), self.illuminations, strict=False)
-        rows = {name: dict(zip(("mean", "p05", "median", "p95"), _rounded(row), strict=True)) for name, row in named}
+        illumination, inverse = map(_spread, self.illuminations) if len(self.illuminations) else (None, None)
         return {
-            **{name: rows.get(name) for name in ("illumination", "inverse_illumination")},
+            "illumination": illumination,
+            "inverse_illumination": inverse,
             "grid": list(self.forward.shape[:3]) if self.grids else None,
             "candidates": [
                 {"name": name, "weight": weight, "wins": wins}
@@ -95,6 +135,11 @@ class RetinexPlan(Plan):
             ],
             "noise_energy": float(f"{self.noise_energy:.4g}"),
         }
+
+
+def _spread(row: Array) -> Illumination:
+    mean, low, median, high = _rounded(row)
+    return {"mean": mean, "p05": low, "median": median, "p95": high}
 
 
 def _rounded(row: Array) -> list[float]:
