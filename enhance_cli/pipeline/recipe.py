@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from enhance_cli.controls import Controls
 from enhance_cli.errors import EnhanceError
 from enhance_cli.imaging import colour
 from enhance_cli.imaging.tiles import Tile, tiles
@@ -16,7 +17,8 @@ from enhance_cli.pipeline import holding, memory
 from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.plans import check_fit
 from enhance_cli.pipeline.report import report_line
-from enhance_cli.types import Controls, Enhancer, Image, Plan, VariantEnhancer, Window
+from enhance_cli.plan import Plan
+from enhance_cli.types import Enhancer, Image, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
