@@ -20,10 +20,10 @@ from typing import Any
 from benchmarks.lib import tables
 from enhance_cli import methods
 from enhance_cli.cli.app import default_text as default_text
+from enhance_cli.controls import Controls, Knobs, option_name
 from enhance_cli.imaging import codecs
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.report_fields import report_of, schema_of
-from enhance_cli.types import Controls, Knobs, option_name
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 116

@@ -16,18 +16,20 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = {
     "errors": set(),
+    "types": set(),
+    "controls": {"errors", "types"},
     "plan_values": set(),
+    "plan": {"errors", "plan_values"},
     "report_fields": set(),
-    "types": {"errors", "plan_values"},
     # Kernels of imaging are compiled by engines/compiled.py; it imports nothing of ours.
     "engines": {"errors", "types"},
     "imaging": {"errors", "types", "engines.compiled"},
     "quality": {"errors", "types"},
-    "methods": {"errors", "types", "plan_values", "report_fields", "engines", "imaging", "quality"},
-    "pipeline": {"errors", "types", "engines", "imaging", "quality", "methods"},
+    "methods": {"errors", "types", "controls", "plan", "plan_values", "report_fields", "engines", "imaging", "quality"},
+    "pipeline": {"errors", "types", "controls", "plan", "engines", "imaging", "quality", "methods"},
     "training": {"errors", "types", "engines", "imaging", "quality"},
     "methods/*/training": {"errors", "types", "imaging", "quality", "methods", "training"},  # recipes use the loop
-    "cli": {"errors", "types", "engines", "imaging", "quality", "methods", "pipeline", "training", ""},
+    "cli": {"errors", "types", "controls", "engines", "imaging", "quality", "methods", "pipeline", "training", ""},
     "": {"errors", "types", "methods", "pipeline"},  # enhance_cli/__init__.py: the lazy public names
     "__main__": {"cli"},
 }
@@ -168,7 +170,7 @@ def test_only_the_console_prints() -> None:
 
 
 def test_declarations_of_methods_need_the_standard_library_only() -> None:
-    light = {"enhance_cli.types", "enhance_cli.errors"}
+    light = {"enhance_cli.types", "enhance_cli.controls", "enhance_cli.errors"}
     wrong = [
         str(found)
         for found in IMPORTS
@@ -185,9 +187,10 @@ def test_plans_know_neither_engines_nor_kernels() -> None:
     assert not [str(found) for found in plans if banned.match(found.module) and not found.for_types]
 
 
-def test_errors_and_types_are_light() -> None:
+def test_shared_values_are_light() -> None:
     for found in IMPORTS:
-        if found.file.name in ("errors.py", "types.py") and found.file.parent == PACKAGE and not found.lazily:
+        light = ("errors.py", "types.py", "controls.py", "plan.py", "report_fields.py")
+        if found.file.name in light and found.file.parent == PACKAGE and not found.lazily:
             assert found.for_types or found.module.split(".")[0] in (*sys.stdlib_module_names, "enhance_cli"), found
 
 

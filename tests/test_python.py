@@ -12,7 +12,7 @@ import pytest
 
 import enhance_cli
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Plan
+from enhance_cli.plan import Plan
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
 

@@ -12,8 +12,9 @@ from typer.core import TyperCommand, TyperGroup
 from enhance_cli import methods
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
+from enhance_cli.controls import Knob, Knobs, option_name
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.types import Knob, Knobs, Method, option_name
+from enhance_cli.types import Method
 
 EPILOG = (
     "INPUT is a file, a folder, a quoted glob, @list.txt or - (stdin); OUTPUT, last, is a folder, a file or - "

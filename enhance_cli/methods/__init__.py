@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Enhancer, Method, Plan
+from enhance_cli.plan import Plan
+from enhance_cli.types import Enhancer, Method
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine

@@ -10,7 +10,7 @@ from importlib import import_module, util
 from typing import Any, NamedTuple
 
 from enhance_cli import methods
-from enhance_cli.types import option_name
+from enhance_cli.controls import option_name
 
 PAIRED = ("lol", "under", "over", "fivek")
 """Sets of pairs: photos and what they should look like."""

@@ -12,7 +12,8 @@ from enhance_cli.pipeline.files import Coding
 from enhance_cli.pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
-    from enhance_cli.types import Controls, Plan
+    from enhance_cli.controls import Controls
+    from enhance_cli.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from enhance_cli.controls import Controls
 from enhance_cli.engines.once import Once
 from enhance_cli.imaging import codecs, colour
 from enhance_cli.imaging.view import as_srgb
 from enhance_cli.pipeline.files import read
-from enhance_cli.types import Controls, Image, Metadata, SourceName
+from enhance_cli.types import Image, Metadata, SourceName
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array

@@ -18,7 +18,8 @@ from enhance_cli.pipeline.stream import Admission, ByteBudget, parallel
 from enhance_cli.types import Image
 
 if TYPE_CHECKING:
-    from enhance_cli.types import Array, Plan
+    from enhance_cli.plan import Plan
+    from enhance_cli.types import Array
 
 
 @dataclass(frozen=True, slots=True)

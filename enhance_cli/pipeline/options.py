@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from enhance_cli.controls import Knobs, knob
 from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, format_of_suffix, writable_formats
 from enhance_cli.pipeline.shards import Shard
-from enhance_cli.types import Knobs, knob
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from enhance_cli import methods
 from enhance_cli.errors import UnfitPlan, UsageError
-from enhance_cli.types import Image, Method, Plan
+from enhance_cli.plan import Plan
+from enhance_cli.types import Image, Method
 
 SUFFIX = ".plan.npz"
 

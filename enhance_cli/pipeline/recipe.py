@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from enhance_cli.controls import Controls
 from enhance_cli.errors import EnhanceError
 from enhance_cli.imaging import colour
 from enhance_cli.imaging.tiles import Tile, tiles
@@ -16,7 +17,8 @@ from enhance_cli.pipeline import holding, memory
 from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.plans import check_fit
 from enhance_cli.pipeline.report import report_line
-from enhance_cli.types import Controls, Enhancer, Image, Plan, VariantEnhancer, Window
+from enhance_cli.plan import Plan
+from enhance_cli.types import Enhancer, Image, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -204,7 +206,7 @@ class Recipe:
         view, *frame_views = views
         halo = self.enhancer.method.halo
         source = image.pixels
-        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or holding.is_large(source.nbytes))
+        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
         target = source if in_place else np.empty_like(source)
         pieces = self._pieces(image, viewed=view is not None, small=in_place)
         originals = None
@@ -281,7 +283,7 @@ class Recipe:
             device=self.engine.device,
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
             exposure=None if enhanced is None else enhanced.exposure,
-            plan=None if enhanced is None else enhanced.described,
+            plan=None if enhanced is None else enhanced.plan.describe(),
             **details,
         )
 

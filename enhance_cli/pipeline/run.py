@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from enhance_cli import methods
+from enhance_cli.controls import Controls, option_name
 from enhance_cli.engines import abandon, weights
 from enhance_cli.errors import OutputError, ReaderGone, Terminated, UsageError
 from enhance_cli.imaging import atomic
@@ -28,7 +29,7 @@ from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import STDIO, Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
 from enhance_cli.pipeline.summary import Summary, Tally, photos
-from enhance_cli.types import Controls, Job, Outcome, option_name
+from enhance_cli.types import Job, Outcome
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.assignment import Assignment

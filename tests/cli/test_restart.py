@@ -305,7 +305,7 @@ def test_a_plan_of_another_method(photographs, enhance):
     from dataclasses import dataclass
     from typing import ClassVar
 
-    from enhance_cli.types import Plan
+    from enhance_cli.plan import Plan
 
     @dataclass(frozen=True, kw_only=True)
     class OtherPlan(Plan):

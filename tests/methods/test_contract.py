@@ -20,8 +20,9 @@ from enhance_cli.engines import open_engine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.pipeline.recipe import Recipe
+from enhance_cli.plan import Plan
 from enhance_cli.report_fields import report_of, schema_of
-from enhance_cli.types import Image, Plan, Window
+from enhance_cli.types import Image, Window
 
 CPU = open_engine("cpu", threads=2)
 

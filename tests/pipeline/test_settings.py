@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from enhance_cli import methods
+from enhance_cli.controls import Controls, knob
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.run import Run
-from enhance_cli.types import Controls, knob
 
 DECIDING = {"format": "png", "quality": 50, "strip": "gps", "plan": "saved.plan.npz"}
 """The options of a run that decide pixels or bytes of the output, each with another value than its default."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from enhance_cli.types import Controls, Method, SourceName, knob
+from enhance_cli.controls import Controls, knob
+from enhance_cli.types import Method, SourceName
 
 
 class Grid(NamedTuple):

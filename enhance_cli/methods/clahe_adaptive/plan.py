@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NotRequired, TypedDict
 
 from enhance_cli.methods.clahe_adaptive import METHOD
+from enhance_cli.plan import Plan
 from enhance_cli.plan_values import Shaped
 from enhance_cli.report_fields import Pair, Positive, Share, Within
-from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array

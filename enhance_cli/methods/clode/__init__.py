@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from enhance_cli.controls import Controls, PictureFolder, knob
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Controls, Method, PictureFolder, SourceName, knob
+from enhance_cli.types import Method, SourceName
 
 HALO = 8
 """Pixels of context around a window: no denoiser looks further."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict
 
 from enhance_cli.methods.clode import METHOD
+from enhance_cli.plan import Plan
 from enhance_cli.plan_values import Shaped
 from enhance_cli.report_fields import Count, Items, NotNegative, Pair, Share
-from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from enhance_cli.types import Controls, Method, knob
+from enhance_cli.controls import Controls, knob
+from enhance_cli.types import Method
 
 HALO = 144
 """Pixels of context around a window: no denoiser looks further, its gain map included."""

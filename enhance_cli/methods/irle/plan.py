@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 
 from enhance_cli.methods.irle import METHOD, tone
+from enhance_cli.plan import Plan
 from enhance_cli.plan_values import Shaped
 from enhance_cli.report_fields import Count, Length, NotNegative, Share, Within
-from enhance_cli.types import Plan
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array

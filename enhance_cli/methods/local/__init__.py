@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from enhance_cli.controls import Controls, PictureFolder, knob
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Controls, Method, PictureFolder, SourceName, knob
+from enhance_cli.types import Method, SourceName
 
 HALO = 1
 """Pixels of context around a window: the refining convolution at the end sees its neighbours."""

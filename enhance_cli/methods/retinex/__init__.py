@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from enhance_cli.controls import Controls, knob
 from enhance_cli.errors import UsageError
-from enhance_cli.types import Controls, Method, knob
+from enhance_cli.types import Method
 
 HALO = 24
 """Pixels of context around a window: 8 for the restoration network, 16 for the filter of `--denoise`."""

@@ -11,7 +11,7 @@ from PIL import Image
 import enhance_cli
 from enhance_cli.methods.clahe_adaptive import kernels_cpu as kernels
 from enhance_cli.methods.clahe_adaptive import structure
-from enhance_cli.types import Plan
+from enhance_cli.plan import Plan
 
 GRID = (6, 9)
 

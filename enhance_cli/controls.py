@@ -1,0 +1,237 @@
+"""The options of methods and runs as values: declared once, they become options, keyword arguments and report fields.
+
+Importing this module costs nothing: `enhance --help` reads every method's `Controls`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from enhance_cli.errors import UsageError
+from enhance_cli.types import SourceName, without_suffix
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What a user must know of one control; becomes an option, a keyword argument and a report field."""
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    parse: Callable[[Any], Any] | None = None
+    """Turns the text of the command line, or a Python value, into the control's value."""
+
+    metavar: str | None = None
+    short: str | None = None
+    """A one-letter option, such as `-r`."""
+
+    report: Callable[[Any], Any] | None = None
+    """Turns the value into what the report says of it; by default the value itself."""
+
+    group: str = "Method"
+    """The heading that help shows the option under."""
+
+    show: Callable[[Any], str] | None = None
+    """Turns the default into what help shows of it; by default the value as text."""
+
+    decides_pixels: bool = True
+    """Whether another value may make another picture, so that a restart does it again. What is new does, until said
+    otherwise."""
+
+    alone: str | None = None
+    """The value of an option that is named without one, where it may be; a value is then given after = only."""
+
+
+def knob(default: Any, help: str, **details: Any) -> Any:
+    """Declare a field of a `Knobs` dataclass: `strength: float = knob(1.0, "...", minimum=0)`."""
+    return field(default=default, metadata={"knob": Knob(help, **details)})
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Options as a value. Subclasses are frozen dataclasses whose fields come from `knob`.
+
+    Raises:
+        UsageError: a value is out of range or cannot be read; the message names the option.
+    """
+
+    def __post_init__(self) -> None:
+        for name, spec in self.knobs().items():
+            value = getattr(self, name)
+            if spec.parse is not None and value is not None:
+                try:
+                    value = spec.parse(value)
+                except (ValueError, TypeError) as error:
+                    raise UsageError(f"{option_name(name)}: {error}") from error
+                object.__setattr__(self, name, value)
+            _check_range(name, value, spec)
+
+    @classmethod
+    def knobs(cls) -> dict[str, Knob]:
+        """Field name to its `Knob`: the class's own in order of declaration, then those that it inherits."""
+        declared = {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
+        own = {name: spec for name, spec in declared.items() if name in cls.__annotations__}
+        return own | declared
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Field name to its default, also of controls that make no sense without something given."""
+        return {item.name: item.default for item in dataclasses.fields(cls)}
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """Those values that decide pixels, by name: what a restart compares."""
+        return {name: getattr(self, name) for name, spec in self.knobs().items() if spec.decides_pixels}
+
+    def to_json(self) -> dict[str, Any]:
+        """The values as the report writes them."""
+        shown: dict[str, Any] = {}
+        for name, spec in self.knobs().items():
+            value = getattr(self, name)
+            shown[name] = spec.report(value) if spec.report is not None and value is not None else value
+        return shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controls(Knobs):
+    """The knobs of one method, and those that every method has."""
+
+    amount: float = knob(
+        1.0, "Blend of the input (0) and the result (1), with every method.", minimum=0.0, maximum=1.0, group="Output"
+    )
+
+    def variants(self) -> tuple[tuple[str, Controls], ...]:
+        """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
+
+        One picture with no ending, unless a method's controls say otherwise. The endings are known before any
+        picture is read, so that outputs can be named.
+        """
+        return (("", self),)
+
+    @property
+    def stacks(self) -> str | int | None:
+        """How the sources of a run are grouped into stacks that become one picture each (see `pipeline.stacks`).
+
+        None, unless a method's controls say otherwise: every source becomes a picture.
+        """
+        return None
+
+    @property
+    def looks_for_names(self) -> bool:
+        """Whether files that belong to a picture are found by its name, so that names alike must be known."""
+        return False
+
+    def companions(self, source: SourceName) -> Mapping[str, Path]:
+        """Files that belong to a picture under these controls, by what they are; read for `estimate` to see.
+
+        Raises:
+            UsageError: there is none, or no telling which.
+        """
+        return {}
+
+    planes: ClassVar[frozenset[str]] = frozenset()
+    """Companions of which one plane is looked at, opacity or luma: masks. They are H×W, the others RGB."""
+
+    def serves_all(self, name: str) -> bool:
+        """Whether a companion is the same file for all photographs."""
+        return False
+
+    def holds(self, height: int, width: int) -> int:
+        """Bytes that the method holds at most beside a picture of this size, for `--memory`; 0 where it is little."""
+        return 0
+
+
+def option_name(field_name: str) -> str:
+    """`clip_limit` as the command line spells it: `--clip-limit`."""
+    return "--" + field_name.replace("_", "-")
+
+
+def _check_range(name: str, value: Any, spec: Knob) -> None:
+    if value is None:
+        return
+    if spec.choices and value not in spec.choices:
+        raise UsageError(f"{option_name(name)} is one of {', '.join(spec.choices)}, not {value!r}.")
+    if spec.minimum is None and spec.maximum is None:
+        return
+    number = float(value)
+    low = float("-inf") if spec.minimum is None else spec.minimum
+    high = float("inf") if spec.maximum is None else spec.maximum
+    if not low <= number <= high:  # also refuses NaN
+        raise UsageError(f"{option_name(name)} must lie between {low:g} and {high:g}, not {number:g}.")
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """Pictures that belong to the inputs of a run, found by their names: tree beside tree, or all in one folder."""
+
+    path: str
+    by_name: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Paths of files by their path below the folder, without suffix: `day1/a`."""
+
+    by_stem: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """The same by bare name, wherever they lie."""
+
+    def __post_init__(self) -> None:
+        by_stem: dict[str, tuple[str, ...]] = {}
+        for name, paths in self.by_name.items():
+            stem = name.rpartition("/")[2]
+            by_stem[stem] = by_stem.get(stem, ()) + paths
+        object.__setattr__(self, "by_stem", by_stem)
+
+    @staticmethod
+    def listed(folder: str | Path) -> dict[str, tuple[str, ...]]:
+        """The files of a folder and its subfolders by their names; hidden ones and links to folders are passed over.
+
+        Raises:
+            ValueError: it cannot be read, is a file, or holds none.
+        """
+        found: dict[str, list[str]] = {}
+        try:
+            os.scandir(folder).close()
+        except NotADirectoryError:
+            raise ValueError(f"{folder} is a file; give a folder of pictures.") from None
+        except OSError as error:
+            raise ValueError(f"the folder {folder} cannot be read: {error.strerror}.") from None
+        for root, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = os.path.join(root, name)  # noqa: PTH118
+                if not name.startswith(".") and os.path.isfile(path):  # noqa: PTH113
+                    found.setdefault(without_suffix(os.path.relpath(path, folder)), []).append(path)
+        if not found:
+            raise ValueError(f"{folder} holds no files.")
+        return {name: tuple(paths) for name, paths in found.items()}
+
+    def for_source(self, source: SourceName) -> str:
+        """The path of the picture that belongs to an input.
+
+        That is the one at the same path below the folder; otherwise the one of the same bare name, where it is the
+        only one and no other input has that name.
+
+        Raises:
+            ValueError: there is none, or no telling which.
+        """
+        stem = source.stem
+        paths = next((self.by_name[key] for key in source.keys() if key in self.by_name), ())  # noqa: SIM118
+        if not paths and not source.relative and not source.namesake:
+            paths = self.by_name.get(stem, ())
+        alone = bool(paths) or not source.namesake
+        paths = paths or self.by_stem.get(stem, ())
+        if not alone and paths:
+            raise ValueError(
+                f"{self._shown(paths)} in {self.path} could belong to {source.path} or to {source.namesake}; lay the "
+                "pictures out in folders as the inputs are."
+            )
+        if len(paths) != 1:
+            several = f"several: {self._shown(paths)}" if paths else "no picture"
+            raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
+        return paths[0]
+
+    def _shown(self, paths: tuple[str, ...]) -> str:
+        return ", ".join(os.path.relpath(path, self.path) for path in paths)
