@@ -206,7 +206,7 @@ class Recipe:
         view, *frame_views = views
         halo = self.enhancer.method.halo
         source = image.pixels
-        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or source.nbytes > holding.LARGEST_TWICE)
+        in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or holding.is_large(source.nbytes))
         target = source if in_place else np.empty_like(source)
         pieces = self._pieces(image, viewed=view is not None, small=in_place)
         originals = None
@@ -283,7 +283,7 @@ class Recipe:
             device=self.engine.device,
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
             exposure=None if enhanced is None else enhanced.exposure,
-            plan=None if enhanced is None else enhanced.plan.describe(),
+            plan=None if enhanced is None else enhanced.described,
             **details,
         )
 
