@@ -36,7 +36,10 @@ ROOMS = {
 
 # Where third-party packages may be imported, and within a function only (`lazily`) or anywhere in the file.
 TORCH = (
-    *(f"methods/*/{name}.py" for name in ("network*", "kernels_cuda", "flatness", "adapt", "training/*")),
+    *(
+        f"methods/*/{name}.py"
+        for name in ("network*", "formulas_torch", "kernels_cuda", "flatness", "adapt", "training/*")
+    ),
     "training/*",
     "engines/cuda.py",
 )

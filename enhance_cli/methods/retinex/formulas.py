@@ -1,4 +1,7 @@
-"""The formulas of retinex on numpy arrays of light in 0..1: what `estimate` works with, and the kernels' reference.
+"""The formulas of retinex and their constants, on NumPy arrays of light in 0..1: what `estimate` works with.
+
+`formulas_torch` has the same for training and the CUDA kernels, `kernels_cpu` row by row; both are
+tested against this file, and take their constants from it.
 
 With b the largest channel of a pixel I and b' that of its negative (the paper's eq. 2 and 3; docs/papers.md, R2):
 
@@ -46,7 +49,14 @@ TOE = 0.02
 SATURATION = 1.2
 """Of the reverse quotient: the most by which differences of channels grow."""
 
+NEARLY_WHITE = 1e-6
+"""Least sum that a negative is divided by. 16 bits know no difference as small: it is for white, where 0 stays 0."""
+
+DARKEST, OCTAVES = 0.02, 2.8
+"""Networks see light l on a logarithmic scale from -1 to 1: log2(l + DARKEST) / OCTAVES + 1."""
+
 LUMA = (0.299, 0.587, 0.114)
+"""BT.601."""
 
 LUMA_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 """Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of a picture."""
@@ -74,8 +84,7 @@ def _darkened(light: Array, inverse: Array) -> Array:
     inverse = np.maximum(inverse, LEAST_OF_NEGATIVE)
     offset = OFFSET * inverse * (1.0 - inverse)
     dark = (1.0 - light).max(axis=0)
-    # 16 bits know no difference as small as 1e-6: that is for white alone, where 0 stays 0.
-    trusted = dark / np.maximum(dark + TOE * (1.0 - inverse), 1e-6)
+    trusted = dark / np.maximum(dark + TOE * (1.0 - inverse), NEARLY_WHITE)
     quotient = 1.0 - ((1.0 - light) * trusted + offset) / (inverse + offset)
     luma = np.tensordot(np.array(LUMA, np.float32), quotient, axes=(0, 0))
     kept = np.minimum(SATURATION * (inverse + offset), 1.0)

@@ -24,7 +24,17 @@ from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import exp_row, log2_row
 from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
-from enhance_cli.methods.retinex.formulas import LEAST, LEAST_OF_NEGATIVE, LUMA, OFFSET, SATURATION, TOE
+from enhance_cli.methods.retinex.formulas import (
+    DARKEST,
+    LEAST,
+    LEAST_OF_NEGATIVE,
+    LUMA,
+    NEARLY_WHITE,
+    OCTAVES,
+    OFFSET,
+    SATURATION,
+    TOE,
+)
 
 Array = NDArray[Any]
 
@@ -37,7 +47,9 @@ _OFFSET = np.float32(OFFSET)
 _TOE = np.float32(TOE)
 _SATURATION = np.float32(SATURATION)
 _RED, _GREEN, _BLUE = (np.float32(weight) for weight in LUMA)
-_WHITE_ALONE = np.float32(1e-6)
+_NEARLY_WHITE = np.float32(NEARLY_WHITE)
+_DARKEST = np.float32(DARKEST)
+_PER_OCTAVE = np.float32(1.0 / OCTAVES)
 _LN2 = np.float32(0.6931471805599453)
 _STEEPEST = np.float32(80.0)
 """Exponents are held within this: beyond it float32 knows no powers of e, and a sigmoid nothing but 0 and 1."""
@@ -328,7 +340,7 @@ def _mend(  # type: ignore[no-untyped-def]
         value = max(used[x], _LEAST_OF_NEGATIVE)
         offset = _OFFSET * value * (_ONE - value)
         gain = _ONE / (value + offset)
-        trusted = dark[x] / max(fma(_TOE, _ONE - value, dark[x]), _WHITE_ALONE)
+        trusted = dark[x] / max(fma(_TOE, _ONE - value, dark[x]), _NEARLY_WHITE)
         o[x] = fma(-offset, gain, _ONE)
         k[x] = trusted * gain
         kept[x] = min(_SATURATION * (value + offset), _ONE)
@@ -511,10 +523,10 @@ def _pool(light, to, odd, n):  # type: ignore[no-untyped-def]
 def _squash(light, whole):  # type: ignore[no-untyped-def]
     """Light 0..1 on a logarithmic scale from -1 to 1, as the network was trained on."""
     for x in range(len(light)):
-        light[x] += np.float32(0.02)
+        light[x] += _DARKEST
     log2_row(light, whole)
     for x in range(len(light)):
-        light[x] = fma(light[x], np.float32(1.0 / 2.8), _ONE)
+        light[x] = fma(light[x], _PER_OCTAVE, _ONE)
 
 
 @kernel

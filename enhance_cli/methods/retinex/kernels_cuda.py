@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
-from enhance_cli.methods.retinex.formulas import LEAST, LEAST_OF_NEGATIVE, LUMA, OFFSET, SATURATION, TOE
+from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, squash
 
 Array = NDArray[Any]
 
@@ -127,29 +127,14 @@ def _fused(
     if grids is not None:
         light = images[0]
         place = (rows, region.height), (columns, region.width)
-        illumination = _illumination(torch.from_numpy(grids[0]).to(device), light.amax(dim=0, keepdim=True), place)
-        inverse = _illumination(torch.from_numpy(grids[1]).to(device), (1.0 - light).amax(dim=0, keepdim=True), place)
-        forward, inverse = (_powered(it, power) for it, power in zip((illumination, inverse), powers, strict=True))
-        images = [(light / forward).clamp(max=1.0), light, _darkened(light, inverse)]
+        illumination, inverse = (
+            _illumination(torch.from_numpy(grid).to(device), bright_channel(channels), place)
+            for grid, channels in zip(grids, (light, 1.0 - light), strict=True)
+        )
+        powered = (it if power == 1.0 else it**power for it, power in zip((illumination, inverse), powers, strict=True))
+        images = list(candidates(light, *powered))
     weights = torch.softmax(torch.stack([_score(image, fusion, k) for k, image in enumerate(images)]), dim=0)
     return sum(weight * image for weight, image in zip(weights, images, strict=True)), illumination
-
-
-def _darkened(light: Tensor, inverse: Tensor) -> Tensor:
-    """I_O of light 3×h×w, as in `formulas`."""
-    inverse = inverse.clamp(min=LEAST_OF_NEGATIVE)
-    offset = OFFSET * inverse * (1.0 - inverse)
-    dark = (1.0 - light).amax(dim=0, keepdim=True)
-    trusted = dark / (dark + TOE * (1.0 - inverse)).clamp(min=1e-6)
-    quotient = 1.0 - ((1.0 - light) * trusted + offset) / (inverse + offset)
-    luma = torch.tensordot(quotient.new_tensor(LUMA), quotient, dims=1)
-    kept = (SATURATION * (inverse + offset)).clamp(max=1.0)
-    darkened: Tensor = (luma + kept * (quotient - luma)).clamp(0.0, 1.0)
-    return darkened
-
-
-def _powered(light: Tensor, power: float) -> Tensor:
-    return (light if power == 1.0 else light**power).clamp(min=LEAST)
 
 
 def _illumination(grid: Tensor, channel: Tensor, place: tuple[tuple[Array, int], tuple[Array, int]]) -> Tensor:
@@ -172,7 +157,7 @@ def _illumination(grid: Tensor, channel: Tensor, place: tuple[tuple[Array, int],
     found = torch.lerp(
         torch.lerp(node(i, j), node(below, j), down), torch.lerp(node(i, after), node(below, after), down), right
     )
-    return channel + (1.0 - channel) * torch.sigmoid(found[..., 0] * tone + found[..., 1])
+    return illuminated(channel, tone, found[..., 0], found[..., 1])
 
 
 def _cells(places: Array, length: int, nodes: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -201,7 +186,7 @@ def _noise(light: Tensor, illumination: Tensor, restoration: RestorationWeights)
     """What the network adds to light 3×h×w, but for its outermost blocks: 3×(h - 12)×(w - 12)."""
     stem, convs, biases, heads, head_bias = (torch.from_numpy(array).to(light.device) for array in restoration)
     width = stem.shape[0]
-    dark = torch.log2(functional.avg_pool2d(illumination, 2) + 0.02) / 2.8 + 1.0
+    dark = squash(functional.avg_pool2d(illumination, 2))
     features = torch.cat([functional.pixel_unshuffle(light, 2), dark])[None]
     layers = [stem.reshape(width, 13, 3, 3), *convs.reshape(-1, width, width, 3, 3)]
     noise = head_bias.reshape(1, 12, 1, 1)

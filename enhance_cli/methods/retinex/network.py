@@ -1,4 +1,4 @@
-"""The three networks of retinex, fewer than 5,000 parameters together, and the formulas between them in torch.
+"""The three networks of retinex, fewer than 5,000 parameters together.
 
 Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net; docs/papers.md).
 `Illumination` looks at the picture made small and gives, for its bright channel and for that of its negative, a
@@ -15,22 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-PROXY = 64
-"""Sides of the square, by area means, that `Illumination` looks at; the size at which it was trained."""
-
-LEAST = 1e-3
-"""No illumination is smaller: the largest gain is a thousand."""
-
-LEAST_OF_NEGATIVE, OFFSET, TOE, SATURATION = 0.1, 0.1, 0.02, 1.2
-"""The bounds of the reverse quotient: see `formulas`, whose numbers these are."""
+from enhance_cli.methods.retinex.formulas import LUMA, LUMA_QUANTILES
+from enhance_cli.methods.retinex.formulas_torch import bright_channel, quantiles, squash, thinned
 
 BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 """Of the squashed bright channel, as the lowest value that this share of the pixels does not exceed."""
-
-LUMA_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-"""Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of a picture."""
-
-LUMA = (0.299, 0.587, 0.114)
 
 
 class Illumination(nn.Module):
@@ -62,7 +51,7 @@ class Illumination(nn.Module):
             image: N×3×PROXY×PROXY in 0..1.
 
         Returns:
-            N×rows×columns×bins×2, (k, o) of `illumination`, for max RGB and for the max of the negative. Nodes lie
+            N×rows×columns×bins×2, (k, o) of the illumination, for max RGB and for the max of the negative. Nodes lie
             on corners of cells; rows = columns = 1 is a curve for the whole picture.
         """
         bright, dark = bright_channel(image), bright_channel(1.0 - image)
@@ -107,7 +96,7 @@ class Fusion(nn.Module):
         self.third = nn.Linear(width // 2, 1, bias=False)  # softmax knows no common offset
 
     def forward(self, image: Tensor, statistics: Tensor) -> tuple[Tensor]:
-        """The score N×1×H×W of candidates N×3×H×W in 0..1 with their `luma_statistics`, N×8."""
+        """The score N×1×H×W of candidates N×3×H×W in 0..1 with their `formulas_torch.luma_statistics`, N×8."""
         count, _, height, width = image.shape
         pixels = torch.cat([image, image.amax(dim=1, keepdim=True) - image.amin(dim=1, keepdim=True)], dim=1)
         # Products of matrices: torch's convolutions are slow at so few channels.
@@ -179,139 +168,11 @@ def _bands() -> Tensor:
     return bands
 
 
-class Mending(nn.Module):
-    """Both networks of the first stage and what lies between them: a picture in, the mended one out."""
-
-    def __init__(self, illumination: Illumination, fusion: Fusion) -> None:
-        super().__init__()
-        self.illumination, self.fusion = illumination, fusion
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mend N×3×PROXY×PROXY; of the result every second pixel of every second row, since they teach as much.
-
-        Returns:
-            Mended picture, weights of its three candidates, L and L'; sides of PROXY / 2.
-        """
-        grid, grid_of_negative = self.illumination(image)
-        seen = thinned(image)
-        light = illumination(grid, bright_channel(seen))
-        light_of_negative = illumination(grid_of_negative, bright_channel(1.0 - seen))
-        parts = torch.cat([divided(seen, light), seen, divided_negative(seen, light_of_negative)])
-        scores = torch.cat(self.fusion(parts, _statistics_of_luma(parts))[0].chunk(3), dim=1)
-        weights = torch.softmax(scores, dim=1)
-        mended = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts.chunk(3)))
-        assert isinstance(mended, Tensor)
-        return mended, weights, light, light_of_negative
-
-
-# --- the formulas between them -----------------------------------------------------------------------------
-
-
-def bright_channel(image: Tensor) -> Tensor:
-    """Max RGB, N×1×H×W."""
-    return image.amax(dim=1, keepdim=True)
-
-
-def thinned(image: Tensor) -> Tensor:
-    """Every second pixel of every second row: of a picture made small they tell as much."""
-    return image[:, :, ::2, ::2]
-
-
-def squash(light: Tensor) -> Tensor:
-    """Light 0..1 on a logarithmic scale from -1 to 1."""
-    return torch.log2(light + 0.02) / 2.8 + 1.0
-
-
 def describe(channel: Tensor) -> Tensor:
     """Nine quantiles, mean and deviation of a squashed channel, N×11."""
     values = squash(thinned(channel)).flatten(1)
-    return torch.cat([_quantiles(values, BRIGHT_QUANTILES), _mean(values), _deviation(values)], dim=1)
-
-
-def luma_statistics(image: Tensor) -> Tensor:
-    """Seven quantiles and the mean of luma of a candidate of PROXY×PROXY, N×8: all that `Fusion` knows of its whole."""
-    return _statistics_of_luma(thinned(image))
-
-
-def _statistics_of_luma(image: Tensor) -> Tensor:
-    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
-    values = (image * weights).sum(dim=1).flatten(1)
-    return torch.cat([_quantiles(values, LUMA_QUANTILES), _mean(values)], dim=1)
-
-
-def illumination(grid: Tensor, channel: Tensor) -> Tensor:
-    """L = b + (1 - b) sigmoid(k u + o), never below the channel b; (k, o) by place and tone u = sqrt(b).
-
-    Args:
-        grid: N×rows×columns×bins×2, as `Illumination` gives it.
-        channel: b, N×1×H×W in 0..1, at any size.
-
-    Returns:
-        N×1×H×W.
-    """
-    _, _, height, width = channel.shape
-    _, rows, columns, bins, _ = grid.shape
-    tone = torch.sqrt(channel.clamp(min=0.0))
-    field = grid.permute(0, 4, 3, 1, 2)
-    if rows > 1:
-        field = _hats(height, rows, grid) @ field
-    if columns > 1:
-        field = field @ _hats(width, columns, grid).T
-    field = field.expand(-1, -1, -1, height, width)
-    at = tone * (bins - 1)
-    below = at.detach().floor().clamp(0, bins - 2)
-    share = at - below
-    low = below.long()[:, None].expand(-1, 2, -1, -1, -1)
-    found = torch.gather(field, 2, low) * (1.0 - share[:, None]) + torch.gather(field, 2, low + 1) * share[:, None]
-    return channel + (1.0 - channel) * torch.sigmoid(found[:, 0] * tone + found[:, 1])
-
-
-def _hats(pixels: int, nodes: int, like: Tensor) -> Tensor:
-    """How much each node counts at each pixel's centre, pixels×nodes: linear interpolation as a matrix."""
-    at = (torch.arange(pixels, dtype=like.dtype, device=like.device) + 0.5) * ((nodes - 1) / pixels)
-    node = torch.arange(nodes, dtype=like.dtype, device=like.device)
-    return (1.0 - (at[:, None] - node).abs()).clamp(min=0.0)
-
-
-def divided(image: Tensor, light: Tensor) -> Tensor:
-    """I_U = I / L: what the picture would be under full light."""
-    return (image / light.clamp(min=LEAST)).clamp(0.0, 1.0)
-
-
-def divided_negative(image: Tensor, light: Tensor) -> Tensor:
-    """I_O: the same for the negative, with white, what is next to it and colour held within bounds (see `formulas`)."""
-    light = light.clamp(min=LEAST_OF_NEGATIVE)
-    offset = OFFSET * light * (1.0 - light)
-    negative = 1.0 - image
-    dark = negative.amax(dim=1, keepdim=True)
-    trusted = dark / (dark + TOE * (1.0 - light)).clamp(min=1e-6)
-    quotient = 1.0 - (negative * trusted + offset) / (light + offset)
-    luma = (quotient * image.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    kept = (SATURATION * (light + offset)).clamp(max=1.0)
-    return (luma + kept * (quotient - luma)).clamp(0.0, 1.0)
-
-
-def fuse(fusion: nn.Module, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The weighted sum of N×3×H×W candidates and the weights, N×(number of candidates)×H×W, which sum to 1."""
-    together = torch.cat(list(candidates))
-    scores = fusion(together, luma_statistics(together))[0]
-    weights = torch.softmax(torch.cat(scores.chunk(len(candidates)), dim=1), dim=1)
-    total = sum(weights[:, i : i + 1] * one for i, one in enumerate(candidates))
-    assert isinstance(total, Tensor)
-    return total, weights
-
-
-def _quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
-    places = [round(share * (int(values.shape[1]) - 1)) for share in shares]
-    return torch.sort(values, dim=1).values[:, places]
-
-
-def _mean(values: Tensor) -> Tensor:
-    return values.mean(dim=1, keepdim=True)
-
-
-def _deviation(values: Tensor) -> Tensor:
-    return torch.sqrt(values.var(dim=1, keepdim=True, correction=0) + 1e-6)
+    deviation = torch.sqrt(values.var(dim=1, keepdim=True, correction=0) + 1e-6)
+    return torch.cat([quantiles(values, BRIGHT_QUANTILES), values.mean(dim=1, keepdim=True), deviation], dim=1)
 
 
 def build(configuration: Mapping[str, Any]) -> nn.Module:

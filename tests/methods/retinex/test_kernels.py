@@ -91,31 +91,31 @@ def test_the_cascade_is_the_network(rng, size, width):
 
 
 def test_the_formulas_are_those_of_training(rng):
-    """network.py trains with torch, estimate works with numpy."""
+    """Torch trains, and runs on CUDA; NumPy estimates."""
     torch = pytest.importorskip("torch")
-    from enhance_cli.methods.retinex import network
+    from enhance_cli.methods.retinex import formulas_torch, network
+    from enhance_cli.methods.retinex.training.mending import illumination
 
     light = rng.random((3, 40, 56)).astype(np.float32)
     maps = grids(rng, 4, 6)
     image, tensors = torch.from_numpy(light)[None], [torch.from_numpy(grid)[None] for grid in maps]
-    forward = network.illumination(tensors[0], network.bright_channel(image))
-    inverse = network.illumination(tensors[1], network.bright_channel(1.0 - image))
-    brighter, _, darker = formulas.candidates(light, maps, (1.0, 1.0))
+    forward = illumination(tensors[0], formulas_torch.bright_channel(image))
+    inverse = illumination(tensors[1], formulas_torch.bright_channel(1.0 - image))
+    parts = formulas.candidates(light, maps, (1.0, 1.0))
     assert np.abs(formulas.illumination(maps[0], light.max(axis=0)) - forward[0, 0].numpy()).max() < 1e-5
-    assert np.abs(brighter - network.divided(image, forward)[0].numpy()).max() < 2e-5
-    assert np.abs(darker - network.divided_negative(image, inverse)[0].numpy()).max() < 2e-5
-    assert np.abs(formulas.luma_statistics(light) - network.luma_statistics(image)[0].numpy()).max() < 1e-6
+    for ours, theirs in zip(parts, formulas_torch.candidates(image, forward, inverse), strict=True):
+        assert np.abs(ours - theirs[0].numpy()).max() < 2e-5
+    statistics = formulas_torch.luma_statistics(formulas_torch.thinned(image))
+    assert np.abs(formulas.luma_statistics(light) - statistics[0].numpy()).max() < 1e-6
     module = network.Fusion()
     tensors = {name: value.detach().numpy() for name, value in module.state_dict().items()}
-    images = (light, brighter, darker)
-    biases = [tensors["statistics.weight"] @ formulas.luma_statistics(it) + tensors["first.bias"] for it in images]
-    names = ("second.weight", "second.bias")
-    fusion = FusionWeights(
-        tensors["first.weight"], np.stack(biases), *(tensors[name] for name in names), tensors["third.weight"][0]
-    )
+    known = np.stack([formulas.luma_statistics(part) for part in parts])
+    biases = known @ tensors["statistics.weight"].T + tensors["first.bias"]
+    second = tensors["second.weight"], tensors["second.bias"]
+    fusion = FusionWeights(tensors["first.weight"], biases, *second, tensors["third.weight"][0])
     with torch.no_grad():
-        _, shares = network.fuse(module, [torch.from_numpy(it)[None] for it in images])
-    assert np.abs(formulas.weights(images, fusion) - shares[0].numpy()).max() < 1e-5
+        scores = module(torch.from_numpy(np.stack(parts)), torch.from_numpy(known))[0]
+    assert np.abs(formulas.weights(parts, fusion) - torch.softmax(scores, dim=0)[:, 0].numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.2, 0.5, 0.8, 1.0])

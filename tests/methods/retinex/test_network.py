@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from enhance_cli.methods.retinex import network
+from enhance_cli.methods.retinex import formulas, network
+from enhance_cli.methods.retinex import formulas_torch as torch_formulas
+from enhance_cli.methods.retinex.training import mending as stage_one
 from enhance_cli.training.export import export, read_configuration, read_weights
 
 
@@ -17,8 +19,8 @@ from enhance_cli.training.export import export, read_configuration, read_weights
 def pictures() -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
     coarse = torch.rand(3, 3, 6, 6, generator=generator)
-    fine = 0.1 * torch.rand(3, 3, network.PROXY, network.PROXY, generator=generator)
-    whole = functional.interpolate(coarse, size=(network.PROXY, network.PROXY), mode="bilinear") * 0.9 + fine
+    fine = 0.1 * torch.rand(3, 3, formulas.PROXY, formulas.PROXY, generator=generator)
+    whole = functional.interpolate(coarse, size=(formulas.PROXY, formulas.PROXY), mode="bilinear") * 0.9 + fine
     return whole * torch.tensor([0.1, 0.6, 1.0]).reshape(3, 1, 1, 1)
 
 
@@ -49,7 +51,7 @@ def test_one_network_serves_the_picture_and_its_negative(pictures: torch.Tensor)
 
 
 def test_statistics_are_quantiles_of_every_second_pixel(pictures: torch.Tensor) -> None:
-    channel = network.bright_channel(pictures)
+    channel = torch_formulas.bright_channel(pictures)
     values = np.log2(channel[1, 0, ::2, ::2].numpy().ravel() + 0.02) / 2.8 + 1.0
     found = network.describe(channel)[1].numpy()
     ordered = np.sort(values)
@@ -65,7 +67,7 @@ def test_the_slice_is_trilinear(rows: int, columns: int) -> None:
     grid = torch.randn(2, rows, columns, 12, 2, generator=generator)
     channel = torch.rand(2, 1, 9, 11, generator=generator)
     channel[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
-    found = network.illumination(grid, channel)
+    found = stage_one.illumination(grid, channel)
     for n, y, x in ((0, 0, 0), (0, 0, 1), (1, 4, 7), (0, 8, 10), (1, 0, 3)):
         b = float(channel[n, 0, y, x])
         places = ((y + 0.5) / 9 * (rows - 1), (x + 0.5) / 11 * (columns - 1), b**0.5 * 11)
@@ -84,50 +86,55 @@ def test_the_slice_is_trilinear(rows: int, columns: int) -> None:
 
 
 def test_illumination_is_never_below_the_channel(pictures: torch.Tensor) -> None:
-    channel = network.bright_channel(pictures)
-    light = network.illumination(shaken(network.Illumination())(pictures)[0], channel)
+    channel = torch_formulas.bright_channel(pictures)
+    light = stage_one.illumination(shaken(network.Illumination())(pictures)[0], channel)
     assert (light >= channel).all()
     assert (light <= 1.0).all()
-    assert (network.divided(pictures, light) >= pictures - 1e-6).all()
-    assert (network.divided_negative(1.0 - pictures, light) <= 1.0 - pictures + 1e-6).all()
+    assert (torch_formulas.divided(pictures, light) >= pictures - 1e-6).all()
+    assert (torch_formulas.divided_negative(1.0 - pictures, light) <= 1.0 - pictures + 1e-6).all()
 
 
 def test_full_light_changes_nothing_and_white_stays_bright() -> None:
     image = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     ones = torch.ones(1, 1, 8, 8)
-    assert torch.equal(network.divided(image, ones), image)
-    assert torch.allclose(network.divided_negative(image, ones), image, atol=1e-7)
+    assert torch.equal(torch_formulas.divided(image, ones), image)
+    assert torch.allclose(torch_formulas.divided_negative(image, ones), image, atol=1e-7)
     white = torch.ones(1, 3, 1, 100)
     light = torch.linspace(0.01, 1.0, 100).reshape(1, 1, 1, 100)
-    assert float(network.divided_negative(white, light).min()) >= 1.0 / (1.0 + network.OFFSET)
+    assert float(torch_formulas.divided_negative(white, light).min()) >= 1.0 / (1.0 + formulas.OFFSET)
 
 
 def test_colour_beside_white_is_held(pictures: torch.Tensor) -> None:
     """The darkened candidate is nowhere brighter than the picture, and no difference of channels grows by more."""
     bright = 1.0 - 0.4 * pictures
-    light = network.illumination(shaken(network.Illumination())(bright)[1], network.bright_channel(1.0 - bright))
+    channel = torch_formulas.bright_channel(1.0 - bright)
+    light = stage_one.illumination(shaken(network.Illumination())(bright)[1], channel)
     for inverse in (light, torch.full_like(light, 0.01), torch.full_like(light, 0.5)):
-        inverse = torch.maximum(inverse, network.bright_channel(1.0 - bright))  # as every illumination is
-        darkened = network.divided_negative(bright, inverse)
+        inverse = torch.maximum(inverse, channel)  # as every illumination is
+        darkened = torch_formulas.divided_negative(bright, inverse)
         assert (darkened <= bright + 1e-6).all()
         before, after = (one.amax(dim=1) - one.amin(dim=1) for one in (bright, darkened))
-        assert (after <= network.SATURATION * before + 1e-6).all()
+        assert (after <= formulas.SATURATION * before + 1e-6).all()
         assert after.mean() > 0.5 * before.mean()
     nearly_white = torch.full((1, 3, 1, 1), 250.0 / 255.0)
-    assert float(network.divided_negative(nearly_white, torch.full((1, 1, 1, 1), 0.02)).min()) > 0.8
+    assert float(torch_formulas.divided_negative(nearly_white, torch.full((1, 1, 1, 1), 0.02)).min()) > 0.8
 
 
-def test_fusion_scores_each_picture_alone_and_weights_sum_to_one(pictures: torch.Tensor) -> None:
+def fused(fusion: torch.nn.Module, candidates: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Any number of candidates 1×3×H×W by their weights, which come too."""
+    together = torch.cat(candidates)
+    scores = fusion(together, torch_formulas.luma_statistics(torch_formulas.thinned(together)))[0]
+    weights = torch.softmax(scores, dim=0)
+    return (weights * together).sum(dim=0), weights
+
+
+def test_fusion_scores_each_picture_alone(pictures: torch.Tensor) -> None:
     fusion = shaken(network.Fusion())
     three = [pictures[i : i + 1] for i in range(3)]
-    fused, weights = network.fuse(fusion, three)
-    assert torch.allclose(weights.sum(dim=1), torch.ones_like(weights[:, 0]), atol=1e-6)
-    again, turned = network.fuse(fusion, three[::-1])
-    assert torch.allclose(fused, again, atol=1e-5)
-    assert torch.allclose(weights, turned.flip(1), atol=1e-5)
-    assert network.fuse(fusion, three[:2])[1].shape[1] == 2  # any number of pictures
-    same, _ = network.fuse(fusion, [three[1], three[1]])
-    assert torch.allclose(same, three[1], atol=1e-6)
+    found, weights = fused(fusion, three)
+    again, turned = fused(fusion, three[::-1])
+    assert torch.allclose(found, again, atol=1e-5)
+    assert torch.allclose(weights, turned.flip(0), atol=1e-5)
 
 
 def test_restoration_starts_at_nothing_and_looks_three_blocks_far() -> None:
@@ -143,13 +150,13 @@ def test_restoration_starts_at_nothing_and_looks_three_blocks_far() -> None:
 
 
 def test_what_training_mends_is_what_the_formulas_give(pictures: torch.Tensor) -> None:
-    mending = network.Mending(shaken(network.Illumination()), shaken(network.Fusion()))
+    mending = stage_one.Mending(shaken(network.Illumination()), shaken(network.Fusion()))
     mended, weights, light, of_negative = mending(pictures)
     grid, grid_of_negative = mending.illumination(pictures)
-    seen = network.thinned(pictures)
-    assert torch.equal(light, network.illumination(grid, network.bright_channel(seen)))
-    assert torch.equal(of_negative, network.illumination(grid_of_negative, network.bright_channel(1.0 - seen)))
-    parts = (network.divided(seen, light), seen, network.divided_negative(seen, of_negative))
+    seen = torch_formulas.thinned(pictures)
+    assert torch.equal(light, stage_one.illumination(grid, torch_formulas.bright_channel(seen)))
+    assert torch.equal(of_negative, stage_one.illumination(grid_of_negative, torch_formulas.bright_channel(1.0 - seen)))
+    parts = (torch_formulas.divided(seen, light), seen, torch_formulas.divided_negative(seen, of_negative))
     by_hand = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts))
     assert torch.allclose(mended, by_hand, atol=1e-6)
     assert torch.allclose(weights.sum(dim=1), torch.ones_like(weights[:, 0]), atol=1e-6)

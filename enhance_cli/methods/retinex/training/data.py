@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.methods.retinex import network
+from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.training import faults
 from enhance_cli.methods.retinex.training.recipe import MendingRecipe, Recipe
 from enhance_cli.training import loop
@@ -92,7 +92,7 @@ class Album:
         shares["clean"] = max(0.0, 1.0 - sum(shares.values())) * bool(self.clean)
         kind = draw_kind(random, shares)
         if kind == "two tones":
-            image, bright = two_tones(random, network.PROXY)
+            image, bright = two_tones(random, PROXY)
             return Drawn(image, image, bright)
         pairs = self.squares[kind if kind in self.squares else "clean"]
         image, target = cut(pairs[int(random.integers(len(pairs)))], random)
@@ -137,7 +137,7 @@ def cut(pair: tuple[Codes, Codes], random: np.random.Generator) -> tuple[Picture
     mirrored = random.random() < 0.5
 
     def one(codes: Codes) -> Picture:
-        piece = floats(shrunk(codes[top : top + side, left : left + side], network.PROXY))
+        piece = floats(shrunk(codes[top : top + side, left : left + side], PROXY))
         return np.ascontiguousarray(piece[:, ::-1]) if mirrored else piece
 
     return one(pair[0]), one(pair[1])

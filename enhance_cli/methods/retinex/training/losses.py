@@ -9,13 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LUMA = (0.299, 0.587, 0.114)
-
-
-def luma(image: Tensor) -> Tensor:
-    """BT.601 luma, N×1×H×W."""
-    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
-    return (image * weights).sum(dim=1, keepdim=True)
+from enhance_cli.methods.retinex.formulas_torch import luma
 
 
 def huber(output: Tensor, target: Tensor, delta: float = 0.5) -> Tensor:

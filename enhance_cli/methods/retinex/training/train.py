@@ -19,8 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.methods.retinex import network
+from enhance_cli.methods.retinex.formulas import LUMA_QUANTILES, PROXY
+from enhance_cli.methods.retinex.formulas_torch import bright_channel, luma_statistics, thinned
+from enhance_cli.methods.retinex.formulas_torch import candidates as candidates_of
 from enhance_cli.methods.retinex.training import faults, losses
 from enhance_cli.methods.retinex.training.data import Album, Codes, Picture, codes_of, draw_kind, floats, shrunk
+from enhance_cli.methods.retinex.training.mending import Mending, illumination
 from enhance_cli.methods.retinex.training.recipe import MendingRecipe, Recipe, RestorationRecipe
 from enhance_cli.quality.reference import psnr, ssim
 from enhance_cli.training import loop
@@ -62,7 +66,7 @@ def train(
     log("Training restoration.")
     restoration = train_restoration(mending, album, options, recipe.restoration, log)
     figures["restoration"] = restoration_figures(mending, restoration, album)
-    assert isinstance(mending, network.Mending)
+    assert isinstance(mending, Mending)
     exported = deliver(mending, restoration, options.out)
     sheet = options.out / "validation.png"
     write_sheet(sheet, [_row(mending, restoration, pair) for pair in album.examples])
@@ -70,16 +74,16 @@ def train(
     return Trained(exported, figures, [sheet])
 
 
-def deliver(mending: network.Mending, restoration: network.Restoration, out: Path) -> dict[str, Exported]:
+def deliver(mending: Mending, restoration: network.Restoration, out: Path) -> dict[str, Exported]:
     """Write the files of the three networks."""
     random = generator(0, 1)
 
     def sample(count: int, channels: int, height: int, width: int) -> Picture:
         return random.random((count, channels, height, width), np.float32)
 
-    side = network.PROXY
+    side = PROXY
     picture = {0: "count", 2: "height", 3: "width"}
-    statistics = len(network.LUMA_QUANTILES) + 1
+    statistics = len(LUMA_QUANTILES) + 1
     fusion, illumination = mending.fusion, mending.illumination
     with warnings.catch_warnings():
         # Shapes are asked for while networks are traced; the samples have several.
@@ -154,8 +158,8 @@ def fresh_mending(recipe: MendingRecipe, seed: int) -> nn.Module:
     """Freshly initialised networks, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        illumination = network.Illumination(hidden=recipe.hidden, scales=recipe.scales)
-        return network.Mending(illumination, network.Fusion(recipe.fusion_width))
+        first = network.Illumination(hidden=recipe.hidden, scales=recipe.scales)
+        return Mending(first, network.Fusion(recipe.fusion_width))
 
 
 def mending_loss(
@@ -172,11 +176,11 @@ def mending_loss(
     photographs = sum(one.bright is None for one in drawn)
     image = tensor([one.image for one in drawn]).to(device)
     output, _, light, light_of_negative = module(image)
-    image = network.thinned(image)
+    image = thinned(image)
     total = torch.zeros((), device=device)
     if photographs:
         mended = output[:photographs]
-        target = network.thinned(tensor([one.target for one in drawn[:photographs]])).to(device)
+        target = thinned(tensor([one.target for one in drawn[:photographs]])).to(device)
         distance = {"root_huber": losses.root_huber, "huber": losses.huber, "squared": losses.squared}[recipe.distance]
         total = total + distance(mended, target)
         if recipe.similarity:
@@ -187,7 +191,7 @@ def mending_loss(
         )
     if recipe.flatness and photographs < recipe.batch:
         bright = tensor([one.bright for one in drawn[photographs:] if one.bright is not None]).to(device)
-        flatness = losses.two_tone(output[photographs:], network.thinned(bright))
+        flatness = losses.two_tone(output[photographs:], thinned(bright))
         total = total + recipe.flatness * (recipe.batch - photographs) * flatness
     return total
 
@@ -198,7 +202,7 @@ def mending_figures(module: nn.Module, album: Album) -> dict[str, float]:
     for kind, pairs in album.held_out.items():
         ratios, likenesses = [], []
         for pair in pairs[:48]:
-            image, target = (shrunk(codes, network.PROXY) for codes in (pair.degraded, pair.reference))
+            image, target = (shrunk(codes, PROXY) for codes in (pair.degraded, pair.reference))
             target = np.ascontiguousarray(target[::2, ::2])
             with torch.no_grad():
                 output = _picture(module(tensor([floats(image)]))[0])
@@ -230,7 +234,7 @@ class Worn:
     bright: Codes | None = None
 
 
-def worn(album: Album, mending: network.Mending, seed: int) -> dict[str, list[Worn]]:
+def worn(album: Album, mending: Mending, seed: int) -> dict[str, list[Worn]]:
     """What stage 2 learns from, by kind. Stage 1 is fixed by then, so every photograph is mended once."""
     made: dict[str, list[Worn]] = {"lowlight": [], "stacks": [], "noisy": [], "two tones": []}
     for pair in album.lowlight[::3]:  # scenes come several times
@@ -267,7 +271,7 @@ def train_restoration(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         module = network.Restoration(recipe.width).to(options.device)
-    assert isinstance(mending, network.Mending)
+    assert isinstance(mending, Mending)
     mending.eval()
     log("Mending the photographs that restoration learns from.")
     pictures = worn(album, mending.cpu(), options.seed)
@@ -334,27 +338,26 @@ def _crop(picture: Worn, random: np.random.Generator, side: int) -> tuple[Pictur
 
 
 @torch.no_grad()
-def mended(mending: network.Mending, photograph: Codes) -> tuple[Codes, Codes]:
+def mended(mending: Mending, photograph: Codes) -> tuple[Codes, Codes]:
     """What stage 1 makes of a photograph at its own size, and L."""
     image = tensor([floats(photograph)])
-    small = tensor([floats(shrunk(photograph, network.PROXY))])
+    small = tensor([floats(shrunk(photograph, PROXY))])
     grid, grid_of_negative = mending.illumination(small)
 
-    def candidates(picture: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        light = network.illumination(grid, network.bright_channel(picture))
-        of_negative = network.illumination(grid_of_negative, network.bright_channel(1.0 - picture))
-        parts = (network.divided(picture, light), picture, network.divided_negative(picture, of_negative))
-        return parts, light
+    def candidates(picture: Tensor) -> tuple[Tensor, Tensor]:
+        light = illumination(grid, bright_channel(picture))
+        of_negative = illumination(grid_of_negative, bright_channel(1.0 - picture))
+        return torch.cat(candidates_of(picture, light, of_negative)), light
 
-    statistics = network.luma_statistics(torch.cat(candidates(small)[0]))
+    statistics = luma_statistics(thinned(candidates(small)[0]))
     parts, light = candidates(image)
-    weights = torch.softmax(mending.fusion(torch.cat(parts), statistics)[0], dim=0)
-    output = (weights * torch.cat(parts)).sum(dim=0, keepdim=True)
+    weights = torch.softmax(mending.fusion(parts, statistics)[0], dim=0)
+    output = (weights * parts).sum(dim=0, keepdim=True)
     return _picture(output), codes_of(light[0, 0].numpy())
 
 
 @torch.no_grad()
-def enhanced(mending: network.Mending, restoration: nn.Module, photograph: Codes) -> Codes:
+def enhanced(mending: Mending, restoration: nn.Module, photograph: Codes) -> Codes:
     """The whole method on a photograph, for validation; production has its own kernels."""
     before, light = mended(mending, photograph)
     height, width = light.shape
@@ -366,7 +369,7 @@ def enhanced(mending: network.Mending, restoration: nn.Module, photograph: Codes
 
 def restoration_figures(mending: nn.Module, module: nn.Module, album: Album) -> dict[str, float]:
     """PSNR and SSIM of held-out pictures at their own size, a middle piece of each."""
-    assert isinstance(mending, network.Mending)
+    assert isinstance(mending, Mending)
     figures = {}
     for kind, pairs in album.held_out.items():
         ratios, likenesses = [], []
@@ -381,7 +384,7 @@ def restoration_figures(mending: nn.Module, module: nn.Module, album: Album) -> 
 # --- delivery ----------------------------------------------------------------------------------------------
 
 
-def _row(mending: network.Mending, restoration: nn.Module, pair: Pair) -> list[tuple[str, Any]]:
+def _row(mending: Mending, restoration: nn.Module, pair: Pair) -> list[tuple[str, Any]]:
     before, light = mended(mending, pair.degraded)
     return [
         (pair.name, pair.degraded),
