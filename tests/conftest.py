@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 Codes = NDArray[np.uint8]
@@ -13,6 +14,12 @@ Codes = NDArray[np.uint8]
 # A shell that starts the tests in the background has Ctrl-C ignored in them and in all that they start, and then a run
 # that is interrupted rightly goes on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No example fails for being slow. Fixtures that are not made anew for each example are values that no test changes.
+settings.register_profile(
+    "enhance", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("enhance")
 
 
 @pytest.fixture

@@ -7,10 +7,14 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
+from enhance_cli.imaging import codecs
 from enhance_cli.pipeline.files import Coding
 from enhance_cli.pipeline.recipe import Recipe
+from enhance_cli.types import Image
 
 CRASH, HANG, RAISE, OPEN = 10, 20, 30, 40
 """Mean levels of flat pictures that do harm."""
@@ -43,6 +47,9 @@ class FaultyAssignment:
     coding: Coding = field(default_factory=Coding)
 
     def open(self) -> Recipe:
+        """Open it, and do a first picture, so that no time of a photograph goes into compiling kernels."""
         engine = open_engine("cpu", threads=1)
         method = methods.get("clahe-adaptive")
-        return Recipe(engine, Faulty(methods.open_enhancer(method, engine)), method.controls(clip_limit=2.0))
+        recipe = Recipe(engine, Faulty(methods.open_enhancer(method, engine)), method.controls(clip_limit=2.0))
+        recipe.enhance(codecs.decode(codecs.encode(Image(np.full((40, 50, 3), 90, np.uint8)), "png")[0]))
+        return recipe

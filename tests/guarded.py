@@ -1,7 +1,7 @@
 """Native calls on arrays that end, or begin, at a page that may not be touched.
 
-Run as a program, because a fault kills the process: `python guarded.py GROUP spread|whole NOTE`. It keeps in the file
-NOTE which call it is in, on what size, and writes how many calls it made.
+Run as a program, because a fault kills the process: `python -m tests.guarded GROUP spread|whole NOTE`. It keeps in
+the file NOTE which call it is in, on what size, and writes how many calls it made.
 """
 
 from __future__ import annotations

@@ -13,11 +13,13 @@ import pytest
 from enhance_cli import methods
 from tests import guarded
 
+ROOT = Path(guarded.__file__).parents[1]
+
 
 def run(group, extent, note, **environment):
     """A group of calls in a process of its own; how many there were."""
-    words = [sys.executable, guarded.__file__, group, extent, str(note)]
-    done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-m", "tests.guarded", group, extent, str(note)]
+    done = subprocess.run(words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
     where = note.read_text().strip() if note.exists() else "before the first call"
     assert done.returncode == 0, f"died with {done.returncode} in: {where}\n{done.stderr[-2000:]}"
     return int(done.stdout)
@@ -27,12 +29,12 @@ def run(group, extent, note, **environment):
 def test_the_guard_kills(at_end, tmp_path):
     reach = "copy.ctypes.data + copy.nbytes" if at_end else "copy.ctypes.data - 1"
     program = (
-        f"import ctypes, numpy, guarded; copy = guarded.guarded(numpy.ones((3, 5), 'u1'), at_end={at_end}); "
+        "import ctypes, numpy; from tests import guarded\n"
+        f"copy = guarded.guarded(numpy.ones((3, 5), 'u1'), at_end={at_end})\n"
         f"assert copy.sum() == 15; ctypes.string_at({reach}, 1)"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(guarded.__file__).parent)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
-    assert done.returncode < 0
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode < 0, done.stderr
 
 
 def test_every_method_is_guarded():

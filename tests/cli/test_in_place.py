@@ -14,7 +14,7 @@ import cv2
 import jsonschema
 import pytest
 
-from tests.commands import command, contents, lines
+from tests.commands import LIMIT, command, contents, lines
 from tests.pictures import scene
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
@@ -207,7 +207,7 @@ def test_two_runs_at_once_do_each_photograph_once(photographs, enhance):
         shutil.copy(path, Path("alone/sub") / path.name)
     only(enhance, "--in-place", "-r", "alone")
     runs = [command("--in-place", "-r", "in"), command("--in-place", "in/sub"), command("--in-place", "in/sub/00.jpg")]
-    ended = [run.communicate(timeout=120)[1] for run in runs]
+    ended = [run.communicate(timeout=LIMIT)[1] for run in runs]
     assert [run.returncode for run in runs if "Another run is writing" not in ended[runs.index(run)]][:2] == [0, 0]
     assert contents("in") == contents("alone")
 

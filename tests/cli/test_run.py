@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
+from tests.commands import LIMIT
 from tests.pictures import scene
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
@@ -294,7 +295,7 @@ def command(*arguments, **details):
     return subprocess.run(
         [sys.executable, "-m", "enhance_cli", *arguments],
         capture_output=True,
-        timeout=120,
+        timeout=LIMIT,
         env=environment,
         check=False,
         **details,
@@ -325,7 +326,7 @@ def test_the_kernel_cache_survives_a_read_only_home(folder, tmp_path):
     arguments = [sys.executable, "-m", "enhance_cli", "clahe-adaptive", "--overwrite", "in/a.jpg", "out"]
     said = []
     for _ in range(2):
-        ran = subprocess.run(arguments, capture_output=True, timeout=120, env=environment, check=True, text=True)
+        ran = subprocess.run(arguments, capture_output=True, timeout=LIMIT, env=environment, check=True, text=True)
         said.append("Compiling" in ran.stderr)
     assert said == [True, False]
 
@@ -335,7 +336,7 @@ def test_a_closed_pipe_is_quiet(folder):
         f"{sys.executable} -m enhance_cli clahe-adaptive --report - -r in out | head -c 1",
         shell=True,
         capture_output=True,
-        timeout=120,
+        timeout=LIMIT,
         check=False,
     )
     assert b"Traceback" not in listing.stderr

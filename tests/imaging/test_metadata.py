@@ -221,7 +221,7 @@ def test_hostile_xmp_takes_no_time(piece):
     started = time.process_time()
     upright_xmp(xmp)
     strip(Metadata(xmp=xmp), "gps")
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 5  # a fifth of a second here
 
 
 def test_strip_all_leaves_what_is_the_pictures():

@@ -11,7 +11,7 @@ from importlib import import_module
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.dispatcher import Dispatcher
 
@@ -215,7 +215,7 @@ def test_no_kernel_takes_liberties_with_floating_point(name):
     assert [it.py_func.__name__ for it in kernels if it.targetoptions.get("fastmath")] == []
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(**PICTURES)
 def test_rendering_by_tiles_is_rendering_whole(enhancer, **drawn):
     assert_tiles_are_the_whole(enhancer, **drawn)
@@ -223,7 +223,7 @@ def test_rendering_by_tiles_is_rendering_whole(enhancer, **drawn):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2000)
 @given(**PICTURES)
 def test_rendering_by_tiles_is_rendering_whole_at_length(enhancer, **drawn):
     assert_tiles_are_the_whole(enhancer, **drawn)

@@ -197,7 +197,7 @@ def test_a_digest_of_settings_tells_every_part():
 # --- the file ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=8), st.data())
 def test_a_report_cut_anywhere_is_gone_on_with(tmp_path_factory, texts, data):
     """A kill may cut a line anywhere: whole lines before it stay, and the next one stands alone."""

@@ -65,7 +65,7 @@ def any_line(draw):
     return json.dumps(draw(values)).encode() if kind == 1 else draw(broken)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(any_line(), min_size=1, max_size=4), st.booleans())
 def test_whatever_a_report_holds_is_read_or_refused(tmp_path_factory, texts, ends):
     folder = tmp_path_factory.mktemp("any")

@@ -302,7 +302,7 @@ def test_names_in_two_unicode_forms_clash(tree):
         scan(["in", "out"])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1)), st.integers(1, 9)
 )

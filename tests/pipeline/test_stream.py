@@ -11,8 +11,12 @@ import pytest
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines.cpu import CpuEngine
+from enhance_cli.pipeline import stream as module
 from enhance_cli.pipeline.holding import LARGEST_TWICE, held_bytes
 from enhance_cli.pipeline.stream import ByteBudget, parallel
+
+LONG = 60.0
+"""Seconds that only a thread waits which nobody wakes."""
 
 
 def run(items, work, **details):
@@ -27,11 +31,16 @@ def test_every_item_once(workers):
 
 
 def test_order_on_request():
-    def slow_first(item, admit):
-        time.sleep(0.02 if item == 0 else 0)
+    passed = threading.Event()
+
+    def overtaken_first(item, admit):
+        if item == 0:
+            assert passed.wait(LONG)
+        if item == 1:
+            passed.set()
         return item
 
-    assert run(range(20), slow_first, ordered=True) == list(range(20))
+    assert run(range(20), overtaken_first, ordered=True) == list(range(20))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -78,33 +87,35 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_heard():
 
 
 def test_admitted_bytes_stay_within_the_budget():
-    held, peak, lock = [0], [0], threading.Lock()
+    """And are used: three at a time, as many as fit, meet here and go on together."""
+    inside, peaks, three = [], [], threading.Barrier(3)
 
     def work(item, admit):
         admit(30)
-        with lock:
-            held[0] += 30
-            peak[0] = max(peak[0], held[0])
-        time.sleep(0.002)
-        with lock:
-            held[0] -= 30
+        inside.append(item)
+        peaks.append(len(inside))
+        three.wait(LONG)
+        inside.remove(item)
         return item
 
-    run(range(30), work, workers=8, budget=ByteBudget(100))
-    assert 30 <= peak[0] <= 100
+    assert sorted(run(range(30), work, workers=8, budget=ByteBudget(100))) == list(range(30))
+    assert max(peaks) == 3
 
 
 def test_what_is_larger_than_the_budget_is_admitted_alone():
-    alone = []
+    inside, beside = [], []
 
     def work(item, admit):
         admit(1000 if item == 5 else 10)
-        if item == 5:
-            alone.append(True)
+        inside.append(item)
+        time.sleep(0.002)  # time to meet
+        if 5 in inside:
+            beside.append(list(inside))
+        inside.remove(item)
         return item
 
-    assert len(run(range(12), work, budget=ByteBudget(50))) == 12
-    assert alone == [True]
+    assert sorted(run(range(12), work, budget=ByteBudget(50))) == list(range(12))
+    assert beside == [[5]]
 
 
 def test_items_are_read_lazily():
@@ -122,20 +133,29 @@ def test_items_are_read_lazily():
 
 
 def test_kept_results_hold_their_room():
-    budget = ByteBudget(100)
+    budget, let_go, early, asking = ByteBudget(100), threading.Event(), [], threading.Event()
 
     def work(item, admit):
+        if item > 0:
+            asking.set()
         admit(60)
+        if item > 0 and not let_go.is_set():
+            early.append(item)
         return item
 
     stream = parallel(
         range(6), work, lambda item, error: -1, workers=2, budget=budget, ordered=True, keep_admitted=True
     )
     assert next(stream) == 0
-    time.sleep(0.05)
-    assert budget._used == 60  # the second waits until the first result is let go
+    assert asking.wait(LONG)
+    time.sleep(0.05)  # time to be admitted
+    let_go.set()
     assert list(stream) == [1, 2, 3, 4, 5]
-    assert budget._used == 0
+    assert early == []
+    whole = threading.Thread(target=budget.queue(), args=(100,), daemon=True)
+    whole.start()
+    whole.join(LONG)
+    assert not whole.is_alive()  # all the room is there again
 
 
 @pytest.mark.parametrize(("depth", "further", "bytes_of_a_pixel"), [(8, 0, 6), (16, 0, 12), (8, 2, 12), (16, 2, 24)])
@@ -162,37 +182,43 @@ def test_a_large_picture_is_counted_once_with_what_its_decoder_and_its_method_ho
 # --- stopping ----------------------------------------------------------------------------------------------
 
 
-def test_a_closed_stream_leaves_a_long_call_behind_and_nothing_is_placed_after():
-    placed, over = [], threading.Event()
+def test_a_closed_stream_leaves_a_long_call_behind_and_nothing_is_placed_after(monkeypatch):
+    placed, ended, begun, over = [], threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
 
     def work(item, admit):
         if item == 0:
-            return item
-        over.wait(10)  # a library's call, which looks at nothing
-        with abandon.current().placing():
-            placed.append(item)
-        return item
+            return begun.wait(LONG)
+        begun.set()
+        over.wait(LONG)  # a library's call, which looks at nothing
+        try:
+            with abandon.current().placing():
+                placed.append(item)
+        finally:
+            ended.set()
 
-    stream = parallel(range(9), work, lambda item, error: -1, workers=2, budget=ByteBudget(100))
-    assert next(stream) == 0
-    asked = time.monotonic()
+    stream = parallel(range(2), work, lambda item, error: -1, workers=2, budget=ByteBudget(100))
+    assert next(stream) is True
     stream.close()
-    assert time.monotonic() - asked < 1.9
+    assert not ended.is_set()
     over.set()
-    time.sleep(0.1)
+    assert ended.wait(LONG)
     assert placed == []
 
 
-def test_a_closed_stream_waits_for_what_is_being_placed():
+def test_a_closed_stream_waits_for_what_is_being_placed(monkeypatch):
     began, placed = threading.Event(), []
+    monkeypatch.setattr(module, "PATIENCE", LONG)
 
     def work(item, admit):
         if item == 0:
-            began.wait(10)
+            began.wait(LONG)
             return item
         with abandon.current().placing():
             began.set()
-            time.sleep(0.2)
+            while not abandon.current().asked:
+                time.sleep(0.001)
+            time.sleep(0.1)  # time to go on without it
             placed.append(item)
         return item
 
@@ -202,32 +228,42 @@ def test_a_closed_stream_waits_for_what_is_being_placed():
     assert placed == [1]
 
 
-def test_who_waits_for_room_hears_of_the_stop():
+def test_who_waits_for_room_hears_of_the_stop(monkeypatch):
     """Results that are held keep their room, so without a word these workers would wait for ever."""
+    two, heard = threading.Barrier(3), []
 
     def work(item, admit):
-        admit(60)
+        if item > 0:
+            two.wait(LONG)
+        try:
+            admit(60)
+        except abandon.Abandoned:
+            heard.append(item)
+            raise
         return item
 
-    stream = parallel(range(9), work, lambda item, error: -1, workers=3, budget=ByteBudget(100), keep_admitted=True)
-    next(stream)
-    asked = time.monotonic()
+    stream = parallel(range(3), work, lambda item, error: -1, workers=3, budget=ByteBudget(100), keep_admitted=True)
+    assert next(stream) == 0
+    two.wait(LONG)
+    monkeypatch.setattr(module, "PATIENCE", LONG)
     stream.close()
-    assert time.monotonic() - asked < 1.0
+    assert sorted(heard) == [1, 2]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_an_engine_begins_no_further_part_of_abandoned_work(threads):
-    engine, stop, done = CpuEngine(threads), abandon.Stop(), []
+    engine, stop, begun, asked = CpuEngine(threads), abandon.Stop(), [], threading.Event()
 
     def part(item):
-        done.append(item)
+        begun.append(item)
         if item == 2:
             stop.ask(0.0)
-        time.sleep(0.01)
+            asked.set()
+        elif item > 2:
+            asked.wait(LONG)
 
     with abandon.working_for(stop), pytest.raises(abandon.Abandoned):
         engine.map(part, range(50))
-    assert len(done) < 10
+    assert 3 <= len(begun) <= 2 + threads
     engine.map(part, range(5))  # of nobody's run: nothing stops it
     engine.close()

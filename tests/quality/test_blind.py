@@ -46,7 +46,7 @@ def test_dark_and_bright_begin_one_level_from_the_ends(code, key, share, bins):
     assert exposure(counts)[key] == share
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=200))
 def test_exposure_agrees_with_numpy_and_between_depths(values):
     codes = np.array(values)

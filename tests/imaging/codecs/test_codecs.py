@@ -197,7 +197,7 @@ def test_a_missing_extra_is_named(monkeypatch):
 changes = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("name", [*FUZZED, "png 16", "tiff 16", "jpeg progressive", "heif", "jxl"])
 @given(changes=changes, cut=st.floats(0.3, 1))
 def test_damaged_files_raise_only_our_errors(name, changes, cut):
@@ -212,7 +212,7 @@ def test_damaged_files_raise_only_our_errors(name, changes, cut):
     decode_or_refuse(bytes(data[: int(len(data) * cut) + 1]))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     start=st.sampled_from([small(name)[:size] for name in FUZZED for size in (4, 12, 24, 40, 100)]),
     rest=st.binary(max_size=300),

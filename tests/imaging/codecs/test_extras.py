@@ -304,7 +304,7 @@ def test_a_packet_of_endless_elements_costs_no_time() -> None:
         start = time.process_time()
         assert xmp.read(packet) == xmp.Claims()
         assert marks.with_mark(packet, marks.Mark("clode")) == packet
-        assert time.process_time() - start < 2
+        assert time.process_time() - start < 10  # half a second here; minutes where each element is sought anew
 
 
 def test_a_hostile_packet_is_left_alone() -> None:

@@ -48,7 +48,7 @@ LIMITS = st.sampled_from([0.01, 0.3, 1.0, 2.0, 3.7, 40.0, 256.0])
 
 
 @given(SIDES, SIDES, TILES, TILES, LIMITS, st.integers(0, 99))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_uniform_limit_is_opencv_to_one_grey_level(height, width, rows, columns, limit, seed):
     luma = picture(height, width, seed)
     expected = cv2.createCLAHE(limit, (columns, rows)).apply(luma)
@@ -91,7 +91,7 @@ def histograms_the_slow_way(luma, rows, columns):
 
 
 @given(st.integers(1, 40), st.integers(1, 40), TILES, TILES, st.sampled_from([np.uint8, np.uint16]), st.integers(0, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_tile_histograms_count_opencv_padding(height, width, rows, columns, depth, seed):
     white = np.iinfo(depth).max
     luma = np.random.default_rng(seed).integers(0, white, (height, width), dtype=depth, endpoint=True)
@@ -174,7 +174,7 @@ def test_limits_apply_to_their_own_tile():
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
     st.data(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_window_is_bit_equal_to_that_part_of_the_whole(renderer, depth, size, grid, data):
     render, channels = RENDERERS[renderer]
     height, width = size

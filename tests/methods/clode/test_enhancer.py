@@ -8,7 +8,7 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
@@ -402,7 +402,7 @@ class FarSighted(CpuEngine):
         return (far_denoiser if stem.startswith("denoiser") else run), weights
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(
     height=st.integers(1, 180),
     width=st.integers(1, 180),

@@ -189,7 +189,7 @@ def test_what_is_rendered_is_what_the_shipped_network_makes(local, backbone, siz
 # --- windows -------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data(), height=st.integers(4, 90), width=st.integers(4, 90), deep=st.booleans(), lock=st.booleans())
 def test_tiles_are_the_whole(local, data, height, width, deep, lock):
     backbone = data.draw(st.sampled_from(BACKBONES))
@@ -280,7 +280,7 @@ def test_a_full_mask_says_so_and_has_no_transition(local):
 # --- the degree ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 999), level=st.floats(0.03, 0.35), backbone=st.sampled_from(BACKBONES), x=st.integers(20, 80)
 )

@@ -357,7 +357,7 @@ def test_an_outer_mask_alone_has_no_area_a():
 # --- properties --------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), height=st.integers(1, 90), width=st.integers(1, 90))
 def test_regions_partition_the_picture(data, height, width):
     percent = st.integers(0, 100)
@@ -395,7 +395,7 @@ def test_regions_partition_the_picture(data, height, width):
         assert (t <= bare).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     height=st.integers(1, 70), width=st.integers(1, 70), rows=st.integers(1, 24), columns=st.integers(1, 24),
     seed=st.integers(0, 99),

@@ -149,17 +149,6 @@ def test_simulated_errors_of_exposure_are_mended(retinex):
     assert np.mean(gains) >= 5.0, np.mean(gains)
 
 
-def test_half_a_megapixel_takes_half_a_second_of_two_cores(retinex):
-    """In processor seconds, which other programs of the machine do not change much."""
-    import time
-
-    pixels = backlit(600, 840)
-    enhanced(retinex, pixels)
-    began = time.process_time()
-    enhanced(retinex, pixels)
-    assert time.process_time() - began <= 2 * 0.5
-
-
 # --- halos, colours, harm --------------------------------------------------------------------------------------
 
 
