@@ -17,6 +17,9 @@ PATIENCE = 1.4
 """Seconds that a run which is stopped waits for its workers to notice. One in a long call of a library, such as an
 encoder, cannot; it is left behind and places nothing."""
 
+_LOOK = 0.2
+"""Seconds after which a thread that waits looks up: a signal that comes while it is about to wait does not wake it."""
+
 
 class ByteBudget:
     """A bound on decoded bytes in flight. What is larger than the whole budget is admitted alone.
@@ -178,9 +181,11 @@ def _pooled(
         while flying:
             if ordered:
                 finished = [next(iter(flying))]
-                wait(finished)
+                while not wait(finished, _LOOK).done:
+                    pass
             else:
-                done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                while not (done := wait(flying, _LOOK, FIRST_COMPLETED).done):
+                    pass
                 finished = [future for future in flying if future in done]
             for future in finished:
                 del flying[future]

@@ -90,11 +90,6 @@ def test_amount_zero_is_the_input(enhancer):
     assert np.array_equal(enhanced(enhancer, samples, amount=0.0).image.pixels, samples)
 
 
-def test_grey_stays_grey(enhancer):
-    grey = picture(80, 96, channels=1)
-    assert enhanced(enhancer, grey).image.pixels.ndim == 2
-
-
 def test_the_description_is_as_the_plan_declares_it(enhancer):
     for plan in plans_of(enhancer):
         schema, told = schema_of(report_of(type(plan))), plan.describe()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -52,6 +54,36 @@ def test_a_failure_is_a_value_and_the_rest_goes_on(workers):
     results = run(range(9), work, workers=workers)
     assert ("failed", 3, "no 3") in results
     assert len(results) == 9
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_is_heard():
+    """As one that comes while it is about to wait: it stopped the run when its photo was done."""
+
+    class Heard(Exception):
+        pass
+
+    def hear(number, frame):
+        raise Heard
+
+    def work(item, admit):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])  # the one thread to receive it
+        time.sleep(0.3)  # the main one waits by now
+        os.kill(os.getpid(), signal.SIGUSR1)
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            abandon.check()
+            time.sleep(0.01)
+
+    before = signal.signal(signal.SIGUSR1, hear)
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    started = time.monotonic()
+    try:
+        with pytest.raises(Heard):
+            run([0], work, workers=1)
+        assert time.monotonic() - started < 4
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_admitted_bytes_stay_within_the_budget():

@@ -49,9 +49,7 @@ class _Frames(NamedTuple):
     between: int
     """Values from one frame to the next."""
 
-    number: int
-    """Of frames."""
-
+    exposures: int
     columns: int
     white: np.float32
     """The largest code."""

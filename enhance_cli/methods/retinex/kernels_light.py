@@ -39,10 +39,10 @@ _STEEPEST = np.float32(80.0)
 def load(frames, y, columns, images):  # type: ignore[no-untyped-def]
     """One row of every frame to light, and how saturated it is."""
     stride, white = frames.stride, frames.white
-    for k in range(frames.number):
+    for k in range(frames.exposures):
         row = frames.line[k * frames.between + y * stride : k * frames.between + (y + 1) * stride]
         # An image's own light is the middle candidate of three; frames are candidates themselves.
-        image = images[1] if frames.number == 1 else images[k]
+        image = images[1] if frames.exposures == 1 else images[k]
         red, green, blue, saturation = image[0], image[1], image[2], image[3]
         for x in range(len(columns)):
             at = np.uint64(3 * columns[x])

@@ -81,14 +81,16 @@ def test_all_controls_at_zero_return_the_input(retinex, dtype):
 
 
 def test_the_dark_rises_with_under_and_the_bright_falls_with_over(retinex):
-    pictures = [backlit(), *(read(path) for path in sorted(PHOTOS.glob("*.jpg"))[:3])]
+    pictures = [backlit(), *(read(path, 256) for path in sorted(PHOTOS.glob("*.jpg"))[:3])]
     for pixels in pictures:
         luma = pixels @ np.array([0.299, 0.587, 0.114])
         dark, bright = luma <= np.quantile(luma, 0.3), luma >= np.quantile(luma, 0.7)
         levels = [enhanced(retinex, pixels, under=u, over=0, denoise=0).image.pixels[dark].mean() for u in STEPS]
         assert (np.diff(levels) >= -0.02).all(), levels  # a fiftieth of a level is rounding
+        assert levels[-1] > levels[0] + 1.0, levels
         levels = [enhanced(retinex, pixels, under=0, over=o, denoise=0).image.pixels[bright].mean() for o in STEPS]
         assert (np.diff(levels) <= 0.02).all(), levels
+        assert levels[-1] < levels[0], levels
 
 
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
