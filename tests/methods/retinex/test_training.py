@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402 - torch may be missing
 
 from enhance_cli.errors import UsageError  # noqa: E402
-from enhance_cli.methods.retinex import network  # noqa: E402
+from enhance_cli.methods.retinex import formulas  # noqa: E402
 from enhance_cli.methods.retinex.training import data as training_data  # noqa: E402
 from enhance_cli.methods.retinex.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
@@ -93,7 +93,7 @@ def test_each_kind_is_drawn_as_it_should_be(folder: Path, kind: str) -> None:
     read = album(folder)
     drawn = [read.small(generator(0, i), recipe) for i in range(6)]
     for one, again in zip(drawn, (read.small(generator(0, i), recipe) for i in range(6)), strict=True):
-        assert one.image.shape == one.target.shape == (network.PROXY, network.PROXY, 3)
+        assert one.image.shape == one.target.shape == (formulas.PROXY, formulas.PROXY, 3)
         assert np.array_equal(one.image, again.image)
         assert (one.bright is not None) == (kind == "two_tones")
     light = np.mean([one.image.mean() / one.target.mean() for one in drawn])
@@ -198,6 +198,6 @@ def test_a_folder_of_photographs_alone_counts_as_clean(folder: Path, tmp_path: P
     assert len(read.clean) == 2
     assert not read.stacks
     drawn = [read.small(generator(0, i), training.Recipe().mending) for i in range(5)]
-    assert all(one.image.shape == (network.PROXY, network.PROXY, 3) for one in drawn)
+    assert all(one.image.shape == (formulas.PROXY, formulas.PROXY, 3) for one in drawn)
     with pytest.raises(UsageError):
         training_data.Album.read(tmp_path / "nowhere", tiny(), lambda sentence: None)
