@@ -256,6 +256,14 @@ def test_methods_do_not_know_each_other() -> None:
             assert not found.module.startswith(others), found
 
 
+def test_enhancers_know_nothing_of_devices() -> None:
+    """They name kernels and give them arrays (`engines/base.py`); where these have to be is the engine's concern."""
+    device = re.compile(r"cuda|\.device|upload|download")
+    enhancers = list(PACKAGE.glob("methods/*/enhancer.py"))
+    assert enhancers
+    assert not [path for path in enhancers if device.search(path.read_text(encoding="utf-8"))]
+
+
 def test_methods_know_nothing_of_files() -> None:
     """They get pictures and give pictures; codecs and the stream are not theirs (a recipe reads its own data)."""
     banned = ("enhance_cli.imaging.codecs", "enhance_cli.imaging.atomic")

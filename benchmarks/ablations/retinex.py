@@ -31,8 +31,9 @@ def engines(bench: Bench) -> Iterator[Row]:
     """Why the restoration is not run by ONNX Runtime, as the other methods' networks are."""
     from enhance_cli.engines import weights
     from enhance_cli.engines.cpu import CpuEngine
+    from enhance_cli.imaging.blocks import Region
     from enhance_cli.methods.retinex import METHOD, kernels_cpu
-    from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
+    from enhance_cli.methods.retinex.arrays import FusionWeights, RestorationWeights
 
     run, _ = CpuEngine(1).network(METHOD, "restoration")
     rng = np.random.default_rng(0)

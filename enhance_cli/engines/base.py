@@ -108,14 +108,6 @@ class Engine(Protocol):
         """
         ...
 
-    def upload(self, array: Any) -> Any:
-        """Goes with its last user."""
-        ...
-
-    def download(self, array: Any) -> Any:
-        """Goes with its last user."""
-        ...
-
     def close(self, *, wait: bool = True) -> None:
         """End the threads, waiting for what they are at unless `wait` is false."""
         ...

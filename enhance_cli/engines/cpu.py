@@ -104,8 +104,6 @@ class CpuEngine:
         """The result itself."""
         return result
 
-    upload = download = numpy
-
     def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
         """Call a kernel for as many bands of rows as there are threads, and join what it gives."""
         bands = min(self.threads, rows)

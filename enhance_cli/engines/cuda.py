@@ -120,12 +120,6 @@ class CudaEngine:
         """Call a kernel once: the device is parallel inside it."""
         return self.call(kernel, *arrays)  # type: ignore[no-any-return]
 
-    def upload(self, array: Array) -> Any:
-        """Copy an array to the device."""
-        return self._on_device(array)
-
-    download = numpy
-
     def _on_device(self, value: Any) -> Any:
         """A value with its arrays, and those in lists, tuples and mappings, copied to the device."""
         if isinstance(value, np.ndarray):

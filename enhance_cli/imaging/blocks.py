@@ -146,13 +146,15 @@ def reflected(start: int, stop: int, length: int) -> NDArray[np.intp]:
     """
     period = max(2 * length - 2, 1)
     at = np.abs(np.arange(start, stop)) % period
-    return np.minimum(at, period - at)
+    places: NDArray[np.intp] = np.minimum(at, period - at)
+    return places
 
 
 def mirrored(start: int, stop: int, length: int) -> NDArray[np.intp]:
     """As `reflected`, with the edge pixel repeated: how the cosine transform continues an image (`BORDER_REFLECT`)."""
     folded = np.arange(start, stop) % (2 * length)
-    return np.minimum(folded, 2 * length - 1 - folded)
+    places: NDArray[np.intp] = np.minimum(folded, 2 * length - 1 - folded)
+    return places
 
 
 def _valid(start: int, count: int, length: int, halo: int) -> tuple[int, int]:
