@@ -227,6 +227,7 @@ def circles_of(imports: Iterable[Import]) -> list[list[str]]:
 def test_no_modules_import_one_another() -> None:
     """Not even when a function postpones one of the imports: whoever reads either must read both."""
     assert not circles_of(found for found in IMPORTS if not found.for_types)
+    assert not circles_of(found for found in IMPORTS if room_of(found.file) == "methods"), "nor for annotations"
 
 
 def test_a_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +255,14 @@ def test_methods_do_not_know_each_other() -> None:
         if parts[0] == "methods" and len(parts) > 2:
             others = tuple(f"enhance_cli.methods.{name}" for name in names if name != parts[1])
             assert not found.module.startswith(others), found
+
+
+def test_enhancers_know_nothing_of_devices() -> None:
+    """They name kernels and give them arrays (`engines/base.py`); where these have to be is the engine's concern."""
+    device = re.compile(r"cuda|\.device|upload|download")
+    enhancers = list(PACKAGE.glob("methods/*/enhancer.py"))
+    assert enhancers
+    assert not [path for path in enhancers if device.search(path.read_text(encoding="utf-8"))]
 
 
 def test_methods_know_nothing_of_files() -> None:

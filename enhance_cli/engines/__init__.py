@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 from enhance_cli.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
-    from enhance_cli.engines.cpu import CpuEngine
-    from enhance_cli.engines.cuda import CudaEngine
-
-    Engine = CpuEngine | CudaEngine
+    from enhance_cli.engines.base import Engine as Engine
 
 
 def open_engine(device: str = "auto", *, threads: int = 1) -> Engine:
@@ -42,7 +39,7 @@ def open_engine(device: str = "auto", *, threads: int = 1) -> Engine:
     raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not {device!r}.")
 
 
-def _cuda(device: str) -> CudaEngine:
+def _cuda(device: str) -> Engine:
     try:
         from enhance_cli.engines.cuda import CudaEngine
     except ImportError as error:

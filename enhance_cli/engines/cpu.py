@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines.base import Kernel, Network
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import WeightsError
 from enhance_cli.types import Method
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
-
-Network = Callable[..., dict[str, "Array"]]
 
 
 def available_cores() -> int:
@@ -35,7 +38,9 @@ def available_cores() -> int:
 
 
 class CpuEngine:
-    """Networks and kernels on the CPU."""
+    """Networks and kernels on the CPU; the methods are documented at `base.Engine`."""
+
+    model: Literal["full", "lite"] = "lite"
 
     def __init__(self, threads: int = 1) -> None:
         """Open the engine.
@@ -48,21 +53,15 @@ class CpuEngine:
         self.threads = threads
         self._networks: Once[tuple[Network, weights_room.Weights]] = Once()
         self._pool = ThreadPoolExecutor(threads, "enhance-band") if threads > 1 else None
+        # A network's own threads are this engine's too: that many blocks keep all cores at work.
+        self._turns = threading.BoundedSemaphore(max(1, available_cores() // threads))
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
         return import_module(method.module("kernels_cpu"))
 
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
-        """A network of the method, verified, and opened when it is first asked for.
-
-        Returns:
-            A function from named float32 arrays to named arrays, safe to call from several threads, and the
-            weights it runs.
-
-        Raises:
-            WeightsError: missing, altered, or not loadable.
-        """
+        """A network of the method and its weights; safe to call from several threads."""
         return self._networks.get((method.name, stem), lambda: self._open(method, stem))
 
     def _open(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
@@ -85,28 +84,47 @@ class CpuEngine:
         names = [output.name for output in session.get_outputs()]
 
         def run(**inputs: Array) -> dict[str, Array]:
-            return dict(zip(names, session.run(names, inputs), strict=True))
+            given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+            return dict(zip(names, session.run(names, given), strict=True))
 
         return run, found
 
-    def upload(self, array: Array) -> Any:
-        """Hand an array to the kernels; they take numpy arrays here."""
-        return array
+    def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
+        """Call a kernel; NumPy arrays are what it takes and gives here."""
+        return kernel(*arrays, **numbers)
 
-    def download(self, array: Any) -> Array:
-        """Take an array from the kernels."""
-        return array  # type: ignore[no-any-return]
+    call = run
+
+    def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
+        """Call a kernel that writes `out`."""
+        kernel(*arrays, **numbers, out=out)
+        return out
+
+    def numpy(self, result: Any) -> Any:
+        """The result itself."""
+        return result
+
+    def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
+        """Call a kernel for as many bands of rows as there are threads, and join what it gives."""
+        bands = min(self.threads, rows)
+        if bands == 1:
+            return kernel(*arrays)  # type: ignore[no-any-return]
+        edges = [rows * band // bands for band in range(bands + 1)]
+        return np.concatenate(self.map(lambda band: kernel(*arrays, edges[band], edges[band + 1]), range(bands)))
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Do independent parts of one photograph, on this engine's threads; results in order.
-
-        Raises:
-            Abandoned: the run was stopped; no further part is begun.
-        """
+        """Do independent parts of one photo, on this engine's threads; results in order."""
         work = abandon.checked(work)
         if self._pool is None:
             return [work(item) for item in items]
         return list(self._pool.map(work, items))
+
+    @contextmanager
+    def turn(self, *, limited: bool) -> Iterator[None]:
+        """What the work on one block is done in."""
+        with self._turns if limited else nullcontext():
+            abandon.check()
+            yield
 
     def close(self, *, wait: bool = True) -> None:
         """End the threads, waiting for what they are at unless it was abandoned."""

@@ -6,27 +6,31 @@ Given a CPU device it runs the very same kernels there, which is how the tests e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines.base import Kernel, Network
+from enhance_cli.engines.cpu import available_cores
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import DeviceError, WeightsError
 from enhance_cli.types import Method
 
 if TYPE_CHECKING:
-    from enhance_cli.engines.cpu import Network
     from enhance_cli.types import Array
 
 
 class CudaEngine:
-    """Networks and kernels on one CUDA device."""
+    """Networks and kernels on one CUDA device; the methods are documented at `base.Engine`."""
 
     threads = 1
 
@@ -54,6 +58,8 @@ class CudaEngine:
             self.device = f"cuda:{index} ({torch.cuda.get_device_name(index)})"
         else:
             self.device = "torch-cpu"
+        self.model: Literal["full", "lite"] = "full" if self._device.type == "cuda" else "lite"
+        self._turns = threading.BoundedSemaphore(available_cores())
         self._networks: Once[tuple[Network, weights_room.Weights]] = Once()
 
     def kernels(self, method: Method) -> ModuleType:
@@ -61,15 +67,10 @@ class CudaEngine:
         return import_module(method.module("kernels_cuda"))
 
     def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
-        """A network of the method, verified, and opened when it is first asked for.
-
-        It takes and returns numpy arrays, as on the CPU.
+        """A network of the method and its weights.
 
         The weights carry the sizes of their network; `network.build` makes one of them, and `network.OUTPUTS`
         names what its `forward` returns, unless the network itself does, in `outputs`.
-
-        Raises:
-            WeightsError: missing, altered, or not loadable.
         """
         return self._networks.get((method.name, stem), lambda: self._open(method, stem))
 
@@ -88,27 +89,61 @@ class CudaEngine:
 
         def run(**inputs: Array) -> dict[str, Array]:
             with torch.inference_mode():
-                outputs = module(**{name: self.upload(value) for name, value in inputs.items()})
-            return {name: self.download(value) for name, value in zip(names, outputs, strict=True)}
+                outputs = module(**{name: self._on_device(value).contiguous() for name, value in inputs.items()})
+            return {name: self.numpy(value) for name, value in zip(names, outputs, strict=True)}
 
         return run, found
 
-    def upload(self, array: Array) -> Any:
-        """Copy an array to the device."""
-        return torch.from_numpy(array).to(self._device)
+    def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
+        """Call a kernel; tensors of the device are what it takes and gives."""
+        return kernel(*self._on_device(arrays), **self._on_device(numbers))
 
-    def download(self, array: Any) -> Array:
-        """Copy an array back."""
-        return array.cpu().numpy()  # type: ignore[no-any-return]
+    def call(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
+        """Call a kernel and copy what it gives back."""
+        return self.numpy(self.run(kernel, *arrays, **numbers))
+
+    def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
+        """Call a kernel that writes a tensor of the device, and copy that into `out`."""
+        target = torch.from_numpy(out)
+        made = torch.empty(target.shape, dtype=target.dtype, device=self._device)
+        kernel(*self._on_device(arrays), **self._on_device(numbers), out=made)
+        target.copy_(made)
+        return out
+
+    def numpy(self, result: Any) -> Any:
+        """Copy a tensor back, or each of a tuple."""
+        if isinstance(result, tuple):
+            return tuple(self.numpy(part) for part in result)
+        return result.cpu().numpy()
+
+    def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
+        """Call a kernel once: the device is parallel inside it."""
+        return self.call(kernel, *arrays)  # type: ignore[no-any-return]
+
+    def _on_device(self, value: Any) -> Any:
+        """A value with its arrays, and those in lists, tuples and mappings, copied to the device."""
+        if isinstance(value, np.ndarray):
+            return torch.from_numpy(value).to(self._device)
+        if isinstance(value, dict):
+            return {name: self._on_device(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._on_device(item) for item in value]
+        if isinstance(value, tuple):
+            items = [self._on_device(item) for item in value]
+            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        return value
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Do independent parts of one photograph one after another: the device is parallel inside each.
-
-        Raises:
-            Abandoned: the run was stopped; no further part is begun.
-        """
+        """Do independent parts of one photo one after another: the device is parallel inside each."""
         work = abandon.checked(work)
         return [work(item) for item in items]
+
+    @contextmanager
+    def turn(self, *, limited: bool) -> Iterator[None]:
+        """What the work on one block is done in."""
+        with self._turns if limited else nullcontext():
+            abandon.check()
+            yield
 
     def close(self, *, wait: bool = True) -> None:
         """Nothing to end: the device's memory goes with the process."""

@@ -227,7 +227,7 @@ def _sum_banks(banks, counts):  # type: ignore[no-untyped-def]
 
 @kernel
 def _reflected(index, length):  # type: ignore[no-untyped-def]
-    """Where a position beyond the end lies in the picture (`tiles.reflected_indices` is its list)."""
+    """Where a position beyond the end lies in the picture (`blocks.reflected` is its array)."""
     if index < length or length == 1:
         return min(index, length - 1)
     folded = index % (2 * length - 2)

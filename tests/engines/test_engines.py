@@ -126,3 +126,111 @@ def test_a_cpu_run_never_imports_torch(tmp_path):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.fixture(params=["cpu", "torch"])
+def engine(request):
+    """The CPU engine with threads, and the CUDA engine on the CPU."""
+    if request.param == "cpu":
+        found = open_engine("cpu", threads=2)
+    else:
+        pytest.importorskip("torch")
+        from enhance_cli.engines.cuda import CudaEngine
+
+        found = CudaEngine("cpu")
+    yield found
+    found.close()
+
+
+def _sum(arrays, weights, *, factor, out=None):
+    """A kernel: of a list, a tuple and a number, by operations that arrays and tensors share."""
+    result = arrays[0] * weights[0] + arrays[1] * weights[1] * factor
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+def test_kernels_are_given_arrays_and_give_arrays(engine, rng):
+    arrays, weights = [*rng.integers(0, 99, (2, 5, 7))], tuple(rng.integers(0, 9, (2, 7)))
+    expected = _sum(arrays, weights, factor=3)
+    found = engine.call(_sum, arrays, weights, factor=3)
+    assert isinstance(found, np.ndarray)
+    assert np.array_equal(found, expected)
+    kept = engine.run(_sum, arrays, weights, factor=3)
+    assert np.array_equal(engine.numpy(kept), expected)
+    assert np.array_equal(engine.call(_sum, [kept, arrays[1]], weights, factor=0), expected * weights[0])
+    target = np.zeros((9, 9), expected.dtype)
+    view = target[2:7, 1:8]
+    assert engine.into(view, _sum, arrays, weights, factor=3) is view
+    assert np.array_equal(target[2:7, 1:8], expected)
+    assert target.sum() == expected.sum()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_codes_of_both_depths_are_written(engine, rng, dtype):
+    codes = rng.integers(0, 256, (6, 5), dtype)
+    out = np.zeros((5, 6), dtype).T
+
+    def copied(values, out):
+        out[...] = values
+
+    engine.into(out, copied, codes)
+    assert np.array_equal(out, codes)
+
+
+def test_bands_are_joined(engine, rng):
+    table = rng.integers(0, 99, (7, 3))
+
+    def doubled(values, first=0, last=None):
+        return values[first:last] * 2
+
+    assert np.array_equal(engine.in_bands(doubled, 7, table), 2 * table)
+
+
+def test_networks_take_what_kernels_leave_on_the_device(engine):
+    from enhance_cli.methods.clahe_adaptive.statistics import network_inputs
+
+    rng = np.random.default_rng(0)
+    inputs = network_inputs(rng.integers(0, 50, (3, 5, 256)), rng.random((256, 256), dtype=np.float32))
+    network, _ = engine.network(METHOD, "estimator")
+    kept = {
+        name: engine.run(lambda value, axes: value.swapaxes(*axes), value.swapaxes(-1, -2).copy(), (-1, -2))
+        for name, value in inputs.items()
+    }
+    for name, value in network(**inputs).items():
+        assert np.array_equal(network(**kept)[name], value)
+
+
+def test_a_turn_is_waited_for_where_turns_are_limited():
+    import threading
+
+    engine = open_engine("cpu", threads=2 * available_cores())  # one turn
+    begun = threading.Event()
+
+    def second():
+        with engine.turn(limited=True):
+            begun.set()
+
+    with engine.turn(limited=True):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not begun.wait(0.05)
+        with engine.turn(limited=False):
+            pass
+    assert begun.wait(5.0)
+    thread.join()
+    engine.close()
+
+
+def test_no_turn_is_given_in_a_run_that_was_stopped(engine):
+    from enhance_cli.engines.abandon import Abandoned, Stop, working_for
+
+    stop = Stop()
+    stop.ask(0.0)
+    with working_for(stop), pytest.raises(Abandoned), engine.turn(limited=False):
+        pytest.fail("the block was begun")
+
+
+def test_the_model_suits_the_device(engine):
+    assert engine.model == "lite"

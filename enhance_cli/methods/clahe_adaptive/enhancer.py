@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from enhance_cli.errors import UsageError
-from enhance_cli.imaging import opacity
 from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics, structure
+from enhance_cli.methods.clahe_adaptive.counts import count
 from enhance_cli.methods.clahe_adaptive.plan import ClahePlan
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
 from enhance_cli.types import Image, Method, Window
@@ -65,15 +65,7 @@ class ClaheAdaptive:
         tile_height, tile_width = tile_geometry(height, width, rows, columns)
         area = tile_height * tile_width
 
-        pixels = engine.upload(image.pixels)
-        luma = pixels if image.pixels.ndim == 2 else kernels.luma(pixels)
-        weights, whole = opacity.weights_of(image), None
-        if weights is None:
-            histograms = self._by_tiles(kernels.tile_histograms, luma, rows, columns)
-        else:
-            counted, whole = statistics.weighted_histograms(engine.download(luma), weights, rows, columns)
-            histograms = engine.upload(counted)
-
+        counts = count(image, rows, columns, engine, kernels)
         global_factor = share = None
         make_curves = kernels.tile_curves
         if controls.clip_limit is not None:
@@ -83,59 +75,36 @@ class ClaheAdaptive:
             limits = statistics.area_pool(fixed, rows, columns)
         else:
             run, _ = engine.network(METHOD, "estimator")
-            if weights is None:
-                thumbnail = engine.download(kernels.thumbnail(luma, statistics.THUMBNAIL))
-                diagonals = engine.download(self._by_tiles(kernels.diagonal_counts, luma, rows, columns))
-            else:
-                sides = statistics.THUMBNAIL, statistics.THUMBNAIL
-                thumbnail = opacity.weighted_means(engine.download(luma), weights, *sides)
-                diagonals = structure.weighted_diagonals(engine.download(luma), weights, rows, columns)
-            counts = engine.download(histograms)
-            outputs = run(**statistics.network_inputs(counts, thumbnail, whole))
-            share = structure.structure(counts, diagonals)
+            outputs = run(**statistics.network_inputs(counts.histograms, counts.thumbnail(), counts.whole))
+            share = structure.structure(counts.histograms, counts.diagonals())
             limits = structure.weighed(statistics.clip_limits(outputs, rows, columns), share)
             global_factor = statistics.global_factor(outputs)
         limits = np.clip(limits * np.float32(controls.strength), statistics.LOWEST, statistics.HIGHEST)
-        device_limits = engine.upload(limits)
         return ClahePlan(
             height=height,
             width=width,
             tile=(tile_height, tile_width),
-            curves=engine.download(make_curves(histograms, device_limits, area)),
+            curves=engine.call(make_curves, counts.histograms, limits, area),
             clip_limits=limits,
-            integer_limits=engine.download(kernels.integer_limits(device_limits, area)),
+            integer_limits=engine.call(kernels.integer_limits, limits, area),
             global_factor=global_factor,
             structure=share,
             chroma=controls.chroma,
             notes=tuple(notes),
         )
 
-    def _by_tiles(self, count: Callable[..., Any], luma: Any, rows: int, columns: int) -> Any:
-        """What a kernel counts in every tile, rows of tiles spread over the engine's threads."""
-        threads = min(self._engine.threads, rows)
-        if threads == 1:
-            return count(luma, rows, columns)
-        edges = [rows * part // threads for part in range(threads + 1)]
-        parts = self._engine.map(lambda part: count(luma, rows, columns, edges[part], edges[part + 1]), range(threads))
-        return np.concatenate(parts)
-
     def render(self, window: Window, plan: ClahePlan, out: Array | None = None) -> Array:
         """Blend the curves of the nearest tiles at every pixel; bit-equal for any window."""
-        kernels, engine = self._kernels, self._engine
+        kernels = self._kernels
         if window.pixels.ndim == 2:
             if plan.chroma != "keep":  # a kept plan, under other controls
                 raise UsageError(f"This plan was made with --chroma {plan.chroma}; say the same with it.")
             kernel = kernels.render_luma
         else:
             kernel = kernels.render_rgb if plan.chroma == "keep" else kernels.render_rgb_scaled
+        out = np.empty(window.pixels.shape, window.pixels.dtype) if out is None else out
         place = (plan.height, plan.width, window.top, window.left)
-        if engine.device == "cpu":
-            return kernel(window.pixels, plan.curves, *place, out=out)  # type: ignore[no-any-return]
-        rendered = engine.download(kernel(engine.upload(window.pixels), engine.upload(plan.curves), *place))
-        if out is None:
-            return rendered
-        out[...] = rendered
-        return out
+        return self._engine.into(out, kernel, window.pixels, plan.curves, *place)
 
     def illustrations(self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls) -> Mapping[str, Array]:
         """The clip-limit map over the picture, with `--heatmap`."""

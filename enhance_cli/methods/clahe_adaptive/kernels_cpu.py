@@ -22,9 +22,10 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.blocks import reflected
 from enhance_cli.imaging.luma import BINS, count_tiles, flat_rows, luma, luma_row
 from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
-from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 __all__ = [
     "diagonal_counts",
@@ -124,8 +125,8 @@ def diagonal_counts(luma: Array, rows: int, columns: int, first_row: int = 0, la
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
     last_row = rows if last_row is None else last_row
     line, stride = flat_rows(luma)
-    down = np.array(reflected_indices(height, rows * tile_height))
-    across = np.array(reflected_indices(width, columns * tile_width))
+    down = reflected(0, rows * tile_height, height)
+    across = reflected(0, columns * tile_width, width)
     counts = np.zeros((last_row - first_row, columns, BINS), np.int64)
     left = sample_places(tile_width, columns)
     first, second = across[left], across[left + APART]

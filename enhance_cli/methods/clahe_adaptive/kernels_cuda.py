@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.imaging.blocks import reflected
 from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
-from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 BINS = 256
 
@@ -48,9 +49,9 @@ def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
     if luma.dtype == torch.uint16:
         codes = (codes + 128) // 257
     if tile_height * rows != height:
-        codes = codes[torch.tensor(reflected_indices(height, tile_height * rows), device=luma.device)]
+        codes = codes[torch.from_numpy(reflected(0, tile_height * rows, height)).to(luma.device)]
     if tile_width * columns != width:
-        codes = codes[:, torch.tensor(reflected_indices(width, tile_width * columns), device=luma.device)]
+        codes = codes[:, torch.from_numpy(reflected(0, tile_width * columns, width)).to(luma.device)]
     row = torch.arange(tile_height * rows, device=luma.device, dtype=torch.int32) // tile_height
     column = torch.arange(tile_width * columns, device=luma.device, dtype=torch.int32) // tile_width
     codes = codes + (row[:, None] * columns + column) * BINS
@@ -66,8 +67,8 @@ def diagonal_counts(luma: Tensor, rows: int, columns: int) -> Tensor:
     height, width = luma.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
     top, left = sample_places(tile_height, rows), sample_places(tile_width, columns)
-    down = torch.tensor(reflected_indices(height, tile_height * rows), device=luma.device)
-    across = torch.tensor(reflected_indices(width, tile_width * columns), device=luma.device)
+    down = torch.from_numpy(reflected(0, tile_height * rows, height)).to(luma.device)
+    across = torch.from_numpy(reflected(0, tile_width * columns, width)).to(luma.device)
     y = torch.from_numpy(top.ravel()).to(luma.device)
     x = torch.from_numpy(left.ravel()).to(luma.device)
 

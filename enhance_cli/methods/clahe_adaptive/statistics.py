@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
+from enhance_cli.imaging.blocks import reflected
+from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 THUMBNAIL = 256
 """Side of the luma thumbnail that the network looks at, as in the paper."""
@@ -69,8 +70,8 @@ def weighted_histograms(
     """
     height, width = luma.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
-    down = np.array(reflected_indices(height, rows * tile_height))
-    across = np.array(reflected_indices(width, columns * tile_width))
+    down = reflected(0, rows * tile_height, height)
+    across = reflected(0, columns * tile_width, width)
     sums = np.zeros((rows, columns, 256))
     for i in range(rows):
         band = down[i * tile_height : (i + 1) * tile_height]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.methods.clahe_adaptive.tiles import reflected_indices, tile_geometry
+from enhance_cli.imaging.blocks import reflected
+from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 APART = 2
 """Pixels from one to the next that is compared: those side by side a JPEG, and a camera before it, has smoothed."""
@@ -119,8 +120,8 @@ def weighted_diagonals(
     """
     height, width = luma.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
-    down = np.array(reflected_indices(height, rows * tile_height))
-    across = np.array(reflected_indices(width, columns * tile_width))
+    down = reflected(0, rows * tile_height, height)
+    across = reflected(0, columns * tile_width, width)
     counts = np.zeros((rows, columns, 256), np.int64)
     top, left = sample_places(tile_height, rows), sample_places(tile_width, columns)
     for i in range(rows):

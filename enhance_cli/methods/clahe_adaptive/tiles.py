@@ -29,17 +29,6 @@ def fit_grid(height: int, width: int, rows: int, columns: int, minimum: int = 8)
     return max(1, min(rows, height // minimum)), max(1, min(columns, width // minimum))
 
 
-def reflected_indices(length: int, padded: int) -> list[int]:
-    """Source index of each of `padded` positions along a side of `length`: reflection without the edge pixel.
-
-    This is `BORDER_REFLECT_101`, folded as often as needed (a side may be shorter than its padding).
-    """
-    if length == 1:
-        return [0] * padded
-    period = 2 * (length - 1)
-    return [min(index % period, period - index % period) for index in range(padded)]
-
-
 def bin_edges(length: int, bins: int) -> list[tuple[int, int]]:
     """Half-open ranges `[floor(i * length / bins), ceil((i + 1) * length / bins))`, one for each bin.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from enhance_cli.imaging.blocks import Region
 from enhance_cli.imaging.opacity import quantiles
 from enhance_cli.methods.clode import HALO
 
@@ -97,35 +98,12 @@ def noise_of(light: Array, window: Window, height: int, width: int, network: Cal
     Returns:
         float32 3×h×w.
     """
-    _, rows, columns = light.shape
+    valid = Region.valid(window, height, width, HALO)
     noise = np.zeros_like(light)
-    top, bottom = _believed(window.top, rows, height)
-    left, right = _believed(window.left, columns, width)
-    for block_top in range(top // BLOCK * BLOCK, bottom, BLOCK):
-        down, inner_down = _places(block_top, window.top, rows, top, bottom)
-        for block_left in range(left // BLOCK * BLOCK, right, BLOCK):
-            across, inner_across = _places(block_left, window.left, columns, left, right)
-            image = np.ascontiguousarray(light[:, down][:, :, across][None])
-            found = network(image=image)["noise"][0]
-            noise[:, inner_down.start - window.top : inner_down.stop - window.top,
-                  inner_across.start - window.left : inner_across.stop - window.left] = found[
-                :,
-                inner_down.start - block_top + HALO : inner_down.stop - block_top + HALO,
-                inner_across.start - block_left + HALO : inner_across.stop - block_left + HALO,
-            ]  # fmt: skip
+    for block in valid.blocks(BLOCK):
+        # The network always gets arrays of one size, also where the image ends within a block.
+        around = block.with_context(HALO, HALO, multiple=BLOCK + 2 * HALO)
+        found = network(image=around.read(light, "edge", planes=True)[None])["noise"][0]
+        part = block.common(valid)
+        noise[:, *part.within_window] = found[:, *part.within(around)]
     return noise
-
-
-def _believed(start: int, count: int, length: int) -> tuple[int, int]:
-    """The part of a window's side, in the whole picture's coordinates, that has its context or needs none."""
-    first = start + (HALO if start > 0 else 0)
-    last = start + count - (HALO if start + count < length else 0)
-    return (first, last) if first < last else (start, start)
-
-
-def _places(block: int, start: int, count: int, first: int, last: int) -> tuple[slice | Array, slice]:
-    """Where a block with its context reads in the window, borders repeated, and what of it is wanted."""
-    begin, end = block - HALO - start, block + BLOCK + HALO - start
-    inside = begin >= 0 and end <= count  # a view; gathering by indices costs as much as the network
-    reads = slice(begin, end) if inside else np.clip(np.arange(begin, end), 0, count - 1)
-    return reads, slice(max(block, first), min(block + BLOCK, last))

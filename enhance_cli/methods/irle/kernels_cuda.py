@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.imaging.blocks import reflected
 from enhance_cli.methods.irle.tone import PEDESTAL
 
 BLUR, REACH = 4.0, 16
@@ -35,7 +36,8 @@ def log_gain(luma: Tensor, curve: tuple[float, float, float]) -> Tensor:
     weights = (weights / weights.sum()).to(luma)
     smooth = luma[None, None]
     for dimension in (2, 3):
-        indices = _reflected(smooth.shape[dimension]).to(luma.device)
+        count = smooth.shape[dimension]
+        indices = torch.from_numpy(reflected(-REACH, count + REACH, count)).to(luma.device)
         shape = [1, 1, 1, 1]
         shape[dimension] = 2 * REACH + 1
         smooth = functional.conv2d(smooth.index_select(dimension, indices), weights.reshape(shape))
@@ -78,15 +80,6 @@ def _luma(planes: Tensor) -> Tensor:
 def _store(picture: Tensor, out: Tensor) -> None:
     white = 255 if out.dtype == torch.uint8 else 65535
     out.copy_((picture * white + 0.5).to(torch.int32))
-
-
-def _reflected(count: int) -> Tensor:
-    """Indices into `count` rows with `REACH` more at either end, reflected without repeating the first."""
-    at = torch.arange(-REACH, count + REACH)
-    if count == 1:
-        return torch.zeros_like(at)
-    at = at.abs() % (2 * count - 2)
-    return torch.minimum(at, 2 * count - 2 - at)
 
 
 def _places(start: int, count: int, length: int, cells: int, like: Tensor) -> tuple[Tensor, Tensor]:

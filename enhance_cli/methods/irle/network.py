@@ -370,31 +370,6 @@ class ReflectanceNet(SeeingDenoiser):
         super().__init__(widths, blocks, 0, fold)
 
 
-def grow(small: Network, large: Network) -> None:
-    """Write a trained network into the first channels of a wider and deeper one of its kind, which then says the same.
-
-    What is new hears the old and is not yet heard by it, so the large one starts where the small one ended and can
-    only learn (Chen et al., "Net2Net", 2016, with zeros instead of copies). Blocks beyond those of the small one are
-    identities already.
-
-    Raises:
-        ValueError: the large network has no room for the small one.
-    """
-    room = large.state_dict()
-    with torch.no_grad():
-        for name, value in small.state_dict().items():
-            if name not in room or any(a > b for a, b in zip(value.shape, room[name].shape, strict=True)):
-                raise ValueError(f"there is no room for {name}")
-            halves = 2 if ".modulation." in name else 1  # scale and shift lie one after the other
-            for old, new in zip(value.chunk(halves), room[name].chunk(halves), strict=True):
-                rows = slice(0, old.shape[0])
-                if old.dim() > 1:
-                    new[rows, old.shape[1] :] = 0.0
-                    new[rows, : old.shape[1]] = old
-                else:
-                    new[rows] = old
-
-
 KINDS: Mapping[str, type[Network]] = {
     "seeing": SeeingDenoiser,
     "blind": BlindDenoiser,

@@ -53,6 +53,11 @@ class ToneCurve:
     knee: float = KNEE
     """Where the shoulder begins, 0..1; 1 is a hard clip."""
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether light is left alone."""
+        return self.exponent == self.factor == 1.0
+
     def __call__(self, light: Array) -> Array:
         """The curve at light in 0..1, float32 of the same shape, in 0..1."""
         x = np.maximum(np.asarray(light, np.float32), np.float32(0.0))
@@ -182,3 +187,30 @@ def fitted(
         short = float((weights * values).sum()) < target and float(weights[values > WHITE].sum()) <= blown
         low, high = (middle, high) if short else (low, middle)
     return ToneCurve(exponent, 0.5 * (low + high), max_gain, knee)
+
+
+def reaching(
+    counts: Array, exposure: float, *, balance: tuple[float, float, float], max_gain: float = np.inf
+) -> ToneCurve:
+    """The curve that makes `exposure` the mean; none where the picture is as bright already, or black.
+
+    Args:
+        counts: the picture's `histogram`, 3×codes.
+        exposure: mean of all samples after the curve, 0..1.
+        balance: factors of red, green and blue before the curve.
+        max_gain: bound of the curve's gain.
+    """
+    before = mean_of(counts)
+    if before >= exposure or before == 0.0:
+        return ToneCurve(1.0, 1.0, max_gain)
+    curve = fitted(counts, target=exposure, balance=balance, max_gain=max_gain)
+    if curve.factor >= 1.0:
+        return curve
+    # A factor below 1 makes white grey. The picture needs a gentler curve, up to none: white stays, the exponent moves.
+    light = np.arange(counts.shape[1])[None] * (np.asarray(balance) / (counts.shape[1] - 1))[:, None]
+    low, high = curve.exponent, 1.0
+    for _ in range(24):
+        middle = 0.5 * (low + high)
+        reached = float((counts * ToneCurve(middle, 1.0, max_gain)(light)).sum() / counts.sum())
+        low, high = (low, middle) if reached < exposure else (middle, high)
+    return ToneCurve(0.5 * (low + high), 1.0, max_gain)

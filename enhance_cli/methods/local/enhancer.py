@@ -87,7 +87,7 @@ class Local:
             # A sample stands in the middle of the pixels that it is taken for.
             above, before = top + 0.5 - step / 2, left + 0.5 - step / 2
             cells = (rows * step, rows * above, columns * step, columns * before)
-            return self._rendered(pixels, fall_off, plan, (0, 0), cells)
+            return self._lit(np.empty_like(pixels), pixels, fall_off, plan, (0, 0), cells)
 
         return review(image.pixels, plan.fall_off, (plan.top, plan.left), rendered, opacity.weights_of(image))
 
@@ -96,34 +96,26 @@ class Local:
     def render(self, window: Window, plan: LocalPlan, out: Array | None = None) -> Array:
         """Light a window; bit-equal for any window that has its halo. `out` is not `window.pixels`."""
         cells = (plan.field.shape[0] / plan.height, 0.0, plan.field.shape[1] / plan.width, 0.0)
-        place = (window.top, window.left)
-        return self._rendered(window.pixels, plan.fall_off, plan, (plan.top, plan.left), cells, place, out)
+        out = np.empty_like(window.pixels) if out is None else out
+        # Of the fall-off the rows that the window meets: what kernels are given may have to be copied.
+        first = max(window.top - plan.top, 0)
+        fall_off = plan.fall_off[first : max(window.top + len(window.pixels) - plan.top, 0)]
+        region, place = (plan.top + first, plan.left), (window.top, window.left)
+        return self._lit(out, window.pixels, fall_off, plan, region, cells, place)
 
-    def _rendered(
+    def _lit(
         self,
+        out: Array,
         pixels: Array,
         fall_off: Array,
         plan: LocalPlan,
         region: tuple[int, int],
         cells: tuple[float, float, float, float],
         place: tuple[int, int] = (0, 0),
-        out: Array | None = None,
     ) -> Array:
-        engine = self._engine
-        out = np.empty_like(pixels) if out is None else out
-        on_cpu = engine.device == "cpu"
-        if not on_cpu:  # no more than the window's part goes to the device
-            above, before = max(place[0] - region[0], 0), max(place[1] - region[1], 0)
-            below, beyond = place[0] + pixels.shape[0] - region[0], place[1] + pixels.shape[1] - region[1]
-            fall_off = np.ascontiguousarray(fall_off[above : max(below, 0), before : max(beyond, 0)])
-            region = (region[0] + above, region[1] + before)
-        arrays = [engine.upload(array) for array in (pixels, fall_off, plan.field, plan.guide, plan.tail)]
-        rendered = self._kernels.render(
-            *arrays, plan.degree, plan.lock, region, cells, place, out=out if on_cpu else None
-        )
-        if not on_cpu:
-            out[...] = engine.download(rendered)
-        return out
+        """Pixels as a plan lights them, into `out`; the other arguments are those of `kernels_cpu.render`."""
+        arrays = pixels, fall_off, plan.field, plan.guide, plan.tail
+        return self._engine.into(out, self._kernels.render, *arrays, plan.degree, plan.lock, region, cells, place)
 
     def illustrations(self, image: Image, plan: LocalPlan, controls: LocalControls) -> Mapping[str, Array]:
         """The regions over the picture, if asked for."""

@@ -1,9 +1,9 @@
-"""What the kernels of both engines take: where a window lies, and the networks as plain arrays."""
+"""The networks that the kernels of both engines run themselves, as plain arrays: NumPy's, or tensors of the device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -14,85 +14,39 @@ REACH = 3
 """Blocks of 2×2 pixels that the restoration network looks at around one: a 3×3 convolution for each."""
 
 
-class Region(NamedTuple):
-    """Pixels that are wanted of a window of a picture; all in the whole picture's coordinates."""
-
-    height: int
-    """Rows of the whole picture."""
-
-    width: int
-    window_top: int
-    """The window's first row."""
-
-    window_left: int
-    top: int
-    """The first row that is wanted; `bottom` is the first that is not."""
-
-    left: int
-    bottom: int
-    right: int
-
-    @classmethod
-    def believed(cls, height: int, width: int, top: int, left: int, rows: int, columns: int, halo: int) -> Self:
-        """What of a window at (`top`, `left`) has its context within the window or needs none."""
-        first, last = _believed(top, rows, height, halo)
-        start, end = _believed(left, columns, width, halo)
-        return cls(height, width, top, left, first, start, last, end)
-
-    def grown(self, margin: int) -> Self:
-        """With as many pixels more on every side, where there is a picture."""
-        return self._replace(
-            top=max(self.top - margin, 0),
-            left=max(self.left - margin, 0),
-            bottom=min(self.bottom + margin, self.height),
-            right=min(self.right + margin, self.width),
-        )
-
-    @property
-    def empty(self) -> bool:
-        """Whether no pixel is wanted."""
-        return self.top >= self.bottom or self.left >= self.right
-
-
-def _believed(start: int, count: int, length: int, halo: int) -> tuple[int, int]:
-    first = start + (halo if start > 0 else 0)
-    last = start + count - (halo if start + count < length else 0)
-    return first, max(first, last)
-
-
 class FusionWeights(NamedTuple):
     """Fusion-Net with a candidate's statistics already added to its first layer."""
 
-    first: Array
+    first: Any
     """h×4, for red, green, blue and saturation."""
 
-    biases: Array
+    biases: Any
     """candidates×h."""
 
-    second: Array
+    second: Any
     """m×h."""
 
-    second_bias: Array
-    third: Array
+    second_bias: Any
+    third: Any
     """m."""
 
 
 class RestorationWeights(NamedTuple):
     """Restoration-Net with the scaling of its input and output folded in."""
 
-    stem: Array
+    stem: Any
     """w×13×9: the packed picture in 0..1, and the squashed illumination."""
 
-    convs: Array
+    convs: Any
     """2×w×w×9."""
 
-    biases: Array
+    biases: Any
     """3×w."""
 
-    heads: Array
+    heads: Any
     """3×12×w."""
 
-    head_bias: Array
+    head_bias: Any
     """12: the sum of the three heads' biases."""
 
     @classmethod

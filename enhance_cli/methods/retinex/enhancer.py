@@ -13,21 +13,19 @@ from enhance_cli.engines import weights as weights_room
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.blocks import Region
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
 from enhance_cli.methods.retinex.alignment import frame_notes
-from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
+from enhance_cli.methods.retinex.arrays import FusionWeights, RestorationWeights
 from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
-from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass
+from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass, patches
 from enhance_cli.methods.retinex.plan import CANDIDATES, RetinexPlan
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
     from enhance_cli.types import Array
-
-_PATCHES, _PATCH = 4, 32
-"""The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the picture."""
 
 
 class Retinex:
@@ -123,25 +121,17 @@ class Retinex:
     def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan, weights: Array | None) -> float:
         """Mean square of the map that will be added, over patches; by opacity, where weights are given."""
 
-        def energy(place: tuple[int, int]) -> tuple[float, float]:
-            top, left = place
-            bottom, right = min(top + _PATCH, plan.height), min(left + _PATCH, plan.width)
-            wanted = Region(plan.height, plan.width, 0, 0, top, left, bottom, right)
-            window = wanted.grown(HALO)
-            part = slice(window.top, window.bottom), slice(window.left, window.right)
-            uploaded = [self._engine.upload(np.ascontiguousarray(frame[part])) for frame in frames]
-            noise = self._noise(uploaded, wanted._replace(window_top=window.top, window_left=window.left), plan)[1]
-            squares = np.square(self._engine.download(noise))
+        def energy(patch: Region) -> tuple[float, float]:
+            around = patch.grown(HALO)
+            parts = [np.ascontiguousarray(frame[around.within_window]) for frame in frames]
+            wanted = patch._replace(window_top=around.top, window_left=around.left)
+            squares = np.square(self._engine.numpy(self._noise(parts, wanted, plan)[1]))
             if weights is None:
                 return float(squares.mean()), 1.0
-            share = weights[top:bottom, left:right].astype(np.float64)
+            share = weights[patch.within_window].astype(np.float64)
             return float((squares.mean(axis=0) * share).sum()), float(share.sum())
 
-        tops, lefts = (
-            np.unique(np.linspace(0, max(length - _PATCH, 0), _PATCHES).astype(int)).tolist()
-            for length in (plan.height, plan.width)
-        )
-        found = self._engine.map(energy, [(top, left) for top in tops for left in lefts])
+        found = self._engine.map(energy, patches(plan.height, plan.width))
         total = sum(share for _, share in found)
         return float(np.sum([value for value, _ in found]) / total) if total > 0 else 0.0
 
@@ -149,43 +139,31 @@ class Retinex:
 
     def render(self, window: Window, plan: RetinexPlan, out: Array | None = None) -> Array:
         """Slice, divide, fuse and restore; bit-equal for any window that has its halo."""
-        out = np.empty_like(window.pixels) if out is None else out
-        rows, columns = window.pixels.shape[:2]
-        wanted = Region.believed(plan.height, plan.width, window.top, window.left, rows, columns, HALO)
-        if (
-            plan.leaves_all
-            or wanted.empty
-            or (wanted.bottom - wanted.top, wanted.right - wanted.left) != (rows, columns)
-        ):
-            out[...] = window.pixels
-        if plan.leaves_all or wanted.empty:
-            return out
         kernels, engine = self._kernels, self._engine
-        on_cpu = engine.device == "cpu"
-        frames = [engine.upload(frame) for frame in (window.pixels, *window.frames)]
-        rendered = out if on_cpu else engine.upload(out)
+        out = np.empty_like(window.pixels) if out is None else out
+        valid = Region.valid(window, plan.height, plan.width, HALO)
+        if plan.leaves_all or valid.empty:
+            out[...] = window.pixels
+            return out
+        frames = [window.pixels, *window.frames]
         if plan.denoise in (0.0, 1.0):
             restoration = self._restoration() if plan.denoise else None
-            fusion = self._fusion(plan.biases)
-            kernels.render(frames, wanted, plan.grids, (plan.under, plan.over), fusion, restoration, rendered)
-        else:
-            light, noise = self._noise(frames, wanted, plan)
-            kernels.store(light, noise, wanted, rendered)
-        if not on_cpu:
-            out[...] = engine.download(rendered)
+            networks = self._fusion(plan.biases), restoration
+            return engine.into(out, kernels.render, frames, valid, plan.grids, (plan.under, plan.over), *networks)
+        if valid.shape != out.shape[:2]:
+            out[...] = window.pixels
+        engine.into(out[valid.within_window], kernels.store, *self._noise(frames, valid, plan))
         return out
 
-    def _noise(self, frames: Sequence[Any], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
-        """The fused light of a region of a window, and what is added to it."""
-        kernels, fusion = self._kernels, self._fusion(plan.biases)
+    def _noise(self, frames: list[Array], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
+        """The fused light of a region of a window, and what is added to it: where the engine's kernels leave them."""
+        kernels, engine = self._kernels, self._engine
         region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
-        light, noise = kernels.render_light(
-            frames, region, plan.grids, (plan.under, plan.over), fusion, self._restoration()
-        )
+        networks = self._fusion(plan.biases), self._restoration()
+        light, noise = engine.run(kernels.render_light, frames, region, plan.grids, (plan.under, plan.over), *networks)
         if plan.denoise < 1.0:
-            light = light[:, wanted.top - region.top :, wanted.left - region.left :]
-            light = light[:, : wanted.bottom - wanted.top, : wanted.right - wanted.left]
-            noise = kernels.high_pass(noise, low_pass(plan.denoise), region, wanted)
+            light = light[:, *wanted.within(region)]
+            noise = engine.run(kernels.high_pass, noise, low_pass(plan.denoise), region, wanted)
         return light, noise
 
     def illustrations(self, image: Image, plan: RetinexPlan, controls: RetinexControls) -> Mapping[str, Array]:

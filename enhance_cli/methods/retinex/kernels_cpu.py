@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.blocks import Region, mirrored
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import fma_pair as fma
-from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
+from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
 from enhance_cli.methods.retinex.kernels_light import blend, light_candidates, load, score_of, softmax
 from enhance_cli.methods.retinex.kernels_restoration import convolve, mix, pool, relu, relu_and_skip, squash
 
@@ -91,12 +92,14 @@ def render(
         powers: what the two illuminations are raised to.
         fusion: the network, with the first layer's biases per candidate: frames, or I / L, I, 1 - (1 - I) / L'.
         restoration: the network; None to leave noise alone.
-        out: h×w×3 of the dtype of the frames to write the region's pixels into.
+        out: h×w×3 of the dtype of the frames to write into.
 
     Returns:
-        `out`, or a new array like a frame; outside of the region it is not written.
+        `out`, or a new array like a frame; outside of the region it is the first frame.
     """
     out = np.empty(frames[0].shape, frames[0].dtype) if out is None else out
+    if region.shape != out.shape[:2]:
+        out[...] = frames[0]
     nothing = np.empty((0, 0, 0), np.float32)
     target = _Target(*flat_rows(out, writable=True), nothing, nothing)
     _run(frames, region, grids, powers, fusion, restoration, target)
@@ -129,24 +132,16 @@ def high_pass(noise: Array, taps: Array, region: Region, wanted: Region) -> Arra
         wanted: what to return.
     """
     reach = len(taps)
-    rows = _mirrored(wanted.top - reach + 1, wanted.bottom + reach - 1, region.height) - region.top
-    columns = _mirrored(wanted.left - reach + 1, wanted.right + reach - 1, region.width) - region.left
+    rows = mirrored(wanted.top - reach + 1, wanted.bottom + reach - 1, region.height) - region.top
+    columns = mirrored(wanted.left - reach + 1, wanted.right + reach - 1, region.width) - region.left
     out = np.empty((3, wanted.bottom - wanted.top, wanted.right - wanted.left), np.float32)
     _high_pass(noise, taps, rows, columns, out)
     return out
 
 
-def store(light: Array, noise: Array, region: Region, out: Array) -> None:
-    """Light and its noise map, 3×h×w of a region, clipped and rounded half up, into the window `out`."""
-    inside = out[region.top - region.window_top : region.bottom - region.window_top]
-    inside = inside[:, region.left - region.window_left : region.right - region.window_left]
-    _store(light, noise, float(np.iinfo(out.dtype).max), inside)
-
-
-def _mirrored(start: int, stop: int, length: int) -> Array:
-    """Positions reflected at both ends, the end itself repeated, as the cosine transform extends a picture."""
-    folded = np.arange(start, stop) % (2 * length)
-    return np.minimum(folded, 2 * length - 1 - folded)
+def store(light: Array, noise: Array, out: Array) -> None:
+    """Light and its noise map, 3×h×w, clipped and rounded half up, into h×w×3 codes."""
+    _store(light, noise, float(np.iinfo(out.dtype).max), out)
 
 
 def _run(

@@ -1,7 +1,7 @@
 """The pixel work of retinex in torch: slice, divide, fuse and restore.
 
 These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` holds the same names over
-numpy arrays. Frames and `out` are tensors of the device; grids and weights are small and come as numpy arrays.
+numpy arrays. Frames, grids, weights and `out` are tensors of the device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, Region, RestorationWeights
+from enhance_cli.imaging.blocks import Region, mirrored
+from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
 from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, squash
 
 Array = NDArray[Any]
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 def render(
     frames: Sequence[Tensor],
     region: Region,
-    grids: tuple[Array, Array] | None,
+    grids: tuple[Tensor, Tensor] | None,
     powers: tuple[float, float],
     fusion: FusionWeights,
     restoration: RestorationWeights | None,
@@ -32,19 +33,21 @@ def render(
 ) -> Tensor:
     """Mend, fuse and restore a region of a window, rounded once, half up; arguments as in `kernels_cpu`."""
     out = torch.empty_like(frames[0]) if out is None else out
+    if region.shape != tuple(out.shape[:2]):
+        out.copy_(frames[0])
     if restoration is None:
         light, _ = _fused(frames, region, region, grids, powers, fusion)
         noise = torch.zeros_like(light)
     else:
         light, noise = render_light(frames, region, grids, powers, fusion, restoration)
-    store(light, noise, region, out)
+    store(light, noise, out[region.within_window])
     return out
 
 
 def render_light(
     frames: Sequence[Tensor],
     region: Region,
-    grids: tuple[Array, Array] | None,
+    grids: tuple[Tensor, Tensor] | None,
     powers: tuple[float, float],
     fusion: FusionWeights,
     restoration: RestorationWeights,
@@ -60,24 +63,22 @@ def render_light(
     return light, noise[:, down : down + height, across : across + width]
 
 
-def high_pass(noise: Tensor, taps: Array, region: Region, wanted: Region) -> Tensor:
+def high_pass(noise: Tensor, taps: Tensor, region: Region, wanted: Region) -> Tensor:
     """The noise map of a region less its low frequencies, for a smaller region inside; as in `kernels_cpu`."""
-    filter_ = torch.from_numpy(np.concatenate([taps[:0:-1], taps])).to(noise.device)
+    filter_ = torch.cat([taps[1:].flip(0), taps])
     reach = len(taps) - 1
-    rows = _mirrored(wanted.top - reach, wanted.bottom + reach, region.height) - region.top
-    columns = _mirrored(wanted.left - reach, wanted.right + reach, region.width) - region.left
+    rows = mirrored(wanted.top - reach, wanted.bottom + reach, region.height) - region.top
+    columns = mirrored(wanted.left - reach, wanted.right + reach, region.width) - region.left
     wide = noise[:, torch.from_numpy(rows).to(noise.device)][:, :, torch.from_numpy(columns).to(noise.device)]
     low = functional.conv2d(wide[:, None], filter_[None, None, :, None])
     low = functional.conv2d(low, filter_[None, None, None, :])[:, 0]
     return wide[:, reach : wide.shape[1] - reach, reach : wide.shape[2] - reach] - low
 
 
-def store(light: Tensor, noise: Tensor, region: Region, out: Tensor) -> None:
-    """Light and its noise map, 3×h×w of a region, clipped and rounded half up, into the window `out`."""
+def store(light: Tensor, noise: Tensor, out: Tensor) -> None:
+    """Light and its noise map, 3×h×w, clipped and rounded half up, into h×w×3 codes."""
     codes = (light + noise).clamp(0.0, 1.0) * _white(out) + 0.5
-    inside = out[region.top - region.window_top : region.bottom - region.window_top]
-    inside = inside[:, region.left - region.window_left : region.right - region.window_left]
-    inside.copy_(codes.to(torch.int32).permute(1, 2, 0))
+    out.copy_(codes.to(torch.int32).permute(1, 2, 0))
 
 
 def _whole_blocks(region: Region) -> Region:
@@ -98,16 +99,11 @@ def _positions(start: int, stop: int, length: int, device: torch.device) -> tupl
     return places, torch.from_numpy(places).to(device)
 
 
-def _mirrored(start: int, stop: int, length: int) -> Array:
-    folded = np.arange(start, stop) % (2 * length)
-    return np.minimum(folded, 2 * length - 1 - folded)
-
-
 def _fused(
     frames: Sequence[Tensor],
     region: Region,
     wanted: Region,
-    grids: tuple[Array, Array] | None,
+    grids: tuple[Tensor, Tensor] | None,
     powers: tuple[float, float],
     fusion: FusionWeights,
 ) -> tuple[Tensor, Tensor]:
@@ -128,7 +124,7 @@ def _fused(
         light = images[0]
         place = (rows, region.height), (columns, region.width)
         illumination, inverse = (
-            _illumination(torch.from_numpy(grid).to(device), bright_channel(channels), place)
+            _illumination(grid, bright_channel(channels), place)
             for grid, channels in zip(grids, (light, 1.0 - light), strict=True)
         )
         powered = (it if power == 1.0 else it**power for it, power in zip((illumination, inverse), powers, strict=True))
@@ -171,20 +167,16 @@ def _cells(places: Array, length: int, nodes: int, like: Tensor) -> tuple[Tensor
 
 def _score(image: Tensor, fusion: FusionWeights, candidate: int) -> Tensor:
     """How well exposed a candidate 3×h×w is at every pixel: h×w."""
-    first, bias, second, second_bias, third = (
-        torch.from_numpy(array).to(image.device)
-        for array in (fusion.first, fusion.biases[candidate], fusion.second, fusion.second_bias, fusion.third)
-    )
     saturation = image.amax(dim=0, keepdim=True) - image.amin(dim=0, keepdim=True)
     features = torch.cat([image, saturation])[None]
-    hidden = functional.conv2d(features, first[:, :, None, None], bias).relu()
-    hidden = functional.conv2d(hidden, second[:, :, None, None], second_bias).relu()
-    return functional.conv2d(hidden, third[None, :, None, None])[0, 0]
+    hidden = functional.conv2d(features, fusion.first[:, :, None, None], fusion.biases[candidate]).relu()
+    hidden = functional.conv2d(hidden, fusion.second[:, :, None, None], fusion.second_bias).relu()
+    return functional.conv2d(hidden, fusion.third[None, :, None, None])[0, 0]
 
 
 def _noise(light: Tensor, illumination: Tensor, restoration: RestorationWeights) -> Tensor:
     """What the network adds to light 3×h×w, but for its outermost blocks: 3×(h - 12)×(w - 12)."""
-    stem, convs, biases, heads, head_bias = (torch.from_numpy(array).to(light.device) for array in restoration)
+    stem, convs, biases, heads, head_bias = restoration
     width = stem.shape[0]
     dark = squash(functional.avg_pool2d(illumination, 2))
     features = torch.cat([functional.pixel_unshuffle(light, 2), dark])[None]

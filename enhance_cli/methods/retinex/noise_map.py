@@ -18,11 +18,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from enhance_cli.imaging.blocks import Region
+
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 RADIUS = 16
 """Pixels that the filter looks to every side; its edge is about a sixteenth of the frequencies wide."""
+
+
+PATCHES, PATCH = 4, 32
+"""The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the picture."""
+
+
+def patches(height: int, width: int) -> list[Region]:
+    """Where the noise of a picture is judged; the picture is its own window."""
+    tops, lefts = (
+        np.unique(np.linspace(0, max(length - PATCH, 0), PATCHES).astype(int)).tolist() for length in (height, width)
+    )
+    return [
+        Region(height, width, 0, 0, top, left, min(top + PATCH, height), min(left + PATCH, width))
+        for top in tops
+        for left in lefts
+    ]
 
 
 def low_pass(strength: float) -> Array:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
-from enhance_cli.methods.clahe_adaptive.tiles import bin_edges, fit_grid, reflected_indices, tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import bin_edges, fit_grid, tile_geometry
 
 CASES = range(24)
 
@@ -250,7 +250,5 @@ def test_arithmetic_of_tiles() -> None:
     assert tile_geometry(65, 64, 8, 8) == (9, 9)
     assert fit_grid(70, 33, 8, 8) == (8, 4)
     assert fit_grid(5, 5, 8, 8) == (1, 1)
-    assert reflected_indices(3, 9) == [0, 1, 2, 1, 0, 1, 2, 1, 0]
-    assert reflected_indices(1, 3) == [0, 0, 0]
     with pytest.raises(ValueError, match="cannot lay"):
         tile_geometry(0, 5, 1, 1)

@@ -440,8 +440,8 @@ def test_the_shipped_denoisers_are_seamless(model, dtype):
 
 
 def test_noise_is_that_of_the_whole_picture():
-    light = planes(scene(300, 170))
-    window = Window(light, 0, 0)
+    window = Window(scene(300, 170), 0, 0)
+    light = planes(window.pixels)
     wide = np.pad(light, ((0, 0), (HALO, HALO), (HALO, HALO)), mode="edge")
     expected = far_denoiser(wide[None])["noise"][0, :, HALO:-HALO, HALO:-HALO]
     np.testing.assert_allclose(noise_of(light, window, 300, 170, far_denoiser), expected, atol=1e-6)

@@ -14,12 +14,6 @@ def picture(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
 
 
-def test_luma_weighs_channels_as_bt601() -> None:
-    image = torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
-    assert losses.luma(image).item() == pytest.approx(0.299)
-    assert losses.luma(torch.ones(2, 3, 4, 5)).shape == (2, 1, 4, 5)
-
-
 def test_spatial_consistency_equals_the_sum_over_four_neighbours() -> None:
     output, image = picture(2, 3, 12, 16), picture(2, 3, 12, 16, seed=1)
     means = [p.mean(dim=1).numpy().reshape(2, 3, 4, 4, 4).mean(axis=(2, 4)) for p in (output, image)]
@@ -46,12 +40,6 @@ def test_exposure_of_pools_and_of_the_whole() -> None:
     assert losses.exposure(image, 0.5, pool=None).item() == pytest.approx(0.0, abs=1e-7)
     wanted = torch.tensor([0.1, 0.4])
     assert losses.exposure(torch.full((2, 3, 16, 16), 0.4), wanted).item() == pytest.approx(0.045, rel=1e-4)
-
-
-def test_colour_constancy_is_the_papers_formula() -> None:
-    image = torch.tensor([0.5, 0.3, 0.2]).reshape(1, 3, 1, 1).expand(1, 3, 8, 8)
-    assert losses.colour_constancy(image).item() == pytest.approx(0.04 + 0.09 + 0.01, rel=1e-4)
-    assert losses.colour_constancy(torch.full((2, 3, 8, 8), 0.3)).item() == 0.0
 
 
 def test_variation_is_a_mean_and_blind_to_constants() -> None:

@@ -21,7 +21,7 @@ from enhance_cli.engines import open_engine
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
-from enhance_cli.methods.irle import HALO, METHOD, IrleControls, enhancer, kernels_cpu, tone
+from enhance_cli.methods.irle import HALO, METHOD, IrleControls, blocks, enhancer, kernels_cpu, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
 from enhance_cli.methods.irle.enhancer import Irle
 from enhance_cli.methods.irle.plan import NETWORK_HALO, REACH, IrlePlan
@@ -204,7 +204,7 @@ def test_the_kernels_of_both_engines_agree(rng, dtype):
 def test_windows_are_the_whole_bit_for_bit(irle, height, width, tile, block, stage):
     pixels = scene(height, width)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enhancer, "BLOCK", block)
+        patch.setattr(blocks, "BLOCK", block)
         plan = replace(irle.estimate(Image(pixels), IrleControls(stage=stage)), notes=())
         whole = irle.render(Window(pixels, 0, 0), plan)
         stitched = np.empty_like(pixels)
@@ -220,7 +220,7 @@ def test_blocks_show_no_seams(shipped):
     plan = shipped.estimate(Image(pixels), IrleControls(model="lite"))
     whole = shipped.render(Window(pixels, 0, 0), plan)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enhancer, "BLOCK", 128)
+        patch.setattr(blocks, "BLOCK", 128)
         parts = Irle(shipped._engine).render(Window(pixels, 0, 0), plan)
     assert np.abs(parts.astype(int) - whole).max() <= 1
     assert (parts != whole).mean() < 1e-3
@@ -237,16 +237,14 @@ def test_halos_are_the_networks(shipped):
             continue
         module = network.build(read_configuration(weights.find(METHOD, f"denoiser-{model}", "safetensors").path))
         assert module.halo <= halo
-        assert (
-            halo % enhancer.MULTIPLE == enhancer.BORDER % enhancer.MULTIPLE == enhancer.BLOCK % enhancer.MULTIPLE == 0
-        )
-        assert enhancer.MULTIPLE % module.multiple == 0
+        assert halo % blocks.MULTIPLE == blocks.BORDER % blocks.MULTIPLE == blocks.BLOCK % blocks.MULTIPLE == 0
+        assert blocks.MULTIPLE % module.multiple == 0
     assert max(NETWORK_HALO.values()) + REACH <= HALO
     assert REACH == kernels_cpu.REACH
 
 
 def test_the_stream_computes_no_block_twice(irle, fake):
-    pixels = scene(40, 3 * enhancer.BLOCK + 300)  # narrower than the halo, the last one would be done twice
+    pixels = scene(40, 3 * blocks.BLOCK + 300)  # narrower than the halo, the last one would be done twice
     plan = replace(irle.estimate(Image(pixels), IrleControls()), notes=())
     fake.calls = 0
     recipe = Recipe(irle._engine, irle, IrleControls())
@@ -361,7 +359,7 @@ def test_the_reference_is_smooth_and_of_the_asked_exposure(irle, fake):
 
 def test_the_model_follows_the_device(irle):
     assert irle._model(IrleControls()) == "lite"
-    irle._engine.device = "cuda:0 (a card)"
+    irle._engine.model = "full"
     assert irle._model(IrleControls()) == "full"
     assert irle._model(IrleControls(model="lite")) == "lite"
 

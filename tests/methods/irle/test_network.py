@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from enhance_cli.methods.irle import network  # noqa: E402 - torch may be missing
 from enhance_cli.methods.irle.training import train as training  # noqa: E402 - torch may be missing
+from enhance_cli.methods.irle.training.growth import grow  # noqa: E402 - torch may be missing
 
 BLIND: dict[str, dict[str, Any]] = {
     "lite": training.LITE,
@@ -157,7 +158,7 @@ def test_a_grown_network_says_what_the_small_one_says_and_can_learn(larger: dict
     small = speaking(SMALL)
     torch.manual_seed(1)
     large = network.build({**SMALL, **larger}).double().eval()
-    network.grow(small, large)
+    grow(small, large)
     image, gain = inputs(32)
     torch.testing.assert_close(large(image, gain), small(image, gain), rtol=0, atol=1e-10)
     large(image, gain)[0].square().sum().backward()
@@ -169,7 +170,7 @@ def test_a_grown_network_says_what_the_small_one_says_and_can_learn(larger: dict
 
 def test_a_network_without_room_is_not_grown_into() -> None:
     with pytest.raises(ValueError, match="no room"):
-        network.grow(speaking(SMALL), speaking({**SMALL, "widths": [4, 8]}))
+        grow(speaking(SMALL), speaking({**SMALL, "widths": [4, 8]}))
 
 
 # --- sizes -------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from enhance_cli.engines import weights
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
+from enhance_cli.imaging.blocks import Region
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas, parse_fuse
 from enhance_cli.methods.retinex.enhancer import Retinex
@@ -98,8 +99,6 @@ STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def noise_of(retinex, pixels, **controls):
     """The light before the restoration and the map that it adds, of the whole picture."""
-    from enhance_cli.methods.retinex.arrays import Region
-
     plan = retinex.estimate(Image(pixels), RetinexControls(**controls))
     height, width = pixels.shape[:2]
     return retinex._noise([pixels], Region(height, width, 0, 0, 0, 0, height, width), plan)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from enhance_cli.imaging.blocks import Region
 from enhance_cli.methods.retinex import formulas
 from enhance_cli.methods.retinex import kernels_cpu as kernels
-from enhance_cli.methods.retinex.arrays import FusionWeights, Region, RestorationWeights
+from enhance_cli.methods.retinex.arrays import FusionWeights, RestorationWeights
 from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass
 
 
@@ -152,9 +153,11 @@ def test_every_frequency_is_kept_more_with_strength():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("frames", [1, 3])
 def test_both_engines_render_alike(rng, dtype, frames):
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
+    from enhance_cli.engines.cuda import CudaEngine
     from enhance_cli.methods.retinex import kernels_cuda
 
+    engine = CudaEngine("cpu")
     height, width = 90, 131
     pictures = [rng.integers(0, np.iinfo(dtype).max + 1, (50, 80, 3)).astype(dtype) for _ in range(frames)]
     region = Region(height, width, 17, 31, 25, 39, 59, 103)  # a window inside, and its middle
@@ -162,16 +165,18 @@ def test_both_engines_render_alike(rng, dtype, frames):
     fusion, restoration = fusion_weights(rng), RestorationWeights.of(restoration_state(rng))
     level = 1 if dtype == np.uint8 else 257
     for network in (None, restoration):
-        one, two = np.zeros_like(pictures[0]), torch.from_numpy(np.zeros_like(pictures[0]))
-        kernels.render(pictures, region, maps, (0.8, 1.0), fusion, network, one)
-        kernels_cuda.render([torch.from_numpy(it) for it in pictures], region, maps, (0.8, 1.0), fusion, network, two)
-        assert np.abs(one.astype(int) - two.numpy().astype(int)).max() <= level
-        assert (one[:8] == 0).all()
-        assert (two.numpy()[:, 72:] == 0).all()
-        assert one[8:42, 8:72].any()
+        one, two = np.zeros_like(pictures[0]), np.zeros_like(pictures[0])
+        arguments = pictures, region, maps, (0.8, 1.0), fusion, network
+        kernels.render(*arguments, one)
+        engine.into(two, kernels_cuda.render, *arguments)
+        assert np.abs(one.astype(int) - two.astype(int)).max() <= level
+        for found in (one, two):  # outside of the region it is the frame
+            assert np.array_equal(found[:8], pictures[0][:8])
+            assert np.array_equal(found[:, 72:], pictures[0][:, 72:])
+            assert not np.array_equal(found[8:42, 8:72], pictures[0][8:42, 8:72])
     wanted, around = region._replace(top=45, left=60, bottom=50, right=71), whole(height, width)
     noise = rng.normal(0, 0.1, (3, height, width)).astype(np.float32)
-    found = kernels_cuda.high_pass(torch.from_numpy(noise), low_pass(0.4), around, wanted).numpy()
+    found = engine.call(kernels_cuda.high_pass, noise, low_pass(0.4), around, wanted)
     assert np.abs(found - kernels.high_pass(noise, low_pass(0.4), around, wanted)).max() < 1e-5
 
 

@@ -1,7 +1,7 @@
 """What CLODE learns from: no reference anywhere, only what a good exposure looks like.
 
-The paper's five losses (docs/papers.md, O4 to O8) are spatial consistency, exposure, colour constancy, curve
-regularisation and noise removal; its pictures were found to need others too: the input's own chromaticity
+Of the paper's five losses (docs/papers.md, O4 to O8) these are spatial consistency, exposure, curve regularisation and
+noise removal; its pictures were found to need others too: the input's own chromaticity
 instead of grey, light that grows with time, and flat tones that stay flat. Pictures are N×3×H×W in 0..1; every
 function gives the mean over the batch as a scalar.
 """
@@ -14,14 +14,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-LUMA = (0.299, 0.587, 0.114)
-
-
-def luma(image: Tensor) -> Tensor:
-    """BT.601 luma, N×1×H×W."""
-    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device).reshape(1, 3, 1, 1)
-    return (image * weights).sum(dim=1, keepdim=True)
 
 
 def spatial_consistency(output: Tensor, image: Tensor, pool: int = 4) -> Tensor:
@@ -40,12 +32,6 @@ def exposure(output: Tensor, target: Tensor | float, pool: int | None = 16) -> T
     means = grey.mean(dim=(2, 3), keepdim=True) if pool is None else functional.avg_pool2d(grey, pool)
     wanted = torch.as_tensor(target, dtype=output.dtype, device=output.device).reshape(-1, 1, 1, 1)
     return ((means - wanted) ** 2).mean()
-
-
-def colour_constancy(output: Tensor) -> Tensor:
-    """The mean colour of a picture is to be grey: squared differences of its channels' means (O6)."""
-    red, green, blue = output.mean(dim=(2, 3)).unbind(dim=1)
-    return ((red - green) ** 2 + (red - blue) ** 2 + (green - blue) ** 2).mean()
 
 
 def variation(rates: Sequence[Tensor]) -> Tensor:

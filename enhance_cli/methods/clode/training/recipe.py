@@ -85,7 +85,6 @@ class EstimatorRecipe:
     mean_exposure: float = 30.0  # where the picture as a whole is to be: this decides
     local_exposure: float = 0.3  # what single regions gain: little, as it also makes halos and veils
     chromaticity: float = 20.0  # docs/papers.md, O9
-    colour: float = 0.0  # grey world: it turned blue skies mauve; the function stays for the ablation
     variation: float = 2.0  # docs/papers.md, O7
     unevenness: float = 0.1  # a shift without places or tones is hard to beat: each must earn its deviation
     channels: float = 0.2  # the full network's three rates are free: without this they tint

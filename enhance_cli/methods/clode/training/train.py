@@ -179,8 +179,6 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
     total = recipe.mean_exposure * 0.5 * (reached[-1] + torch.stack(reached).mean())
     total = total + recipe.spatial * losses.spatial_consistency(real, photographs)
     total = total + recipe.chromaticity * losses.chromaticity(real, photographs)
-    if recipe.colour:
-        total = total + recipe.colour * losses.colour_constancy(real)
     total = total + recipe.local_exposure * losses.exposure(real, goal.means(before, end))
     total = total + recipe.variation * losses.variation(solution.rates)
     total = total + recipe.channels * losses.channel_deviation(solution.shifts[-1])

@@ -33,6 +33,7 @@ from enhance_cli.methods.irle.training.data import (
     single_batch,
     twin_batch,
 )
+from enhance_cli.methods.irle.training.growth import grow
 from enhance_cli.quality.reference import mean_matched, psnr, ssim
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair
@@ -191,7 +192,7 @@ def train_denoiser(
         if path.exists():
             small = network.build(read_configuration(path))
             read_weights(small, path)
-            network.grow(small, module)
+            grow(small, module)
         else:
             log(f"{path} is not there to start from; {stem} starts from random weights.")
     module.to(options.device)

@@ -1,0 +1,54 @@
+"""What is counted of an image for its clip limits, by kernels, or by opacity where parts of it are transparent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from enhance_cli.imaging import opacity
+from enhance_cli.methods.clahe_adaptive.statistics import THUMBNAIL, weighted_histograms
+from enhance_cli.methods.clahe_adaptive.structure import weighted_diagonals
+
+if TYPE_CHECKING:
+    from enhance_cli.engines import Engine
+    from enhance_cli.types import Array, Image
+
+
+class Counts(NamedTuple):
+    """Of the tiles of an image. What only the network needs is counted when it is asked for."""
+
+    histograms: Array
+    """rows×columns×256 counts of luma."""
+
+    whole: Array | None
+    """256 counts of the whole image, where that is not the sum of its tiles."""
+
+    thumbnail: Callable[[], Array]
+    """Luma, float32 `THUMBNAIL`×`THUMBNAIL` in 0..1."""
+
+    diagonals: Callable[[], Array]
+    """rows×columns×256 counts of diagonal differences (`kernels_cpu.diagonal_counts`)."""
+
+
+def count(image: Image, rows: int, columns: int, engine: Engine, kernels: Any) -> Counts:
+    """Count an image, H×W luma or H×W×3 RGB, in rows×columns tiles."""
+    convert = kernels.luma if image.pixels.ndim == 3 else _as_it_is
+    weights = opacity.weights_of(image)
+    if weights is None:
+        plane = engine.run(convert, image.pixels)
+        return Counts(
+            engine.in_bands(kernels.tile_histograms, rows, plane, rows, columns),
+            None,
+            lambda: engine.call(kernels.thumbnail, plane, THUMBNAIL),
+            lambda: engine.in_bands(kernels.diagonal_counts, rows, plane, rows, columns),
+        )
+    luma = engine.call(convert, image.pixels)
+    return Counts(
+        *weighted_histograms(luma, weights, rows, columns),
+        lambda: opacity.weighted_means(luma, weights, THUMBNAIL, THUMBNAIL),
+        lambda: weighted_diagonals(luma, weights, rows, columns),
+    )
+
+
+def _as_it_is(luma: Any) -> Any:
+    return luma

@@ -1,0 +1,184 @@
+"""The way of one proxy through the equation: what its light is at each time, and at which time to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from enhance_cli.imaging import opacity
+from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME
+from enhance_cli.methods.clode.curve import coloured, luma
+from enhance_cli.methods.clode.solvers import Point, between
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+_STANDSTILL = 0.01
+"""`--time auto` stops where mean luma moves less than this in a unit of time."""
+
+_FREE, _LIT = 3.0, 0.75
+"""Beyond the paper's time, 3, `--time auto` brightens only until what is lit is this bright on average, or has gone
+half of its way to white."""
+
+
+class Seen(NamedTuple):
+    """The light of a proxy under a shift."""
+
+    mean: float
+    """Of luma."""
+
+    lit: float
+    """How bright what was lit has become: the mean of the largest channel, weighted by itself before.
+
+    Where all of a picture is dark it follows the mean. Where one thing shines before black, the mean hardly sees it
+    and this sees little else.
+    """
+
+
+@dataclass(slots=True)
+class Trajectory:
+    """One solve on one proxy, and what was seen on its way."""
+
+    light: Array
+    """The proxy, 3×h×w float32 in 0..1."""
+
+    share: float
+    """Of the common ratio (`curve.coloured`)."""
+
+    solve: Callable[[Sequence[float]], Iterator[Point]]
+    """The solution at times, all above 0 or all below, in the order of their distance from 0."""
+
+    spacing: float
+    """Time between the points that are looked at: a whole step of a fixed-step solver."""
+
+    weights: Array | None = None
+    """Opacity of the proxy, h×w in 0..1; None where all of it counts alike."""
+
+    seen: dict[float, Seen] = field(default_factory=dict)
+    """By time."""
+
+    def __post_init__(self) -> None:
+        """Look at the start."""
+        self.seen[0.0] = self._look(self.start.shift)
+
+    @property
+    def start(self) -> Point:
+        """Time 0."""
+        return Point(0.0, np.zeros_like(self.light), 0)
+
+    def visit(self, times: Sequence[float]) -> list[Point]:
+        """The points at some times, in their order, by one walk up and one down."""
+        found = {0.0: self.start}
+        for sign in (1.0, -1.0):
+            wanted = sorted((time for time in times if time * sign > 0), key=abs)
+            if wanted:
+                stops = sorted({*wanted, *self._stops(wanted[-1])}, key=abs)
+                found.update({point.time: point for point in self._points(stops) if point.time in wanted})
+        return [found[time] for time in times]
+
+    def reach(self, target: float, dead_band: float) -> tuple[Point, tuple[str, ...]]:
+        """`--time auto`: the first point whose mean luma is the target's, and a note where it is not reached.
+
+        Far up, what is lit already must not be blown (`_LIT`), and where light stands still the way ends.
+        """
+        before = self.seen[0.0]
+        if abs(before.mean - target) <= dead_band:
+            return self.start, ()
+        sign = 1.0 if before.mean < target else -1.0
+        most = max(_LIT, 0.5 * (1.0 + before.lit))
+
+        def reached(seen: Seen) -> bool:
+            return (seen.mean - target) * sign >= 0
+
+        def reached_or_blown(seen: Seen) -> bool:
+            return reached(seen) or seen.lit >= most
+
+        point, level, why = self.start, before.mean, ""
+        for ahead in self._points(self._stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME)):
+            seen = self.seen[round(ahead.time, 6)]
+            arrived = reached_or_blown if ahead.time > _FREE else reached
+            if arrived(seen):
+                point = self._bisect(point, ahead, arrived)
+                why = ": more would blow what is lit" if arrived is reached_or_blown and seen.lit >= most else ""
+                break
+            if (seen.mean - level) * sign < _STANDSTILL * abs(ahead.time - point.time):
+                break
+            point, level = ahead, seen.mean
+        found = self.seen[round(point.time, 6)].mean
+        if abs(found - target) <= max(dead_band, 0.005):
+            return point, ()
+        return point, (f"mean luma reaches {found:.2f}, not the target of {target:g}{why}",)
+
+    def match(self, goal: Array) -> Point:
+        """`--time best`: the point nearest to a goal, light like the proxy's, in mean squared error."""
+
+        def error(shift: Array) -> float:
+            squares = np.square(coloured(self.light, shift, self.share) - goal)
+            return float(squares.mean()) if self.weights is None else opacity.mean(squares.mean(axis=0), self.weights)
+
+        best, least = self.start, error(self.start.shift)
+        for end in (HIGHEST_TIME, LOWEST_TIME):
+            low = self.start
+            for high in self._points(self._stops(end)):
+                for share in (0.25, 0.5, 0.75, 1.0):
+                    time = low.time + share * (high.time - low.time)
+                    shift = between(low, high, time)
+                    now = error(shift)
+                    if now < least:
+                        best, least = Point(round(time, 4), shift, high.steps), now
+                low = high
+        self.seen[best.time] = self._look(best.shift)
+        return best
+
+    def gain_stops(self, shift: Array) -> tuple[float | None, float | None, float | None]:
+        """Mean gain of linear light, which is encoded luma to the power 2.2, in stops.
+
+        By the luma of the input: below a quarter, to three quarters, above; None where the picture has no such part.
+        """
+        before = np.maximum(luma(self.light), 1e-3)
+        after = np.maximum(luma(coloured(self.light, shift, self.share)), 1e-3)
+        gain = 2.2 * np.log2(after / before)
+        parts = (before < 0.25, (before >= 0.25) & (before < 0.75), before >= 0.75)
+        weights = self.weights
+        seen = parts if weights is None else tuple(part & (weights > 0) for part in parts)
+        means = (
+            opacity.mean(gain[part], None if weights is None else weights[part]) if part.any() else None
+            for part in seen
+        )
+        dark, mid, bright = (None if mean is None else round(mean, 3) for mean in means)
+        return dark, mid, bright
+
+    def _look(self, shift: Array) -> Seen:
+        after = coloured(self.light, shift, self.share)
+        before = self.light.max(axis=0)
+        if self.weights is not None:
+            before = before * self.weights
+        lit = float((before * after.max(axis=0)).sum() / max(float(before.sum()), 1e-6))
+        return Seen(opacity.mean(luma(after), self.weights), lit)
+
+    def _points(self, times: Sequence[float]) -> Iterator[Point]:
+        for point in self.solve(times):
+            self.seen[round(point.time, 6)] = self._look(point.shift)
+            yield point
+
+    def _stops(self, end: float) -> list[float]:
+        """Times to look at on the way to `end`, and that."""
+        length = math.copysign(self.spacing, end)
+        stops = [round(length * n, 9) for n in range(1, math.floor(end / length + 1e-6) + 1)]
+        return stops if stops and abs(stops[-1] - end) < 1e-6 else [*stops, end]
+
+    def _bisect(self, low: Point, high: Point, arrived: Callable[[Seen], bool]) -> Point:
+        """The point between two from which on a solve has arrived."""
+        start, end = low.time, high.time
+        for _ in range(12):
+            middle = 0.5 * (start + end)
+            over = arrived(self._look(between(low, high, middle)))
+            start, end = (start, middle) if over else (middle, end)
+        time = round(0.5 * (start + end), 4)
+        point = Point(time, between(low, high, time), high.steps)
+        self.seen[time] = self._look(point.shift)
+        return point

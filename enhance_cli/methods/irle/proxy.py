@@ -1,0 +1,38 @@
+"""The small copy of an image that light is decided on, and the gain of a curve over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from enhance_cli.imaging import opacity
+from enhance_cli.methods.irle.pseudo_ground_truth import LUMA, PROXY_SIDE
+
+if TYPE_CHECKING:
+    from enhance_cli.methods.irle.tone import ToneCurve
+    from enhance_cli.types import Array
+
+
+def proxy_of(pixels: Array, weights: Array | None) -> tuple[Array, Array | None]:
+    """Area means as light, float32 h×w×3, long side at most `PROXY_SIDE`; and of weights, where there are such."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, PROXY_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if weights is not None:
+        shares = opacity.plane_means(weights, *size[::-1])
+        return np.ascontiguousarray(opacity.weighted_means(pixels, weights, *size[::-1]).transpose(1, 2, 0)), shares
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(np.iinfo(pixels.dtype).max), None
+
+
+def gain_of(light: Array, curve: ToneCurve) -> Array:
+    """Log of the curve's gain over a proxy's light h×w×3: float32 h×w."""
+    smooth = cv2.GaussianBlur(light @ LUMA, (0, 0), 1.0)
+    return np.zeros_like(smooth) if curve.is_identity else curve.log_gain(smooth)
+
+
+def mean(picture: Array, shares: Array | None) -> float:
+    """Mean of all samples of a picture h×w×3, by opacity h×w where that is given."""
+    return opacity.mean(picture, None if shares is None else np.repeat(shares[..., None], 3, axis=2))
