@@ -19,10 +19,10 @@ demo: $(VENV)/.installed  ## Enhance examples/photos into demo-output
 	$(BIN)/python examples/sheet.py examples/photos demo-output demo-output/before-after.png
 	@echo
 	@echo "Look at:"
-	@echo "  demo-output/before-after.png        every photograph above its enhanced copy"
-	@echo "  demo-output/*.jpg, *.png, *.webp    the enhanced photographs, named as their sources"
+	@echo "  demo-output/before-after.png        every photo above its enhanced copy"
+	@echo "  demo-output/*.jpg, *.png, *.webp    the enhanced photos, under the names of their sources"
 	@echo "  demo-output/*_heatmap.png           where the network asked for more contrast, and where for less"
-	@echo "  demo-output/enhance-report.jsonl    a line per photograph: exposure before and after, clip limits, timings"
+	@echo "  demo-output/enhance-report.jsonl    a line per photo: exposure before and after, clip limits, timings"
 
 test: lint  ## Everything that a change must pass
 	$(BIN)/python -m pytest --quiet
@@ -35,9 +35,10 @@ lint: $(VENV)/.installed-dev  ## Style, format and types
 bench: $(VENV)/.installed-dev  ## Start-up and stream, on small folders; docs/benchmarks.md says how to measure properly
 	$(BIN)/python -m benchmarks.speed --methods clahe-adaptive --parts startup stream --long 12 --short 4 --rounds 2
 
-sheet: $(VENV)/.installed  ## The pictures of the README
+sheet: $(VENV)/.installed  ## The pictures of the README and of the tutorial
 	$(BIN)/python examples/sheet.py --enhance examples/photos docs/images/before-after.jpg
 	$(BIN)/python examples/methods_sheet.py examples/photos docs/images/methods.jpg
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python docs/pictures.py
 
 docs: $(VENV)/.installed-dev  ## Regenerate what the documents show of the program
 	$(BIN)/python docs/generate.py

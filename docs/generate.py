@@ -1,18 +1,20 @@
 """Regenerate what the documents show of the program itself: `make docs`, or python docs/generate.py.
 
-docs/cli.md is the output of every `--help`. The sample and the tables of plans in docs/report.md and the table in
-docs/formats.md lie between markers, and so do the tables of benchmarks in docs and cards, which come from
-benchmarks/results; docs/report.schema.json gets the part of every method. tests/test_docs.py fails when a document no
-longer says what the program says.
+docs/cli.md is the output of every `--help`, and docs/METHOD.md is the `page.md` of that method. The sample and the
+tables of plans in docs/report.md, the table in docs/formats.md, and the tables of benchmarks (from benchmarks/results)
+in docs and cards lie between markers; docs/report.schema.json gets the part of every method. tests/test_docs.py fails
+when a document no longer says what the program says.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,33 @@ def listed(words: list[str], last: str) -> str:
     return f"{', '.join(first)} {last} {end}" if first else end
 
 
+def method_pages() -> dict[Path, str]:
+    """The explanation of every method that has one: its page.md, with links as they are seen from docs/."""
+    sources = {
+        (ROOT / "enhance_cli" / "methods" / name.replace("-", "_") / "page.md"): ROOT / "docs" / f"{name}.md"
+        for name in methods.names()
+    }
+    pages = {}
+    for source, page in sources.items():
+        if not source.exists():
+            continue
+
+        def seen_from_docs(link: re.Match[str], folder: Path = source.parent) -> str:
+            path, mark, anchor = link[1].partition("#")
+            target = (folder / path).resolve()
+            return f"]({os.path.relpath(sources.get(target, target), ROOT / 'docs')}{mark}{anchor})"
+
+        text = re.sub(r"\]\((\.[^)]+)\)", seen_from_docs, source.read_text(encoding="utf-8"))
+        pages[page] = f"<!-- Generated from {source.relative_to(ROOT)} by `make docs`. -->\n\n{text}"
+    return pages
+
+
+def shell_of(page: Path) -> str:
+    """The commands of a page, in order: what a reader runs who copies all of its shell blocks."""
+    found = re.findall(r"^ *```sh\n(.*?)^ *```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return "\n".join(textwrap.dedent(block) for block in found)
+
+
 def report_sample() -> str:
     """A real report line of one of the example photographs, with a small grid and air between its parts."""
     with tempfile.TemporaryDirectory() as folder:
@@ -234,6 +263,9 @@ def main() -> None:
     path = ROOT / "docs" / "report.schema.json"
     schema = report_schema(json.loads(path.read_text(encoding="utf-8")))
     path.write_text(compact(schema) + "\n", encoding="utf-8")
+
+    for page, text in method_pages().items():
+        page.write_text(text, encoding="utf-8")
     report = ROOT / "docs" / "report.md"
     text = replaced(report.read_text(encoding="utf-8"), "plans", plan_tables(schema))
     report.write_text(replaced(text, "report", report_sample()), encoding="utf-8")

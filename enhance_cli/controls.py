@@ -195,7 +195,7 @@ class PictureFolder:
         try:
             os.scandir(folder).close()
         except NotADirectoryError:
-            raise ValueError(f"{folder} is a file; give a folder of pictures.") from None
+            raise ValueError(f"{folder} is a file; give a folder of images.") from None
         except OSError as error:
             raise ValueError(f"the folder {folder} cannot be read: {error.strerror}.") from None
         for root, folders, names in os.walk(folder):
@@ -225,12 +225,12 @@ class PictureFolder:
         paths = paths or self.by_stem.get(stem, ())
         if not alone and paths:
             raise ValueError(
-                f"{self._shown(paths)} in {self.path} could belong to {source.path} or to {source.namesake}; lay the "
-                "pictures out in folders as the inputs are."
+                f"{self._shown(paths)} in {self.path} could belong to {source.path} or to {source.namesake}; put "
+                "the images in folders as the inputs are."
             )
         if len(paths) != 1:
-            several = f"several: {self._shown(paths)}" if paths else "no picture"
-            raise ValueError(f"{self.path} holds {several} named {stem or 'as this picture'}; it must hold one.")
+            several = f"several: {self._shown(paths)}" if paths else "no image"
+            raise ValueError(f"{self.path} holds {several} named {stem or 'as this photo'}; it must hold one.")
         return paths[0]
 
     def _shown(self, paths: tuple[str, ...]) -> str:

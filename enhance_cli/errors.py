@@ -7,7 +7,7 @@
     │   └── ReaderGone             141  nobody reads stdout any more
     ├── DeviceError                  5  the named device is not there
     └── PhotographError              1  one photograph cannot be enhanced; the run goes on
-        ├── MissingSource               it is not there, or is no regular file
+        ├── MissingSource               it is not there, or is not a regular file
         ├── UnreadableSource            the operating system refuses to read it
         ├── UnsupportedFormat           no codec here reads it, or none writes the wanted format
         ├── CorruptPicture              its bytes are truncated or damaged
@@ -105,7 +105,7 @@ class PhotographError(EnhanceError):
 
 
 class MissingSource(PhotographError):
-    """There is no regular file at the path."""
+    """There is not a regular file at the path."""
 
     kind = "missing"
 

@@ -94,13 +94,13 @@ class Plan:
             ValueError, LookupError, OSError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError,
             SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
         ) as error:  # fmt: skip
-            raise UsageError(f"This is no plan that enhance saved: {error or type(error).__name__}.") from error
+            raise UsageError(f"This is not a plan saved by enhance: {error or type(error).__name__}.") from error
         if method != cls.method:
             raise UsageError(f"This plan was made by another method than {cls.method}.")
         values.update({k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
         wrong = fault_of(cls, values, cls.arrays) or cls.fault_in(values)
         if wrong:
-            raise UsageError(f"This is no plan that enhance saved: {wrong}.")
+            raise UsageError(f"This is not a plan saved by enhance: {wrong}.")
         return cls(**values)
 
     @classmethod

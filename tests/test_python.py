@@ -98,7 +98,7 @@ def test_a_plan_survives_packing(opened, picture):
     again = type(plan).from_bytes(plan.to_bytes())
     assert np.array_equal(again.curves, plan.curves)
     assert (again.tile, again.global_factor, again.notes) == (plan.tile, plan.global_factor, plan.notes)
-    with pytest.raises(UsageError, match="no plan"):
+    with pytest.raises(UsageError, match="not a plan"):
         Plan.from_bytes(b"nonsense")
 
 

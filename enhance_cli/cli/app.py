@@ -18,7 +18,7 @@ from enhance_cli.types import Method
 
 EPILOG = (
     "INPUT is a file, a folder, a quoted glob, @list.txt or - (stdin); OUTPUT, last, is a folder, a file or - "
-    "(stdout). Exit codes: 0 all done, 1 some photographs failed, 2 usage, 3 weights, 4 output or disk, 5 device, "
+    "(stdout). Exit codes: 0 all done, 1 some photos failed, 2 usage, 3 weights, 4 output or disk, 5 device, "
     "6 all failed, 70 bug, 130 interrupted, 141 stdout closed, 143 terminated."
 )
 
@@ -28,7 +28,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="enhance",
         cls=_Commands,
-        help="Brighten and clarify photographs: enhance METHOD [OPTIONS] INPUT... OUTPUT.",
+        help="Brighten and clarify photos: enhance METHOD [OPTIONS] INPUT... OUTPUT.",
         epilog=EPILOG,
         no_args_is_help=True,
         rich_markup_mode=None,  # plain help pipes well and starts in half the time
@@ -43,11 +43,11 @@ def build() -> typer.Typer:
         )(_method_command(method))
     from enhance_cli.cli import doctor, evaluate, report, restore, train
 
-    app.command("evaluate", help=evaluate.HELP, short_help="Judge pictures, with references or without.")(
+    app.command("evaluate", help=evaluate.HELP, short_help="Measure photos, with or without references.")(
         evaluate.command
     )
-    app.command("train", help=train.HELP, short_help="Train a method's weights from photographs.")(train.command)
-    app.command("restore", help=restore.HELP, short_help="Put originals back that --backup kept.")(restore.command)
+    app.command("train", help=train.HELP, short_help="Train a method's weights from photos.")(train.command)
+    app.command("restore", help=restore.HELP, short_help="Put back originals that --backup kept.")(restore.command)
     app.add_typer(report.build(), name="report", help=report.HELP, short_help=report.HELP)
     app.command("doctor", help=doctor.HELP, short_help="Check device, codecs, weights and versions.")(doctor.command)
     return app

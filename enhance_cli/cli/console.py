@@ -140,7 +140,7 @@ class LineProgress(NoProgress):
 
         self._last = now
         elapsed = now - self._start
-        meter = tqdm.format_meter(self._done, self._total, elapsed, ncols=0, unit=" photographs")
+        meter = tqdm.format_meter(self._done, self._total, elapsed, ncols=0, unit=" photos")
         self.above(f"{meter}, {self._megapixels / elapsed:.1f} MP/s, {self._failed} failed")
 
 
@@ -180,7 +180,7 @@ class BarProgress:
         self._bar.update(
             self._task,
             advance=1,
-            speed=f"{self._done / elapsed:.1f} photographs/s {self._megapixels / elapsed:.0f} MP/s",
+            speed=f"{self._done / elapsed:.1f} photos/s {self._megapixels / elapsed:.0f} MP/s",
             failures=f"{self._failed} failed" if self._failed else "",
         )
 
@@ -191,14 +191,14 @@ class BarProgress:
 
 def summary_text(summary: Summary) -> str:
     """The closing line of a run, for people."""
-    parts = [f"{summary.done} photograph{'' if summary.done == 1 else 's'} enhanced"]
+    parts = [f"{summary.done} photo{'' if summary.done == 1 else 's'} enhanced"]
     for count, what in ((summary.failed, "failed"), (summary.skipped, "skipped"), (summary.unchanged, "done already")):
         if count:
             parts.append(f"{count} {what}")
     speed = ""
     if summary.done > 1 and summary.seconds > 0:
         photos, megapixels = summary.done / summary.seconds, summary.megapixels / summary.seconds
-        speed = f" ({photos:.1f} photographs/s, {megapixels:.1f} megapixels/s)"
+        speed = f" ({photos:.1f} photos/s, {megapixels:.1f} megapixels/s)"
     text = f"{', '.join(parts)} in {summary.seconds:.1f} s on {summary.device}{speed}."
     report = "-" if summary.report_to_stdout else summary.report
     return f"{text} Report: {report}" if report else text

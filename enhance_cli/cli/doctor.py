@@ -11,7 +11,7 @@ import typer
 from enhance_cli import methods
 from enhance_cli.errors import EnhanceError, ExitCode
 
-HELP = "Check the installation: device asked and got, codecs, weights, versions, cache folders."
+HELP = "Check the installation: device, codecs, weights, versions and caches."
 
 _PACKAGES = (
     "enhance-cli",
@@ -203,8 +203,8 @@ def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     except OSError as error:
         problems.append(
             (
-                f"Compiled kernels cannot be kept in {store.folder} ({error.strerror}): every run compiles them; make "
-                "room there or mend its permissions, or set ENHANCE_CACHE_DIR.",
+                f"Compiled kernels cannot be kept in {store.folder} ({error.strerror}): every run compiles them; free "
+                "space there or fix its permissions, or set ENHANCE_CACHE_DIR.",
                 ExitCode.OK,
             )
         )

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 HELP = (
-    "Judge images: PSNR, SSIM (plain and mean-matched), CIEDE2000, black point, contrast and chroma against REFERENCES "
-    "of the same names; without them entropy, contrast and clipped shares, and with --inputs the lightness order error "
-    "and what became of clipped highlights, skin and empty dark areas."
+    "Measure photos: PSNR, SSIM (plain and mean-matched), CIEDE2000, black point, contrast and chroma against "
+    "REFERENCES of the same names; without them entropy, contrast and clipped shares, and with --inputs the lightness "
+    "order error and what became of clipped highlights, skin and empty dark areas."
 )
 
 
 def command(
-    outputs: Annotated[Path, typer.Argument(help="A folder of pictures, or one.")],
-    references: Annotated[Path | None, typer.Argument(help="A folder of references of the same stems, or one.")] = None,
-    inputs: Annotated[Path | None, typer.Option(help="What the outputs were made from.")] = None,
+    outputs: Annotated[Path, typer.Argument(help="A folder of photos, or one photo.")],
+    references: Annotated[
+        Path | None, typer.Argument(help="References of the same file names (any suffix), or one.")
+    ] = None,
+    inputs: Annotated[Path | None, typer.Option(help="The photos that the outputs were made from.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of a table.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -45,7 +47,7 @@ def command(
                 more = ", ..." if len(paths) > 5 else ""
                 console.say(f"{len(paths)} {kind} without a partner: {', '.join(paths[:5])}{more}")
         if not judged.rows and not judged.all_failed:
-            console.say(f"{outputs} holds no pictures.")
+            console.say(f"{outputs} holds no photos.")
         if judged.all_failed:
             raise typer.Exit(ExitCode.ALL_FAILED)
         raise typer.Exit(ExitCode.SOME_FAILED if judged.failed else ExitCode.OK)

@@ -21,7 +21,7 @@ class reported:  # noqa: N801 - a context manager that reads as a verb
         try:
             os.getcwd()  # noqa: PTH109 - only whether there is one
         except OSError:
-            self._console.error("the working folder is gone; change to one that is there (cd), and run again.")
+            self._console.error("the current folder no longer exists; change to another one (cd) and run again.")
             raise typer.Exit(ExitCode.OUTPUT) from None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -38,7 +38,7 @@ class reported:  # noqa: N801 - a context manager that reads as a verb
             raise typer.Exit(ExitCode.TERMINATED) from None
         if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
             self._console.error(
-                f"a bug of ours, sorry ({type(error).__name__}: {error}); run again with --debug for its traceback.",
+                f"internal error ({type(error).__name__}: {error}); run again with --debug for the traceback.",
                 error,
             )
             raise typer.Exit(ExitCode.BUG) from None

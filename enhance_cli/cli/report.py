@@ -32,13 +32,13 @@ def build() -> typer.Typer:
 def merge(
     reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some.")],
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="The joined report, a new file or the result of an earlier merge.")
+        Path, typer.Argument(metavar="OUTPUT", help="The joined report: a new file, or the result of an earlier merge.")
     ],
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--inputs", "-i", metavar="INPUT", help="Name the pictures of this input that have no line."),
+        typer.Option("--inputs", "-i", metavar="INPUT", help="List the photos of this input that have no line."),
     ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With --inputs: its subfolders too.")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With --inputs: include subfolders.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:

@@ -11,27 +11,28 @@ from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
 from enhance_cli.errors import ExitCode
 
-HELP = """Put originals back that --in-place --backup kept.
+HELP = """Put back originals that --in-place --backup kept.
 
-The reports in the folders and above them say which they are. A photograph that was changed since enhance wrote it, or
-whose original is not as it was kept, is left alone and named. Exit codes: 0 all are back, 1 some are not, 6 none is.
+The reports in the folders and above them say which they are. A photo that was changed since enhance wrote it, or
+whose original is not as it was kept, is left alone and named. Exit codes: 0 all restored, 1 some not restored, 6 none.
 """
 
 
 def command(
-    places: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders of photographs, or photographs.")],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also those in subfolders.")] = False,
+    places: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders of photos, or single photos.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
     report: Annotated[
         list[Path] | None,
-        typer.Option("--report", metavar="PATH", help="A report that lies elsewhere; may be given several times."),
+        typer.Option("--report", metavar="PATH", help="A report in another place; may be given several times."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also replace what was changed since, and take originals as they are.")
+        bool,
+        typer.Option("--force", help="Also replace photos that were changed since, and accept originals that were."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every photograph.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every photo.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """See `HELP`."""
@@ -56,7 +57,7 @@ def command(
         if json:
             console.data({"schema": "enhance-restore/1", **names, "original": counts["original"], "dry_run": dry_run})
         verb = "to restore" if dry_run else "restored"
-        text = f"{counts['restored']} photographs {verb}" if counts["restored"] != 1 else f"1 photograph {verb}"
+        text = f"{counts['restored']} photos {verb}" if counts["restored"] != 1 else f"1 photo {verb}"
         text += f", {counts['original']} restored before" * bool(counts["original"])
         text += f", {counts['failed']} left alone" * bool(counts["failed"])
         if not found:

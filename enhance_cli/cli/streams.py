@@ -33,7 +33,7 @@ class _Stdout(io.FileIO):
             while (written := super().write(data)) is None:  # somebody made the pipe one that does not wait
                 select.select([], [self], [])
         except BrokenPipeError as error:
-            raise ReaderGone("stdout has no reader any more.") from error
+            raise ReaderGone("nothing reads stdout any more.") from error
         except OSError as error:
             why = "it is closed" if error.errno == errno.EBADF else error.strerror
             raise OutputError(f"stdout cannot be written: {why}.") from error

@@ -11,23 +11,25 @@ import typer
 from enhance_cli import methods
 from enhance_cli.errors import OutputError, UsageError
 
-HELP = "Train a method's weights from a folder of photographs: enhance train METHOD DATA."
+HELP = "Train a method's weights from a folder of photos: enhance train METHOD DATA."
 
 
 def command(
     method: Annotated[str, typer.Argument(help="The method, such as clahe-adaptive.")],
-    data: Annotated[Path, typer.Argument(help="A folder of photographs, laid out as docs/training.md says.")],
+    data: Annotated[Path, typer.Argument(help="A folder of photos, laid out as docs/training.md says.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Where weights, log, checkpoint and validation sheets go.")
     ] = Path("runs"),
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
-    iterations: Annotated[int | None, typer.Option(help="Steps; by default the recipe's own number.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
+    iterations: Annotated[int | None, typer.Option(help="Training steps; by default the recipe's own number.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the checkpoint in the output folder.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; the shipped weights were trained with 1.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device to train on: cpu or cuda[:N].")] = "cpu",
     part: Annotated[
         list[str] | None,
-        typer.Option(help="One network of several, such as star; may be given again. Default: all."),
+        typer.Option(help="A network of several, such as star; may be given several times; by default all."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -69,5 +71,5 @@ def _refuse_used(folder: Path) -> None:
         raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
     if found is not None:
         raise UsageError(
-            f"{found} is there already; use --resume to go on with the training in {folder}, or another --out."
+            f"{found} already exists; use --resume to continue the training in {folder}, or give another --out."
         )

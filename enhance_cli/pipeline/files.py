@@ -124,7 +124,7 @@ def read(source: Path | None) -> bytes:
         if stat.S_ISDIR(mode):
             os.scandir(source).close()  # a folder that cannot be listed says so; see `scan`
         if not stat.S_ISREG(mode):  # looked at before opening: a pipe without a writer would hold us for ever
-            raise MissingSource(f"{source} is no regular file; give a picture.")
+            raise MissingSource(f"{source} is not a regular file; give a photo.")
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
             data = file.read()
@@ -265,8 +265,8 @@ def check_free(target: Path, job: Job, coding: Coding) -> None:
 
 def _occupied(target: Path) -> OccupiedOutput:
     return OccupiedOutput(
-        f"{target} was put there or changed during the run by somebody else, and is left as it is; move it away and "
-        "run again, or use --overwrite."
+        f"{target} was put there or changed by another program during the run, and is left alone; move it away "
+        "and run again, or use --overwrite."
     )
 
 
@@ -278,7 +278,9 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
     """
     try:
         if staged.path.read_bytes() != coded:
-            raise FailedCheck(f"{staged.target} was not kept by the disk as it was written; it was not put in place.")
+            raise FailedCheck(
+                f"{staged.target} did not come back from the disk as it was written; it was not put in place."
+            )
         again = codecs.decode(coded, max_pixels=image.height * image.width)
     except EnhanceError as error:
         if isinstance(error, FailedCheck):

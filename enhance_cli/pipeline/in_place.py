@@ -46,7 +46,7 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
         waiting: called once, holding nothing, before waiting for another run.
 
     Raises:
-        MissingSource: it is not there, or is no regular file.
+        MissingSource: it is not there, or is not a regular file.
         UnreadableSource: the operating system refuses.
     """
     while True:
@@ -68,7 +68,7 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
 def _opened(target: Path) -> int:
     try:
         if not stat.S_ISREG(target.stat().st_mode):
-            raise MissingSource(f"{target} is no regular file; give a picture.")
+            raise MissingSource(f"{target} is not a regular file; give a photo.")
         return os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         what = "is a link to nothing" if target.is_symlink() else "does not exist"
@@ -120,7 +120,7 @@ class Past:
         """
         photograph = original_of(self._source)
         if photograph is not None:
-            self.reason = f"{self._source} looks like the original kept of {photograph}, left alone."
+            self.reason = f"{self._source} looks like the original of {photograph}, left alone."
         elif not self._found(self._known.by_state(self._target)):
             refuse_protected(self._target, self._status)
         return self.reason is not None
@@ -145,9 +145,9 @@ class Past:
             return False
         self._is_ours = True
         if trace.illustration:
-            self.reason = f"{self._source} was drawn by enhance beside a photograph, left alone."
+            self.reason = f"{self._source} was drawn by enhance beside a photo, left alone."
         elif not self._again:
-            self.reason = f"{self._source} was enhanced before ({trace.method}), left alone; --again to insist."
+            self.reason = f"{self._source} was enhanced before ({trace.method}), left alone; --again enhances it again."
         return self.reason is not None
 
     def check_unchanged(self) -> None:
@@ -197,7 +197,7 @@ class Past:
             # What enhance made has an older original, which is the true one.
             if kept != sha256 and not (self._is_ours and self._known.backup(path) == kept):
                 raise Protected(
-                    f"{path} is there and is not known to be the original of {self._target}; move it away, or give "
+                    f"{path} exists and is not known to be the original of {self._target}; move it away, or give "
                     "another suffix: --backup=SUFFIX."
                 )
             sha256 = kept
@@ -300,20 +300,20 @@ def _keep(target: Path, path: Path, data: bytes, before: os.stat_result) -> None
     try:
         os.link(target, path)
     except FileExistsError as error:
-        raise Protected(f"{path} has just been made by another program; run again.") from error
+        raise Protected(f"{path} was just made by another program; run again.") from error
     except OSError:
         with atomic.Staged(path, data) as staged:
             keep_attributes(target, before, staged.path)
             os.utime(staged.path, ns=(before.st_atime_ns, before.st_mtime_ns))
             if os.path.lexists(path):
-                raise Protected(f"{path} has just been made by another program; run again.") from None
+                raise Protected(f"{path} was just made by another program; run again.") from None
             staged.place()
 
 
 def _sha256_of(path: Path) -> str:
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise Protected(f"{path} is no regular file, so no original can be kept there; give --backup=SUFFIX.")
+            raise Protected(f"{path} is not a regular file, so no original can be kept there; give --backup=SUFFIX.")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

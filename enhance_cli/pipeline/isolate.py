@@ -181,7 +181,7 @@ class _Child:
                     self._check((kind, value))
                     return
         except (EOFError, OSError) as error:
-            raise Crashed(f"{job.source} made the process that worked on it die ({self._how_it_ended()}).") from error
+            raise Crashed(f"{job.source} crashed the process that worked on it ({self._how_it_ended()}).") from error
         finally:
             placing.close()
 

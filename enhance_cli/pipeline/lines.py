@@ -62,13 +62,13 @@ def parsed(data: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8") from None
+        raise ValueError("it is not UTF-8") from None
     except json.JSONDecodeError:
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
     except ValueError:
         raise ValueError("it holds a number of thousands of digits") from None
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return value
 
 
@@ -98,7 +98,7 @@ def fault_of(line: dict[str, Any]) -> str | None:
     if line.get("status") not in _STATUSES:
         return f"its status is {_shown(line.get('status'))}"
     if not all(isinstance(frame, str) for frame in line.get("frames") or ()):
-        return "its frames are no names"
+        return "its frames are not paths"
     if not all(isinstance(item, dict) and isinstance(item.get("path"), str) for item in line.get("written") or ()):
         return "its written files have no paths"
     shard = line.get("shard")
@@ -138,7 +138,7 @@ def refuse_foreign(path: Path, what: str = "--report") -> None:
     except OSError:
         return  # absent, or out of reach: opening it says why
     if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         hint = "; for no report give none, for stdout -" if what == "--report" and not stat.S_ISDIR(mode) else ""
         raise UsageError(f"{what} {path} is {kind}, and a report is a file; give another path{hint}.")
     try:
@@ -147,9 +147,7 @@ def refuse_foreign(path: Path, what: str = "--report") -> None:
     except OSError:
         return
     if not ours:
-        raise UsageError(
-            f"{what} {path} is there and is no report of enhance, so it is left as it is; give another path."
-        )
+        raise UsageError(f"{what} {path} exists and is not an enhance report, so it is left alone; give another path.")
 
 
 def is_report(file: BinaryIO) -> bool:

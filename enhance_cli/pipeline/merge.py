@@ -212,7 +212,7 @@ def _line(raw: RawLine, report: Path) -> dict[str, Any] | None:
         fault = str(error) if not isinstance(error, RecursionError) else "it is nested too deeply"
     if fault is not None:
         raise UsageError(
-            f"{report}, line {raw.number}, is no line of a report ({fault}); take it out, or leave that file out."
+            f"{report}, line {raw.number}, is not a report line ({fault}); take it out, or leave that file out."
         )
     return line
 

@@ -42,7 +42,7 @@ def _parse_backup(value: str) -> str:
         raise ValueError(f"a suffix is a few characters without /, such as {BACKUP_SUFFIX}, not {value!r}.")
     if format_of_suffix(Path(f"a.jpg{value}")) is not None:
         raise ValueError(
-            f"{value} would make a picture's name, which a later run would enhance; give another, such as "
+            f"{value} would make a photo's name, which a later run would enhance; give another, such as "
             f"{BACKUP_SUFFIX}."
         )
     return value

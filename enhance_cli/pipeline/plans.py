@@ -45,13 +45,13 @@ def check_fit(plan: Plan, image: Image) -> None:
     given = 1 + len(image.frames)
     if plan.exposures != given:
         raise UnfitPlan(
-            f"{image.metadata.source or 'The picture'} is made of {_exposures(given)}, and the plan was made for "
+            f"{image.metadata.source or 'The photo'} is made of {_exposures(given)}, and the plan was made for "
             f"{_exposures(plan.exposures)}; give a plan made for as many."
         )
     size = plan.size
     if size is not None and size != (image.height, image.width):
         raise UnfitPlan(
-            f"{image.metadata.source or 'The picture'} has {image.width}x{image.height} pixels, and the plan was made "
+            f"{image.metadata.source or 'The photo'} has {image.width}x{image.height} pixels, and the plan was made "
             f"for {size[1]}x{size[0]}; give a plan made for this size."
         )
 

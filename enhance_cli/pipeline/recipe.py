@@ -351,4 +351,4 @@ def sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, EnhanceError):
         return text
-    return f"A bug of ours ({type(error).__name__}: {text[:200]}); run again with --debug for its traceback."
+    return f"Internal error ({type(error).__name__}: {text[:200]}); run again with --debug for the traceback."

@@ -66,7 +66,7 @@ def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[P
     """
     for path in (*places, *reports):
         if not os.path.lexists(path):
-            raise UsageError(f"{path} does not exist; give a folder or a photograph.")
+            raise UsageError(f"{path} does not exist; give a folder or a photo.")
     wanted = [Path(os.path.realpath(path)) for path in places]
     found: dict[Path, Original] = {}
     written: dict[Path, set[str]] = {}

@@ -159,9 +159,9 @@ def _told_when_stopped(asked: Run, settled: Settled, listener: Listener) -> Iter
         yield tally
     except (KeyboardInterrupt, Terminated):
         total, pictures = len(settled.jobs), len(settled.jobs) * len(asked.endings)
-        of = photos(total) if pictures == total else f"{pictures} pictures"
+        of = photos(total) if pictures == total else f"{pictures} outputs"
         no_rest = tally.done >= pictures or asked.options.report in ("none", STDIO)
-        again = "" if no_rest else "; the same command goes on with the rest"
+        again = "" if no_rest else "; the same command continues with the rest"
         listener.trouble(f"stopped with {tally.done} of {of} done{again}.")
         raise
 
@@ -314,20 +314,20 @@ def _check_together(asked: Run) -> None:
     if options.save_plans is not None and options.save_plans.exists() and not options.save_plans.is_dir():
         raise UsageError(f"--save-plans {options.save_plans} is a file; give a folder.")
     if options.plan is not None and len(endings) > 1:
-        raise UsageError(f"--plan is one plan, and {len(endings)} pictures are asked of each photograph.")
+        raise UsageError(f"--plan is one plan, and each photo asks for {len(endings)} outputs.")
     if not options.in_place:
         for name in ("again", "backup", "drop_extras"):
             if getattr(options, name):
                 given = option_name(name)
-                raise UsageError(f"{given} goes with --in-place; a run with an OUTPUT leaves its inputs alone.")
+                raise UsageError(f"{given} needs --in-place; a run with an OUTPUT does not change its inputs.")
         return
     if options.format is not None:
-        raise UsageError("--in-place keeps every picture's format: leave out --format, or give an OUTPUT.")
+        raise UsageError("--in-place keeps every photo's format: leave out --format, or give an OUTPUT.")
     if options.skip_existing:
         raise UsageError("--in-place replaces what exists: leave out --skip-existing, or give an OUTPUT.")
     if options.report in ("none", STDIO) and not (options.again or options.overwrite):
         raise UsageError(
-            "--in-place needs its report to know which pictures are enhanced already; give a file as --report, or "
+            "--in-place needs a report to know which photos were enhanced before; give a file as --report, or "
             "--again to enhance all of them."
         )
     if options.report in ("none", STDIO) and options.backup is not None:
@@ -337,11 +337,11 @@ def _check_together(asked: Run) -> None:
 def _check_stdout(found: Scan, options: RunOptions) -> None:
     to_stdout = [found.folder is None, options.report == STDIO, options.json]
     if sum(to_stdout) > 1:
-        raise UsageError("Only one thing can go to stdout: the picture (-), the report (--report -) or --json.")
+        raise UsageError("Only one thing can go to stdout: the photo (-), the report (--report -) or --json.")
     if found.folder is None and sys.stdout.isatty():
-        raise UsageError("The OUTPUT - would write a picture to the terminal; redirect it or name a file.")
+        raise UsageError("The OUTPUT - would write a photo to the terminal; redirect it or name a file.")
     if (options.isolate or options.timeout is not None) and any(None in (job.source, job.target) for job in found.jobs):
-        raise UsageError("--isolate and --timeout work on files: they do not go with - as INPUT or OUTPUT.")
+        raise UsageError("--isolate and --timeout work on files: they cannot be combined with - as INPUT or OUTPUT.")
 
 
 def _rules(asked: Run, found: Scan) -> Rules:

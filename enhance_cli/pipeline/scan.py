@@ -92,7 +92,7 @@ def scan(
     remarks: list[str] = []
     if in_place:
         if stacks is not None:
-            raise UsageError("--in-place replaces each picture, and --fuse makes one of several: give an OUTPUT.")
+            raise UsageError("--in-place replaces each photo, and --fuse makes one of several: give an OUTPUT.")
         place = _in_place(arguments, endings)
     else:
         place = _destination(arguments, beside, endings, format, stacked=stacks is not None)
@@ -152,24 +152,22 @@ def _destination(
     *inputs, output = arguments
     if output == STDIO:
         if beside:
-            raise UsageError(f"--{beside[0]} writes a picture beside the output, and - is no file; name one.")
+            raise UsageError(f"--{beside[0]} writes an image beside the output, and - is not a file; name one.")
         if len(endings) > 1:
-            raise UsageError(
-                f"stdout takes one picture, and {len(endings)} are asked of each; give a folder as OUTPUT."
-            )
-        several = "stdout takes one picture, and there are {count}; give a folder as OUTPUT."
+            raise UsageError(f"stdout takes one photo, and each one asks for {len(endings)}; give a folder as OUTPUT.")
+        several = "stdout takes one photo, and there are {count}; give a folder as OUTPUT."
         return _Place(inputs, None, lambda item: None, takes_one=several)
     single = _single_file_target(inputs, output, several=stacked)
     folder = single.parent if single else Path(output)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; the OUTPUT for several pictures is a folder.")
+        raise UsageError(f"{folder} is a file; the OUTPUT for several photos is a folder.")
     if single is not None:
-        several = output.replace("{", "{{").replace("}", "}}") + " is one file, and there are {count} pictures"
+        several = output.replace("{", "{{").replace("}", "}}") + " is one file, and there are {count} photos"
         return _Place(inputs, folder, lambda item: single, True, several + "; give a folder as OUTPUT.")
 
     def below(item: _Found) -> Path:
         if item.source is None:
-            raise UsageError("A picture from stdin has no name: give a file or - as OUTPUT.")
+            raise UsageError("A photo from stdin has no name: give a file or - as OUTPUT.")
         return folder / _renamed(item.relative, format)
 
     return _Place(inputs, folder, below)
@@ -179,12 +177,12 @@ def _in_place(inputs: Sequence[str], endings: Sequence[str]) -> _Place:
     if not inputs:
         raise UsageError("Give at least one INPUT; with --in-place there is no OUTPUT.")
     if len(endings) > 1:
-        raise UsageError(f"--in-place writes one picture, and {len(endings)} are asked of each; give an OUTPUT.")
+        raise UsageError(f"--in-place writes one photo, and each one asks for {len(endings)}; give an OUTPUT.")
     first = Path(inputs[0].removeprefix("@"))
 
     def itself(item: _Found) -> Path:
         if item.source is None:
-            raise UsageError("A picture from stdin has no place: leave out --in-place.")
+            raise UsageError("A photo from stdin has no file to replace: leave out --in-place.")
         # A link stays a link: what it leads to is replaced.
         return Path(os.path.realpath(item.source)) if item.source.is_symlink() else item.source
 
@@ -208,7 +206,7 @@ def _refuse_nesting(place: _Place) -> None:
             continue
         if folder.resolve() == output:
             raise UsageError(
-                f"{folder} is INPUT and OUTPUT {place.folder}: each picture would replace its own source; "
+                f"{folder} is INPUT and OUTPUT {place.folder}: each photo would replace its own source; "
                 "give another folder as OUTPUT, or --in-place and none."
             )
         if output in folder.resolve().parents:
@@ -220,10 +218,12 @@ def _stacked(items: Iterable[_Found], rule: str | int, remarks: list[str]) -> It
     found = list(items)
     sources = [item.source for item in found if item.source is not None]
     if len(sources) < len(found):
-        raise UsageError("--fuse takes files, and - is one picture without a name.")
+        raise UsageError("--fuse takes files, and - is one photo without a name.")
     stacks, unmatched = grouped(sources, [item.relative for item in found], rule)
     if unmatched:
-        remarks.append(f"{_pictures(len(unmatched))} left out: {rule} is not in {sources[unmatched[0]].name}, say.")
+        remarks.append(
+            f"{_pictures(len(unmatched))} left out: {rule} does not match {sources[unmatched[0]].name}, for example."
+        )
     for stack in stacks:
         first, *frames = (sources[place] for place in stack.frames)
         yield _Found(first, stack.relative, tuple(frames))
@@ -305,7 +305,7 @@ def _listed(name: str) -> Iterator[str]:
     try:
         data = _without_mark(data)
     except UnicodeError as error:
-        raise UsageError(f"The list {name} is marked as UTF-16 and is none: {error}.") from error
+        raise UsageError(f"The list {name} is marked as UTF-16, but is not: {error}.") from error
     separator = rb"[^\0]+" if b"\0" in data else rb"[^\r\n]+"
     for found in re.finditer(separator, data):
         if found[0].strip():
@@ -365,7 +365,7 @@ def _pictures_below(
             count += 1
             yield _Found(root / relative / name, relative / name, in_folder=True)
     if count == 0 and deeper == 0:
-        remarks.append(f"{root} holds no pictures.")
+        remarks.append(f"{root} holds no photos.")
     elif deeper:
         remarks.append(f"{_pictures(deeper)} in subfolders of {root} left out; use -r to include them.")
 
@@ -404,7 +404,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return "1 photo" if count == 1 else f"{count} photos"
 
 
 # --- clashes -----------------------------------------------------------------------------------------------

@@ -162,9 +162,9 @@ def _refusal(strangers: list[Path], count: int, journal: Journal) -> str:
     first = ", ".join(map(str, strangers)) + (f" and {count - len(strangers)} more" if count > len(strangers) else "")
     them = "it" if count == 1 else "them"
     if journal.owns(strangers[0]):
-        why = f"and enhance made {them} from {'another picture' if count == 1 else 'other pictures'} of the same name"
+        why = f"and enhance made {them} from {'another photo' if count == 1 else 'other photos'} of the same name"
     elif journal.knows(strangers[0]):
         why = f"changed since enhance wrote {them}"
     else:
         why = f"and no report says that enhance wrote {them}"
-    return f"There already: {first}, {why}; use --overwrite or --skip-existing, or another OUTPUT."
+    return f"Already there: {first}, {why}; use --overwrite or --skip-existing, or another OUTPUT."

@@ -78,8 +78,8 @@ def _by_count(sources: Sequence[Path], relatives: Sequence[Path], count: int) ->
         places = _in_order(sources, found_at)
         if len(places) % count:
             raise UsageError(
-                f"--fuse {count}: {sources[places[0]].parent} holds {len(places)} pictures, and those are no whole "
-                f"number of stacks of {count}; name the pictures, or group them by folder or by a pattern."
+                f"--fuse {count}: {sources[places[0]].parent} holds {len(places)} photos, which is not a whole "
+                f"number of stacks of {count}; name the photos, or group them by folder or by a pattern."
             )
         for first in range(0, len(places), count):
             stacks.append(Stack(tuple(places[first : first + count]), relatives[places[first]]))

@@ -103,4 +103,4 @@ class Tally:
 
 def photos(count: int) -> str:
     """A number of photos, in words."""
-    return "1 photograph" if count == 1 else f"{count} photographs"
+    return "1 photo" if count == 1 else f"{count} photos"

@@ -38,10 +38,10 @@ def photograph_paths(folder: Path) -> list[Path]:
         UsageError: the folder is absent or holds no photograph.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; give the folder that holds the training photographs.")
+        raise UsageError(f"{folder} is not a folder; give the folder that holds the training photos.")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise UsageError(f"{folder} holds no photographs ({', '.join(sorted(SUFFIXES))}).")
+        raise UsageError(f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))}).")
     return found
 
 

@@ -145,8 +145,8 @@ def _refuse_used(out: Path) -> None:
         path = out / name
         if path.exists() and path.stat().st_size > 0:
             raise UsageError(
-                f"{path} is of an earlier training, and would be written over; use --resume to go on with it, or "
-                "another folder."
+                f"{path} is of an earlier training, and would be overwritten; use --resume to continue it, or "
+                "give another folder."
             )
 
 

@@ -114,5 +114,5 @@ def test_training_begins_in_an_empty_folder(tmp_path):
     kept.write_text("mine")
     result = run("train", "clahe-adaptive", tmp_path, "--out", tmp_path / "runs")
     assert result.exit_code == 2
-    assert "card.md is there already; use --resume" in " ".join(result.stderr.split())
+    assert "card.md already exists; use --resume" in " ".join(result.stderr.split())
     assert kept.read_text() == "mine"

@@ -55,7 +55,7 @@ def test_a_full_disk_costs_every_photograph_its_line_and_the_same_command_goes_o
     subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
     again = enhance("in", disk)
     assert again.exit_code == 0, again.stderr
-    assert f"{12 - len(done)} photographs enhanced, {len(done)} done already" in again.stderr
+    assert f"{12 - len(done)} photos enhanced, {len(done)} done already" in again.stderr
 
 
 def test_a_disk_without_room_for_a_line(photographs, enhance, disk):
@@ -194,14 +194,14 @@ def test_a_stopped_run_says_how_to_go_on(photographs, enhance, sent, code, jobs)
     _, said = running.communicate(timeout=LIMIT)
     assert running.returncode == code, said
     assert "Traceback" not in said
-    assert "of 60 photographs done; the same command goes on with the rest." in said
+    assert "of 60 photos done; the same command continues with the rest." in said
     assert hidden() == []
     done = len(contents())
     assert 0 < done < 60
     assert {Path(line["output"]).name for line in lines()} >= set(contents())
     again = enhance("in", "out")
     assert again.exit_code == 0
-    assert f"{60 - done} photographs enhanced, {done} done already" in again.stderr
+    assert f"{60 - done} photos enhanced, {done} done already" in again.stderr
 
 
 def test_killed_runs_lose_nothing(tmp_path):
@@ -294,7 +294,7 @@ def test_a_file_that_may_not_be_read(photographs, enhance, monkeypatch):
 
 def test_fail_fast_stops_at_the_first(photographs, enhance):
     photographs(12)
-    Path("in/00.jpg").write_bytes(b"no picture")
+    Path("in/00.jpg").write_bytes(b"no image")
     assert enhance("--fail-fast", "--jobs", "1", "in", "out").exit_code == 6
     assert [line["status"] for line in lines()] == ["failed"]
     enhance("--fail-fast", "--jobs", "2", "in", "out")

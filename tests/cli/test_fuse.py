@@ -50,7 +50,7 @@ def test_a_changed_frame_makes_its_stack_anew(brackets, fuse):
     assert first.exit_code == 0, first.stderr
     before = contents()
     assert sorted(before) == ["0_a.png", "1_a.png"]
-    assert "Nothing to do: 2 photographs done by an earlier run and unchanged." in fuse("in", "out").stderr
+    assert "Nothing to do: 2 photos done by an earlier run and unchanged." in fuse("in", "out").stderr
     cv2.imwrite("in/1_b.png", scene(48, 64, seed=7) // 3)
     planned = fuse("--dry-run", "--json", "in", "out")
     assert "would enhance in/1_a.png, in/1_b.png -> out/1_a.png" in planned.stderr
@@ -58,7 +58,7 @@ def test_a_changed_frame_makes_its_stack_anew(brackets, fuse):
         {"source": "in/1_a.png", "frames": ["in/1_b.png"], "output": "out/1_a.png"}
     ]
     again = fuse("in", "out")
-    assert "1 photograph enhanced, 1 done already" in again.stderr
+    assert "1 photo enhanced, 1 done already" in again.stderr
     after = contents()
     assert after["0_a.png"] == before["0_a.png"]
     assert after["1_a.png"] != before["1_a.png"]
@@ -75,7 +75,7 @@ def test_frames_are_told_by_their_hash_too(brackets, fuse):
     Path("in/0_b.png").touch()
     assert "Nothing to do" in fuse("--check", "hash", "in", "out").stderr
     cv2.imwrite("in/0_b.png", scene(48, 64, seed=7))
-    assert "1 photograph enhanced" in fuse("--check", "hash", "in", "out").stderr
+    assert "1 photo enhanced" in fuse("--check", "hash", "in", "out").stderr
 
 
 def test_a_child_gets_the_frames(brackets, fuse):
@@ -144,7 +144,7 @@ def test_in_place_is_refused(brackets, fuse):
     brackets(1)
     refused = fuse("--in-place", "in")
     assert refused.exit_code == 2
-    assert "--in-place replaces each picture, and --fuse makes one of several: give an OUTPUT." in refused.stderr
+    assert "--in-place replaces each photo, and --fuse makes one of several: give an OUTPUT." in refused.stderr
 
 
 def test_one_file_of_a_folder_may_not_lie_in_it(brackets, fuse):

@@ -147,9 +147,9 @@ def test_what_was_left_alone_is_told_once_and_known_from_then_on(photographs, en
     only(enhance, "--in-place", "in")
     touch("in/00.jpg")
     told = only(enhance, "--in-place", "in")
-    assert "in/00.jpg was enhanced before (clahe-adaptive), left alone; --again to insist." in told.stderr
-    assert "0 photographs enhanced, 1 skipped, 1 done already" in told.stderr
-    assert "Nothing to do: 2 photographs" in only(enhance, "--in-place", "in").stderr
+    assert "in/00.jpg was enhanced before (clahe-adaptive), left alone; --again enhances it again." in told.stderr
+    assert "0 photos enhanced, 1 skipped, 1 done already" in told.stderr
+    assert "Nothing to do: 2 photos" in only(enhance, "--in-place", "in").stderr
     for line in lines("in/enhance-report.jsonl"):
         jsonschema.validate(line, SCHEMA)
 
@@ -176,7 +176,7 @@ def test_a_new_photograph_of_an_old_name_is_enhanced(photographs, enhance):
     photographs(1)
     only(enhance, "--in-place", "in")
     cv2.imwrite("in/00.jpg", scene(seed=9))
-    assert "1 photograph enhanced" in only(enhance, "--in-place", "in").stderr
+    assert "1 photo enhanced" in only(enhance, "--in-place", "in").stderr
 
 
 def test_a_link_beside_its_target_is_one_photograph(photographs, enhance):
@@ -184,7 +184,7 @@ def test_a_link_beside_its_target_is_one_photograph(photographs, enhance):
     Path("in/link.jpg").symlink_to("00.jpg")
     Path("album").symlink_to("in")
     ended = only(enhance, "--in-place", "in", "album", "in/../in/00.jpg")
-    assert "1 photograph enhanced" in ended.stderr
+    assert "1 photo enhanced" in ended.stderr
     assert Path("in/link.jpg").is_symlink()
     assert len(lines("in/enhance-report.jsonl")) == 1
 
@@ -257,14 +257,14 @@ def test_a_backup_is_kept_and_restored(photographs, enhance, restore):
     assert Path("in/00.jpg.orig").read_bytes() == before["00.jpg"]  # the true original
     only(enhance, "--in-place", *map(str, sorted(Path("in").glob("*.jpg*"))))  # as a shell would spell in/*
     assert Path("in/00.jpg.orig").read_bytes() == before["00.jpg"]
-    assert "2 photographs to restore" in only(restore, "-n", "in").stderr
+    assert "2 photos to restore" in only(restore, "-n", "in").stderr
     assert Path("in/00.jpg.orig").exists()
-    assert "2 photographs restored" in only(restore, "in").stderr
+    assert "2 photos restored" in only(restore, "in").stderr
     assert contents("in") == before
     for line in lines("in/enhance-report.jsonl"):
         jsonschema.validate(line, SCHEMA)
     assert "2 restored before" in only(restore, "in").stderr
-    assert "2 photographs enhanced" in only(enhance, "--in-place", "--backup=.bak", "in").stderr
+    assert "2 photos enhanced" in only(enhance, "--in-place", "--backup=.bak", "in").stderr
     assert Path("in/00.jpg.bak").read_bytes() == before["00.jpg"]
 
 
@@ -337,17 +337,17 @@ def test_a_strangers_backup_is_never_replaced(photographs, enhance):
     before = Path("in/00.jpg").read_bytes()
     ended = enhance("--in-place", "--backup", "in")
     assert ended.exit_code == 1
-    assert "in/00.jpg.orig is there and is not known to be the original of in/00.jpg" in ended.stderr
+    assert "in/00.jpg.orig exists and is not known to be the original of in/00.jpg" in ended.stderr
     assert (Path("in/00.jpg").read_bytes(), Path("in/00.jpg.orig").read_text()) == (before, "mine")
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--backup=_old.jpg", "--in-place", "in"], "would make a picture's name"),
+        (["--backup=_old.jpg", "--in-place", "in"], "would make a photo's name"),
         (["--backup=a/b", "--in-place", "in"], "without /"),
-        (["--backup", "in", "out"], "--backup goes with --in-place"),
-        (["--again", "in", "out"], "--again goes with --in-place"),
+        (["--backup", "in", "out"], "--backup needs --in-place"),
+        (["--again", "in", "out"], "--again needs --in-place"),
     ],
 )
 def test_options_that_make_no_sense(photographs, enhance, options, sentence):

@@ -37,7 +37,7 @@ def test_an_interrupted_run_keeps_its_books(tmp_path, monkeypatch, sent, code, f
     recorded = sorted(Path(json.loads(line)["output"]).name for line in report.read_text().splitlines())
     assert recorded == sorted(path.name for path in Path("out").glob("*.png"))
     assert 0 < len(recorded) < 60
-    assert f"stopped with {len(recorded)} of 60 photographs done" in said
+    assert f"stopped with {len(recorded)} of 60 photos done" in said
     assert not list(Path("out").glob(".enhance-*"))
 
 
@@ -98,7 +98,7 @@ def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, large,
     assert family.seconds() - asked < 12.0  # a second usually
     _, said = running.communicate(timeout=LIMIT)
     assert running.returncode == 130, said
-    assert "stopped with 0 of 1 photograph done" in said
+    assert "stopped with 0 of 1 photo done" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["enhance-report.jsonl"]
     assert (tmp_path / "out" / "enhance-report.jsonl").read_text() == ""
 
@@ -112,7 +112,7 @@ def test_a_run_that_is_stopped_while_it_starts_says_so(tmp_path, large, further,
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=LIMIT)
     assert running.returncode == 130, said
-    assert "stopped with 0 of 1 photograph done" in said
+    assert "stopped with 0 of 1 photo done" in said
 
 
 def test_a_module_that_fails_to_load_because_of_a_signal_is_no_bug():

@@ -19,7 +19,7 @@ ODD = ["\x1b]0;owned\x07\x1b[31m.jpg", "new\nline.jpg", "\x9b2J.jpg", "turned\u2
 def test_no_message_holds_what_a_terminal_obeys(photographs, enhance, name):
     photographs(1)
     Path("in/00.jpg").rename(f"in/{name}")
-    Path(f"in/broken-{name}").write_bytes(b"no picture")
+    Path(f"in/broken-{name}").write_bytes(b"no image")
     runs = [enhance("--dry-run", "in", "out"), enhance("-v", "in", "out"), enhance(f"in/missing-{name}", "out")]
     runs.append(enhance("report", "merge", "--inputs", "in", "out", "joined.jsonl"))
     for ran in runs:

@@ -89,7 +89,7 @@ def test_a_report_is_never_another_file_of_the_run(photographs, enhance, report)
     for more in ([], ["--dry-run"], ["--overwrite"]):
         result = enhance(*words, *more)
         assert result.exit_code == 2, result.stderr
-        assert f"--report {report} is" in result.stderr
+        assert f"--report {report} " in result.stderr
     assert (contents("."), Path("notes.csv").read_bytes()) == before
 
 
@@ -136,7 +136,7 @@ def test_a_file_that_appears_during_the_run_is_left(photographs, enhance, meddli
     meddling(name)
     result = enhance("--heatmap", "--save-plans", "plans", "in", "out")
     assert result.exit_code == 6, result.stderr
-    assert f"{name} was put there or changed during the run" in result.stderr
+    assert f"{name} was put there or changed by another program" in result.stderr
     assert Path(name).read_bytes() == b"theirs"
     assert [line["status"] for line in lines()] == ["failed"]
     assert lines()[0]["error"]["kind"] == "occupied"
@@ -202,7 +202,7 @@ def test_a_broken_plan_is_a_sentence(photographs, enhance, change):
         values = {name: archive[name] for name in archive.files}
     plain = json.loads(str(values["__json__"]))
     if change == "text":
-        kept.write_text("no plan")
+        kept.write_text("not a plan")
     elif change == "npy":
         with kept.open("wb") as file:
             np.save(file, np.zeros(3))
@@ -217,7 +217,7 @@ def test_a_broken_plan_is_a_sentence(photographs, enhance, change):
     result = enhance("--plan", kept, "in", "again")
     assert result.exit_code == 2, result.stderr
     assert not Path("again").exists()
-    assert "is no plan that enhance saved" in result.stderr
+    assert "is not a plan saved by enhance" in result.stderr
 
 
 def test_a_file_is_no_folder_for_plans(photographs, enhance):

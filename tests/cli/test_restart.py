@@ -28,7 +28,7 @@ def test_a_restart_does_nothing_and_says_so(photographs, enhance):
     before, report = times(), Path("out/enhance-report.jsonl").read_bytes()
     again = enhance("in", "out")
     assert again.exit_code == 0
-    assert "Nothing to do: 3 photographs done by an earlier run and unchanged." in again.stderr
+    assert "Nothing to do: 3 photos done by an earlier run and unchanged." in again.stderr
     assert times() == before
     assert Path("out/enhance-report.jsonl").read_bytes() == report
     assert json.loads(enhance("--json", "in", "out").stdout)["unchanged"] == 3
@@ -36,7 +36,7 @@ def test_a_restart_does_nothing_and_says_so(photographs, enhance):
 
 def test_what_changed_failed_or_is_gone_is_done_again(photographs, enhance):
     photographs(5)
-    Path("in/broken.jpg").write_bytes(b"no picture")
+    Path("in/broken.jpg").write_bytes(b"no image")
     assert enhance("in", "out").exit_code == 1
     before = times()
     cv2.imwrite("in/01.jpg", scene(seed=77))
@@ -45,7 +45,7 @@ def test_what_changed_failed_or_is_gone_is_done_again(photographs, enhance):
     cv2.imwrite("in/new.jpg", scene(seed=79))
     again = enhance("in", "out")
     assert again.exit_code == 0, again.stderr
-    assert "4 photographs enhanced, 3 done already" in again.stderr
+    assert "4 photos enhanced, 3 done already" in again.stderr
     after = times()
     assert {name for name in after if before.get(name) != after[name]} == {"01.jpg", "02.jpg", "broken.jpg", "new.jpg"}
     for line in lines():
@@ -74,7 +74,7 @@ def test_check_by_hash(photographs, enhance):
     assert enhance("--check", "hash", "in", "out").exit_code == 0
     os.utime("in/00.jpg", ns=(1, 1))
     assert "Nothing to do" in enhance("--check", "hash", "in", "out").stderr
-    assert "1 photograph enhanced, 1 done already" in enhance("in", "out").stderr
+    assert "1 photo enhanced, 1 done already" in enhance("in", "out").stderr
     assert lines()[0]["read"][0]["sha256"] is not None
     assert lines()[-1]["read"][0]["sha256"] is None
 
@@ -82,7 +82,7 @@ def test_check_by_hash(photographs, enhance):
 def test_overwrite_does_all_again(photographs, enhance):
     photographs(2)
     enhance("in", "out")
-    assert "2 photographs enhanced" in enhance("--overwrite", "in", "out").stderr
+    assert "2 photos enhanced" in enhance("--overwrite", "in", "out").stderr
 
 
 @pytest.mark.parametrize("report", ["none", "-"])
@@ -91,7 +91,7 @@ def test_without_a_kept_report_there_is_no_restart(photographs, enhance, report)
     assert enhance("--report", report, "in", "out").exit_code == 0
     again = enhance("--report", report, "in", "out")
     assert again.exit_code == 2
-    assert "There already: out/00.jpg, out/01.jpg" in again.stderr
+    assert "Already there: out/00.jpg, out/01.jpg" in again.stderr
     assert enhance("--report", report, "--skip-existing", "in", "out").exit_code == 0
     assert enhance("--report", report, "--overwrite", "in", "out").exit_code == 0
 
@@ -113,10 +113,10 @@ def test_a_picture_of_another_folder_is_a_stranger(photographs, enhance):
     cv2.imwrite("other/01.jpg", scene(seed=91))
     refused = enhance("other", "out")
     assert refused.exit_code == 2
-    assert "out/01.jpg, and enhance made it from another picture of the same name" in refused.stderr
+    assert "out/01.jpg, and enhance made it from another photo of the same name" in refused.stderr
     assert times() == before
     Path("in").rename("moved")  # the same pictures under another name are the same
-    assert "2 photographs done by an earlier run" in enhance("moved", "out").stderr
+    assert "2 photos done by an earlier run" in enhance("moved", "out").stderr
     assert enhance("--overwrite", "other", "out").exit_code == 0
 
 
@@ -166,7 +166,7 @@ def test_in_place_once_and_never_twice(photographs, enhance):
     assert "Nothing to do" in enhance("--in-place", "--grid", "2x2", "in").stderr
     assert contents("in") == once
     cv2.imwrite("in/01.png", scene(seed=5))
-    assert "1 photograph enhanced, 1 done already" in enhance("--in-place", "in").stderr
+    assert "1 photo enhanced, 1 done already" in enhance("--in-place", "in").stderr
 
 
 def test_in_place_equals_beside(photographs, enhance):
@@ -179,9 +179,9 @@ def test_in_place_equals_beside(photographs, enhance):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--format", "png"], "keeps every picture's format"),
+        (["--format", "png"], "keeps every photo's format"),
         (["--skip-existing"], "--skip-existing"),
-        (["--report", "none"], "needs its report"),
+        (["--report", "none"], "needs a report"),
     ],
 )
 def test_what_does_not_go_in_place(photographs, enhance, options, sentence):
@@ -270,7 +270,7 @@ def test_a_kept_plan_that_is_gone_is_made_again(photographs, enhance):
     photographs(2)
     enhance("--save-plans", "plans", "in", "out")
     Path("plans/00.jpg.plan.npz").unlink()
-    assert "1 photograph enhanced, 1 done already" in enhance("--save-plans", "plans", "in", "out").stderr
+    assert "1 photo enhanced, 1 done already" in enhance("--save-plans", "plans", "in", "out").stderr
     shutil.rmtree("plans")
     assert "Nothing to do" in enhance("in", "out").stderr
 
@@ -281,7 +281,7 @@ def test_another_plan_is_another_setting(photographs, enhance):
     shutil.copy("plans/00.jpg.plan.npz", "one.npz")
     enhance("--plan", "one.npz", "in", "steady")
     shutil.copy("plans/01.jpg.plan.npz", "one.npz")
-    assert "2 photographs enhanced" in enhance("--plan", "one.npz", "in", "steady").stderr
+    assert "2 photos enhanced" in enhance("--plan", "one.npz", "in", "steady").stderr
 
 
 def test_plans_that_do_not_fit(photographs, enhance):
@@ -293,7 +293,7 @@ def test_plans_that_do_not_fit(photographs, enhance):
     assert "in/wide.jpg has 200x96 pixels, and the plan was made for 128x96" in result.stderr
     chroma = enhance("--plan", "plans/00.jpg.plan.npz", "--chroma", "scale", "in/00.jpg", "other")
     assert chroma.exit_code == 0, chroma.stderr  # a plan for planes works on RGB windows
-    for data, sentence in ((b"junk", "no plan"), (Path("in/00.jpg").read_bytes(), "no plan")):
+    for data, sentence in ((b"junk", "not a plan"), (Path("in/00.jpg").read_bytes(), "not a plan")):
         Path("bad.npz").write_bytes(data)
         bad = enhance("--plan", "bad.npz", "in", "again")
         assert bad.exit_code == 2, bad.stderr
@@ -332,7 +332,7 @@ def test_parts_join_to_the_whole(photographs, enhance):
     merged = enhance("report", "merge", "out", "out/enhance-report.jsonl", "--inputs", "in", "--json")
     assert merged.exit_code == 0, merged.stderr
     assert json.loads(merged.stdout)["lines"] == 9
-    assert "Nothing to do: 9 photographs" in enhance("in", "out").stderr
+    assert "Nothing to do: 9 photos" in enhance("in", "out").stderr
 
 
 def test_a_part_that_did_not_run_is_named(photographs, enhance):
@@ -345,5 +345,5 @@ def test_a_part_that_did_not_run_is_named(photographs, enhance):
     assert merged.exit_code == 1
     assert "part missing: 1/3" in merged.stderr
     assert merged.stderr.count("no line: in/") == left
-    assert f"{left} photograph" in enhance("in", "out").stderr  # the whole run does the rest
+    assert f"{left} photo" in enhance("in", "out").stderr  # the whole run does the rest
     assert len(contents()) == 9

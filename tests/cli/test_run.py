@@ -61,8 +61,8 @@ def test_a_folder(folder, enhance):
     assert first["weights"]["id"].startswith("clahe-adaptive/")
     assert set(first["ms"]) == {"decode", "estimate", "render", "encode"}
     assert first["exposure"]["after"]["entropy"] > 0
-    assert "1 picture in subfolders of in left out; use -r" in result.stderr
-    assert "2 photographs enhanced" in result.stderr
+    assert "1 photo in subfolders of in left out; use -r" in result.stderr
+    assert "2 photos enhanced" in result.stderr
     assert result.stdout == ""
 
 
@@ -139,7 +139,7 @@ def test_a_grid_too_fine_is_reduced_with_a_sentence(folder, enhance):
     enhance("clahe-adaptive", "--grid", "64x64", "in/a.jpg", "out")
     line = lines()[0]
     assert line["plan"]["grid"] == [12, 16]
-    assert line["notes"] == ["grid reduced from 64x64 to 12x16: tiles of a 128x96 picture would fall under 8 pixels"]
+    assert line["notes"] == ["grid reduced from 64x64 to 12x16: tiles of a 128x96 photo would fall under 8 pixels"]
 
 
 def test_a_heat_map_is_written_beside(folder, enhance):
@@ -171,7 +171,7 @@ def test_an_empty_folder_is_a_sentence_and_zero(folder, enhance):
     Path("empty").mkdir()
     result = enhance("clahe-adaptive", "empty", "out")
     assert result.exit_code == 0
-    assert "empty holds no pictures." in result.stderr
+    assert "empty holds no photos." in result.stderr
 
 
 @pytest.mark.parametrize(

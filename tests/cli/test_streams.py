@@ -130,5 +130,5 @@ def test_a_working_folder_that_is_gone(tmp_path):
     for line in (f"{METHOD} ../in ../out", f"{ENHANCE} evaluate ../in", f"{ENHANCE} report merge ../reports ../x"):
         (tmp_path / "gone").mkdir()
         done = shell(f"cd gone && rmdir ../gone && {line}", cwd=tmp_path)
-        assert (done.returncode, "the working folder is gone" in done.stderr) == (4, True), done.stderr
+        assert (done.returncode, "the current folder no longer exists" in done.stderr) == (4, True), done.stderr
         assert "Traceback" not in done.stderr

@@ -151,7 +151,7 @@ def test_no_kernel_sees_an_array_that_is_no_plans(enhancer, change):
                 with contextlib.suppress(UsageError):  # a length that any plan may have
                     enhancer.render(window, type(plan).from_bytes(held))
                 continue
-            with pytest.raises(UsageError, match="is no plan that enhance saved"):
+            with pytest.raises(UsageError, match="is not a plan saved by enhance"):
                 type(plan).from_bytes(held)
 
 
@@ -164,7 +164,7 @@ def test_no_kernel_sees_a_value_that_is_no_plans(enhancer, value):
                     value == [] and "..." in str({**Plan.__annotations__, **type(plan).__annotations__}[name])
                 ):
                     continue
-                with pytest.raises(UsageError, match="is no plan that enhance saved"):
+                with pytest.raises(UsageError, match="is not a plan saved by enhance"):
                     type(plan).from_bytes(packed(plan.method, vars(plan) | {name: value}))
 
 

@@ -86,23 +86,23 @@ def test_whatever_a_report_holds_is_read_or_refused(tmp_path_factory, texts, end
     ("text", "sentence"),
     [
         (b'{"a": 1}', "its schema is not enhance-report/1"),
-        (b"name,width", "it is no JSON"),
-        (b"[1]", "it is no JSON object"),
+        (b"name,width", "it is not JSON"),
+        (b"[1]", "it is not a JSON object"),
         (b'{"plan":' + b"[" * 100_000, "nested too deeply"),
         (b'{"plan":' + b"9" * 5000 + b"}", "thousands of digits"),
-        (b'{"plan":"\xff"}', "no UTF-8"),
+        (b'{"plan":"\xff"}', "not UTF-8"),
         (json.dumps({**GOOD, "written": 5}).encode(), "its written is a number"),
         (json.dumps({**GOOD, "source": None}).encode(), "its source is null"),
         (json.dumps({**GOOD, "status": "fine"}).encode(), 'its status is "fine"'),
         (json.dumps({**GOOD, "shard": "3/2"}).encode(), 'its shard is "3/2"'),
-        (json.dumps({**GOOD, "frames": [1]}).encode(), "frames are no names"),
+        (json.dumps({**GOOD, "frames": [1]}).encode(), "frames are not paths"),
         (json.dumps({**GOOD, "written": [{}]}).encode(), "have no paths"),
     ],
 )
 def test_a_lone_broken_line_is_named_with_its_number(tmp_path, text, sentence):
     part = tmp_path / "part.jsonl"
     part.write_bytes(json.dumps(GOOD).encode() + b"\n\n" + text + b"\n" + json.dumps(GOOD).encode() + b"\n")
-    with pytest.raises(UsageError, match=rf"part\.jsonl, line 3, is no line of a report .*{sentence}"):
+    with pytest.raises(UsageError, match=rf"part\.jsonl, line 3, is not a report line .*{sentence}"):
         merge(Reports([part]), tmp_path / "all.jsonl")
     Journal([part])
 
@@ -112,7 +112,7 @@ def test_a_line_that_is_too_long_is_not_read(tmp_path, monkeypatch):
     part = tmp_path / "part.jsonl"
     good = json.dumps(GOOD).encode() + b"\n"
     part.write_bytes(good + b'"' + b"x" * 5000 + b'"\n' + good)
-    with pytest.raises(UsageError, match="line 2, is no line of a report"):
+    with pytest.raises(UsageError, match="line 2, is not a report line"):
         merge(Reports([part]), tmp_path / "all.jsonl")
     assert len(list(lines.whole_lines(part))) == 2
 
@@ -132,20 +132,24 @@ def test_what_is_no_report_is_never_opened_as_one(tmp_path, data, linked):
     if linked:
         named = tmp_path / "link"
         named.symlink_to(path)
-    with pytest.raises(UsageError, match=rf"{named.name} is there and is no report of enhance"):
+    with pytest.raises(UsageError, match=rf"{named.name} exists and is not an enhance report"):
         ReportFile(named)
     part = tmp_path / "part.jsonl"
     part.write_text(json.dumps(GOOD) + "\n")
-    with pytest.raises(UsageError, match=f"OUTPUT .*{named.name} is there"):
+    with pytest.raises(UsageError, match=f"OUTPUT .*{named.name} exists"):
         merge(Reports([part]), named)
-    with pytest.raises(UsageError, match=f"REPORT .*{named.name} is there"):
+    with pytest.raises(UsageError, match=f"REPORT .*{named.name} exists"):
         reports_named([part, named])
     assert path.read_bytes() == data
 
 
 def test_neither_folders_nor_devices_are_reports(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, kind in ((tmp_path, "a folder"), ("/dev/null", "no regular file"), (tmp_path / "pipe", "no regular")):
+    for path, kind in (
+        (tmp_path, "a folder"),
+        ("/dev/null", "not a regular file"),
+        (tmp_path / "pipe", "not a regular"),
+    ):
         with pytest.raises(UsageError, match=kind):
             refuse_foreign(type(tmp_path)(path))
 

@@ -35,7 +35,7 @@ def pairs(found):
 def test_a_folder_is_a_root_and_its_subfolders_are_counted(tree):
     found = scan(["in", "out"])
     assert pairs(found) == [("in/a.jpg", "out/a.jpg"), ("in/b.PNG", "out/b.PNG")]
-    assert found.remarks == ["2 pictures in subfolders of in left out; use -r to include them."]
+    assert found.remarks == ["2 photos in subfolders of in left out; use -r to include them."]
 
 
 def test_recursion_keeps_the_tree(tree):
@@ -117,7 +117,7 @@ def test_stdin_needs_a_name_for_its_output(tree):
 
 
 def test_stdout_takes_one_picture(tree):
-    with pytest.raises(UsageError, match="stdout takes one picture, and there are 2"):
+    with pytest.raises(UsageError, match="stdout takes one photo, and there are 2"):
         scan(["in", "-"])
 
 
@@ -138,7 +138,7 @@ def test_an_empty_folder_is_a_sentence(tree):
     Path("empty").mkdir()
     found = scan(["empty", "out"])
     assert list(found.jobs) == []
-    assert found.remarks == ["empty holds no pictures."]
+    assert found.remarks == ["empty holds no photos."]
 
 
 def test_nothing_that_exists_is_a_usage_error(tree):
@@ -234,7 +234,7 @@ def test_in_place_every_argument_is_an_input(tree):
         scan([], in_place=True)
     with pytest.raises(UsageError, match="stdin"):
         scan(["-"], in_place=True)
-    with pytest.raises(UsageError, match="2 are asked of each"):
+    with pytest.raises(UsageError, match="each one asks for 2"):
         scan(["in"], in_place=True, endings=("_1", "_2"))
 
 

@@ -41,7 +41,7 @@ def test_so_many_in_turn(tree):
 
 
 def test_a_number_that_does_not_divide_is_refused(tree):
-    with pytest.raises(UsageError, match="flat holds 4 pictures"):
+    with pytest.raises(UsageError, match="flat holds 4 photos"):
         scan(["flat", "out"], stacks=3)
 
 
@@ -66,7 +66,7 @@ def test_a_pattern_groups_by_what_it_catches(tree):
     Path("flat/c.jpg").write_bytes(b"x")
     found = scan(["flat", "out"], stacks=r"(.+)_[+-]")
     assert len(found.jobs) == 2
-    assert found.remarks == ["1 picture left out: (.+)_[+-] is not in c.jpg, say."]
+    assert found.remarks == ["1 photo left out: (.+)_[+-] does not match c.jpg, for example."]
 
 
 def test_a_frame_alone_is_no_stack(tree):
@@ -82,7 +82,7 @@ def test_all_may_be_one_file(tree):
     assert jobs(found) == [(["in/hut/1.jpg", "in/hut/2.jpg"], "new/hut.png")]
     assert found.single_file
     assert jobs(scan(["in/hut", "out"], stacks="all")) == [(["in/hut/1.jpg", "in/hut/2.jpg"], "out/1.jpg")]
-    with pytest.raises(UsageError, match="there are 2 pictures"):
+    with pytest.raises(UsageError, match="there are 2 photos"):
         scan(["flat", "new.jpg"], stacks=2)
 
 

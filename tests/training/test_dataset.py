@@ -31,7 +31,7 @@ def write(path: Path, value: int, size: tuple[int, int] = (20, 30)) -> None:
 def test_photographs_come_sorted_and_shrunk(tmp_path: Path) -> None:
     write(tmp_path / "b.png", 20, (100, 40))
     write(tmp_path / "a.PNG", 10)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     pictures = read_photographs(tmp_path, long_side=50)
     assert list(pictures) == ["a", "b"]
     assert pictures["a"].shape == (20, 30, 3)
@@ -56,7 +56,7 @@ def test_pairs_and_stacks_find_their_partners(tmp_path: Path) -> None:
 
 
 def test_what_is_absent_is_empty_and_a_plain_folder_counts_as_clean(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no photographs"):
+    with pytest.raises(UsageError, match="no photos"):
         Sources.read(tmp_path, 50)
     write(tmp_path / "a.png", 10)
     plain = Sources.read(tmp_path, 50)
@@ -93,9 +93,9 @@ def test_luma_agrees_with_opencv() -> None:
 
 
 def test_failures_name_the_path(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         photograph_paths(tmp_path / "absent")
-    with pytest.raises(UsageError, match="no photographs"):
+    with pytest.raises(UsageError, match="no photos"):
         photograph_paths(tmp_path)
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(UsageError, match=r"broken\.png cannot be decoded"):

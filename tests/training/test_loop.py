@@ -113,6 +113,6 @@ def test_an_earlier_training_is_not_begun_anew_by_a_forgotten_option(tmp_path: P
     run(tmp_path)
     (tmp_path / ({loop.CHECKPOINT, loop.JOURNAL} - {name}).pop()).unlink()
     kept = (tmp_path / name).read_bytes()
-    with pytest.raises(UsageError, match=r"use --resume to go on with it, or\s+another folder"):
+    with pytest.raises(UsageError, match=r"use --resume to continue it, or\s+give another folder"):
         run(tmp_path)
     assert (tmp_path / name).read_bytes() == kept

@@ -117,10 +117,10 @@ class ClipMap:
         if found is None:
             found = next((picture for picture in self.pictures if not picture.source), None)
         if found is None:
-            held = f"{len(self.pictures)} other pictures" if len(self.pictures) > 1 else self.pictures[0].source
+            held = f"{len(self.pictures)} other photos" if len(self.pictures) > 1 else self.pictures[0].source
             raise ValueError(
-                f"the clip map {self.path} has no line for {source.path or 'this picture'}, only for {held}; a file "
-                "that holds the matrix of limits alone serves any picture."
+                f"the clip map {self.path} has no line for {source.path or 'this photo'}, only for {held}; a file "
+                "that holds only the matrix of limits is used for any photo."
             )
         return found.limits
 
@@ -156,7 +156,7 @@ def _mapped(document: Any, path: str | Path) -> MappedPicture | None:
         return None
     source = document.get("source") or ""
     if not isinstance(source, str):
-        raise ValueError(f"a line of the clip map {path} has a source that is no name.")
+        raise ValueError(f"a line of the clip map {path} has a source that is not a path.")
     source = "" if source in _NAMELESS else source
     relative = ""
     try:
@@ -212,7 +212,7 @@ def _limits(matrix: Any, path: object) -> tuple[tuple[float, ...], ...]:
     try:
         rows = tuple(tuple(float(limit) for limit in row) for row in matrix)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"the clip limits of {path} are no matrix of numbers.") from None
+        raise ValueError(f"the clip limits of {path} are not a matrix of numbers.") from None
     if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
         raise ValueError(f"the clip limits of {path} must be rows of equal length.")
     if not all(math.isfinite(limit) and limit > 0 for row in rows for limit in row):
@@ -226,37 +226,37 @@ class ClaheAdaptiveControls(Controls):
 
     grid: Grid = knob(
         Grid(8, 8),
-        "Tiles as ROWSxCOLUMNS; any grid, reduced with a sentence where tiles would fall under 8 pixels.",
+        "Rows and columns of tiles; reduced, with a note, where tiles would be smaller than 8 pixels.",
         parse=Grid.parse,
         metavar="RxC",
         report=list,
     )
     strength: float = knob(
         1.0,
-        "Multiplies the predicted clip limits: below 1 gentler, above 1 stronger.",
+        "Factor on the predicted clip limits: below 1 is gentler, above 1 stronger.",
         minimum=0.0,
         maximum=100.0,
     )
     clip_limit: float | None = knob(
         None,
-        "One fixed clip limit for every tile, in multiples of the uniform bin height as in OpenCV: classic "
-        "CLAHE, no network.",
+        "One clip limit for all tiles, in multiples of the mean histogram bin as in OpenCV, instead of predicted ones "
+        "(classic CLAHE, no network).",
         minimum=0.01,
         maximum=256.0,
     )
     clip_map: ClipMap | None = knob(
         None,
-        "Use the clip limits of this report or JSON matrix instead of predicting them.",
+        "Read the clip limits from this report or JSON matrix instead of predicting them.",
         parse=ClipMap.parse,
         metavar="FILE",
         report=lambda clip_map: clip_map.path,
     )
     chroma: Literal["keep", "scale"] = knob(
         "keep",
-        "Colour: keep the chroma planes as they are, or scale them with the change of luma.",
+        "Keep the chroma planes as they are, or scale them with the change in luma.",
         choices=("keep", "scale"),
     )
-    heatmap: bool = knob(False, "Also write <name>_heatmap.png: the clip-limit map drawn over the picture.")
+    heatmap: bool = knob(False, "Also write <name>_heatmap.png, the clip limits drawn over the photo.")
 
     @property
     def looks_for_names(self) -> bool:

@@ -60,7 +60,7 @@ class ClaheAdaptive:
         if (rows, columns) != tuple(wanted):
             notes.append(
                 f"grid reduced from {wanted.rows}x{wanted.columns} to {rows}x{columns}: "
-                f"tiles of a {width}x{height} picture would fall under 8 pixels"
+                f"tiles of a {width}x{height} photo would fall under 8 pixels"
             )
         tile_height, tile_width = tile_geometry(height, width, rows, columns)
         area = tile_height * tile_width

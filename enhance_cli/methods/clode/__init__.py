@@ -88,65 +88,67 @@ class ClodeControls(Controls):
 
     time: Times = knob(
         (3.0,),
-        "Exposure time, -3 to 6: above 0 brighter, below 0 darker, 0 leaves the light alone. A list such as 1,2,3 "
-        "writes a picture for each, as <name>_t<T>; auto finds the time that reaches --target; best finds the "
-        "time that comes nearest to --reference.",
+        "Exposure time, -3 to 6: above 0 brightens, below 0 darkens, 0 keeps the exposure; a list such as 1,2,3 writes "
+        "one photo per time, as <name>_t<T>; auto finds the time that reaches --target; best finds the time that comes "
+        "closest to --reference.",
         parse=parse_time,
         metavar="T|T,T,...|auto|best",
         report=_report_time,
     )
-    target: float = knob(0.5, "Mean luma that --time auto aims at.", minimum=0.05, maximum=0.95)
+    target: float = knob(0.5, "Mean luma that --time auto aims for, 0 to 1.", minimum=0.05, maximum=0.95)
     dead_band: float = knob(
         0.08,
-        "With --time auto, pictures whose mean luma is this near to the target keep their light.",
+        "With --time auto, keep the exposure of photos whose mean luma is within this distance of --target.",
         minimum=0.0,
         maximum=1.0,
     )
     reference: References | None = knob(
         None,
-        "A folder with a picture of the same name, any suffix, for every input; for --time best.",
+        "With --time best: a folder with a reference of the same file name (any suffix) for every input.",
         parse=References.parse,
         metavar="DIR",
         report=lambda references: references.path,
     )
     denoise: float | Literal["auto"] = knob(
         "auto",
-        "Share of the estimated noise that is removed, 0 to 1; auto: by how much noise the gain would make visible.",
+        "Share of the estimated noise to remove, 0 to 1; auto decides by how visible the gain makes the noise.",
         parse=parse_strength,
         metavar="auto|SHARE",
     )
     model: Literal["auto", "full", "lite"] = knob(
         "auto",
-        "The networks: full is the paper's; lite is made for CPUs; auto is full on CUDA.",
+        "Size of the networks: full is the paper's, lite is made for CPUs, auto is full on CUDA and lite on a CPU.",
         choices=("auto", "full", "lite"),
     )
     proxy: str = knob(
         "256",
-        "Long side of the picture that the networks look at; full: all pixels, as in the paper, slow.",
+        "Longer side in pixels of the copy that the networks see; full is all pixels, as in the paper, and slow.",
         parse=parse_proxy,
         choices=("256", "384", "512", "full"),
     )
     colour: Literal["channel", "ratio", "blend"] = knob(
         "blend",
-        "How the curve meets colour: in each channel, as one ratio for all three, or a blend of both.",
+        "Apply the curve to each channel, as one ratio to all three, or as a blend of both.",
         choices=("channel", "ratio", "blend"),
     )
     solver: str = knob(
         "logit-heun",
-        "Solver of the equation: three of ours that work on logits, and the paper's kind on light itself.",
+        "Solver of the differential equation: in logits (logit-*), or in pixel values as in the paper.",
         choices=("logit-heun", "logit-rk4", "logit-euler", "dopri5", "rk4", "midpoint", "euler"),
     )
     steps: int = knob(
-        6, "Steps of a fixed-step solver for three units of time: its step is 3/STEPS.", minimum=1, maximum=1000
+        6, "Steps of a fixed-step solver for three units of time (its step is 3/STEPS).", minimum=1, maximum=1000
     )
-    tol: float = knob(1e-5, "Tolerance of dopri5, absolute and relative.", minimum=1e-9, maximum=0.1)
+    tol: float = knob(1e-5, "Absolute and relative tolerance of dopri5.", minimum=1e-9, maximum=0.1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.time == "best" and self.reference is None:
-            raise UsageError("--time best needs --reference, a folder with a picture of the same name for every input.")
+            raise UsageError(
+                "--time best needs --reference, a folder with a reference of the same file name for every input."
+            )
         if self.time != "best" and self.reference is not None:
-            raise UsageError("--reference is for --time best alone.")
+            raise UsageError("--reference needs --time best.")
 
     @property
     def looks_for_names(self) -> bool:
@@ -171,7 +173,7 @@ class ClodeControls(Controls):
 
 METHOD = Method(
     name="clode",
-    summary="Exposure as a continuous knob: a neural ODE brightens or darkens, for as long as --time says.",
+    summary="Exposure as a continuous control: a neural ODE brightens or darkens for as long as --time says.",
     paper="CLODE: continuous exposure learning for low-light image enhancement using neural ODEs",
     controls=ClodeControls,
     enhancer="enhance_cli.methods.clode.enhancer:Clode",

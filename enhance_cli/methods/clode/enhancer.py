@@ -101,8 +101,8 @@ class Clode:
         goal = self._proxy(reference, str(max(light.shape[1:])))
         if goal.shape != light.shape:
             raise UsageError(
-                f"--reference: the reference of {image.metadata.source or 'the picture'} is "
-                f"{reference.width}x{reference.height}, shaped differently from {image.width}x{image.height}."
+                f"--reference: the reference of {image.metadata.source or 'the photo'} is "
+                f"{reference.width}x{reference.height}, of other proportions than {image.width}x{image.height}."
             )
         return goal
 

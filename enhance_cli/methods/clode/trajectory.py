@@ -103,7 +103,7 @@ class Trajectory:
             arrived = reached_or_blown if ahead.time > _FREE else reached
             if arrived(seen):
                 point = self._bisect(point, ahead, arrived)
-                why = ": more would blow what is lit" if arrived is reached_or_blown and seen.lit >= most else ""
+                why = ": more would clip what is lit" if arrived is reached_or_blown and seen.lit >= most else ""
                 break
             if (seen.mean - level) * sign < _STANDSTILL * abs(ahead.time - point.time):
                 break

@@ -21,37 +21,37 @@ class IrleControls(Controls):
 
     exposure: float = knob(
         0.47,
-        "Mean to reach, over all samples; less where a tenth would turn white. Brighter pictures keep their light.",
+        "Mean of all samples to reach, 0 to 1, less where a tenth would clip; brighter photos keep their exposure.",
         minimum=0.05,
         maximum=0.95,
     )
-    denoise: float = knob(1.0, "Share of the noise that stage 2 removes; 0 gives stage 1.", minimum=0.0, maximum=1.0)
-    white_balance: float = knob(
-        0.5, "Share of the estimated cast of light that is taken away.", minimum=0.0, maximum=1.0
+    denoise: float = knob(
+        1.0, "Share of the noise that stage 2 removes, 0 to 1; 0 is the same as --stage 1.", minimum=0.0, maximum=1.0
     )
+    white_balance: float = knob(0.5, "Share of the estimated colour cast to remove, 0 to 1.", minimum=0.0, maximum=1.0)
     max_gain: float = knob(
-        64.0, "Bound of the gain of any pixel, as a factor: lower keeps the darkest dark.", minimum=1.0, maximum=1000.0
+        64.0, "Largest gain of any pixel, as a factor; lower keeps deep shadows dark.", minimum=1.0, maximum=1000.0
     )
     model: Literal["auto", "full", "lite"] = knob(
         "auto",
-        "The denoiser: full has the paper's size; lite is made for CPUs; auto is full on CUDA.",
+        "Size of the denoiser: full is the paper's, lite is made for CPUs, auto is full on CUDA and lite on a CPU.",
         choices=("auto", "full", "lite"),
     )
     stage: Literal["2", "1", "reference"] = knob(
         "2",
-        "How far to go: reference is the smooth pseudo ground truth, 1 the tone curve with the noise it lifts, 2 all.",
+        "Where to stop: 1 after the tone curve, 2 after denoising; reference shows the smooth pseudo ground truth.",
         parse=str,
         choices=("2", "1", "reference"),
     )
     adapt: int = knob(
         0,
-        "Steps of tuning the denoiser on this very picture before it is used; needs torch, and half a second each.",
+        "Steps of tuning the denoiser on each photo before it is used; needs torch and takes about 0.5 s a step.",
         parse=int,
         minimum=0,
         maximum=10_000,
         metavar="N",
     )
-    maps: bool = knob(False, "Also write <name>_maps.png: the illumination, and the gain, a stop to 32 levels.")
+    maps: bool = knob(False, "Also write <name>_maps.png, the illumination and the gain (32 levels a stop).")
 
     def holds(self, height: int, width: int) -> int:
         """A block in the denoiser, which are smaller in large pictures (`enhancer.BLOCK`)."""
@@ -64,7 +64,7 @@ class IrleControls(Controls):
 
 METHOD = Method(
     name="irle",
-    summary="The darkest pictures: a hue-keeping tone curve and a denoiser that knows the gain, taught by themselves.",
+    summary="Very dark photos: a tone curve that keeps hue, and a denoiser that is told the gain.",
     paper="IRLE: internally referenced low-light enhancement",
     controls=IrleControls,
     enhancer="enhance_cli.methods.irle.enhancer:Irle",

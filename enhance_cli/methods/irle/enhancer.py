@@ -207,6 +207,6 @@ def _notes(cast: pseudo_ground_truth.Cast, after: float, controls: IrleControls)
     if cast.beyond and controls.white_balance > 0.0:
         notes.append("the light is tinted too strongly to be made neutral: one channel is nearly empty")
     if after < controls.exposure - 0.03:
-        held = "more would turn lights white, or black grey"
+        held = "more would clip lights, or turn black grey"
         notes.append(f"the mean reaches {after:.2f}, not the {controls.exposure:g} asked for: {held}")
     return tuple(notes)

@@ -68,7 +68,7 @@ _FORMS = {
     "ellipse": "ellipse:x,y,rx,ry or ellipse:x,y,rx,ry,degrees",
     "polygon": "polygon:x,y;x,y;x,y and further corners",
 }
-_EXAMPLE = "a shape such as circle:50%,40%,25%, a picture, a folder of pictures, alpha or luma<0.2"
+_EXAMPLE = "a shape such as circle:50%,40%,25%, an image, a folder of images, alpha or luma<0.2"
 
 
 def parse_shape(text: str) -> Shape:
@@ -80,7 +80,7 @@ def parse_shape(text: str) -> Shape:
     kind, _, rest = text.strip().partition(":")
     form = _FORMS.get(kind)
     if form is None:
-        raise ValueError(f"{text.strip()!r} is no shape; shapes are {', '.join(_FORMS)}, joined by +.")
+        raise ValueError(f"{text.strip()!r} is not a shape; shapes are {', '.join(_FORMS)}, joined by +.")
     parts = re.split(r"[,;]" if kind == "polygon" else ",", rest.strip(" ;"))
     corners = [corner.split(",") for corner in rest.strip(" ;").split(";")] if kind == "polygon" else []
     counts = {"circle": (3,), "rect": (4,), "ellipse": (4, 5)}.get(kind, (len(parts),))
@@ -158,7 +158,7 @@ def parse_outer(value: Any) -> Mask:
     """Read the path of a picture or a folder; or take an array."""
     mask = Mask.parse(value)
     if mask.source not in ("picture", "folder", "array"):
-        raise ValueError(f"{mask.text} is no file; the outer mask is a picture, or a folder of pictures.")
+        raise ValueError(f"{mask.text} is not a file; the outer mask is an image, or a folder of images.")
     return mask
 
 
@@ -195,55 +195,57 @@ class LocalControls(Controls):
 
     mask: Mask | None = knob(
         None,
-        "Where the light goes; must be given. circle:50%,40%,25% (centre in percent of width and height, radius in "
-        "percent of the shorter side; plain numbers are pixels), rect:x,y,width,height, ellipse:x,y,rx,ry[,degrees], "
-        "polygon:x,y;x,y;..., several joined by +; a picture of any size; a folder with a picture of the same name "
-        "for every input; alpha, the picture's own; or luma<0.2, its dark regions.",
+        "The area to light; required. A shape: circle:50%,40%,25% (centre in percent of width and height, radius in "
+        "percent of the shorter side; plain numbers are pixels), rect:x,y,width,height, ellipse:x,y,rx,ry[,degrees] or "
+        "polygon:x,y;x,y;..., several joined by +; an image of any size; a folder with an image of the same file name "
+        "for every input; alpha, the photo's own; or luma<0.2, its dark regions.",
         parse=Mask.parse,
         metavar="SHAPE|FILE|DIR|alpha|luma<N",
         report=lambda mask: mask.text,
     )
     mask_outer: Mask | None = knob(
         None,
-        "Where the light ends, a picture or a folder as for --mask: the transition drawn by hand.",
+        "Where the light ends, an image or a folder as for --mask; replaces --transition.",
         parse=parse_outer,
         metavar="FILE|DIR",
         report=lambda mask: mask.text,
     )
-    mask_invert: bool = knob(False, "Light what the mask leaves out.")
+    mask_invert: bool = knob(False, "Light everything outside the mask.")
     transition: Length | Literal["auto"] = knob(
         "auto",
-        "Width of the fall-off, in percent of the shorter side (6%) or pixels; auto: .22 of the radius of a disc of "
-        "the mask's area, and for soft masks their own softness.",
+        "Width of the fall-off, in pixels (40) or percent of the shorter side (6%); auto is 0.22 of the radius of a "
+        "disc of the mask's area, or a soft mask's own softness.",
         parse=parse_transition,
         metavar="auto|W%|PX",
         report=str,
     )
     transition_mode: Literal["dilate", "erode", "both"] = knob(
         "dilate",
-        "Where the fall-off lies: outside the mask, inside it, or half and half.",
+        "Where the fall-off lies: outside the mask (dilate), inside it (erode), or half and half (both).",
         choices=("dilate", "erode", "both"),
     )
     degree: float = knob(
         1.0,
-        "Factor on the estimated illumination, 0.5 to 2: smaller is brighter; the paper's range is 0.8 to 1.3.",
+        "Factor on the estimated illumination; smaller is brighter, and the paper's range is 0.8 to 1.3.",
         minimum=0.5,
         maximum=2.0,
     )
-    lock: bool = knob(True, "Keep what lies outside mask and transition bit by bit; --no-lock shows the bare network.")
+    lock: bool = knob(
+        True, "Keep everything outside mask and transition bit for bit; --no-lock shows the network's own output."
+    )
     backbone: Literal["deepupe", "star"] = knob(
         "deepupe",
-        "The network that is made local: illumination by a bilateral grid, or curves by a transformer.",
+        "Network: deepupe predicts illumination as a bilateral grid, star predicts curves with a transformer.",
         choices=("deepupe", "star"),
     )
-    show_mask: bool = knob(False, "Also draw the regions over the picture, as <name>_show_mask.png.")
+    show_mask: bool = knob(False, "Also write <name>_show_mask.png, the areas drawn over the photo.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.mask is None:
             raise UsageError(f"local needs --mask: {_EXAMPLE}.")
         if self.mask_outer is not None and self.transition != "auto":
-            raise UsageError("--mask-outer draws the transition by hand, so --transition cannot be given beside it.")
+            raise UsageError("--mask-outer replaces --transition: give one of them.")
 
     @property
     def looks_for_names(self) -> bool:
@@ -279,7 +281,7 @@ class LocalControls(Controls):
 
 METHOD = Method(
     name="local",
-    summary="Light where a mask says, with a natural fall-off; the rest stays as it was, bit by bit.",
+    summary="Light where a mask says, with a smooth fall-off; the rest stays the same, bit for bit.",
     paper="RANLEN: local low-light image enhancement by region-aware normalization",
     controls=LocalControls,
     enhancer="enhance_cli.methods.local.enhancer:Local",

@@ -153,7 +153,7 @@ def _notes(image: Image, found: Regions, controls: LocalControls) -> tuple[str, 
     elif inside == 0.0:
         notes.append("no pixel lies wholly inside the mask: there is transition only")
     elif inside == 1.0:
-        notes.append("the mask covers the whole picture")
+        notes.append("the mask covers the whole photo")
     least = NARROW * min(image.height, image.width)
     if between > 0.0 and not found.soft and found.transition < least:
         notes.append(

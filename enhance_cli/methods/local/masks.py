@@ -185,21 +185,21 @@ def _of_white(values: Array) -> float:
 
 
 def _cover(image: Image, mask: Mask, role: str) -> _Cover:
-    name = image.metadata.source or "the picture"
+    name = image.metadata.source or "the photo"
     option = f"--{role.replace('_', '-')}"
     if mask.shapes:
         cover = _shapes(image.height, image.width, mask.shapes)
         if not cover.values.any():
             raise UsageError(
                 f"{option}: {mask.text} covers no pixel of {name}, which is {image.width}x{image.height}; "
-                "a mask lies inside of its picture."
+                "a mask must overlap its photo."
             )
         return cover
     if mask.source == "luma":
         return _within(image, _dark(image, mask.below), soft=True, owned=True)
     if mask.source == "alpha":
         if image.alpha is None:
-            raise UsageError(f"{option} alpha: {name} has no transparency; give a shape or a picture as the mask.")
+            raise UsageError(f"{option} alpha: {name} has no transparency; give a shape or an image as the mask.")
         values = image.alpha
     elif mask.source == "array":
         values = _of_array(mask.pixels, option)
@@ -209,8 +209,8 @@ def _cover(image: Image, mask: Mask, role: str) -> _Cover:
     if abs(math.log(width * image.height / (height * image.width))) > _ASPECT + 0.5 / min(height, width):
         what = "the mask" if mask.source == "array" else mask.text
         raise UsageError(
-            f"{option}: {what} is {width}x{height}, shaped differently from {name} of {image.width}x{image.height}; "
-            "a mask may have any size, but the picture's proportions."
+            f"{option}: {what} is {width}x{height}, not of the proportions of {name}, {image.width}x{image.height}; "
+            "a mask may have any size, but must have the photo's proportions."
         )
     soft = _softness(values) >= _SOFT
     scaled = _scaled(values, image.height, image.width, soft)

@@ -124,7 +124,7 @@ class LocalPlan(Plan):
         if fall_off.ndim != 2 or not (
             0 <= top <= values["height"] - fall_off.shape[0] and 0 <= left <= values["width"] - fall_off.shape[1]
         ):
-            return "its fall_off reaches beyond the picture"
+            return "its fall_off reaches beyond the photo"
         if values["guide"].ndim != 2 or (values["field"].ndim == 4 and values["guide"].size == 0):
             return "its guide is missing"
         return ""

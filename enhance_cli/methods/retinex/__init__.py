@@ -1,4 +1,4 @@
-"""Retinex: under- and over-exposure mended together, by illumination maps of the picture and of its negative.
+"""Retinex: under- and over-exposure fixed together, by illumination maps of the picture and of its negative.
 
 This file holds only what `--help` needs: the controls and the declaration.
 """
@@ -29,7 +29,7 @@ def parse_fuse(value: Any) -> str | int:
     try:
         groups = re.compile(text).groups
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}.") from None
+        raise ValueError(f"{text!r} is not a regular expression: {error}.") from None
     if groups == 0:
         raise ValueError(f"it is a number of frames, folder, all, or a pattern with a group as (.+)_e, not {text!r}.")
     return text
@@ -41,36 +41,36 @@ class RetinexControls(Controls):
 
     under: float = knob(
         1.0,
-        "How much dark parts are brought up: 1 as trained, 0 not at all.",
+        "How much dark areas are brightened, 0 (not at all) to 1 (as trained).",
         minimum=0.0,
         maximum=1.0,
     )
     over: float = knob(
         1.0,
-        "How much bright parts are brought down: 1 as trained, 0 not at all.",
+        "How much bright areas are darkened, 0 (not at all) to 1 (as trained).",
         minimum=0.0,
         maximum=1.0,
     )
     denoise: float = knob(
         1.0,
-        "How much noise and JPEG artefacts are removed: 1 as trained, 0 none, between only the finer ones.",
+        "How much noise and JPEG artefacts are removed, 0 (none) to 1 (as trained), the finest first.",
         minimum=0.0,
         maximum=1.0,
     )
     fuse: str | int | None = knob(
         None,
-        "Make one picture of several exposures of a scene: of every N in turn; of each folder; of all; or of those "
-        "whose names have the same in the group of a regular expression, such as '(.+)_e[0-9]'. Frames must fit on "
-        "each other; --under and --over do not apply.",
+        "Fuse several exposures of a scene into one photo: every N in turn, each folder, all, or those whose file "
+        "names share what the group of a regular expression matches, such as '(.+)_e[0-9]'; frames must be aligned, "
+        "and --under and --over do not apply.",
         parse=parse_fuse,
         metavar="N|folder|all|REGEX",
     )
-    maps: bool = knob(False, "Also write <name>_maps.png: both illuminations, and the weight of every candidate.")
+    maps: bool = knob(False, "Also write <name>_maps.png, both illumination maps and the fusion weights.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.fuse is not None and not self.under == self.over == 1.0:
-            raise UsageError("--under and --over are for single photographs; --fuse takes the exposures as they are.")
+            raise UsageError("--under and --over do not apply to --fuse; leave them out.")
 
     @property
     def stacks(self) -> str | int | None:
@@ -80,7 +80,7 @@ class RetinexControls(Controls):
 
 METHOD = Method(
     name="retinex",
-    summary="Dark and blown parts mended together: illumination of the picture and its negative, fused, denoised.",
+    summary="Under- and over-exposure fixed together: illumination of the photo and its negative, fused and denoised.",
     paper="Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs (NUI-Net)",
     controls=RetinexControls,
     enhancer="enhance_cli.methods.retinex.enhancer:Retinex",

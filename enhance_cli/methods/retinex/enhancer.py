@@ -65,7 +65,7 @@ class Retinex:
     def estimate(self, image: Image, controls: RetinexControls) -> RetinexPlan:
         """Look at the picture made small: the curves of both illuminations, and how its candidates are exposed."""
         if controls.fuse is not None and not image.frames:
-            raise UsageError("fuse groups the files of a run; from Python, fuse pictures by `Opened.fuse`.")
+            raise UsageError("fuse groups the files of a run; from Python, fuse photos by `Opened.fuse`.")
         frames = (image, *image.frames)
         lights = [opacity.area_means(frame, PROXY, PROXY) for frame in frames]
         seen = opacity.weight_means(image, PROXY, PROXY)

@@ -101,7 +101,7 @@ class RetinexPlan(Plan):
         """Grids come in pairs, and there is a candidate for each row of the biases."""
         forward, inverse = values["forward"].size > 0, values["inverse"].size > 0
         if forward != inverse:
-            return "it has a curve for the picture or for its negative alone"
+            return "it has a curve for the photo or for its negative alone"
         count = len(values["biases"])
         if count != len(values["candidates"]) or (forward and count != len(CANDIDATES)):
             return "its biases are of other candidates"

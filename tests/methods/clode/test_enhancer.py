@@ -102,7 +102,7 @@ def test_times_are_numbers_lists_and_two_words():
     ("given_", "sentence"),
     [
         ({"time": "best"}, "--time best needs --reference"),
-        ({"reference": np.zeros((4, 4, 3), np.uint8)}, "--reference is for --time best"),
+        ({"reference": np.zeros((4, 4, 3), np.uint8)}, "--reference needs --time best"),
         ({"time": "best", "reference": "nowhere"}, "--reference: the folder nowhere cannot be read"),
         ({"denoise": "2"}, "--denoise: it is auto or a number"),
         ({"proxy": 300}, "--proxy is one of 256"),
@@ -340,7 +340,7 @@ def test_auto_does_not_blow_one_lit_thing_before_black():
     assert result.plan.time == pytest.approx(3.0, abs=0.01)
     (note,) = result.plan.notes
     assert note.startswith("mean luma reaches")
-    assert note.endswith("more would blow what is lit")
+    assert note.endswith("more would clip what is lit")
 
 
 @pytest.mark.parametrize("time", [1.3, 2.75, -0.6])
@@ -352,7 +352,7 @@ def test_best_finds_the_time_of_a_pair(clode, time):
 
 
 def test_best_refuses_another_shape(clode):
-    with pytest.raises(UsageError, match="shaped differently"):
+    with pytest.raises(UsageError, match="of other proportions"):
         enhanced(clode, scene(), time="best", reference=np.zeros((100, 220, 3), np.uint8))
 
 
@@ -517,4 +517,4 @@ def test_a_sweep_on_the_command_line(tmp_path, monkeypatch):
     Path("good/a.jpg").rename("good/b.jpg")
     lost = enhance("--time", "best", "--reference", "good", "in", "lost")
     assert lost.exit_code == 6
-    assert "good holds no picture named a" in lost.stderr
+    assert "good holds no image named a" in lost.stderr

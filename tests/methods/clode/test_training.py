@@ -193,7 +193,7 @@ def test_references_never_enter_training(folder: Path) -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no photographs"):
+    with pytest.raises(UsageError, match="no photos"):
         training.train(TrainOptions(data=tmp_path, out=tmp_path / "out"))
 
 

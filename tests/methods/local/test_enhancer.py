@@ -271,7 +271,7 @@ def test_an_empty_mask_lights_nothing_and_says_so(local, backbone):
 
 def test_a_full_mask_says_so_and_has_no_transition(local):
     result = enhanced(local, dim(), mask="rect:0,0,100%,100%")
-    assert "the mask covers the whole picture" in result.plan.notes
+    assert "the mask covers the whole photo" in result.plan.notes
     told = result.plan.describe()
     assert told["transition"]["gain_stops"] == []
     assert told["areas"]["C"]["luma_after"] is None
@@ -433,12 +433,12 @@ def lines(path):
 def test_a_folder_of_masks_by_name(enhance):
     result = enhance("--mask", "masks", "--show-mask", "in", "out")
     assert result.exit_code == 1, result.stderr
-    assert "--mask: masks holds no picture named b; it must hold one." in result.stderr
+    assert "--mask: masks holds no image named b; it must hold one." in result.stderr
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "a_show_mask.png", "enhance-report.jsonl"]
     by_name = {Path(line["source"]).name: line for line in lines("out/enhance-report.jsonl")}
     assert by_name["a.png"]["controls"]["mask"] == "masks"
     assert by_name["b.jpg"]["error"]["kind"] == "usage"
-    Path("masks/b.tif").write_bytes(b"no picture")
+    Path("masks/b.tif").write_bytes(b"no image")
     broken = enhance("--mask", "masks", "in", "out")
     assert broken.exit_code == 1
     assert "masks/b.tif is no picture that enhance reads" in broken.stderr
@@ -476,7 +476,7 @@ def test_an_outer_mask_by_name(enhance):
     assert line["plan"]["transition"]["width"] == pytest.approx(16, abs=1.5)
     assert line["controls"]["mask_outer"] == "outer"
     lost = enhance("--mask", "masks/a.png", "--mask-outer", "outer", "in/b.jpg", "out")
-    assert "--mask-outer: outer holds no picture named b" in lost.stderr
+    assert "--mask-outer: outer holds no image named b" in lost.stderr
 
 
 def test_alpha_stays_and_is_a_mask(enhance):

@@ -75,8 +75,8 @@ def test_lengths_are_pixels_or_percent(text, number, percent):
         ("polygon:1,2;3,4", "write polygon:x,y;x,y;x,y and further corners"),
         ("polygon:1,2;3,4;5", "write polygon"),
         ("polygon:1,2,3,4,5,6", "write polygon"),
-        ("star:1,2,3", "'star:1,2,3' is no shape; shapes are circle, rect, ellipse, polygon"),
-        ("circle:1,2,3+", "'' is no shape"),
+        ("star:1,2,3", "'star:1,2,3' is not a shape; shapes are circle, rect, ellipse, polygon"),
+        ("circle:1,2,3+", "'' is not a shape"),
         ("luma<2", "write luma< and a number above 0"),
         ("luma>0.2", "write luma< and a number above 0"),
         ("luma<x", "write luma<"),
@@ -105,9 +105,9 @@ def test_no_mask_is_a_mistake_of_usage():
         ({"degree": 0.4}, "--degree must lie between 0.5 and 2"),
         ({"degree": math.nan}, "--degree must lie between 0.5 and 2"),
         ({"backbone": "unet"}, "--backbone is one of deepupe, star"),
-        ({"mask_outer": "alpha"}, "--mask-outer: alpha is no file"),
-        ({"mask_outer": "circle:1,1,1"}, "--mask-outer: circle:1,1,1 is no file"),
-        ({"mask_outer": np.ones((4, 4)), "transition": 3}, "--mask-outer draws the transition by hand"),
+        ({"mask_outer": "alpha"}, "--mask-outer: alpha is not a file"),
+        ({"mask_outer": "circle:1,1,1"}, "--mask-outer: circle:1,1,1 is not a file"),
+        ({"mask_outer": np.ones((4, 4)), "transition": 3}, "--mask-outer replaces --transition"),
     ],
 )
 def test_other_controls_are_told_too(controls, sentence):
@@ -201,7 +201,7 @@ def test_a_picture_of_any_size_is_scaled(size, dtype):
 
 
 def test_a_picture_of_other_proportions_is_refused():
-    with pytest.raises(UsageError, match=r"mask.png is 120x160, shaped differently from photo.jpg of 160x120;"):
+    with pytest.raises(UsageError, match=r"mask.png is 120x160, not of the proportions of photo.jpg, 160x120;"):
         picture_mask(np.zeros((160, 120), np.uint8))
 
 
@@ -231,7 +231,7 @@ def test_arrays_from_python(given):
 def test_arrays_that_are_no_mask():
     with pytest.raises(UsageError, match="--mask: A floating-point picture holds values from 0 to 1"):
         drawn(np.full((120, 160), 2.0))
-    with pytest.raises(UsageError, match="--mask: the mask is 160x60, shaped differently"):
+    with pytest.raises(UsageError, match="--mask: the mask is 160x60, not of the proportions"):
         drawn(np.zeros((60, 160), np.uint8))
 
 

@@ -336,7 +336,7 @@ def test_the_command_fuses_by_pattern_and_reports(tmp_path, monkeypatch):
 
     result = enhance("--fuse", r"(.+)_e\d", "--maps", "in", "out")
     assert result.exit_code == 0, result.stderr
-    assert "1 picture left out" in result.stderr
+    assert "1 photo left out" in result.stderr
     names = ["hut.png", "hut_maps.png", "lake.png", "lake_maps.png"]
     assert sorted(path.name for path in Path("out").iterdir()) == ["enhance-report.jsonl", *names]
     schema = json.loads((Path(__file__).parents[3] / "docs" / "report.schema.json").read_text())

@@ -273,7 +273,7 @@ def train_restoration(
         module = network.Restoration(recipe.width).to(options.device)
     assert isinstance(mending, Mending)
     mending.eval()
-    log("Mending the photographs that restoration learns from.")
+    log("Enhancing the photos that restoration learns from.")
     pictures = worn(album, mending.cpu(), options.seed)
     trained = loop.train(
         module,
