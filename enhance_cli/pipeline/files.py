@@ -25,7 +25,7 @@ from enhance_cli.errors import (
 from enhance_cli.imaging import atomic, codecs, colour, marks
 from enhance_cli.pipeline.journal import file_state
 from enhance_cli.pipeline.plans import plan_path
-from enhance_cli.pipeline.scan import illustration_paths
+from enhance_cli.pipeline.targets import illustration_paths
 from enhance_cli.types import Image, Job, Metadata, Standing
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from enhance_cli.pipeline.files import (
     stage,
 )
 from enhance_cli.pipeline.holding import is_large
+from enhance_cli.pipeline.inputs import STDIO
 from enhance_cli.pipeline.journal import file_state, path_in_report
 from enhance_cli.pipeline.recipe import Enhanced, Recipe, timed
-from enhance_cli.pipeline.scan import STDIO
 from enhance_cli.pipeline.stacks import stacked
 from enhance_cli.types import Image, Job, Outcome
 

@@ -20,13 +20,14 @@ from enhance_cli.engines import abandon, weights
 from enhance_cli.errors import OutputError, ReaderGone, Terminated, UsageError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline import shards
+from enhance_cli.pipeline.inputs import STDIO
 from enhance_cli.pipeline.journal import Journal, settings_digest
 from enhance_cli.pipeline.lines import refuse_foreign
 from enhance_cli.pipeline.listener import Listener, Silent
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.plans import load_plan, plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
-from enhance_cli.pipeline.scan import STDIO, Scan, scan
+from enhance_cli.pipeline.scan import Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
 from enhance_cli.pipeline.summary import Summary, Tally, photos
 from enhance_cli.types import Job, Outcome

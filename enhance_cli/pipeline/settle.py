@@ -10,7 +10,7 @@ from pathlib import Path
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline.jobs import Jobs, same_name
 from enhance_cli.pipeline.journal import Journal
-from enhance_cli.pipeline.scan import output_paths
+from enhance_cli.pipeline.targets import output_paths
 from enhance_cli.types import Job, Standing
 
 

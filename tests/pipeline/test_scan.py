@@ -319,7 +319,8 @@ def test_many_files_take_no_more_memory_than_few(tmp_path):
     """The same memory for twice the files, but for the eight bytes of a hash and what an array grows ahead."""
     program = """if True:
         import sys, tracemalloc
-        from enhance_cli.pipeline.scan import output_paths, scan
+        from enhance_cli.pipeline.scan import scan
+        from enhance_cli.pipeline.targets import output_paths
         tracemalloc.start()
         found = scan(sys.argv[1:])
         print(sum(1 for _ in found.jobs), tracemalloc.get_traced_memory()[1])
