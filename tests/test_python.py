@@ -60,7 +60,7 @@ def test_shapes_and_depths(opened, picture, dtype):
     "array", [np.zeros((3, 4, 5), np.uint8), np.zeros((0, 4), np.uint8), np.full((4, 4), 2.0), np.zeros((4, 4), bool)]
 )
 def test_what_is_no_picture(opened, array):
-    with pytest.raises(UsageError, match="picture"):
+    with pytest.raises(UsageError, match="image"):
         opened.enhance(array)
 
 

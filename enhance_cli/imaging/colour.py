@@ -109,13 +109,13 @@ def from_array(array: Any) -> Image:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or pixels.size == 0:
-        raise UsageError(f"A picture is an array of H×W, H×W×3 or H×W×4 values, not {pixels.shape}.")
+        raise UsageError(f"An image is an array of H×W, H×W×3 or H×W×4 values, not {pixels.shape}.")
     if np.issubdtype(pixels.dtype, np.floating):
         if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
-            raise UsageError("A floating-point picture holds values from 0 to 1.")
+            raise UsageError("A floating-point image holds values from 0 to 1.")
         pixels = np.rint(pixels * 65535.0).astype(np.uint16)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise UsageError(f"A picture holds uint8, uint16 or floating-point values, not {pixels.dtype}.")
+        raise UsageError(f"An image holds uint8, uint16 or floating-point values, not {pixels.dtype}.")
     alpha = None
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels, alpha = pixels[..., :3], np.ascontiguousarray(pixels[..., 3])

@@ -42,7 +42,7 @@ def flat_rows(picture: Array, *, writable: bool = False) -> tuple[Array, int]:
         ValueError: `writable`, and the samples of a row are not contiguous.
     """
     if picture.dtype not in (np.uint8, np.uint16):
-        raise TypeError(f"pictures are uint8 or uint16 here, not {picture.dtype}")
+        raise TypeError(f"images are uint8 or uint16 here, not {picture.dtype}")
     item = picture.itemsize
     row = int(np.prod(picture.shape[1:]))
     packed = picture.size == 0 or (

@@ -59,7 +59,7 @@ def icc_of_cicp(cicp: Cicp | None, notes: list[str]) -> bytes | None:
     if cicp is None:
         return None
     if cicp.transfer in _HIGH_DYNAMIC_RANGE:
-        notes.append("it is a high dynamic range picture, taken as an ordinary one; its colour tag is lost")
+        notes.append("it is a high dynamic range image, taken as an ordinary one; its colour tag is lost")
         return None
     if cicp.primaries in (1, 2) and cicp.transfer in _AS_SRGB:
         return None

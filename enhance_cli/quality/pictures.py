@@ -38,7 +38,7 @@ def read_rgb(path: Path) -> Picture:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise MissingSource(f"There is no picture {path}.") from error
+        raise MissingSource(f"There is no image {path}.") from error
     except OSError as error:
         raise UnreadableSource(f"{path} cannot be read: {error.strerror}.") from error
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
@@ -59,18 +59,18 @@ def levels(picture: Picture) -> Levels:
     """
     picture = np.asarray(picture)
     if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):
-        raise ValueError(f"a picture is HxW grey or HxWx3 RGB, not an array of shape {picture.shape}")
+        raise ValueError(f"an image is HxW grey or HxWx3 RGB, not an array of shape {picture.shape}")
     if picture.size == 0:
-        raise ValueError("the picture has no pixels")
+        raise ValueError("the image has no pixels")
     if picture.dtype == np.uint8:
         return picture.astype(np.float64)
     if picture.dtype == np.uint16:
         return picture / 257.0
     if not np.issubdtype(picture.dtype, np.floating):
-        raise ValueError(f"a picture is uint8, uint16 or floating point, not {picture.dtype}")
+        raise ValueError(f"an image is uint8, uint16 or floating point, not {picture.dtype}")
     # Written so that NaN is refused too; the margin forgives the last bits of float32 arithmetic.
     if not (picture.min() >= -1e-6 and picture.max() <= 1 + 1e-6):
-        raise ValueError("a floating-point picture lies in 0..1")
+        raise ValueError("a floating-point image lies in 0..1")
     return picture.astype(np.float64) * 255.0
 
 
@@ -82,7 +82,7 @@ def level_pair(first: Picture, second: Picture) -> tuple[Levels, Levels]:
     """
     a, b = levels(first), levels(second)
     if a.shape[:2] != b.shape[:2]:
-        raise ValueError(f"the pictures differ in size: {a.shape[1]}x{a.shape[0]} and {b.shape[1]}x{b.shape[0]} pixels")
+        raise ValueError(f"the images differ in size: {a.shape[1]}x{a.shape[0]} and {b.shape[1]}x{b.shape[0]} pixels")
     channels = max(_channels(a), _channels(b))
     return _spread(a, channels), _spread(b, channels)
 

@@ -82,7 +82,7 @@ def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
     """
     samples, grey, wanted = levels(output), np.rint(luma(output)), np.rint(luma(reference))
     if grey.shape != wanted.shape:
-        raise ValueError(f"the pictures differ in size: {grey.shape} and {wanted.shape} (height, width)")
+        raise ValueError(f"the images differ in size: {grey.shape} and {wanted.shape} (height, width)")
     mean = float(grey.mean())
     if mean > 0.0:
         samples = samples * (float(wanted.mean()) / mean)

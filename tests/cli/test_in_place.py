@@ -300,7 +300,7 @@ def test_originals_come_back_where_no_line_fits_the_disk(photographs, enhance, r
     assert "in/00.jpg is restored, but: The report" in full.stderr
     assert REPORT.stat().st_size == limit
     assert "2 restored before" in only(restore, "in").stderr
-    assert "2 photographs enhanced" in only(enhance, "--in-place", "in").stderr
+    assert "2 photos enhanced" in only(enhance, "--in-place", "in").stderr
 
 
 def test_a_line_is_written_in_the_space_that_an_original_makes(photographs, enhance, restore, monkeypatch):

@@ -177,5 +177,5 @@ def test_grey_beside_colour_is_repeated():
 def test_what_is_no_such_picture_is_refused(broken):
     good = np.zeros((20, 20, 3), np.uint8)
     for figure in (psnr, ssim, delta_e_2000, mean_matched):
-        with pytest.raises(ValueError, match="picture"):
+        with pytest.raises(ValueError, match="image"):
             figure(broken, good)

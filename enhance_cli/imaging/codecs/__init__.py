@@ -65,13 +65,13 @@ def decode(
         CorruptPicture: they are truncated or damaged.
         PictureTooLarge: the header announces more than `max_pixels`.
     """
-    name = source or "the picture"
+    name = source or "the image"
     if not data:
         raise CorruptPicture(f"{name} is empty (0 bytes).")
     found = sniff(data)
     if found is None:
         readable = ", ".join(item.name for item in FORMATS.values() if item.readable)
-        raise UnsupportedFormat(f"{name} is no picture that enhance reads ({readable}).")
+        raise UnsupportedFormat(f"{name} is not an image that enhance can read ({readable}).")
     if found.refusal is not None:
         raise UnsupportedFormat(f"{name} {found.refusal}, which enhance does not read; save it as 16-bit TIFF.")
 
@@ -143,7 +143,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
 
     wanted = FORMATS[FORMATS[format_name].written_as or format_name]
     assert wanted.encode is not None
-    _require_extra(wanted, image.metadata.source or "the picture")
+    _require_extra(wanted, image.metadata.source or "the image")
     meta = image.metadata
     notes: list[str] = []
     if image.chroma is not None and not wanted.planes:
@@ -167,7 +167,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         image = image.replace(metadata=replace(meta, xmp=xmp.for_picture_alone(meta.xmp), trailer=None))
     if wanted.longest_side is not None and max(image.height, image.width) > wanted.longest_side:
         raise UnsupportedFormat(
-            f"{meta.source or 'The picture'} of {image.width}x{image.height} pixels is too long for "
+            f"{meta.source or 'The image'} of {image.width}x{image.height} pixels is too long for "
             f"{wanted.name} (at most {wanted.longest_side} a side); give --format png."
         )
     coded, further = wanted.encode(image, quality=quality)

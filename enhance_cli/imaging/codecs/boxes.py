@@ -82,13 +82,13 @@ def _items(data: bytes, meta: _Box) -> Iterator[str]:
             if "gainmap" in role:
                 gain_maps.add(origin)
             elif not role.endswith(("alpha", ":auxid:1")):
-                yield DEPTH if "depth" in role or role.endswith(":auxid:2") else "an auxiliary picture"
+                yield DEPTH if "depth" in role or role.endswith(":auxid:2") else "an auxiliary image"
     for item, kind in kinds.items():
         further += kind in _PICTURES and item != primary and item not in belonging and item not in hidden
     if gain_maps:
         yield GAIN_MAP
     if further:
-        yield FURTHER if further == 1 else f"{further} further pictures"
+        yield FURTHER if further == 1 else f"{further} further images"
 
 
 def _item_kinds(data: bytes, box: _Box | None) -> tuple[dict[int, bytes], set[int]]:

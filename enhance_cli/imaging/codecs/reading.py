@@ -31,7 +31,7 @@ def decode(codec: Codec, data: bytes, *, source: str, check: Check) -> Image:
     """
     assert codec.open is not None
     pillow.silence()
-    name = source or "the picture"
+    name = source or "the image"
     notes: list[str] = []
     with decoding(codec.name, name):
         file = codec.open(data, name)

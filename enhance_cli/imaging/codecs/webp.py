@@ -104,7 +104,7 @@ def _webp_picture(data: bytes) -> WebpHeader:
         size = int.from_bytes(data[position + 4 : position + 8], "little")
         position = body + size + size % 2
     if canvas is None:
-        raise CorruptPicture("its WebP data ends before the picture begins")
+        raise CorruptPicture("its WebP data ends before the image begins")
     return WebpHeader(canvas, lossy=True)
 
 

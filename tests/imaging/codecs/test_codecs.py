@@ -85,13 +85,17 @@ def test_the_suffix_does_not_count(name):
     ("data", "kind", "sentence"),
     [
         (b"", CorruptPicture, "a.jpg is empty (0 bytes)."),
-        (b"\0" * 5000, UnsupportedFormat, "a.jpg is no picture that enhance reads"),
-        (b"BMW is a maker of cars, and this is a text.", UnsupportedFormat, "a.jpg is no picture that enhance reads"),
-        (b"P.S. see you soon", UnsupportedFormat, "a.jpg is no picture that enhance reads"),
-        ("Ünïcode text\n".encode() * 50, UnsupportedFormat, "a.jpg is no picture that enhance reads"),
-        (b"\xff\xd8\xff", CorruptPicture, "a.jpg cannot be decoded: its JPEG data ends before the picture begins."),
+        (b"\0" * 5000, UnsupportedFormat, "a.jpg is not an image that enhance can read"),
+        (
+            b"BMW is a maker of cars, and this is a text.",
+            UnsupportedFormat,
+            "a.jpg is not an image that enhance can read",
+        ),
+        (b"P.S. see you soon", UnsupportedFormat, "a.jpg is not an image that enhance can read"),
+        ("Ünïcode text\n".encode() * 50, UnsupportedFormat, "a.jpg is not an image that enhance can read"),
+        (b"\xff\xd8\xff", CorruptPicture, "a.jpg cannot be decoded: its JPEG data ends before the image begins."),
         (b"\x89PNG\r\n\x1a\n", CorruptPicture, "a.jpg cannot be decoded: its PNG header is damaged."),
-        (b"RIFF\0\0\0\0WEBP", CorruptPicture, "a.jpg cannot be decoded: its WebP data ends before the picture begins."),
+        (b"RIFF\0\0\0\0WEBP", CorruptPicture, "a.jpg cannot be decoded: its WebP data ends before the image begins."),
     ],
 )
 def test_what_is_no_picture_is_refused_in_a_sentence(data, kind, sentence):

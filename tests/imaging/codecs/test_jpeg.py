@@ -301,7 +301,7 @@ def test_a_jpeg_that_lacks_any_more_is_refused():
     for details in ({}, {"progressive": True}, {"restart_marker_blocks": 2}):
         data = pillow_jpeg(noisy, quality=85, **details)
         for missing in range(3 if not details.get("progressive") else 1, len(data) - 700, 7):
-            with pytest.raises(CorruptPicture, match=r"truncated or damaged|before the picture begins"):
+            with pytest.raises(CorruptPicture, match=r"truncated or damaged|before the image begins"):
                 codecs.decode(data[:-missing])
 
 

@@ -441,7 +441,7 @@ def test_a_folder_of_masks_by_name(enhance):
     Path("masks/b.tif").write_bytes(b"no image")
     broken = enhance("--mask", "masks", "in", "out")
     assert broken.exit_code == 1
-    assert "masks/b.tif is no picture that enhance reads" in broken.stderr
+    assert "masks/b.tif is not an image that enhance can read" in broken.stderr
     Path("masks/b.tif").rename("masks/a.tif")
     assert "masks holds several: a.png, a.tif named a" in enhance("--mask", "masks", "in/a.png", "out").stderr
 

@@ -229,7 +229,7 @@ def test_arrays_from_python(given):
 
 
 def test_arrays_that_are_no_mask():
-    with pytest.raises(UsageError, match="--mask: A floating-point picture holds values from 0 to 1"):
+    with pytest.raises(UsageError, match="--mask: A floating-point image holds values from 0 to 1"):
         drawn(np.full((120, 160), 2.0))
     with pytest.raises(UsageError, match="--mask: the mask is 160x60, not of the proportions"):
         drawn(np.zeros((60, 160), np.uint8))

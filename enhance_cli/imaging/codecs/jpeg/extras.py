@@ -23,9 +23,9 @@ from enhance_cli.imaging.codecs.lost import DEPTH, DROPPED, GAIN_MAP, SIGNATURE
 from enhance_cli.imaging.metadata import Carried, xmp_guid
 from enhance_cli.types import Trailer
 
-_PREVIEW, _STEREO, _VIDEO, _PICTURE = "a preview", "a stereo partner", "a motion video", "a further picture"
-_PREVIEWS_DROPPED = "a preview of the old picture inside was left out"
-_SEVERAL = {_PICTURE: "further pictures", _STEREO: "further pictures of a stereo view", DEPTH: "depth maps"}
+_PREVIEW, _STEREO, _VIDEO, _PICTURE = "a preview", "a stereo partner", "a motion video", "a further image"
+_PREVIEWS_DROPPED = "a preview of the old image inside was left out"
+_SEVERAL = {_PICTURE: "further images", _STEREO: "further images of a stereo view", DEPTH: "depth maps"}
 
 _MARKER = rb"\xff[^\x00\xff\xd0-\xd7]"
 _DEPTH_ITEMS = ("depth", "confidence")
@@ -90,7 +90,7 @@ def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -
     if any(part.what == _PREVIEW for part in dropped):
         notes.append(_PREVIEWS_DROPPED)
     if header.mpf_index and not any(part.entry for part in parts):
-        notes.append("its index of further pictures was left out: none of them is there")
+        notes.append("its index of further images was left out: none of them is there")
     if header.layered:
         lost.add("a JPEG XT layer")
         notes.append("its JPEG XT layer was left out: it belongs to the old tones")
@@ -253,7 +253,7 @@ def _holds(kept: list[_Part], rest: bytes, tail: bytes) -> str:
     if not counts[_VIDEO] and any(kind == _SAMSUNG_VIDEO for _, kind in _samsung_blocks(tail)):
         counts[_VIDEO] = 1
     words = [what if count == 1 else f"{count} {_SEVERAL.get(what, what)}" for what, count in counts.items() if count]
-    return " and ".join(words) or f"what follows the picture ({len(rest):,} bytes of no known kind)"
+    return " and ".join(words) or f"what follows the image ({len(rest):,} bytes of no known kind)"
 
 
 # --- what is written ---------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
         UnsupportedFormat: 12 or 16 bits a sample, or a number of components that has no meaning.
     """
     header = read_header(data)
-    name = source or "the picture"
+    name = source or "the image"
     if header.precision != 8:
         raise UnsupportedFormat(f"{name} is a JPEG of {header.precision} bits a sample; enhance reads those of 8.")
     components = len(header.sampling)
@@ -126,7 +126,7 @@ def _decode_with_pillow(data: bytes, notes: list[str]) -> Array:
     from enhance_cli.imaging.codecs.failures import decoding
 
     pillow.silence()
-    with decoding("jpeg", "the picture"), JpegImageFile(io.BytesIO(data)) as opened:
+    with decoding("jpeg", "the image"), JpegImageFile(io.BytesIO(data)) as opened:
         return pillow.eight_bit(opened, notes)[0]
 
 

@@ -89,7 +89,7 @@ def segments_of(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == 0xDA:
             return
         position = end
-    raise CorruptPicture("its JPEG data ends before the picture begins")
+    raise CorruptPicture("its JPEG data ends before the image begins")
 
 
 def read_header(data: bytes) -> JpegHeader:

@@ -37,7 +37,7 @@ def encode(image: Image, *, quality: int | None) -> Encoded:
     """
     if max(image.height, image.width) > _LARGEST_SIDE:
         raise UnsupportedFormat(
-            f"{image.metadata.source or 'The picture'} of {image.width}x{image.height} pixels is too long for a "
+            f"{image.metadata.source or 'The image'} of {image.width}x{image.height} pixels is too long for a "
             f"JPEG (at most {_LARGEST_SIDE} a side); give --format png."
         )
     coding = image.metadata.jpeg or JpegCoding(DEFAULT_QUALITY, "444")

@@ -53,7 +53,7 @@ class TiffFile:
         if not self.layout.first:
             notes.append("its first page is a thumbnail: the first full page was enhanced")
         elif self.layout.copies:
-            notes.append("smaller copies of the picture inside were left out")
+            notes.append("smaller copies of the image inside were left out")
         if not self.layout.others:
             return held
         notes.append(FIRST_FRAME)
