@@ -6,7 +6,7 @@ Printed is a JSON line for each row of the parts, whose `held` says whether all 
 a row did not hold.
 
     fuzz       small files of each format, cut, hit and spliced, decoded, stripped of GPS and encoded, in batches of 200
-               with a process each, for --seconds in all. A find is anything but a picture or one of our errors, and a
+               with a process each, for --seconds in all. A find is anything but an image or one of our errors, and a
                process that dies; --out receives the files
     killed     a run is killed (kill -9) --kills times at random moments among --count photos and then left alone.
                `whole`: every output in place has at any time the bytes of a run that nobody killed; `complete`: in the

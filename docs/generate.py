@@ -230,9 +230,9 @@ def shell_of(page: Path) -> str:
 
 
 def report_sample() -> str:
-    """A real report line of one of the example photographs, with a small grid and air between its parts."""
+    """A real report line of one of the example photos, with a small grid and air between its parts."""
     with tempfile.TemporaryDirectory() as folder:
-        # Of two photographs in turn the second: the first loads the kernels, and its timings would be about that.
+        # Of two photos in turn the second: the first loads the kernels, and its timings would be about that.
         inputs = [str(path.relative_to(ROOT)) for path in (SAMPLE.with_name("rocket-dusk.jpg"), SAMPLE)]
         options = ["--device", "cpu", "--grid", "2x3", "--jobs", "1", "--quiet"]
         command = [sys.executable, "-m", "enhance_cli", "clahe-adaptive", *options, *inputs, folder]

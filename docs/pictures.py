@@ -1,4 +1,4 @@
-"""Make the pictures of docs/tutorial.md by its own commands: `make sheet`, or python docs/pictures.py."""
+"""Make the images of docs/tutorial.md by its own commands: `make sheet`, or python docs/pictures.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generate import ROOT, shell_of
 from numpy.typing import NDArray
 
 WIDTH = 800
-"""Pixels of a picture on the page."""
+"""Pixels of an image on the page."""
 
 PAGE = ROOT / "docs" / "tutorial.md"
 BACKLIT = "examples/photos/astronaut-backlit.jpg"
@@ -29,7 +29,7 @@ PICTURES = {
     "backlit": [[BACKLIT, "tour/backlit.jpg"]],
     "lit": [[BACKLIT, "tour/lit.jpg"]],
 }
-"""By the end of its name, rows of the files that a picture shows."""
+"""By the end of its name, rows of the files that an image shows."""
 
 
 def row(paths: list[Path]) -> NDArray[np.uint8]:

@@ -108,7 +108,7 @@ def open(method: str, *, device: str = "auto", threads: int | None = None) -> Op
 
 
 def enhance(picture: Any, method: str = "clahe-adaptive", *, device: str = "auto", **controls: Any) -> Result:
-    """Enhance one picture with a method opened for the occasion: see `Opened.enhance`."""
+    """Enhance one image with a method opened for the occasion: see `Opened.enhance`."""
     with open(method, device=device) as opened:
         return opened.enhance(picture, **controls)
 

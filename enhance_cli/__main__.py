@@ -13,7 +13,7 @@ from enhance_cli.cli import streams
 def main() -> None:
     """Run the command line; ends with SystemExit, like any."""
     # A start makes half a million objects that live as long as the process; looking through them for cycles at
-    # the usual pace took a tenth of it. What a photograph leaves behind is small and still collected.
+    # the usual pace took a tenth of it. What a photo leaves behind is small and still collected.
     gc.set_threshold(100_000, 20, 20)
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what a decoder met is said in a sentence of ours
@@ -35,7 +35,7 @@ def run() -> None:
         end(int(code))
     if "numba" in sys.modules and isinstance(code, int):
         # Everything is in place and closed by now. Taking the compiled kernels apart would cost a quarter of the
-        # time of one small photograph, to give back memory that the process gives back by ending.
+        # time of one small photo, to give back memory that the process gives back by ending.
         os._exit(code)
     sys.exit(code)  # type: ignore[arg-type]
 

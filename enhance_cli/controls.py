@@ -41,7 +41,7 @@ class Knob:
     """Turns the default into what help shows of it; by default the value as text."""
 
     decides_pixels: bool = True
-    """Whether another value may make another picture, so that a restart does it again. What is new does, until said
+    """Whether another value may make another image, so that a restart does it again. What is new does, until said
     otherwise."""
 
     alone: str | None = None
@@ -107,28 +107,28 @@ class Controls(Knobs):
     )
 
     def variants(self) -> tuple[tuple[str, Controls], ...]:
-        """The pictures that these controls ask for: an ending of the output's name, and the controls of that one.
+        """The images that these controls ask for: an ending of the output's name, and the controls of that one.
 
-        One picture with no ending, unless a method's controls say otherwise. The endings are known before any
-        picture is read, so that outputs can be named.
+        One image with no ending, unless a method's controls say otherwise. The endings are known before any
+        image is read, so that outputs can be named.
         """
         return (("", self),)
 
     @property
     def stacks(self) -> str | int | None:
-        """How the sources of a run are grouped into stacks that become one picture each (see `pipeline.stacks`).
+        """How the sources of a run are grouped into stacks that become one image each (see `pipeline.stacks`).
 
-        None, unless a method's controls say otherwise: every source becomes a picture.
+        None, unless a method's controls say otherwise: every source becomes an image.
         """
         return None
 
     @property
     def looks_for_names(self) -> bool:
-        """Whether files that belong to a picture are found by its name, so that names alike must be known."""
+        """Whether files that belong to an image are found by its name, so that names alike must be known."""
         return False
 
     def companions(self, source: SourceName) -> Mapping[str, Path]:
-        """Files that belong to a picture under these controls, by what they are; read for `estimate` to see.
+        """Files that belong to an image under these controls, by what they are; read for `estimate` to see.
 
         Raises:
             UsageError: there is none, or no telling which.
@@ -139,11 +139,11 @@ class Controls(Knobs):
     """Companions of which one plane is looked at, opacity or luma: masks. They are H×W, the others RGB."""
 
     def serves_all(self, name: str) -> bool:
-        """Whether a companion is the same file for all photographs."""
+        """Whether a companion is the same file for all photos."""
         return False
 
     def holds(self, height: int, width: int) -> int:
-        """Bytes that the method holds at most beside a picture of this size, for `--memory`; 0 where it is little."""
+        """Bytes that the method holds at most beside an image of this size, for `--memory`; 0 where it is little."""
         return 0
 
 
@@ -168,7 +168,7 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """Pictures that belong to the inputs of a run, found by their names: tree beside tree, or all in one folder."""
+    """Images that belong to the inputs of a run, found by their names: tree beside tree, or all in one folder."""
 
     path: str
     by_name: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -209,7 +209,7 @@ class PictureFolder:
         return {name: tuple(paths) for name, paths in found.items()}
 
     def for_source(self, source: SourceName) -> str:
-        """The path of the picture that belongs to an input.
+        """The path of the image that belongs to an input.
 
         That is the one at the same path below the folder; otherwise the one of the same bare name, where it is the
         only one and no other input has that name.

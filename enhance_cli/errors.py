@@ -6,7 +6,7 @@
     ├── OutputError                  4  the output folder cannot be written, or the disk is full
     │   └── ReaderGone             141  nobody reads stdout any more
     ├── DeviceError                  5  the named device is not there
-    └── PhotographError              1  one photograph cannot be enhanced; the run goes on
+    └── PhotographError              1  one photo cannot be enhanced; the run goes on
         ├── MissingSource               it is not there, or is not a regular file
         ├── UnreadableSource            the operating system refuses to read it
         ├── UnsupportedFormat           no codec here reads it, or none writes the wanted format
@@ -16,7 +16,7 @@
         ├── OccupiedOutput              a file that is not ours came to stand where it is to be written
         ├── Protected                   it must not be replaced: read-only, another's, or its backup would be
         ├── WouldLose                   in place, something that the file also holds would be lost
-        ├── UnfitPlan                   the given plan was made for a picture of another size
+        ├── UnfitPlan                   the given plan was made for an image of another size
         ├── FailedCheck                 what was written is not what came back from the disk
         ├── OutOfTime                   it took longer than `--timeout`
         └── Crashed                     the process that worked on it died
@@ -98,7 +98,7 @@ class DeviceError(EnhanceError):
 
 
 class PhotographError(EnhanceError):
-    """One photograph cannot be enhanced; the others go on."""
+    """One photo cannot be enhanced; the others go on."""
 
     kind = "photograph"
     exit_code = ExitCode.SOME_FAILED
@@ -153,19 +153,19 @@ class Protected(PhotographError):
 
 
 class WouldLose(PhotographError):
-    """Replacing the file would lose something that it holds beside its picture (`--drop-extras`)."""
+    """Replacing the file would lose something that it holds beside its image (`--drop-extras`)."""
 
     kind = "would-lose"
 
 
 class UnfitPlan(PhotographError):
-    """The plan of `--plan` was made for a picture of another size."""
+    """The plan of `--plan` was made for an image of another size."""
 
     kind = "plan"
 
 
 class FailedCheck(PhotographError):
-    """The output, read back before it was put in place, was not the picture that was written."""
+    """The output, read back before it was put in place, was not the image that was written."""
 
     kind = "check"
 

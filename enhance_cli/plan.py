@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from enhance_cli.plan_values import Shaped
 
 MAX_PLAN = 2 * 10**9
-"""Bytes of arrays in the largest plan that is read: a mask of a picture of a gigapixel."""
+"""Bytes of arrays in the largest plan that is read: a mask of an image of a gigapixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What `estimate` decided for one picture: small arrays and numbers, enough to `render` every pixel.
+    """What `estimate` decided for one image: small arrays and numbers, enough to `render` every pixel.
 
     Subclasses are frozen, keyword-only dataclasses of arrays, numbers, strings, tuples and None.
     """
@@ -38,13 +38,13 @@ class Plan:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) of the picture that it was made for, from fields of these names; None where it fits any."""
+        """(height, width) of the image that it was made for, from fields of these names; None where it fits any."""
         values = vars(self)
         return (values["height"], values["width"]) if "height" in values and "width" in values else None
 
     @property
     def exposures(self) -> int:
-        """How many exposures of a scene it makes one picture of."""
+        """How many exposures of a scene it makes one image of."""
         return 1
 
     def describe(self) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-# --- pictures ----------------------------------------------------------------------------------------------
+# --- images ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class JpegCoding:
 
     progressive: bool = False
     optimised: bool = False
-    """Sequential, with Huffman tables made for the picture; a progressive JPEG always has such."""
+    """Sequential, with Huffman tables made for the image; a progressive JPEG always has such."""
 
 
 class Density(NamedTuple):
-    """How many pixels of a picture lie on a length of paper."""
+    """How many pixels of an image lie on a length of paper."""
 
     across: float
     down: float
@@ -49,7 +49,7 @@ class Density(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceName:
-    """What a photograph is called in its run: what the files that belong to it are found by."""
+    """What a photo is called in its run: what the files that belong to it are found by."""
 
     path: str = ""
     """As the user gave it; `-` for stdin, empty for an array."""
@@ -58,7 +58,7 @@ class SourceName:
     """Its path below the folder that was given as INPUT; empty where it was named itself."""
 
     namesake: str = ""
-    """Another photograph of the run, in another folder, of the same name but for the suffix; empty where none is."""
+    """Another photo of the run, in another folder, of the same name but for the suffix; empty where none is."""
 
     twin: bool = False
     """Whether another one, below another INPUT, has the same `relative` path but for the suffix."""
@@ -69,7 +69,7 @@ class SourceName:
         return Path(self.path).stem
 
     def keys(self) -> Iterator[str]:
-        """Paths without suffix that only this photograph of the run has, the surest first: `day1/a`.
+        """Paths without suffix that only this photo of the run has, the surest first: `day1/a`.
 
         First the one below its INPUT, then longer ones of its absolute path; of one that was named itself, all that
         say more than its bare name.
@@ -92,11 +92,11 @@ def without_suffix(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """What follows the picture in a JPEG file and is kept as it stands, such as the video of a motion photo."""
+    """What follows the image in a JPEG file and is kept as it stands, such as the video of a motion photo."""
 
     data: bytes
     index: bytes | None = None
-    """The index of further pictures among it (see `imaging.mpf.relocated`)."""
+    """The index of further images among it (see `imaging.mpf.relocated`)."""
 
     holds: str = "what follows the picture"
     """What it is, in words, with its article."""
@@ -104,7 +104,7 @@ class Trailer:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a picture carries besides its pixels. Orientation has already been applied to the pixels."""
+    """What an image carries besides its pixels. Orientation has already been applied to the pixels."""
 
     source: str = ""
     """The path as the user gave it; empty for an array."""
@@ -134,7 +134,7 @@ class Metadata:
     """What else the file holds that cannot be kept, each with its article (`a gain map`); see `--drop-extras`."""
 
     notes: tuple[str, ...] = ()
-    """Sentences the user should read about this picture (profile converted, first frame only)."""
+    """Sentences the user should read about this image (profile converted, first frame only)."""
 
     @property
     def called(self) -> SourceName:
@@ -144,10 +144,10 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A decoded photograph, display-referred (sRGB-encoded unless `metadata.icc` says otherwise)."""
+    """A decoded photo, display-referred (sRGB-encoded unless `metadata.icc` says otherwise)."""
 
     pixels: Array
-    """H×W×3 RGB, or H×W luma (a grey picture, or the luma of one with `chroma`); uint8 or uint16."""
+    """H×W×3 RGB, or H×W luma (a grey image, or the luma of one with `chroma`); uint8 or uint16."""
 
     chroma: tuple[Array, Array] | None = None
     """Cb and Cr as the JPEG stored them (uint8, centred on 128, subsampled), beside a luma `pixels`."""
@@ -158,24 +158,24 @@ class Image:
     metadata: Metadata = field(default_factory=Metadata)
 
     companions: Mapping[str, Image] = field(default_factory=dict)
-    """Other pictures that the controls named for this one, such as a reference (see `Controls.companions`)."""
+    """Other images that the controls named for this one, such as a reference (see `Controls.companions`)."""
 
     frames: tuple[Image, ...] = ()
-    """Further exposures of the same scene, RGB of the same size and depth, that become one picture with this one."""
+    """Further exposures of the same scene, RGB of the same size and depth, that become one image with this one."""
 
     @property
     def height(self) -> int:
-        """Rows of the picture."""
+        """Rows of the image."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns of the picture."""
+        """Columns of the image."""
         return int(self.pixels.shape[1])
 
     @property
     def nbytes(self) -> int:
-        """Decoded bytes held by this picture."""
+        """Decoded bytes held by this image."""
         planes = (self.pixels, *(self.chroma or ()), *(() if self.alpha is None else (self.alpha,)))
         return sum(int(plane.nbytes) for plane in planes) + sum(frame.nbytes for frame in self.frames)
 
@@ -209,10 +209,10 @@ class Method:
     """Pixels of context that `render` needs around a window."""
 
     fuses: bool = False
-    """Whether it makes one picture of several exposures of a scene (`Image.frames`)."""
+    """Whether it makes one image of several exposures of a scene (`Image.frames`)."""
 
     illustrations: tuple[str, ...] = ()
-    """Boolean controls that each ask for a picture of that name beside the output."""
+    """Boolean controls that each ask for an image of that name beside the output."""
 
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may open."""
@@ -226,13 +226,13 @@ class Method:
 
 
 class Window(NamedTuple):
-    """A part of a picture: the pixels and where their first row and column lie in the whole."""
+    """A part of an image: the pixels and where their first row and column lie in the whole."""
 
     pixels: Array
     top: int
     left: int
     frames: tuple[Array, ...] = ()
-    """The same part of the picture's further exposures (`Image.frames`)."""
+    """The same part of the image's further exposures (`Image.frames`)."""
 
 
 class Enhancer(Protocol):
@@ -241,7 +241,7 @@ class Enhancer(Protocol):
     method: Method
 
     def prepare(self, controls: Any) -> Mapping[str, str] | None:
-        """Load what these controls need, before the first photograph.
+        """Load what these controls need, before the first photo.
 
         Returns:
             `{"id", "sha256"}` of the weights that will be used, or None where none are.
@@ -256,7 +256,7 @@ class Enhancer(Protocol):
         ...
 
     def estimate(self, image: Image, controls: Any) -> Any:
-        """Look at the whole picture and decide: returns the method's Plan."""
+        """Look at the whole image and decide: returns the method's Plan."""
         ...
 
     def render(self, window: Window, plan: Any, out: Array | None = None) -> Array:
@@ -267,15 +267,15 @@ class Enhancer(Protocol):
         ...
 
     def illustrations(self, image: Image, plan: Any, controls: Any) -> Mapping[str, Array]:
-        """Pictures that the controls ask for beside the output: name to H×W×3 uint8."""
+        """Images that the controls ask for beside the output: name to H×W×3 uint8."""
         ...
 
 
 class VariantEnhancer(Enhancer, Protocol):
-    """An Enhancer whose controls may ask for several pictures of one photograph."""
+    """An Enhancer whose controls may ask for several images of one photo."""
 
     def estimate_variants(self, image: Image, controls: Any) -> list[Any]:
-        """One Plan for each of `controls.variants()`, in order, from one look at the picture."""
+        """One Plan for each of `controls.variants()`, in order, from one look at the image."""
         ...
 
 
@@ -292,14 +292,14 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One photograph to do. Paths are as the user gave them; None stands for stdin or stdout."""
+    """One photo to do. Paths are as the user gave them; None stands for stdin or stdout."""
 
     index: int
     source: Path | None
     target: Path | None
 
     frames: tuple[Path, ...] = ()
-    """Further exposures of the same scene, that become one picture with the source."""
+    """Further exposures of the same scene, that become one image with the source."""
 
     relative: str = ""
     namesake: str = ""
@@ -317,7 +317,7 @@ class Job:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """Every photograph that it reads from a file: the source, unless that is stdin, and the frames."""
+        """Every photo that it reads from a file: the source, unless that is stdin, and the frames."""
         return self.frames if self.source is None else (self.source, *self.frames)
 
     def target_with(self, ending: str) -> Path:

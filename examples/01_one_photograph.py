@@ -1,4 +1,4 @@
-"""Enhance one photograph from Python, and read what was decided.
+"""Enhance one photo from Python, and read what was decided.
 
 python examples/01_one_photograph.py photo.jpg enhanced.png
 """

@@ -1,4 +1,4 @@
-"""Enhance a folder of photographs from Python, several at once, and keep only what got brighter.
+"""Enhance a folder of photos from Python, several at once, and keep only what got brighter.
 
 python examples/02_many_photographs.py photos enhanced
 """

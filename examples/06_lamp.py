@@ -1,4 +1,4 @@
-"""Put a lamp into a photograph: a soft mask drawn in Python, lit in two degrees.
+"""Put a lamp into a photo: a soft mask drawn in Python, lit in two degrees.
 
 python examples/06_lamp.py photo.jpg folder 0.5 0.6     # where it hangs: shares of width and height
 """
@@ -14,7 +14,7 @@ import enhance_cli as enhance
 source, folder, across, down = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
 folder.mkdir(parents=True, exist_ok=True)
 
-# A mask may have any size; this one is 200 pixels wide, has the photograph's proportions, and is soft from the middle.
+# A mask may have any size; this one is 200 pixels wide, has the photo's proportions, and is soft from the middle.
 height, width = cv2.imread(str(source)).shape[:2]
 y, x = np.mgrid[: round(200 * height / width), :200] / 200
 distance = np.hypot(x - across, y - down * height / width)

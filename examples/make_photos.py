@@ -1,9 +1,9 @@
-"""Make examples/photos: free photographs, most of them spoilt in one known way, so that there is something to mend.
+"""Make examples/photos: free photos, most of them spoilt in one known way, so that there is something to mend.
 
     python examples/make_photos.py [FOLDER]
 
-The pictures come with scikit-image and scikit-learn, both of which must be installed; authors and licences are in
-examples/photos/SOURCES.md. Clean bright pictures show little, so four are given a fault that cameras make: too
+The images come with scikit-image and scikit-learn, both of which must be installed; authors and licences are in
+examples/photos/SOURCES.md. Clean bright images show little, so four are given a fault that cameras make: too
 short an exposure, haze, light from behind, a flat profile. Two are left as they were taken: one is dark enough by
 itself, and one is good already, to show what happens to it. The noise is seeded.
 """
@@ -44,7 +44,7 @@ def hazy(picture: np.ndarray, clear: float = 0.4, air: float = 0.72) -> np.ndarr
 
 
 def backlit(picture: np.ndarray, centre: tuple[float, float], radius: tuple[float, float], stops: float) -> np.ndarray:
-    """The subject (an ellipse with soft edges, in shares of the picture) stands in its own shadow."""
+    """The subject (an ellipse with soft edges, in shares of the image) stands in its own shadow."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[:height, :width]
     distance = np.hypot((y / height - centre[0]) / radius[0], (x / width - centre[1]) / radius[1])
@@ -65,7 +65,7 @@ def shrunk(picture: np.ndarray, width: int) -> np.ndarray:
 
 
 def main(folder: Path) -> None:
-    """Write every photograph."""
+    """Write every photo."""
     rng = np.random.default_rng(20)
     spec = find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:

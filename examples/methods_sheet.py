@@ -1,8 +1,8 @@
-"""A sheet of every method on the same photographs, with the settings of its first shown case and nothing chosen.
+"""A sheet of every method on the same photos, with the settings of its first shown case and nothing chosen.
 
     python examples/methods_sheet.py INPUTS SHEET
 
-Good for the question which method a folder needs: all photographs of INPUTS are shown, in order of name.
+Good for the question which method a folder needs: all photos of INPUTS are shown, in order of name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BAND, HEIGHT = 24, 170
 
 
 def columns(inputs: Path, folder: Path) -> dict[str, Path]:
-    """The folder of every column, by its label; a method's pictures are made first."""
+    """The folder of every column, by its label; a method's images are made first."""
     found = {"input": inputs}
     for name in methods.names():
         case = next(case for case in cases_of(name) if case.shown)
@@ -35,7 +35,7 @@ def columns(inputs: Path, folder: Path) -> dict[str, Path]:
 
 
 def sheet(inputs: Path, folder: Path) -> Image.Image:
-    """A row for every photograph, a column for every method, each photograph as wide as its widest column."""
+    """A row for every photo, a column for every method, each photo as wide as its widest column."""
     found = columns(inputs, folder)
     names = sorted(path.name for path in inputs.iterdir() if path.suffix in (".jpg", ".png", ".webp"))
     rows = [[thumbnail(column / name, HEIGHT) for column in found.values()] for name in names]

@@ -1,9 +1,9 @@
-"""A before/after sheet: every photograph above its enhanced copy, labelled with what was measured.
+"""A before/after sheet: every photo above its enhanced copy, labelled with what was measured.
 
     python examples/sheet.py INPUTS OUTPUTS SHEET            of a folder that enhance has written
     python examples/sheet.py --enhance INPUTS SHEET          enhances into a temporary folder first, with the defaults
 
-Nothing is chosen or retouched: all photographs of the folder are shown, in order of name.
+Nothing is chosen or retouched: all photos of the folder are shown, in order of name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INK, PALE, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
 
 
 def thumbnail(path: Path, height: int = HEIGHT) -> Image.Image:
-    """A picture of any depth as 8-bit RGB of one height."""
+    """An image of any depth as 8-bit RGB of one height."""
     codes = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if codes is None:
         sys.exit(f"{path} cannot be read")
@@ -35,7 +35,7 @@ def thumbnail(path: Path, height: int = HEIGHT) -> Image.Image:
 
 
 def column(line: dict, inputs: Path, outputs: Path) -> Image.Image:
-    """One photograph: name, input, output, and the change of its luma."""
+    """One photo: name, input, output, and the change of its luma."""
     name = Path(line["output"]).name
     before, after = thumbnail(inputs / Path(line["source"]).name), thumbnail(outputs / name)
     cell = Image.new("RGB", (before.width, BAND + 2 * HEIGHT + GAP), PAPER)
@@ -52,7 +52,7 @@ def column(line: dict, inputs: Path, outputs: Path) -> Image.Image:
 
 
 def sheet(inputs: Path, outputs: Path, per_row: int) -> Image.Image:
-    """All photographs of a report, in rows."""
+    """All photos of a report, in rows."""
     lines = [json.loads(line) for line in (outputs / "enhance-report.jsonl").read_text().splitlines()]
     lines = sorted((line for line in lines if line["status"] == "done"), key=lambda line: line["source"])
     cells = [column(line, inputs, outputs) for line in lines]

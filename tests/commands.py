@@ -87,5 +87,5 @@ def contents(folder="out"):
 
 
 def pixels(folder="out"):
-    """Name and decoded samples of every picture below a folder: what two settings that come to the same share."""
+    """Name and decoded samples of every image below a folder: what two settings that come to the same share."""
     return {name: cv2.imread(str(Path(folder, name)), cv2.IMREAD_UNCHANGED).tobytes() for name in contents(folder)}

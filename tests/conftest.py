@@ -1,4 +1,4 @@
-"""Tiny synthetic pictures, the same on every machine, and the seeds of every test."""
+"""Tiny synthetic images, the same on every machine, and the seeds of every test."""
 
 from __future__ import annotations
 

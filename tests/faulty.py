@@ -1,4 +1,4 @@
-"""An assignment whose method crashes, hangs or dies by what its pictures show; imported by the children of tests."""
+"""An assignment whose method crashes, hangs or dies by what its images show; imported by the children of tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image
 
 CRASH, HANG, RAISE, OPEN = 10, 20, 30, 40
-"""Mean levels of flat pictures that do harm."""
+"""Mean levels of flat images that do harm."""
 
 
 class Faulty:
@@ -47,7 +47,7 @@ class FaultyAssignment:
     coding: Coding = field(default_factory=Coding)
 
     def open(self) -> Recipe:
-        """Open it, and do a first picture, so that no time of a photograph goes into compiling kernels."""
+        """Open it, and do a first image, so that no time of a photo goes into compiling kernels."""
         engine = open_engine("cpu", threads=1)
         method = methods.get("clahe-adaptive")
         recipe = Recipe(engine, Faulty(methods.open_enhancer(method, engine)), method.controls(clip_limit=2.0))

@@ -1,4 +1,4 @@
-"""Scenes that tests draw, and what is in the pictures that they find."""
+"""Scenes that tests draw, and what is in the images that they find."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def scene(height=96, width=128, seed=0):
-    """A dim picture with a gradient, an edge and some noise, BGR."""
+    """A dim image with a gradient, an edge and some noise, BGR."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(10, 90, width)[None, :, None] * np.array([0.8, 1.0, 1.1])
     picture = np.repeat(ramp, height, axis=0)

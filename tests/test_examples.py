@@ -1,4 +1,4 @@
-"""The examples run, as their first lines say, on generated pictures."""
+"""The examples run, as their first lines say, on generated images."""
 
 from __future__ import annotations
 

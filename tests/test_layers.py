@@ -266,7 +266,7 @@ def test_enhancers_know_nothing_of_devices() -> None:
 
 
 def test_methods_know_nothing_of_files() -> None:
-    """They get pictures and give pictures; codecs and the stream are not theirs (a recipe reads its own data)."""
+    """They get images and give images; codecs and the stream are not theirs (a recipe reads its own data)."""
     banned = ("enhance_cli.imaging.codecs", "enhance_cli.imaging.atomic")
     for found in IMPORTS:
         if room_of(found.file).startswith("methods"):

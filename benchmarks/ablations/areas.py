@@ -1,4 +1,4 @@
-"""What the networks of local reach in each area, beside their global twins, which learn to light whole pictures alone,
+"""What the networks of local reach in each area, beside their global twins, which learn to light whole images alone,
 and those that learn without the smooth loss.
 
 They run in torch on whole photos, and nothing is locked: what is measured is what was learned. Masks are the paper's

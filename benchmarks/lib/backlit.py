@@ -24,20 +24,20 @@ STOPS = (1.0, 3.5)
 """The least and the most light that is taken, in stops."""
 
 SHAPES = ("left", "right", "bottom", "top", "middle")
-"""Where the shade may lie: it is put where the photograph is darkest, since light comes from what is bright."""
+"""Where the shade may lie: it is put where the photo is darkest, since light comes from what is bright."""
 
 
 class Backlit(NamedTuple):
-    """One test picture."""
+    """One test image."""
 
     name: str
-    """Its photograph, where the shade lies, and the stops."""
+    """Its photo, where the shade lies, and the stops."""
 
     pixels: Codes
     """H×W×3 RGB, what is to be enhanced."""
 
     original: Codes
-    """H×W×3 RGB, the photograph itself."""
+    """H×W×3 RGB, the photo itself."""
 
     shade: Shade
     """H×W in 0..1: the share of the stops that was taken from each pixel."""
@@ -56,12 +56,12 @@ class Recovery(NamedTuple):
 
 
 def backlit_pictures(photographs: Mapping[str, Codes], count: int = 20) -> list[Backlit]:
-    """Backlit pictures of good photographs: the shade before the light, stops evenly from 1 to 3.5 in mixed order.
+    """Backlit images of good photos: the shade before the light, stops evenly from 1 to 3.5 in mixed order.
 
-    Photographs are taken again, with their next best shade, when there are fewer than `count`.
+    Photos are taken again, with their next best shade, when there are fewer than `count`.
 
     Raises:
-        ValueError: there are no photographs.
+        ValueError: there are no photos.
     """
     if not photographs:
         raise ValueError("backlit pictures need photographs to be made of")
@@ -97,7 +97,7 @@ def recovery(picture: Backlit, output: Picture) -> Recovery:
 
 
 def shape_of(shape: str, height: int, width: int) -> Shade:
-    """A rough place of the shade, H×W, 0 or 1: a half of the picture, or a figure in the middle of it."""
+    """A rough place of the shade, H×W, 0 or 1: a half of the image, or a figure in the middle of it."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
     inside = {

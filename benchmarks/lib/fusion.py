@@ -1,4 +1,4 @@
-"""MEF-SSIM: how much of what exposures of a scene show best is in the picture that was fused from them.
+"""MEF-SSIM: how much of what exposures of a scene show best is in the image that was fused from them.
 
 Reference: Ma, Zeng, Wang, "Perceptual quality assessment for multi-exposure image fusion", 2015, eq. 4-10, on luma at
 one scale. Around every pixel each exposure is a mean, a contrast and a structure. The best that could be is the
@@ -30,7 +30,7 @@ def mef_ssim(frames: Sequence[Picture], fused: Picture) -> float:
 
     Args:
         frames: two or more exposures of one size.
-        fused: the picture that was made of them, of the same size.
+        fused: the image that was made of them, of the same size.
 
     Raises:
         ValueError: sizes differ.

@@ -1,7 +1,7 @@
-"""The two-tone test: pictures of two flat tones, and how flat an enhancer leaves them.
+"""The two-tone test: images of two flat tones, and how flat an enhancer leaves them.
 
-A method that equalises the neighbourhood of a pixel rather than its tone draws halos along strong edges. On a
-picture of two flat tones nothing else can happen to the tones, so the halo is all there is to measure.
+A method that equalises the neighbourhood of a pixel rather than its tone draws halos along strong edges. On an
+image of two flat tones nothing else can happen to the tones, so the halo is all there is to measure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MARGIN = 6.0
 
 
 class TwoTone(NamedTuple):
-    """One test picture."""
+    """One test image."""
 
     name: str
     """Shape and tones, such as `circle .08|.60`."""
@@ -33,7 +33,7 @@ class TwoTone(NamedTuple):
 
 
 def two_tone_pictures(height: int = 256, width: int = 384) -> list[TwoTone]:
-    """Nine pictures: dark and bright halves, a bright disc in the dark, a thin dark pole before a bright sky."""
+    """Nine images: dark and bright halves, a bright disc in the dark, a thin dark pole before a bright sky."""
     y, x = np.mgrid[:height, :width]
     shapes = {
         "halves": x >= width // 2,
@@ -48,7 +48,7 @@ def two_tone_pictures(height: int = 256, width: int = 384) -> list[TwoTone]:
 
 
 def two_tone_flatness(before: Picture, after: Picture) -> float:
-    """The unevenness of the worse tone of an enhanced two-tone picture, as a share of the output's step.
+    """The unevenness of the worse tone of an enhanced two-tone image, as a share of the output's step.
 
     Per tone: the range from the 1st to the 99th percentile of the output's luma, smoothed by a Gaussian of
     1.5 pixels, over the pixels more than `MARGIN` from the edge; divided by the difference of the two tones'

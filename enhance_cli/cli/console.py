@@ -88,7 +88,7 @@ def _escaped(character: str) -> str:
 
 
 class Progress(Protocol):
-    """Shown while photographs are enhanced."""
+    """Shown while photos are enhanced."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -96,7 +96,7 @@ class Progress(Protocol):
     ) -> None: ...
 
     def advance(self, outcome: Outcome) -> None:
-        """One photograph is finished."""
+        """One photo is finished."""
         ...
 
     def above(self, text: str) -> None:
@@ -145,7 +145,7 @@ class LineProgress(NoProgress):
 
 
 class BarProgress:
-    """A rich bar with photographs and megapixels a second, time left and failures."""
+    """A rich bar with photos and megapixels a second, time left and failures."""
 
     def __init__(self, total: int) -> None:
         from rich.console import Console as RichConsole

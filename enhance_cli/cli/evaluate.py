@@ -1,4 +1,4 @@
-"""`enhance evaluate OUTPUTS [REFERENCES]`: judge pictures, with references or without."""
+"""`enhance evaluate OUTPUTS [REFERENCES]`: judge images, with references or without."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """stdin, stdout and stderr as a process finds them: open, closed, full, or with nobody reading.
 
-A closed descriptor is the next file's number, so that a library's message, or a picture, would go into that file. And
-what libraries written in C print goes to descriptor 1, where it would go into a picture. So all three are opened before
+A closed descriptor is the next file's number, so that a library's message, or an image, would go into that file. And
+what libraries written in C print goes to descriptor 1, where it would go into an image. So all three are opened before
 anything else, and descriptor 1 becomes a second stderr: only `sys.stdout` knows the real one.
 """
 
@@ -41,7 +41,7 @@ class _Stdout(io.FileIO):
 
 
 class _Stderr(io.FileIO):
-    """Loses messages that nobody can hear: no photograph is worth less for that."""
+    """Loses messages that nobody can hear: no photo is worth less for that."""
 
     def write(self, data: Any) -> int:
         """As any file's, but that it never fails."""

@@ -1,4 +1,4 @@
-"""`enhance train METHOD DATA`: reproduce a method's weights from a folder of photographs."""
+"""`enhance train METHOD DATA`: reproduce a method's weights from a folder of photos."""
 
 from __future__ import annotations
 

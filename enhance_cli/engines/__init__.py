@@ -17,7 +17,7 @@ def open_engine(device: str = "auto", *, threads: int = 1) -> Engine:
 
     Args:
         device: `auto` (CUDA where there is a card that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
-        threads: threads for one photograph on the CPU.
+        threads: threads for one photo on the CPU.
 
     Raises:
         UsageError: no such kind of device.

@@ -56,7 +56,7 @@ class Stop:
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """What is begun within is finished: the line of a photograph, its files and its count belong together.
+        """What is begun within is finished: the line of a photo, its files and its count belong together.
 
         Raises:
             Abandoned: work is to be given up, so it is not begun.

@@ -1,4 +1,4 @@
-"""`kernel`: Numba compilation, with a cache that can be damaged, full, gone or anybody's without costing a photograph.
+"""`kernel`: Numba compilation, with a cache that can be damaged, full, gone or anybody's without costing a photo.
 
 Compiling the kernels costs seconds, loading them milliseconds, so they are kept (see `kernel_cache`): in the user's
 cache folder, else a private folder in the temporary directory, else nowhere, and then every start compiles. The kernels
@@ -39,7 +39,7 @@ _HARMLESS = ("CACHE", "COLOR_SCHEME", "CUDA", "GDB", "THREADS", "WARN")
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a pixel loop on first call: kept on disk, without the GIL, never its own threads.
 
-    Threads belong to the stream (a photograph per worker) and to `Engine.map` (bands of one photograph);
+    Threads belong to the stream (a photo per worker) and to `Engine.map` (bands of one photo);
     a kernel that started its own would compete with both.
 
     The compiler takes no liberty with floating point, not even to contract a product and a sum: it decides on that
@@ -79,7 +79,7 @@ class _KernelCache(NullCache):
             data = store.read(self._name, self._key(signature, target.codegen()))
             rebuild: Any = compiler.CompileResult._rebuild
             return None if data is None else rebuild(target, *pickle.loads(data))
-        except Exception as error:  # noqa: BLE001 - no reason is good enough to lose a photograph
+        except Exception as error:  # noqa: BLE001 - no reason is good enough to lose a photo
             _note("damaged" if not isinstance(error, OSError) else "unreadable", error, store)
             return None
 
@@ -206,7 +206,7 @@ def _settings() -> list[tuple[str, str]]:
 
 
 def compiled_before() -> bool:
-    """Whether kernels were kept before, so that the first photograph need not wait."""
+    """Whether kernels were kept before, so that the first photo need not wait."""
     store = kernel_store()
     return store is not None and store.holds_any()
 

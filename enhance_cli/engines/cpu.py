@@ -46,8 +46,8 @@ class CpuEngine:
         """Open the engine.
 
         Args:
-            threads: how many threads one photograph may use; the stream gives 1 when it works on as many
-                photographs as there are cores.
+            threads: how many threads one photo may use; the stream gives 1 when it works on as many
+                photos as there are cores.
         """
         self.device = "cpu"
         self.threads = threads

@@ -1,1 +1,1 @@
-"""Pictures in and out: codecs, metadata, colour layouts, tiles, atomic writing. Knows no method."""
+"""Images in and out: codecs, metadata, colour layouts, tiles, atomic writing. Knows no method."""

@@ -1,4 +1,4 @@
-"""A picture made small by area means, the proxy that networks look at."""
+"""An image made small by area means, the proxy that networks look at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 def area_means(pixels: Array, height: int, width: int) -> Array:
-    """Area means of an H×W×3 picture, uint8 or uint16, as light: float32 3×height×width in 0..1.
+    """Area means of an H×W×3 image, uint8 or uint16, as light: float32 3×height×width in 0..1.
 
     Bins are whole pixels, `floor(i * H / height)` to `ceil((i + 1) * H / height)`, as in adaptive average pooling.
     """

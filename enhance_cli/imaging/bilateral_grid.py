@@ -1,7 +1,7 @@
-"""A bilateral grid: a coarse field that follows edges of a picture, brought to any resolution by its guide.
+"""A bilateral grid: a coarse field that follows edges of an image, brought to any resolution by its guide.
 
-Values seen on a small picture are averaged by place *and* by tone ("splat"); a full-resolution pixel reads the
-field at its own place and tone ("slice"). So the field is smooth where the picture is and steps where it does,
+Values seen on a small image are averaged by place *and* by tone ("splat"); a full-resolution pixel reads the
+field at its own place and tone ("slice"). So the field is smooth where the image is and steps where it does,
 and pixels of one tone get one value on both sides of an edge: halos have nowhere to come from.
 
 Reference: Chen, Paris, Durand, "Real-time edge-aware image processing with the bilateral grid", 2007.
@@ -37,7 +37,7 @@ def fit(guide: Array, values: Array, rows: int, columns: int, bins: int, sigma: 
 
     Returns:
         float32, (rows + 1)×(columns + 1)×(bins + 1)×k, filled everywhere: nodes that no pixel is near to take
-        what the picture has at their tone elsewhere.
+        what the image has at their tone elsewhere.
     """
     guide = np.ascontiguousarray(guide, np.float32)
     missing = np.ascontiguousarray(values, np.float32)
@@ -53,7 +53,7 @@ def fit(guide: Array, values: Array, rows: int, columns: int, bins: int, sigma: 
 
 
 def slice_grid(grid: Array, guide: Array) -> Array:
-    """The grid's field over a picture of any size: float32 h×w×k, trilinear in place and tone."""
+    """The grid's field over an image of any size: float32 h×w×k, trilinear in place and tone."""
     out = np.empty((*guide.shape, grid.shape[3]), np.float32)
     _slice(np.ascontiguousarray(grid, np.float32), np.ascontiguousarray(guide, np.float32), out)
     return out
@@ -78,7 +78,7 @@ def _blurred(sums: Array, sigma: float, axes: tuple[int, ...]) -> Array:
 
 
 def _filled(sums: Array, empty_like: Array | None) -> Array:
-    """Means from sums and weights; thin nodes lean on their tone in the whole picture, then on all tones.
+    """Means from sums and weights; thin nodes lean on their tone in the whole image, then on all tones.
 
     A correction (no `empty_like`) leans on nothing: where no pixel asks for it there is none.
     """

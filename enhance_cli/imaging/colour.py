@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 def merge_planes(image: Image) -> Image:
     """Luma and subsampled chroma to H×W×3 RGB, BT.601 full range.
 
-    Chroma is interpolated between its samples' centres, as libjpeg does it; other pictures come back as they are.
+    Chroma is interpolated between its samples' centres, as libjpeg does it; other images come back as they are.
     """
     if image.chroma is None:
         return image
     rgb = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _BAND):  # in bands: the chroma of a whole large picture would be held three times
+    for top in range(0, image.height, _BAND):  # in bands: the chroma of a whole large image would be held three times
         rgb[top : top + _BAND] = _merged(image, top, min(top + _BAND, image.height))
     return image.replace(pixels=rgb, chroma=None)
 
 
 _BAND = 512
-"""Rows of a picture that are converted at once: a multiple of the rows that a sample of chroma may stand for."""
+"""Rows of an image that are converted at once: a multiple of the rows that a sample of chroma may stand for."""
 
 
 def _merged(image: Image, top: int, bottom: int) -> Array:
@@ -64,7 +64,7 @@ def to_rgb(image: Image) -> Image:
 
 
 def grey_as_rgb(image: Image) -> tuple[Image, tuple[str, ...]]:
-    """A grey picture for an encoder that takes none like it, and what is to be noted of that."""
+    """A grey image for an encoder that takes none like it, and what is to be noted of that."""
     notes: tuple[str, ...] = ("its grey is written as RGB, as its encoder takes no grey with alpha",)
     if (image.metadata.icc or b"")[16:20] == b"GRAY":
         image = image.replace(metadata=replace(image.metadata, icc=None))
@@ -73,7 +73,7 @@ def grey_as_rgb(image: Image) -> tuple[Image, tuple[str, ...]]:
 
 
 def grey_like(rgb: Array) -> Array:
-    """H×W×3 back to H×W for a grey picture: the mean of the channels, rounded, which removes any cast."""
+    """H×W×3 back to H×W for a grey image: the mean of the channels, rounded, which removes any cast."""
     grey: Array = np.rint(rgb.mean(axis=2, dtype=np.float32)).astype(rgb.dtype)
     return grey
 
@@ -85,7 +85,7 @@ def interleaved(image: Image) -> Array:
 
 
 def to_eight_bit(image: Image) -> Image:
-    """16-bit samples to 8 bit, rounded to nearest; 8-bit pictures as they are."""
+    """16-bit samples to 8 bit, rounded to nearest; 8-bit images as they are."""
     if image.pixels.dtype == np.uint8:
         return image
 
@@ -96,14 +96,14 @@ def to_eight_bit(image: Image) -> Image:
 
 
 def from_array(array: Any) -> Image:
-    """Take a picture from Python.
+    """Take an image from Python.
 
     Args:
         array: H×W, H×W×1, H×W×3 (RGB) or H×W×4 (RGBA); uint8, uint16, or floating point in 0..1, which is
             worked on at 16 bits.
 
     Raises:
-        UsageError: another shape or dtype, an empty picture, or floats outside 0..1.
+        UsageError: another shape or dtype, an empty image, or floats outside 0..1.
     """
     pixels = np.asarray(array)
     if pixels.ndim == 3 and pixels.shape[2] == 1:

@@ -1,6 +1,6 @@
-"""The history in a picture's XMP: its entries, and where one more can be put in.
+"""The history in an image's XMP: its entries, and where one more can be put in.
 
-Places are found by a real parser, whatever prefixes the XMP uses. Apart from `marks`: a picture without XMP needs none.
+Places are found by a real parser, whatever prefixes the XMP uses. Apart from `marks`: an image without XMP needs none.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Walk:
         self.text.clear()
         if element.name == (_RDF, "RDF") and self._rdf < 0 and not self.complete:
             self._rdf = depth
-        elif self._rdf >= 0 and depth == self._rdf + 1:  # a node that describes the picture
+        elif self._rdf >= 0 and depth == self._rdf + 1:  # a node that describes the image
             about = attributes.get((_RDF, "about"), attributes.get(("", "about")))
             self.found.about = self.found.about or about
             self._had_history = self._had_history or (_XMP_MM, "History") in attributes

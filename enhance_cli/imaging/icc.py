@@ -43,10 +43,10 @@ def read(icc: bytes, *, grey: bool) -> Profile:
 
     Args:
         icc: the whole profile.
-        grey: whether the picture has one channel.
+        grey: whether the image has one channel.
 
     Raises:
-        UnreadableProfile: it is damaged, or of another number of channels than the picture.
+        UnreadableProfile: it is damaged, or of another number of channels than the image.
     """
     if len(icc) < 132 or icc[36:40] != b"acsp":
         raise UnreadableProfile("is damaged")

@@ -1,7 +1,7 @@
 """Luma, the one channel that exposure is judged by: its planes and its histograms.
 
-All of it is BT.601 in fixed point, so that grey pictures, colour pictures and the luma of a JPEG are measured
-with one ruler. The loops take pictures as flat views of their rows (`flat_rows`): a contiguous picture, a window
+All of it is BT.601 in fixed point, so that grey images, colour images and the luma of a JPEG are measured
+with one ruler. The loops take images as flat views of their rows (`flat_rows`): a contiguous image, a window
 of one and a read-only one are then the same type to the compiler, and every loop is compiled once per depth.
 """
 
@@ -27,10 +27,10 @@ last increment to reach memory."""
 
 
 def flat_rows(picture: Array, *, writable: bool = False) -> tuple[Array, int]:
-    """A picture as one contiguous line of samples and the samples from one row to the next.
+    """An image as one contiguous line of samples and the samples from one row to the next.
 
     Args:
-        picture: H×W or H×W×3, uint8 or uint16. Rows may lie apart (a window of a larger picture); any other
+        picture: H×W or H×W×3, uint8 or uint16. Rows may lie apart (a window of a larger image); any other
             layout is copied, or refused where `writable`.
         writable: whether the line will be written to; otherwise it is read-only.
 
@@ -91,7 +91,7 @@ def _luma_rows(line, stride, width, out):  # type: ignore[no-untyped-def]
 
 
 def split_ycbcr(interleaved: Array, fy: int, fx: int) -> tuple[Array, Array, Array]:
-    """The planes of an interleaved YCbCr picture, chroma subsampled by whole factors, in one pass.
+    """The planes of an interleaved YCbCr image, chroma subsampled by whole factors, in one pass.
 
     Args:
         interleaved: H×W×3 uint8, Y Cb Cr.
@@ -169,7 +169,7 @@ def rgb_luma_histogram(rgb: Array) -> Array:
 def count_tiles(luma: Array, tile_height: int, tile_width: int, first_row: int, last_row: int, columns: int) -> Array:
     """Histograms of the tiles in rows `first_row`..`last_row` of a grid laid over H×W luma from its top left.
 
-    Tiles that reach over the bottom or the right see the picture reflected there without its edge pixel
+    Tiles that reach over the bottom or the right see the image reflected there without its edge pixel
     (`cv2.BORDER_REFLECT_101`), folded as often as needed.
 
     Returns:
@@ -227,7 +227,7 @@ def _sum_banks(banks, counts):  # type: ignore[no-untyped-def]
 
 @kernel
 def _reflected(index, length):  # type: ignore[no-untyped-def]
-    """Where a position beyond the end lies in the picture (`blocks.reflected` is its array)."""
+    """Where a position beyond the end lies in the image (`blocks.reflected` is its array)."""
     if index < length or length == 1:
         return min(index, length - 1)
     folded = index % (2 * length - 2)

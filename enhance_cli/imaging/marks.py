@@ -1,4 +1,4 @@
-"""The mark of a picture that enhance made: an entry of its XMP's history (XMP specification, part 2, ResourceEvent).
+"""The mark of an image that enhance made: an entry of its XMP's history (XMP specification, part 2, ResourceEvent).
 
     <xmpMM:History><rdf:Seq>
       <rdf:li stEvt:action="edited" stEvt:softwareAgent="enhance 1.0"
@@ -18,7 +18,7 @@ _XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 
 MOST_ENTRIES = 20
-"""Of ours in a history: the oldest go, so that a photograph that is enhanced again and again keeps a small XMP."""
+"""Of ours in a history: the oldest go, so that a photo that is enhanced again and again keeps a small XMP."""
 
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
@@ -33,7 +33,7 @@ _PACKET = (
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What made a picture."""
+    """What made an image."""
 
     method: str
     settings: str = ""
@@ -46,14 +46,14 @@ class Mark:
     """Of enhance."""
 
     role: str = ""
-    """Empty for the photograph itself, `illustration` for a picture that was drawn beside it."""
+    """Empty for the photo itself, `illustration` for an image that was drawn beside it."""
 
 
 def with_mark(xmp: bytes | None, mark: Mark, *, limit: int | None = None) -> bytes | None:
     """XMP with one entry more in its history; as it was where it cannot be read, or where there is no room.
 
     Args:
-        xmp: a packet, with or without its wrapper; None for a picture that has none.
+        xmp: a packet, with or without its wrapper; None for an image that has none.
         mark: what to enter.
         limit: the most bytes that it may take. Padding before the packet's end is used up before the mark is left out.
     """

@@ -1,8 +1,8 @@
-"""What a picture carries besides pixels, whatever the file: EXIF, XMP, IPTC, colour profile and density.
+"""What an image carries besides pixels, whatever the file: EXIF, XMP, IPTC, colour profile and density.
 
 Their bytes are passed through, never reinterpreted, but for what would no longer be true of the output: the
 orientation and, with it, the sizes that EXIF repeats, once pixels have been turned; and thumbnails, which would
-still show the picture as it was. Where the blocks sit in a file is the business of the formats' own modules.
+still show the image as it was. Where the blocks sit in a file is the business of the formats' own modules.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Carried(NamedTuple):
     density: Density | None = None
 
     def upright(self, notes: list[str], *, xmp_turns: bool = True) -> tuple[int, Carried]:
-        """The orientation that is to be applied to the pixels, and the blocks fit for a picture that is upright.
+        """The orientation that is to be applied to the pixels, and the blocks fit for an image that is upright.
 
         Where EXIF does not tell the orientation, XMP does. Blocks damaged beyond use are left out, with a note.
 
@@ -68,7 +68,7 @@ class Carried(NamedTuple):
 
 
 def upright_exif(exif: bytes | None, otherwise: int = 1) -> tuple[int, bytes | None]:
-    r"""Read the orientation and make EXIF fit for a picture that is upright and enhanced.
+    r"""Read the orientation and make EXIF fit for an image that is upright and enhanced.
 
     Args:
         exif: the TIFF structure, with or without the `Exif\0\0` prefix.
@@ -76,7 +76,7 @@ def upright_exif(exif: bytes | None, otherwise: int = 1) -> tuple[int, bytes | N
 
     Returns:
         The orientation (1..8), and the EXIF without prefix, whose
-        orientation reads 1, whose width and height are those of the picture turned by it, and whose thumbnail
+        orientation reads 1, whose width and height are those of the image turned by it, and whose thumbnail
         is gone. Bytes that are no TIFF structure give (`otherwise`, None).
     """
     if exif is None:
@@ -101,7 +101,7 @@ def upright_exif(exif: bytes | None, otherwise: int = 1) -> tuple[int, bytes | N
             _swap_sizes(upright, order, details)
         _drop_thumbnail(upright, order)
     except struct.error:
-        pass  # damaged directories never fail a picture: what could be read counts
+        pass  # damaged directories never fail an image: what could be read counts
     return (orientation if 1 <= orientation <= 8 else otherwise), bytes(upright)
 
 
@@ -205,13 +205,13 @@ def _drop_thumbnail(exif: bytearray, order: str) -> None:
 
 
 def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
-    """The metadata without the place where a picture was taken, or without anything about who, where, when and how.
+    """The metadata without the place where an image was taken, or without anything about who, where, when and how.
 
     Args:
-        metadata: of a decoded picture.
+        metadata: of a decoded image.
         which: `gps` removes the GPS directory of EXIF and the GPS properties of XMP, bytes and all, and drops a block
             whole where its structure is too damaged for that; `all` removes EXIF, XMP and IPTC. Colour profile and
-            density stay: they are about the picture, and without its profile colours would change.
+            density stay: they are about the image, and without its profile colours would change.
     """
     if metadata.trailer is not None:  # a video tells its place too, and nobody has searched it
         metadata = replace(

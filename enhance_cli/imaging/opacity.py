@@ -45,7 +45,7 @@ def plane_means(plane: Array, height: int, width: int) -> Array:
 
 
 def area_means(image: Image, height: int, width: int, means: Callable[..., Any] = area.area_means) -> Array:
-    """Area means of a picture as light, weighed by opacity: float32 3×height×width in 0..1.
+    """Area means of an image as light, weighed by opacity: float32 3×height×width in 0..1.
 
     Args:
         image: H×W×3, its hidden pixels filled.
@@ -121,20 +121,20 @@ def quantiles(values: Array, shares: tuple[float, ...], weights: Array | None) -
 
 
 class Fill:
-    """What stands where a picture is hidden: nothing that is hidden itself has any part in it."""
+    """What stands where an image is hidden: nothing that is hidden itself has any part in it."""
 
     def __init__(self, part: Callable[[tuple[slice, slice]], Array], alpha: Array) -> None:
         """Take means of all that is visible.
 
         Args:
-            part: the pixels of a part of the picture, given as its rows and columns.
+            part: the pixels of a part of the image, given as its rows and columns.
             alpha: H×W opacity of the whole.
         """
         self._alpha = alpha
         self._cells = _pulled(*_cell_means(part, alpha))
 
     def fill(self, pixels: Array, place: tuple[slice, slice]) -> Array:
-        """A part of the picture with the fill where it is hidden: `pixels` themselves where nothing is.
+        """A part of the image with the fill where it is hidden: `pixels` themselves where nothing is.
 
         The same for any part that a pixel lies in.
         """
@@ -231,7 +231,7 @@ def _smoothed(values: Array) -> Array:
 
 
 def with_hidden_filled(image: Image) -> Image:
-    """A picture with the fill under full transparency, for encoders whose blocks would spread what is hidden there."""
+    """An image with the fill under full transparency, for encoders whose blocks would spread what is hidden there."""
     if image.alpha is None or image.alpha.min() > 0:
         return image
     pixels = image.pixels

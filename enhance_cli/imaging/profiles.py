@@ -143,7 +143,7 @@ def _assembled(tags: dict[bytes, bytes]) -> bytes:
     header = struct.pack(
         ">I4xI4s4s4s6H4s24xI12s",
         *(place + len(body), 0x04300000, b"mntr", b"RGB ", b"XYZ "),
-        *(2024, 1, 1, 0, 0, 0, b"acsp"),  # a date that does not change, so that the same picture gives the same bytes
+        *(2024, 1, 1, 0, 0, 0, b"acsp"),  # a date that does not change, so that the same image gives the same bytes
         *(0, _fixed(*_D50)),
     )
     return header.ljust(128, b"\0") + table + body

@@ -1,4 +1,4 @@
-"""Cutting a picture into windows, so that rendering by tiles equals rendering whole."""
+"""Cutting an image into windows, so that rendering by tiles equals rendering whole."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Tile(NamedTuple):
 
     @property
     def inner(self) -> tuple[slice, slice]:
-        """The output rectangle within the picture."""
+        """The output rectangle within the image."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
     def outer(self) -> tuple[slice, slice]:
-        """The rectangle to hand to `render`, halo included, within the picture."""
+        """The rectangle to hand to `render`, halo included, within the image."""
         return slice(self.outer_top, self.outer_bottom), slice(self.outer_left, self.outer_right)
 
     @property
@@ -38,9 +38,9 @@ class Tile(NamedTuple):
 
 
 def tiles(height: int, width: int, tile_height: int, tile_width: int, halo: int = 0) -> Iterator[Tile]:
-    """Cover a picture once, row by row, with tiles of at most the given size.
+    """Cover an image once, row by row, with tiles of at most the given size.
 
-    The halo is cut off at the picture's border, so a method sees the same border as when it renders whole.
+    The halo is cut off at the image's border, so a method sees the same border as when it renders whole.
     """
     for top in range(0, height, tile_height):
         bottom = min(top + tile_height, height)

@@ -1,7 +1,7 @@
-"""A picture as methods see it, and the way back: in sRGB, and with nothing of what is hidden by transparency.
+"""An image as methods see it, and the way back: in sRGB, and with nothing of what is hidden by transparency.
 
-Both ways are taken window by window, so that a picture of another colour space costs no copy of its own while it is
-rendered. Pictures in sRGB that hide nothing have no view and cost nothing.
+Both ways are taken window by window, so that an image of another colour space costs no copy of its own while it is
+rendered. Images in sRGB that hide nothing have no view and cost nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Image
 
 _ROWS = 256
-"""Taken at once where a whole picture is wanted."""
+"""Taken at once where a whole image is wanted."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A picture as methods see it."""
+    """An image as methods see it."""
 
     image: Image
     """H×W×3 or H×W; a JPEG's luma beside its chroma too."""
@@ -46,16 +46,16 @@ class View:
         return pixels if self.fill is None else self.fill.fill(pixels, place)
 
     def part(self, rows: slice) -> Array:
-        """What methods see of some rows, at the depth that the picture has."""
+        """What methods see of some rows, at the depth that the image has."""
         pixels = self.image.pixels[rows]
         seen = self.window(pixels, (rows, slice(0, self.image.width)))
         return seen if seen.dtype == pixels.dtype else ((seen.astype(np.uint32) + 128) // 257).astype(pixels.dtype)
 
     def whole(self, *, reuse: bool = False) -> Image:
-        """All of it, at the depth that the picture has.
+        """All of it, at the depth that the image has.
 
         Args:
-            reuse: the picture's own pixels are given up, and become what is seen; for a view without `fill`.
+            reuse: the image's own pixels are given up, and become what is seen; for a view without `fill`.
         """
         out = self.image.pixels if reuse else np.empty_like(self.image.pixels)
         for top in range(0, self.image.height, _ROWS):
@@ -64,7 +64,7 @@ class View:
         return self.image.replace(pixels=out)
 
     def back(self, pixels: Array, place: tuple[slice, slice], seen: Array, rendered: Array) -> Array:
-        """A part as the picture stores it: its own space and depth, and what it hides.
+        """A part as the image stores it: its own space and depth, and what it hides.
 
         Args:
             pixels: the part as it was stored.
@@ -86,7 +86,7 @@ def _in_srgb(pixels: Array, space: Space | None) -> Array:
 
 
 def _space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | None]:
-    """As `working_space.space_of`, which is loaded for pictures with a profile."""
+    """As `working_space.space_of`, which is loaded for images with a profile."""
     if icc is None:
         return None, None
     from enhance_cli.imaging.working_space import space_of
@@ -95,10 +95,10 @@ def _space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | Non
 
 
 def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
-    """How methods see a picture.
+    """How methods see an image.
 
     Returns:
-        The picture, as RGB where its planes are of no use; its view, None where they see it as it is; and a note where
+        The image, as RGB where its planes are of no use; its view, None where they see it as it is; and a note where
         its profile cannot be used.
     """
     grey = image.chroma is None and image.pixels.ndim == 2

@@ -1,7 +1,7 @@
-"""sRGB, which every method works in, from and to the colour space of a picture's profile.
+"""sRGB, which every method works in, from and to the colour space of an image's profile.
 
 Samples become light by the profile's curves and light of sRGB's primaries by its matrix; what these cannot show is
-cut off, and the method sees the rest with sRGB's curve, at 16 bits whatever the depth of the picture. On the way back
+cut off, and the method sees the rest with sRGB's curve, at 16 bits whatever the depth of the image. On the way back
 the light that was cut off is added again, brightened as its pixel was. A pixel that the method left alone comes back as
 it was, bit by bit.
 """
@@ -55,7 +55,7 @@ class Space:
     """Whether luma as it is stored is nearly that of sRGB, but for the curve."""
 
     def to_srgb(self, pixels: Array) -> Array:
-        """A picture, H×W×3 or H×W, uint8 or uint16, as sRGB of 16 bits."""
+        """An image, H×W×3 or H×W, uint8 or uint16, as sRGB of 16 bits."""
         if pixels.ndim == 2:
             table: Array = self._grey_tables()[0]
             step = 257 if pixels.dtype == np.uint8 else 1
@@ -68,10 +68,10 @@ class Space:
         return out
 
     def from_srgb(self, source: Array, seen: Array, rendered: Array) -> Array:
-        """What a method made of a picture, in the picture's own space and depth.
+        """What a method made of an image, in the image's own space and depth.
 
         Args:
-            source: the picture, as for `to_srgb`.
+            source: the image, as for `to_srgb`.
             seen: what `to_srgb` made of it.
             rendered: the method's result, like `seen`.
         """
@@ -102,11 +102,11 @@ def _grey_tables(space: Space) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=32)
 def space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | None]:
-    """The colour space of a picture's profile; None for sRGB, and with a clause where the profile cannot be used.
+    """The colour space of an image's profile; None for sRGB, and with a clause where the profile cannot be used.
 
     Args:
-        icc: the profile; pictures without one are sRGB.
-        grey: whether the picture has one channel.
+        icc: the profile; images without one are sRGB.
+        grey: whether the image has one channel.
     """
     if icc is None:
         return None, None

@@ -2,7 +2,7 @@
 
 The packet is parsed by expat, and edits cut bytes out at the places that it tells, so that everything else stays
 byte for byte, padding and order too. Claims here are those about other parts of a file: a container's directory of
-further pictures and motion video (Google), an HDR gain map (Adobe, Apple), depth (GDepth), and the orientation.
+further images and motion video (Google), an HDR gain map (Adobe, Apple), depth (GDepth), and the orientation.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Claims:
     orientation: int | None = None
     items: tuple[Item, ...] = ()
     gain_map: bool = False
-    """The picture has, or is, a gain map."""
+    """The image has, or is, a gain map."""
 
     motion: bool = False
     video_from_end: int = 0
@@ -58,7 +58,7 @@ class Claims:
     """There is more, outside of the packet."""
 
     auxiliary: str = ""
-    """What Apple says that an auxiliary picture is."""
+    """What Apple says that an auxiliary image is."""
 
 
 def read(xmp: bytes | None) -> Claims:
@@ -142,7 +142,7 @@ def edited(
         elif name[1] == "Length" and _is_item(name[0]) and (start, end) in primary:
             cuts[start, end] = b"0"
 
-    # The primary picture's length is that of the file's first part, which is coded anew; 0 says: up to its end.
+    # The primary image's length is that of the file's first part, which is coded anew; 0 says: up to its end.
     primary = {place for entry in _entries(root) if _item(entry).semantic == "Primary" for place in _places(xmp, entry)}
     for element in root.below():
         if gone(element.name):
@@ -161,7 +161,7 @@ def edited(
 
 
 def for_picture_alone(xmp: bytes | None, *, extended: bool = False) -> bytes | None:
-    """The packet for a file that holds its picture and nothing else: all claims to further parts are gone.
+    """The packet for a file that holds its image and nothing else: all claims to further parts are gone.
 
     Args:
         xmp: the packet.

@@ -1,6 +1,6 @@
 """The tree of an XMP packet with the place of every element and attribute, as expat and the packet's own bytes tell it.
 
-Apart from `xmp`, which most pictures need no parser for.
+Apart from `xmp`, which most images need no parser for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pictures that controls name for a photograph, such as masks and references: read, bounded, counted and shared."""
+"""The images that controls name for a photo, such as masks and references: read, bounded, counted and shared."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class HandedOver(Mapping[str, Image]):
-    """Companions of a large photograph: each is held until it is asked for, and then belongs to who asked.
+    """Companions of a large photo: each is held until it is asked for, and then belongs to who asked.
 
-    A method makes something else of a mask at once, and a mask as large as its photograph must not lie beside that.
+    A method makes something else of a mask at once, and a mask as large as its photo must not lie beside that.
     """
 
     def __init__(self, pictures: Mapping[str, Image]) -> None:
-        """Take pictures that nobody else holds."""
+        """Take images that nobody else holds."""
         self._pictures = dict(pictures)
 
     def __getitem__(self, name: str) -> Image:
@@ -47,11 +47,11 @@ class _Found(NamedTuple):
 
     decode: Callable[[], Image]
     shared: Callable[[], Image]
-    """The same, of one that serves all photographs once for all of them."""
+    """The same, of one that serves all photos once for all of them."""
 
 
 class Beside(NamedTuple):
-    """The companions of one photograph, of which only the headers have been looked at."""
+    """The companions of one photo, of which only the headers have been looked at."""
 
     held: int
     """Bytes that decoding them takes of `--memory`."""
@@ -59,18 +59,18 @@ class Beside(NamedTuple):
     found: Mapping[str, _Found]
 
     def decode(self) -> Mapping[str, Image]:
-        """Their pictures as methods see them, by what they are."""
+        """Their images as methods see them, by what they are."""
         return {name: one.shared() for name, one in self.found.items()}
 
     def hand_over(self) -> HandedOver:
-        """The same for a large photograph, beside whose decoding theirs takes little time: for it alone, and held by
+        """The same for a large photo, beside whose decoding theirs takes little time: for it alone, and held by
         nobody else.
         """
         return HandedOver({name: one.decode() for name, one in self.found.items()})
 
 
 class Companions:
-    """The companions of the photographs of a run; those that serve all are decoded once. For several threads."""
+    """The companions of the photos of a run; those that serve all are decoded once. For several threads."""
 
     def __init__(self, controls: Controls) -> None:
         """Hold none.
@@ -82,7 +82,7 @@ class Companions:
         self._shared: Once[Image] = Once()
 
     def beside(self, source: SourceName, max_pixels: int = codecs.MAX_PIXELS) -> Beside:
-        """Find and look at the companions of a photograph.
+        """Find and look at the companions of a photo.
 
         Raises:
             UsageError: there is none, or no telling which.

@@ -1,4 +1,4 @@
-"""A photograph's files: how they are read and written, staged, checked and placed."""
+"""A photo's files: how they are read and written, staged, checked and placed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How pictures are read and written."""
+    """How images are read and written."""
 
     format: str | None = None
     """Wanted format; None keeps the source's."""
@@ -54,7 +54,7 @@ class Coding:
 
     strip: Literal["gps", "all"] | None = None
     verify: bool = False
-    """Whether a staged picture is read back and decoded before it is placed."""
+    """Whether a staged image is read back and decoded before it is placed."""
 
     preserve_times: bool = False
     hash_sources: bool = False
@@ -77,22 +77,22 @@ class Coding:
     """Where lines go, which written files are named from."""
 
     settings: str = ""
-    """The digest of what decides a picture beside its source, for the mark that outputs get."""
+    """The digest of what decides an image beside its source, for the mark that outputs get."""
 
     version: str = ""
     """Of the program, for the mark."""
 
     known: Known | None = None
-    """What enhance wrote before, as far as reports tell; for photographs in place."""
+    """What enhance wrote before, as far as reports tell; for photos in place."""
 
     again: bool = False
-    """Whether photographs in place are enhanced though they were before."""
+    """Whether photos in place are enhanced though they were before."""
 
     backup: str | None = None
     """The suffix of the name under which the original is kept in place; None to keep none."""
 
     def format_for(self, job: Job, image: Image) -> str:
-        """The format that a photograph is written in.
+        """The format that a photo is written in.
 
         Raises:
             UnsupportedFormat: it would replace a source of a format that has no writer.
@@ -123,7 +123,7 @@ def read(source: Path | None) -> bytes:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(source).close()  # a folder that cannot be listed says so; see `scan`
-        if not stat.S_ISREG(mode):  # looked at before opening: a pipe without a writer would hold us for ever
+        if not stat.S_ISREG(mode):  # looked at before opening: a pipe without a writer would hold us forever
             raise MissingSource(f"{source} is not a regular file; give a photo.")
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
@@ -146,7 +146,7 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def refuse_loss(source: str, lost: tuple[str, ...]) -> None:
-    """Raise where replacing a file would lose what it holds beside its picture."""
+    """Raise where replacing a file would lose what it holds beside its image."""
     if lost:
         what = " and ".join((", ".join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)
         raise WouldLose(f"{source} holds {what}, which enhance cannot keep; give --drop-extras, or an OUTPUT.")
@@ -166,7 +166,7 @@ def frame(path: Path, first: Image, coding: Coding) -> Image:
 
 
 def read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[str, Any]]:
-    """The files that decide a picture, as they are now: its source, its frames, and what the controls add to it."""
+    """The files that decide an image, as they are now: its source, its frames, and what the controls add to it."""
     if job.source is None:
         return []
     others = (*job.frames, *recipe.controls.companions(job.name).values())
@@ -193,7 +193,7 @@ def _mark(recipe: Recipe, coding: Coding, role: str = "") -> marks.Mark:
 
 
 def contents(target: Path, coded: bytes, enhanced: Enhanced, recipe: Recipe, coding: Coding) -> dict[Path, bytes]:
-    """Everything that one picture writes, itself first."""
+    """Everything that one image writes, itself first."""
     contents = {target: coded}
     pictures = enhanced.illustrations
     xmp = None if coding.strip == "all" else marks.with_mark(None, _mark(recipe, coding, "illustration"))
@@ -271,10 +271,10 @@ def _occupied(target: Path) -> OccupiedOutput:
 
 
 def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
-    """Read a picture back from the disk and decode it.
+    """Read an image back from the disk and decode it.
 
     Raises:
-        FailedCheck: it is not what was written, or is no picture of that size.
+        FailedCheck: it is not what was written, or is no image of that size.
     """
     try:
         if staged.path.read_bytes() != coded:

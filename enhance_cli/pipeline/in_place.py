@@ -1,7 +1,7 @@
-"""What replacing a photograph takes beside writing one: a lock on it, knowing it again, keeping what the file system
+"""What replacing a photo takes beside writing one: a lock on it, knowing it again, keeping what the file system
 holds of it, and keeping its original.
 
-The order is lock, read, stage, back up, record, rename. Killed between any two of them, the photograph is whole and is
+The order is lock, read, stage, back up, record, rename. Killed between any two of them, the photo is whole and is
 either its original or what a line tells of.
 """
 
@@ -30,7 +30,7 @@ _ATTRIBUTE = "user.enhance"
 
 
 def backup_path(target: Path, suffix: str) -> Path:
-    """Where the original of a photograph is kept."""
+    """Where the original of a photo is kept."""
     return target.with_name(target.name + suffix)
 
 
@@ -39,7 +39,7 @@ def backup_path(target: Path, suffix: str) -> Path:
 
 @contextlib.contextmanager
 def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[os.stat_result]:
-    """Hold a photograph, so that no other run replaces it meanwhile; yields its status.
+    """Hold a photo, so that no other run replaces it meanwhile; yields its status.
 
     Args:
         target: the file itself, no link.
@@ -88,7 +88,7 @@ def _is_at(path: Path, status: os.stat_result) -> bool:
 
 
 class Past:
-    """A photograph in place that is held: what became of it before, and what its successor takes over.
+    """A photo in place that is held: what became of it before, and what its successor takes over.
 
     It is looked for in three ways, each dearer than the one before, until `reason` says why to leave it alone.
     """
@@ -211,7 +211,7 @@ class Past:
 
 
 def original_of(source: Path) -> Path | None:
-    """The photograph beside a file whose name says that the file is its kept original; None for pictures' names."""
+    """The photo beside a file whose name says that the file is its kept original; None for images' names."""
     name = source.name
     if format_of_suffix(source) is not None:
         return None
@@ -227,7 +227,7 @@ def original_of(source: Path) -> Path | None:
 
 
 def is_drawn(path: Path) -> bool:
-    """Whether a file was drawn by enhance beside a photograph, by the mark in it."""
+    """Whether a file was drawn by enhance beside a photo, by the mark in it."""
     from enhance_cli.imaging.codecs.png import chunks
 
     try:
@@ -249,7 +249,7 @@ def _attribute(path: Path) -> tuple[str, str] | None:
 
 
 def refuse_protected(target: Path, status: os.stat_result) -> None:
-    """See whether a photograph may be replaced.
+    """See whether a photo may be replaced.
 
     Raises:
         Protected: it is read-only.
@@ -260,7 +260,7 @@ def refuse_protected(target: Path, status: os.stat_result) -> None:
 
 
 def keep_attributes(target: Path, before: os.stat_result, staged: Path) -> None:
-    """Give what will replace a photograph its owner, group, mode and extended attributes (access lists are such).
+    """Give what will replace a photo its owner, group, mode and extended attributes (access lists are such).
 
     Raises:
         Protected: it is another's, and would become ours.

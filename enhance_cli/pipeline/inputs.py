@@ -19,7 +19,7 @@ from enhance_cli.pipeline.names import natural
 STDIO = "-"
 
 _FOREIGN = {".tga", ".jxr", ".wdp", ".hdp", ".dpx", ".fits"}
-"""Suffixes of photographs that no codec here reads. In a folder they get their line too, which says so."""
+"""Suffixes of photos that no codec here reads. In a folder they get their line too, which says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _globbed(there: Path, rest: tuple[str, ...]) -> Iterator[str]:
 def _pictures_below(
     root: Path, excluded: tuple[int, int] | None, recursive: bool, remarks: list[str]
 ) -> Iterator[Found]:
-    """Pictures of a folder in sorted order; hidden files, other files and the output folder are passed over."""
+    """Images of a folder in sorted order; hidden files, other files and the output folder are passed over."""
     count = deeper = 0
     for names, relative in _walk(root, excluded):
         for name in names:
@@ -154,9 +154,9 @@ def _pictures_below(
 
 
 def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterable[str], Path]]:
-    """(names of pictures, folder relative to the root), depth first, each directory once.
+    """(names of images, folder relative to the root), depth first, each directory once.
 
-    A subfolder that cannot be listed stands for the pictures in it: it becomes a name, whose reading will fail.
+    A subfolder that cannot be listed stands for the images in it: it becomes a name, whose reading will fail.
     """
     pending = [Path()]
     while pending:

@@ -1,8 +1,8 @@
-"""Photographs in processes of their own: a decoder that crashes or hangs costs the one it was given.
+"""Photos in processes of their own: a decoder that crashes or hangs costs the one it was given.
 
 A worker thread of the stream talks to a child over a pipe. The child asks before it takes memory, and has its lines
 written before it places files, so that budget, report and restart are those of any run. It is started once and does
-photograph after photograph; one that dies or is out of time is replaced.
+photo after photo; one that dies or is out of time is replaced.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Crew:
 
         Args:
             assignment: what every child opens.
-            timeout: seconds for one photograph, waiting for memory not counted; None for no end.
+            timeout: seconds for one photo, waiting for memory not counted; None for no end.
         """
         self._assignment, self._timeout = assignment, timeout
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
@@ -118,7 +118,7 @@ class Crew:
             child.signal_end()
 
     def close(self) -> None:
-        """Let the children go; they are idle, or die with their photographs."""
+        """Let the children go; they are idle, or die with their photos."""
         while not self._idle.empty():
             self._idle.get().close()
 
@@ -138,7 +138,7 @@ class _Child:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C is for the parent, who lets photographs finish
+                process_group=0,  # Ctrl-C is for the parent, who lets photos finish
             )
         self._pipe.send(assignment)
         self._ready = False
@@ -152,7 +152,7 @@ class _Child:
     ) -> Iterator[Outcome]:
         placing = ExitStack()  # entered with a line, left when its files are said to be in place
         try:
-            if not self._ready:  # starting is not the photograph's time
+            if not self._ready:  # starting is not the photo's time
                 self._check(self._pipe.recv())
                 self._ready = True
             self._pipe.send(job)
@@ -210,7 +210,7 @@ class _Child:
         self._process.wait()
 
     def close(self) -> None:
-        self._pipe.close()  # it is waiting for a photograph, and sees that none will come
+        self._pipe.close()  # it is waiting for a photo, and sees that none will come
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

@@ -186,8 +186,8 @@ class Paths:
 def each_once(jobs: Jobs, drawn: Callable[[Path], Iterable[Path]]) -> Jobs:
     """The jobs of a run in place without those that are others by another name.
 
-    A photograph that is named again, in another spelling or through links, is one and is done once. What is drawn
-    beside a photograph is no photograph. Two names that a case-insensitive file system takes for one stay two jobs.
+    A photo that is named again, in another spelling or through links, is one and is done once. What is drawn
+    beside a photo is no photo. Two names that a case-insensitive file system takes for one stay two jobs.
 
     Args:
         jobs: each with a target.

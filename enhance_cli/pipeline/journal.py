@@ -38,7 +38,7 @@ def file_state(path: Path, name: str | None = None, *, content: bytes | None = N
 
 
 def settings_digest(parts: Mapping[str, Any]) -> str:
-    """What decides a picture beside its source, in sixteen digits; equal where a restart need do nothing."""
+    """What decides an image beside its source, in sixteen digits; equal where a restart need do nothing."""
     text = repr(sorted((name, repr(value)) for name, value in parts.items()))
     return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
@@ -113,7 +113,7 @@ class Journal:
 
     def _origin(self, settings: str, read: Iterable[Mapping[str, Any]]) -> int:
         kept = ("sha256",) if self._by_content else ("bytes", "modified_ns")
-        # Without a hash on record there is no proof; NaN is equal to nothing, so that such a picture is done again.
+        # Without a hash on record there is no proof; NaN is equal to nothing, so that such an image is done again.
         states = (item[name] for item in read for name in kept)
         return hash((settings, *(float("nan") if state is None else state for state in states)))
 
@@ -126,7 +126,7 @@ class Journal:
         return hash(os.path.abspath(path)) in self._last  # noqa: PTH100
 
     def is_of_another(self, path: Path, source: Path) -> bool:
-        """Whether an output was made from another picture: neither the same name nor the same size and time."""
+        """Whether an output was made from another image: neither the same name nor the same size and time."""
         made = self._source.get(hash(os.path.abspath(path)))  # noqa: PTH100
         if made is None:
             return False
@@ -150,7 +150,7 @@ class Journal:
 
         Args:
             settings: of the run that asks.
-            sources: every file that decides the pictures.
+            sources: every file that decides the images.
             outputs: every file that would be written.
             pictures: those of them that have lines of their own.
         """

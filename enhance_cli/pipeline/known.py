@@ -1,6 +1,6 @@
-"""Which files are enhance's own work, by their content: read out of every report within reach of a photograph.
+"""Which files are enhance's own work, by their content: read out of every report within reach of a photo.
 
-Within reach are the run's own report and those in the photograph's folder and in the folders above it, through links
+Within reach are the run's own report and those in the photo's folder and in the folders above it, through links
 too. Reports are read when first asked for, and what has been appended since at every later question: another run may
 be working on the same album.
 """
@@ -18,7 +18,7 @@ from enhance_cli.pipeline.journal import path_of_report
 from enhance_cli.pipeline.lines import parsed, raw_lines
 
 _MOST_FOLDERS = 64
-"""Folders above a photograph that are looked into."""
+"""Folders above a photo that are looked into."""
 
 
 class Trace(NamedTuple):
@@ -26,7 +26,7 @@ class Trace(NamedTuple):
 
     method: str
     illustration: bool = False
-    """Whether it was drawn beside a photograph."""
+    """Whether it was drawn beside a photo."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class _Report:
 
 
 class _Folder(NamedTuple):
-    """A folder of photographs, by the names that lead to it, and the reports within reach."""
+    """A folder of photos, by the names that lead to it, and the reports within reach."""
 
     names: tuple[str, ...]
     reports: tuple[Path, ...]

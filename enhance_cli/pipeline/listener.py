@@ -23,11 +23,11 @@ class Listener(Protocol):
         ...
 
     def begins(self, total: int) -> None:
-        """So many pictures will be written, if none fails."""
+        """So many images will be written, if none fails."""
         ...
 
     def finished(self, outcome: Outcome) -> None:
-        """A picture is in place, failed, or was left alone."""
+        """An image is in place, failed, or was left alone."""
         ...
 
 

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _GENEROUS = 2 * 10**9
-"""Of decoded pictures in flight more do not make a run faster."""
+"""Of decoded images in flight more do not make a run faster."""
 
 
 def default_budget() -> int:
-    """Bytes of decoded pictures that a run holds unless it is told: 2 GB, or half of the memory if that is less."""
+    """Bytes of decoded images that a run holds unless it is told: 2 GB, or half of the memory if that is less."""
     return min(_GENEROUS, usable_memory() // 2)
 
 
 def give_back() -> None:
     """Hand memory that was freed back to the system, where its C library keeps it and can be asked: once for a large
-    picture, between two stages, it costs nothing that could be measured.
+    image, between two stages, it costs nothing that could be measured.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

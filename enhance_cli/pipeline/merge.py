@@ -43,10 +43,10 @@ class Merged:
     """Parts of a split run that have no report here."""
 
     missing_outputs: list[str] = field(default_factory=list)
-    """Pictures that a line calls done and that are not there."""
+    """Images that a line calls done and that are not there."""
 
     missing_sources: list[str] = field(default_factory=list)
-    """Pictures of the given inputs that have no line."""
+    """Images of the given inputs that have no line."""
 
     @property
     def complete(self) -> bool:
@@ -111,7 +111,7 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
         name = line.get("output") or line.get("source") or ""
         place = _Place(report, number, line["status"], os.path.abspath(line["source"]))  # noqa: PTH100
         key = os.path.abspath(name)  # noqa: PTH100
-        # A picture that was skipped says nothing new of what is there.
+        # An image that was skipped says nothing new of what is there.
         if key not in places or place.status != "skipped":
             places[key] = place
         frames.update(os.path.abspath(frame) for frame in line.get("frames") or ())  # noqa: PTH100

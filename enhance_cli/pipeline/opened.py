@@ -1,4 +1,4 @@
-"""The Python interface: a method opened once, used on pictures, arrays and paths."""
+"""The Python interface: a method opened once, used on images, arrays and paths."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Opened:
         Args:
             method: its id, such as `clahe-adaptive`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            threads: CPU threads for one photograph; by default every core.
+            threads: CPU threads for one photo; by default every core.
 
         Raises:
             UsageError: no such method or kind of device.
@@ -104,7 +104,7 @@ class Opened:
         self._enhancer = methods.open_enhancer(self.method, self._engine)
 
     def enhance(self, picture: Any, **controls: Any) -> Result:
-        """Enhance one picture.
+        """Enhance one image.
 
         Args:
             picture: an Image, a path, or an array of H×W, H×W×3 (RGB) or H×W×4 values: uint8, uint16, or
@@ -112,13 +112,13 @@ class Opened:
             controls: the method's knobs by name, such as `grid=(8, 8)`, and `amount`, which all methods have.
 
         Raises:
-            EnhanceError: the picture cannot be read, or a control makes no sense.
+            EnhanceError: the image cannot be read, or a control makes no sense.
         """
         recipe = self._recipe(controls)
         return self._one(recipe, _as_image(picture))
 
     def enhance_variants(self, picture: Any, **controls: Any) -> list[Result]:
-        """Every picture that the controls ask for, such as one for each time of clode's `time=(1, 2, 3)`.
+        """Every image that the controls ask for, such as one for each time of clode's `time=(1, 2, 3)`.
 
         `enhance` returns the first of them; arguments are as there.
         """
@@ -126,14 +126,14 @@ class Opened:
         return [self._result(recipe, image, enhanced) for enhanced in recipe.enhance_variants(image)]
 
     def fuse(self, pictures: Sequence[Any], **controls: Any) -> Result:
-        """Make one picture of several exposures of a scene, with a method that can, such as `retinex`.
+        """Make one image of several exposures of a scene, with a method that can, such as `retinex`.
 
         Args:
             pictures: two or more, of one size and depth, each as for `enhance`.
             controls: the method's knobs; `amount` blends the first exposure (0) and the result (1).
 
         Raises:
-            EnhanceError: the method does not fuse, or the pictures are not alike.
+            EnhanceError: the method does not fuse, or the images are not alike.
         """
         if not self.method.fuses:
             raise UsageError(f"{self.method.name} does not fuse exposures.")
@@ -156,7 +156,7 @@ class Opened:
 
         Args:
             paths: read lazily.
-            jobs: photographs at once; by default one per core.
+            jobs: photos at once; by default one per core.
             memory: bound on decoded bytes held, results not yet taken included.
             controls: the method's knobs.
         """

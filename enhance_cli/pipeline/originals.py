@@ -1,8 +1,8 @@
-"""Rendering tiles with a halo into the picture that they are read from.
+"""Rendering tiles with a halo into the image that they are read from.
 
 A tile sees pixels of its neighbours, which may have been rendered already. So before a tile is begun, what lies on
 either side of its edges is copied, unless a neighbour has done so; a copy is dropped with the last tile that sees it.
-Tiles come in order, so at any time little more than two lines of them are held, whatever the picture's size.
+Tiles come in order, so at any time little more than two lines of them are held, whatever the image's size.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _Strip = tuple[int, int, int, int]
-"""First and last row, first and last column (exclusive), in the whole picture."""
+"""First and last row, first and last column (exclusive), in the whole image."""
 
 
 class Originals:
-    """The pixels of a picture as they were, while its tiles are rendered in place. For several threads."""
+    """The pixels of an image as they were, while its tiles are rendered in place. For several threads."""
 
     def __init__(self, pixels: Array, pieces: Iterable[Tile], halo: int) -> None:
         """Look at what tiles share.
 
         Args:
             pixels: H×W or H×W×3.
-            pieces: all tiles of the picture, in a grid.
+            pieces: all tiles of the image, in a grid.
             halo: of the tiles, at most a tile's side but for the last ones.
         """
         self._pixels, self._halo = pixels, halo

@@ -1,4 +1,4 @@
-"""Plans as files: one beside every picture (`--save-plans`), or one for all pictures (`--plan`)."""
+"""Plans as files: one beside every image (`--save-plans`), or one for all images (`--plan`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One photograph's way: read, decode, enhance, encode, stage, record, place."""
+"""One photo's way: read, decode, enhance, encode, stage, record, place."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Reco
         job: the file and its target; bytes for `job.target` None go to stdout.
         recipe: the method.
         coding: formats and limits.
-        admit: called with the bytes that the photograph will take before it is decoded; blocks until there is room.
+        admit: called with the bytes that the photo will take before it is decoded; blocks until there is room.
         record: called with each line when its files are staged, before they are placed.
 
     Raises:
@@ -75,7 +75,7 @@ def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Reco
 def _process(
     job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Record, past: in_place.Past | None
 ) -> Iterator[Outcome]:
-    """What `process` does once a photograph in place is held."""
+    """What `process` does once a photo in place is held."""
     data = read(job.source if past is None else job.target)  # the file that is held, wherever a link now leads
     if past is not None and past.look_into(data):
         yield from _left_alone(job, recipe, record, past)
@@ -99,7 +99,7 @@ def _process(
     planes, most = recipe.reads_planes, coding.max_pixels
     again = None if job.frames else partial(codecs.decode, data, source=_source(job), planes=planes, max_pixels=most)
     pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True, again=again)
-    del again, data, image  # a mask may be as large as the picture, and is not needed to the end
+    del again, data, image  # a mask may be as large as the image, and is not needed to the end
     ms = {"decode": decoding}
     for enhanced in pictures:
         if coding.save_plans is None:
@@ -119,7 +119,7 @@ def _source(job: Job) -> str:
 
 
 def _left_alone(job: Job, recipe: Recipe, record: Record, past: in_place.Past) -> Iterator[Outcome]:
-    """Say that a photograph was not touched, and in which state, so that a later run need not look into it."""
+    """Say that a photo was not touched, and in which state, so that a later run need not look into it."""
     assert job.target is not None
     notes, seen = [past.reason or ""], [file_state(job.target)]
     line = recipe.line(_source(job), str(job.target), skipped=True, notes=notes, read=seen)
@@ -135,7 +135,7 @@ def _recorded(outcome: Outcome, record: Record, put: Callable[[], None] = lambda
 
 
 def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit) -> Image:
-    """The photograph with its frames and companions, when there is room for all of them."""
+    """The photo with its frames and companions, when there is room for all of them."""
     jpeg = is_jpeg(data)
     companions = recipe.companions.beside(job.name, coding.max_pixels)
     beside: Mapping[str, Image] = {}
@@ -143,10 +143,10 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
 
     def admitted(height: int, width: int, depth: int) -> None:
         nonlocal beside
-        # All at once: a stack that waited for room with half of its frames decoded could wait for ever.
+        # All at once: a stack that waited for room with half of its frames decoded could wait forever.
         admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + companions.held)
         large = is_large(height * width * 3 * (depth // 8))
-        try:  # before the photograph: their decoders need more than they leave
+        try:  # before the photo: their decoders need more than they leave
             beside = companions.hand_over() if large else companions.decode()
         except CorruptPicture as error:
             broken.append(error)
@@ -159,7 +159,7 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
             data, source=_source(job), planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted
         )
     except CorruptPicture as error:
-        raise (broken or [error])[0] from error  # in the words about the mask, not about the photograph
+        raise (broken or [error])[0] from error  # in the words about the mask, not about the photo
     if is_large(image.nbytes):
         memory.give_back()
     if job.frames:
@@ -168,17 +168,17 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
 
 
 class _Source(NamedTuple):
-    """What is known of a photograph when its pictures are written."""
+    """What is known of a photo when its images are written."""
 
     states: list[dict[str, Any]]
-    """Of the files that decide the pictures, as they were read."""
+    """Of the files that decide the images, as they were read."""
 
     notes: tuple[str, ...]
     format: str
     """To write in."""
 
     is_marked: bool
-    """Whether its pictures bear a mark in their XMP."""
+    """Whether its images bear a mark in their XMP."""
 
     megapixels: float
     past: in_place.Past | None = None
@@ -195,7 +195,7 @@ def _written(
     coding: Coding,
     record: Record,
 ) -> Iterator[Outcome]:
-    """Encode, stage, record and place one picture with all that belongs to it."""
+    """Encode, stage, record and place one image with all that belongs to it."""
     target = None if job.target is None else job.target_with(enhanced.ending)
     past = source.past
     with ExitStack() as stack:

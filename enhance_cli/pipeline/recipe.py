@@ -1,4 +1,4 @@
-"""What a run does to a decoded picture, whatever file it came from: estimate, render, and the report's view of both."""
+"""What a run does to a decoded image, whatever file it came from: estimate, render, and the report's view of both."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _LEAST_BAND = 128
 """Rows of a band below which handing it to another thread costs more than it gains."""
 
 _VIEWED_BAND = 256
-"""Rows of a band of a picture that is seen at 16 bits in another colour space than its own."""
+"""Rows of a band of an image that is seen at 16 bits in another colour space than its own."""
 
 _TILE, _TILE_STEP = 1024, 256
 """Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
-multiple of. The tiles of a picture are of about one size, so that threads end together."""
+multiple of. The tiles of an image are of about one size, so that threads end together."""
 
 _SMALL_TILE = 512
-"""Largest side of a tile where the picture itself is what memory is needed for."""
+"""Largest side of a tile where the image itself is what memory is needed for."""
 
 
 @dataclass(slots=True)
 class Enhanced:
-    """A picture after its method, and what is known of it."""
+    """An image after its method, and what is known of it."""
 
     image: Image
     plan: Any
@@ -54,13 +54,13 @@ class Enhanced:
     illustrations: Mapping[str, Array]
     ms: dict[str, float]
     ending: str = ""
-    """Of the output's name: which of the pictures that the controls ask for this is."""
+    """Of the output's name: which of the images that the controls ask for this is."""
 
     controls: Controls = field(default_factory=Controls)
     """The controls of this one."""
 
     notes: tuple[str, ...] = ()
-    """What the user should know of how the picture was seen, and of the plan."""
+    """What the user should know of how the image was seen, and of the plan."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Recipe:
     enhancer: Enhancer
     controls: Controls
     plan: Plan | None = None
-    """Decided already, for every picture: nothing is estimated."""
+    """Decided already, for every image: nothing is estimated."""
 
     weights: Mapping[str, str] | None = field(init=False)
     companions: Companions = field(init=False)
@@ -86,7 +86,7 @@ class Recipe:
         return self.enhancer.reads_planes(self.controls)
 
     def holds(self, height: int, width: int, depth: int, jpeg: bool, *, further: int = 0) -> int:
-        """Bytes that a photograph takes of `--memory`, from its header; `further` are exposures beside it."""
+        """Bytes that a photo takes of `--memory`, from its header; `further` are exposures beside it."""
         return holding.held_bytes(
             height,
             width,
@@ -101,7 +101,7 @@ class Recipe:
         )
 
     def enhance(self, image: Image, *, reuse: bool = False) -> Enhanced:
-        """Estimate and render one decoded picture.
+        """Estimate and render one decoded image.
 
         Args:
             image: any layout; it is converted to what the method takes and back.
@@ -112,20 +112,20 @@ class Recipe:
     def enhance_variants(
         self, image: Image, *, reuse: bool = False, again: Callable[[], Image] | None = None
     ) -> Iterator[Enhanced]:
-        """Every picture that the controls ask for of one photograph, from one estimate.
+        """Every image that the controls ask for of one photo, from one estimate.
 
         Args:
             image: as for `enhance`.
             reuse: as for `enhance`.
             again: decodes `image` once more. A large one of which a second copy would be needed, because it is of
-                another colour space or several pictures are made of it, is decoded again instead of held twice.
+                another colour space or several images are made of it, is decoded again instead of held twice.
         """
         from enhance_cli.imaging.view import view_of
 
         grey = image.chroma is None and image.pixels.ndim == 2
         variants = self.controls.variants()
         ms: dict[str, float] = {}
-        if not image.companions:  # a picture from Python; a file's were counted and decoded with it
+        if not image.companions:  # an image from Python; a file's were counted and decoded with it
             with timed(ms, "decode"):
                 image = image.replace(companions=self.companions.beside(image.metadata.called).decode())
             if not image.companions:
@@ -193,11 +193,11 @@ class Recipe:
             ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
 
     def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
-        """All pixels of a picture, as it stores them.
+        """All pixels of an image, as it stores them.
 
         Args:
             image: as it is stored.
-            plan: for the picture as methods see it.
+            plan: for the image as methods see it.
             views: how they see it, and each of its frames; None where they see them as they are.
             reuse: whether it may be rendered into itself.
         """
@@ -241,7 +241,7 @@ class Recipe:
         return target if view is not None else self._blended(target, source)
 
     def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
-        """The parts that a picture is rendered in: bands, or tiles for a method with a halo."""
+        """The parts that an image is rendered in: bands, or tiles for a method with a halo."""
         halo = self.enhancer.method.halo
         if halo == 0:
             rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
@@ -271,7 +271,7 @@ class Recipe:
         skipped: bool = False,
         **details: Any,
     ) -> dict[str, Any]:
-        """The report line of one photograph; `details` are fields of `report_line`."""
+        """The report line of one photo; `details` are fields of `report_line`."""
         return report_line(
             source=job_source,
             output=output,
@@ -289,13 +289,13 @@ class Recipe:
 
 
 def _even_part(length: int, largest: int = _TILE) -> int:
-    """A tile's side along one of a picture's: as few tiles as there must be, of about one size."""
+    """A tile's side along one of an image's: as few tiles as there must be, of about one size."""
     count = -(-length // largest)
     return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
 def _seen_whole(image: Image, views: Sequence[View | None], *, reuse: bool = False) -> Image:
-    """A picture with its frames as methods see them; in its own memory with `reuse`."""
+    """An image with its frames as methods see them; in its own memory with `reuse`."""
     view, *frame_views = views
     frames = zip(image.frames, frame_views, strict=True)
     return (image if view is None else view.whole(reuse=reuse)).replace(
@@ -307,7 +307,7 @@ def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
     """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`).
 
     Args:
-        image: the picture.
+        image: the image.
         view: of it, if methods see another than it stores.
     """
     import numpy as np

@@ -1,4 +1,4 @@
-"""The report: one JSON line per photograph (docs/report.md, docs/report.schema.json), appended and flushed.
+"""The report: one JSON line per photo (docs/report.md, docs/report.schema.json), appended and flushed.
 
 It is also the journal of its output folder (`pipeline/journal.py`), and an flock on it is what keeps two runs apart:
 a run that died holds none, and nothing else need lie in the folder.

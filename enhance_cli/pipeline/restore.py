@@ -1,6 +1,6 @@
 """Putting originals back that `--in-place --backup` kept: found in reports, checked by their hashes, one rename each.
 
-As when a photograph is enhanced, its line is appended first: killed between the two, the original is still beside it,
+As when a photo is enhanced, its line is appended first: killed between the two, the original is still beside it,
 and the same command goes on. But a rename needs no space and its line does: where the disk is too full for it, the line
 is tried again after the rename, which has made space, and an original is put back even if no line can be written.
 """
@@ -25,7 +25,7 @@ from enhance_cli.pipeline.report import ReportFile, open_report
 
 @dataclass(slots=True)
 class Original:
-    """What reports say of one photograph whose original was kept."""
+    """What reports say of one photo whose original was kept."""
 
     target: Path
     backup: Path
@@ -42,7 +42,7 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What became of one photograph."""
+    """What became of one photo."""
 
     target: Path
     status: Literal["restored", "original", "failed"]
@@ -53,10 +53,10 @@ class Restored:
 
 
 def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[Path] = ()) -> list[Original]:
-    """Photographs in folders whose originals were kept, as the reports in these folders and above them tell.
+    """Photos in folders whose originals were kept, as the reports in these folders and above them tell.
 
     Args:
-        places: folders, or photographs.
+        places: folders, or photos.
         recursive: also what lies in subfolders, and their reports.
         reports: further ones.
 
@@ -85,7 +85,7 @@ def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[P
 
 
 def without_report(places: Sequence[Path], *, recursive: bool = False) -> list[Path]:
-    """Files that are called as originals are, lie beside their photograph and hold a picture: their report is lost."""
+    """Files that are called as originals are, lie beside their photo and hold an image: their report is lost."""
     found = []
     for place in places:
         folder = place if place.is_dir() else place.parent
@@ -141,7 +141,7 @@ def restore(originals: Sequence[Original], *, force: bool = False) -> Iterator[R
 
     Args:
         originals: as `find` found them.
-        force: also where a photograph was changed since enhance wrote it, or its original is not as it was kept.
+        force: also where a photo was changed since enhance wrote it, or its original is not as it was kept.
 
     Raises:
         OutputError: a report cannot be opened, or a run is writing it.

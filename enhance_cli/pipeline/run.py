@@ -66,12 +66,12 @@ class Run:
 
     @property
     def endings(self) -> tuple[str, ...]:
-        """Of the names of the pictures that are written for each photo."""
+        """Of the names of the images that are written for each photo."""
         return tuple(ending for ending, _ in self.controls.variants())
 
     @property
     def settings(self) -> str:
-        """A digest of all that decides a picture beside its source: where it is equal, a restart need do nothing.
+        """A digest of all that decides an image beside its source: where it is equal, a restart need do nothing.
 
         Raises:
             UsageError: the plan cannot be read.
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def illustrations(self) -> list[str]:
-        """Names of what is drawn beside each picture."""
+        """Names of what is drawn beside each image."""
         return [name for name in methods.get(self.method).illustrations if getattr(self.controls, name)]
 
 

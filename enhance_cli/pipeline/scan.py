@@ -56,10 +56,10 @@ def scan(
         recursive: whether folders are read with their subfolders.
         format: the format that outputs are written in; None keeps each source's name.
         beside: names of the illustrations that will be written as `<stem>_<name>.png`, for the clash check.
-        endings: of the names of the pictures that are written for each source (see `Controls.variants`).
-        stacks: how sources are grouped into stacks that become one picture each (see `stacks.grouped`). What belongs
+        endings: of the names of the images that are written for each source (see `Controls.variants`).
+        stacks: how sources are grouped into stacks that become one image each (see `stacks.grouped`). What belongs
             together is known when all names are, so that a run of stacks holds them in memory once.
-        in_place: every argument is an input, and every picture its own output.
+        in_place: every argument is an input, and every image its own output.
         shard: keep only this part of the jobs, a stack as a whole; clashes are looked for among all.
         names: tell each Job of sources that are named as its own; they are then held in memory.
         plans: the folder that plans are kept in, for the clash check.
@@ -108,7 +108,7 @@ def scan(
 
 
 def _stacked(items: Iterable[Found], rule: str | int, remarks: list[str]) -> Iterator[Found]:
-    """One item for each stack, named as its picture."""
+    """One item for each stack, named as its image."""
     found = list(items)
     sources = [item.source for item in found if item.source is not None]
     if len(sources) < len(found):

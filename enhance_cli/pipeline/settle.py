@@ -19,25 +19,25 @@ class Rules:
     """What a run takes for done, and what it may replace."""
 
     settings: str
-    """What decides a picture beside its source (see `journal.settings_digest`)."""
+    """What decides an image beside its source (see `journal.settings_digest`)."""
 
     sources: Callable[[Job], Iterable[Path]]
-    """Every file that decides a job's pictures."""
+    """Every file that decides a job's images."""
 
     endings: Sequence[str] = ("",)
     beside: Sequence[str] = ()
     shared_stems: frozenset[Path] = frozenset()
     kept_plan: Callable[[Path], Path] | None = None
-    """Where the plan of a picture is kept, by the picture's path."""
+    """Where the plan of an image is kept, by the image's path."""
 
     overwrite: bool = False
     skip_existing: bool = False
     in_place: bool = False
     again: bool = False
-    """Whether pictures in place are done though they were done before."""
+    """Whether images in place are done though they were done before."""
 
     def pictures(self, job: Job) -> list[Path]:
-        """The pictures of a job that have lines of their own."""
+        """The images of a job that have lines of their own."""
         return list(output_paths(job, self.endings, ()))
 
     def outputs(self, job: Job) -> list[Path]:
@@ -67,7 +67,7 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
     """Sort jobs.
 
     Raises:
-        UsageError: pictures are there that no run wrote, or that somebody changed since.
+        UsageError: images are there that no run wrote, or that somebody changed since.
     """
     settled = Settled()
     strangers: list[Path] = []
@@ -148,7 +148,7 @@ def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
     if path.is_symlink():
         return True  # what it leads to is not lost, but no run makes links
     if rules.in_place and rules.beside and _is_drawn(path):
-        return False  # beside a photograph of an album whose report is another's, or lost
+        return False  # beside a photo of an album whose report is another's, or lost
     return not journal.owns(path) or (job.source is not None and journal.is_of_another(path, job.source))
 
 

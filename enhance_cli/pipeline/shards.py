@@ -17,8 +17,8 @@ _REPORT = re.compile(r"enhance-report(?:\.([0-9]{1,6})-of-([0-9]{1,6}))?\.jsonl"
 class Shard:
     """One of `count` parts, numbered from 1.
 
-    A photograph belongs to a part by the hash of its name below the output folder: machines agree wherever their
-    folders are mounted, and still do when photographs are added between their scans.
+    A photo belongs to a part by the hash of its name below the output folder: machines agree wherever their
+    folders are mounted, and still do when photos are added between their scans.
     """
 
     number: int
@@ -35,7 +35,7 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, relative: Path) -> bool:
-        """Whether a photograph is of this part, by its name below the output folder."""
+        """Whether a photo is of this part, by its name below the output folder."""
         digest = hashlib.blake2b(os.fsencode(relative.as_posix()), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.number - 1
 

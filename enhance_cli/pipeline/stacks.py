@@ -1,4 +1,4 @@
-"""Exposures of one scene, that become one picture: which files belong together, and what they must have in common."""
+"""Exposures of one scene, that become one image: which files belong together, and what they must have in common."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from enhance_cli.types import Image
 
 
 class Stack(NamedTuple):
-    """Sources that become one picture, in order, by their places in the list that was grouped."""
+    """Sources that become one image, in order, by their places in the list that was grouped."""
 
     frames: tuple[int, ...]
     relative: Path
-    """What the picture is called below the output folder."""
+    """What the image is called below the output folder."""
 
 
 def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int) -> tuple[list[Stack], list[int]]:
@@ -26,7 +26,7 @@ def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int)
 
     Args:
         sources: their paths, in the order of the run.
-        relatives: what a picture made of each alone would be called below the output folder.
+        relatives: what an image made of each alone would be called below the output folder.
         rule: a number (as many in turn, within a folder), `folder` (what lies in one), `all`, or a regular
             expression that is searched in the names, without suffix: names whose groups are equal belong together,
             wherever they stand in the run.

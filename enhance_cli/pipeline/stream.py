@@ -1,4 +1,4 @@
-"""Many photographs at once: a photograph per worker, bounded by bytes, one failing never stopping the rest."""
+"""Many photos at once: a photo per worker, bounded by bytes, one failing never stopping the rest."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _LOOK = 0.2
 class ByteBudget:
     """A bound on decoded bytes in flight. What is larger than the whole budget is admitted alone.
 
-    Admission goes by turn: a photograph waits for those before it. Otherwise later, smaller ones could keep a
-    large one waiting for ever, or hold the room that the next result in order needs.
+    Admission goes by turn: a photo waits for those before it. Otherwise later, smaller ones could keep a
+    large one waiting forever, or hold the room that the next result in order needs.
     """
 
     def __init__(self, limit: int) -> None:
@@ -75,7 +75,7 @@ class ByteBudget:
 
 
 class Admission:
-    """What one photograph holds of a budget: call it with the bytes about to be decoded, then `release`."""
+    """What one photo holds of a budget: call it with the bytes about to be decoded, then `release`."""
 
     def __init__(self, budget: ByteBudget, turn: int) -> None:
         self._budget = budget
@@ -83,12 +83,12 @@ class Admission:
         self._held = 0
 
     def __call__(self, size: int) -> None:
-        """Take room for this photograph, waiting for it."""
+        """Take room for this photo, waiting for it."""
         self._budget._acquire(self._turn, size)
         self._held += size
 
     def decline(self) -> None:
-        """Give up the turn: this photograph will ask for no more room."""
+        """Give up the turn: this photo will ask for no more room."""
         self._budget._release(self._turn, 0)
 
     def release(self) -> None:
@@ -119,10 +119,10 @@ def parallel(
         work: called with the item and its Admission, on a worker thread.
         failed: turns an exception of `work` into a result; the stream's only boundary for exceptions.
         workers: threads. Even one is a thread of its own: a signal is raised in the main thread, and must not cut
-            into the middle of a photograph.
+            into the middle of a photo.
         budget: what admissions draw from.
         ordered: yield in the order of `items`.
-        keep_admitted: results hold their pictures, so room is given back when the next one is asked for.
+        keep_admitted: results hold their images, so room is given back when the next one is asked for.
         until: after a result for which this holds no further item is begun; those in flight are finished.
         abandon: called when the run is stopped and nothing is being placed, to end what looks at no Stop.
     """

@@ -22,7 +22,7 @@ class Destination:
     name: Callable[[Found], Path | None]
     single_file: bool = False
     takes_one: str = ""
-    """What to say when there are several pictures for it; empty where several may come."""
+    """What to say when there are several images for it; empty where several may come."""
 
 
 def destination(
@@ -82,7 +82,7 @@ def in_place_destination(inputs: Sequence[str], endings: Sequence[str]) -> Desti
 
 
 def refuse_nesting(place: Destination) -> None:
-    """Folders of pictures must not lie where pictures are written: the next run would read what this one wrote."""
+    """Folders of images must not lie where images are written: the next run would read what this one wrote."""
     if place.folder is None:
         return
     output = place.folder.resolve()
@@ -106,8 +106,8 @@ def refuse_nesting(place: Destination) -> None:
 
 
 def _single_file_target(inputs: Sequence[str], output: str, *, several: bool = False) -> Path | None:
-    """The output as a file: no existing folder, a picture's suffix, one input that is no folder, or several files
-    that may become one picture.
+    """The output as a file: no existing folder, an image's suffix, one input that is no folder, or several files
+    that may become one image.
     """
     path = Path(output)
     announced = format_of_suffix(path)
@@ -137,7 +137,7 @@ def _renamed(relative: Path, format: str | None) -> Path:
 def output_paths(
     job: Job, endings: Iterable[str], beside: Iterable[str], shared_stems: Collection[Path] = ()
 ) -> Iterator[Path]:
-    """Every file that a job writes: its pictures, each with its illustrations."""
+    """Every file that a job writes: its images, each with its illustrations."""
     if job.target is None:
         return
     for ending in endings:
@@ -147,7 +147,7 @@ def output_paths(
 
 
 def illustration_paths(target: Path, names: Iterable[str], shared_stems: Collection[Path] = ()) -> Iterator[Path]:
-    """Where the pictures beside an output go: `<stem>_<name>.png`, or `<whole name>_<name>.png` for shared stems."""
+    """Where the images beside an output go: `<stem>_<name>.png`, or `<whole name>_<name>.png` for shared stems."""
     for name in names:
         path = target.with_name(f"{target.stem}_{name}.png")
         yield target.with_name(f"{target.name}_{name}.png") if path in shared_stems else path

@@ -1,1 +1,1 @@
-"""Judging pictures: against a reference, without one, and whole folders of them. Prints nothing."""
+"""Judging images: against a reference, without one, and whole folders of them. Prints nothing."""

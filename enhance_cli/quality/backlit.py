@@ -25,9 +25,9 @@ def light_behind(photograph: Codes, rough: Shade) -> float:
 
 
 def shade_along(photograph: Codes, rough: Shade, steps: int = 4) -> Shade:
-    """A rough shade drawn to the edges of the photograph, as light ends at the outlines of things.
+    """A rough shade drawn to the edges of the photo, as light ends at the outlines of things.
 
-    A guided filter (He, Sun, Tang, 2013) of the rough place by the photograph's luma, over a tenth of the shorter
+    A guided filter (He, Sun, Tang, 2013) of the rough place by the photo's luma, over a tenth of the shorter
     side, and then steeper, so that little is left half in the shade.
 
     Args:

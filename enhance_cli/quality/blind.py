@@ -1,7 +1,7 @@
-"""Figures of one picture, or of a picture before and after, that need no reference.
+"""Figures of one image, or of an image before and after, that need no reference.
 
-numpy is all this module imports at the top: the stream calls `exposure` for every photograph, and a start
-must not pay for more. Pictures are H×W×3 RGB or H×W grey, uint8, uint16 or floating point in 0..1
+numpy is all this module imports at the top: the stream calls `exposure` for every photo, and a start
+must not pay for more. Images are H×W×3 RGB or H×W grey, uint8, uint16 or floating point in 0..1
 (`pictures.levels`).
 """
 
@@ -19,7 +19,7 @@ COLOURED = 12.0
 """C*ab above which a pixel counts as coloured; below it the hue angle is mostly noise."""
 
 _STRIP = 64
-"""Rows taken at once where a picture is turned into larger arrays."""
+"""Rows taken at once where an image is turned into larger arrays."""
 
 
 def exposure(counts: NDArray[Any]) -> dict[str, float]:
@@ -33,7 +33,7 @@ def exposure(counts: NDArray[Any]) -> dict[str, float]:
         `mean`, `median`, `p01`, `p99`: luma in 0..1; a quantile is the lowest code that at least this share
         of the pixels does not exceed. `dark`, `bright`: shares of pixels below 1/255 and above 254/255.
         `entropy`: bits per pixel of the 256-bin histogram (0..8); 16-bit codes are rounded to 8 bits first,
-        so that a picture has one entropy whatever depth it is kept at.
+        so that an image has one entropy whatever depth it is kept at.
 
     Raises:
         ValueError: the histogram has another length, or is empty.
@@ -64,7 +64,7 @@ def entropy(picture: Picture) -> float:
     """Shannon entropy of the luma rounded to 8 bits, in bits per pixel (0..8).
 
     Raises:
-        ValueError: the array is no picture.
+        ValueError: the array is no image.
     """
     codes = np.rint(luma(picture)).astype(np.uint8)
     return _entropy(np.bincount(codes.ravel(), minlength=256))
@@ -74,7 +74,7 @@ def contrast(picture: Picture) -> float:
     """RMS contrast: the standard deviation of luma in 0..1, not divided by the mean (Peli 1990, eq. 4).
 
     Raises:
-        ValueError: the array is no picture.
+        ValueError: the array is no image.
     """
     return float(luma(picture).std()) / 255.0
 
@@ -83,7 +83,7 @@ def clipped(picture: Picture) -> tuple[float, float]:
     """The shares of samples (R, G and B counted alike) below 1/255 and above 254/255: low, high.
 
     Raises:
-        ValueError: the array is no picture.
+        ValueError: the array is no image.
     """
     samples = levels(picture)
     return float(np.mean(samples < 1.0)), float(np.mean(samples > 254.0))
@@ -92,13 +92,13 @@ def clipped(picture: Picture) -> tuple[float, float]:
 def noise(picture: Picture) -> float:
     """The standard deviation of the noise in luma, in 8-bit levels.
 
-    The picture is filtered with Immerkaer's mask, which cancels constant, linear and most quadratic structure
+    The image is filtered with Immerkaer's mask, which cancels constant, linear and most quadratic structure
     ("Fast noise variance estimation", 1996, eq. 3). The spread of the answer is then read from its median
     and not, as in eq. 4, from its mean: edges and texture, a minority of pixels, move the median less. Pixels
     clipped at either end carry no noise and are left out.
 
     Raises:
-        ValueError: a side is shorter than 3 pixels, or the array is no picture.
+        ValueError: a side is shorter than 3 pixels, or the array is no image.
     """
     grey = luma(picture)
     if min(grey.shape) < 3:
@@ -120,14 +120,14 @@ def loe(output: Picture, before: Picture) -> float:
     floor(shorter side / 50) pixels, and each sample is compared with all samples (Wang et al., "Naturalness
     preserved enhancement algorithm for non-uniform illumination images", 2013, eq. 23-25, with the sampling
     of the code its authors published). 0 when every order is kept; it grows with the number of samples, so
-    figures compare only between pictures of one shape: at 3:2 there are 3750 or a few more.
+    figures compare only between images of one shape: at 3:2 there are 3750 or a few more.
 
     Args:
-        output: the enhanced picture.
-        before: the picture it was made from, of the same size.
+        output: the enhanced image.
+        before: the image it was made from, of the same size.
 
     Raises:
-        ValueError: the sizes differ, or an array is no picture.
+        ValueError: the sizes differ, or an array is no image.
     """
     first, second = (_lightness_samples(picture) for picture in level_pair(output, before))
     changed = 0
@@ -147,7 +147,7 @@ def hue_change(before: Picture, after: Picture) -> float | None:
         The median, or None where no pixel is coloured.
 
     Raises:
-        ValueError: the sizes differ, or an array is no picture.
+        ValueError: the sizes differ, or an array is no image.
     """
     first, second = level_pair(before, after)
     if first.shape[2] == 1:

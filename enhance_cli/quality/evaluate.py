@@ -1,6 +1,6 @@
 """Judges a folder of outputs against a folder of references, and against the inputs they were made from.
 
-It returns values and prints nothing; a picture that cannot be judged is a row with its reason.
+It returns values and prints nothing; an image that cannot be judged is a row with its reason.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from enhance_cli.quality import reference as against
 from enhance_cli.quality.pictures import PICTURE_SUFFIXES, Picture, read_rgb
 
 PSNR_CAP = 100.0
-"""dB written for identical pictures, whose PSNR is infinite, and for anything beyond.
+"""dB written for identical images, whose PSNR is infinite, and for anything beyond.
 
-JSON has no infinity, and a mean over a folder must stay finite. Two 8-bit pictures that differ in one sample
+JSON has no infinity, and a mean over a folder must stay finite. Two 8-bit images that differ in one sample
 of 50 megapixels are 130 dB apart; no judgement is lost above 100.
 """
 
@@ -113,7 +113,7 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """The whole as JSON: finite numbers, strings and null only.
 
-        A `psnr` of 100 says that the pictures are identical, or nearer than 100 dB (`PSNR_CAP`).
+        A `psnr` of 100 says that the images are identical, or nearer than 100 dB (`PSNR_CAP`).
         """
         return {
             "schema": "enhance-evaluation/1",
@@ -144,13 +144,13 @@ def evaluate(
     clipped highlights, of skin-like colours and of empty dark (`quality.faults`).
 
     Args:
-        outputs: a folder of pictures, or one picture.
-        references: a folder or a picture of the same sizes; None if there are none.
+        outputs: a folder of images, or one image.
+        references: a folder or an image of the same sizes; None if there are none.
         inputs: what the outputs were made from, likewise.
         read: decodes a file to H×W×3 or H×W, uint8, uint16 or floating point in 0..1.
 
     Raises:
-        UsageError: one of the paths does not exist. Pictures that cannot be judged do not raise: they are
+        UsageError: one of the paths does not exist. Images that cannot be judged do not raise: they are
             rows with an `error`.
     """
     for path in (outputs, references, inputs):
@@ -180,9 +180,9 @@ def evaluate(
 
 
 def table_rows(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    """The evaluation as text: headings, and a list of cells per picture, the mean last.
+    """The evaluation as text: headings, and a list of cells per image, the mean last.
 
-    The first column is the name; a failed picture has its reason in the second cell and no further ones.
+    The first column is the name; a failed image has its reason in the second cell and no further ones.
     """
     mean = evaluation.mean
     keys = [key for key in COLUMNS if key in mean]
@@ -309,7 +309,7 @@ class _Partners:
 
 
 def _pictures(root: Path) -> list[tuple[str, Path]]:
-    """Pictures below a folder, or the one file, with their keys: the path below the root without suffix."""
+    """Images below a folder, or the one file, with their keys: the path below the root without suffix."""
     if not root.is_dir():
         return [(root.stem, root)]
     paths = (path for path in root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())

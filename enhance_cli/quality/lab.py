@@ -1,4 +1,4 @@
-"""CIE L*a*b* of sRGB pictures and the CIEDE2000 colour difference, in numpy.
+"""CIE L*a*b* of sRGB images and the CIEDE2000 colour difference, in numpy.
 
 The numbers are those of scikit-image: its sRGB matrix, the white point D65 of the 2-degree observer.
 """

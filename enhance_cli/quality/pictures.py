@@ -1,4 +1,4 @@
-"""What the quality figures take: pictures read from files, and their samples on the scale of 8-bit levels.
+"""What the quality figures take: images read from files, and their samples on the scale of 8-bit levels.
 
 Every figure of this package accepts H×W×3 RGB or H×W grey arrays, display-referred, as uint8, uint16, or
 floating point in 0..1. They are compared on the scale of 8-bit levels (0..255), because that is where the
@@ -26,7 +26,7 @@ PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff",
 
 
 def read_rgb(path: Path) -> Picture:
-    """Read a picture file as H×W×3 RGB, uint8 or uint16; alpha, profile and orientation tag are ignored.
+    """Read an image file as H×W×3 RGB, uint8 or uint16; alpha, profile and orientation tag are ignored.
 
     Raises:
         MissingSource: there is no such file.
@@ -52,10 +52,10 @@ def read_rgb(path: Path) -> Picture:
 
 
 def levels(picture: Picture) -> Levels:
-    """The samples of a picture as float64 8-bit levels: uint8 as it is, uint16 / 257, floating point x 255.
+    """The samples of an image as float64 8-bit levels: uint8 as it is, uint16 / 257, floating point x 255.
 
     Raises:
-        ValueError: the array is no H×W or H×W×3 picture of these types, is empty, or leaves 0..1.
+        ValueError: the array is no H×W or H×W×3 image of these types, is empty, or leaves 0..1.
     """
     picture = np.asarray(picture)
     if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):
@@ -75,7 +75,7 @@ def levels(picture: Picture) -> Levels:
 
 
 def level_pair(first: Picture, second: Picture) -> tuple[Levels, Levels]:
-    """Two pictures of one size as H×W×C levels; C is 1 if both are grey, else 3, grey repeated.
+    """Two images of one size as H×W×C levels; C is 1 if both are grey, else 3, grey repeated.
 
     Raises:
         ValueError: as `levels`, or the sizes differ.

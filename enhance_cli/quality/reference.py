@@ -1,8 +1,8 @@
 """Figures of an output against a reference: PSNR, SSIM, the mean-matched output, delta E 2000.
 
 The conventions are those of the published low-light tables, so that figures can be held side by side: 8-bit
-levels, RGB, all channels alike. Pictures are H×W×3 RGB or H×W grey of one size, uint8, uint16 or floating
-point in 0..1 (`pictures.levels`); a grey picture beside an RGB one is repeated over the channels.
+levels, RGB, all channels alike. Images are H×W×3 RGB or H×W grey of one size, uint8, uint16 or floating
+point in 0..1 (`pictures.levels`); a grey image beside an RGB one is repeated over the channels.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def psnr(output: Picture, reference: Picture) -> float:
     """Peak signal-to-noise ratio in dB: 10 log10(255² / mean squared error over all samples).
 
     Returns:
-        The ratio; `math.inf` for identical pictures.
+        The ratio; `math.inf` for identical images.
 
     Raises:
-        ValueError: the sizes differ, or an array is no picture.
+        ValueError: the sizes differ, or an array is no image.
     """
     a, b = level_pair(output, reference)
     error = float(np.mean((a - b) ** 2))
@@ -48,11 +48,11 @@ def ssim(output: Picture, reference: Picture) -> float:
     Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, eq. 13,
     with K1 = .01, K2 = .03, a range of 255 and population (not sample) covariances. It equals scikit-image's
     `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1,
-    data_range=255)`: that function filters a padded picture, but then averages its map without the 5 pixels
-    at every border, so both use only windows that lie inside the picture.
+    data_range=255)`: that function filters a padded image, but then averages its map without the 5 pixels
+    at every border, so both use only windows that lie inside the image.
 
     Raises:
-        ValueError: a side is shorter than 11 pixels, the sizes differ, or an array is no picture.
+        ValueError: a side is shorter than 11 pixels, the sizes differ, or an array is no image.
     """
     strips = list(_similarities(output, reference))
     return float(sum(strip.sum() for strip in strips) / sum(strip.size for strip in strips))
@@ -75,10 +75,10 @@ def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
     the encoded samples. An output whose luma is black throughout has no factor and stays as it is.
 
     Returns:
-        A picture of the output's shape, uint8.
+        An image of the output's shape, uint8.
 
     Raises:
-        ValueError: the sizes differ, or an array is no picture.
+        ValueError: the sizes differ, or an array is no image.
     """
     samples, grey, wanted = levels(output), np.rint(luma(output)), np.rint(luma(reference))
     if grey.shape != wanted.shape:
@@ -90,12 +90,12 @@ def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
 
 
 def delta_e_2000(output: Picture, reference: Picture) -> float:
-    """Mean CIEDE2000 colour difference of the pixels, 0 for equal pictures; about 1 is just noticeable.
+    """Mean CIEDE2000 colour difference of the pixels, 0 for equal images; about 1 is just noticeable.
 
     Equal to the mean of scikit-image's `deltaE_ciede2000(rgb2lab(reference), rgb2lab(output))`.
 
     Raises:
-        ValueError: the sizes differ, or an array is no picture.
+        ValueError: the sizes differ, or an array is no image.
     """
     a, b = level_pair(output, reference)
     height, width = a.shape[:2]
@@ -113,7 +113,7 @@ def _similarities(output: Picture, reference: Picture) -> Iterator[Levels]:
     height, width = a.shape[:2]
     if min(height, width) < 2 * _RADIUS + 1:
         raise ValueError(f"SSIM needs at least 11x11 pixels, not {width}x{height}")
-    # Variances do not change when both pictures are shifted, but fewer digits cancel.
+    # Variances do not change when both images are shifted, but fewer digits cancel.
     a, b = a - 128.0, b - 128.0
     for top in range(0, height - 2 * _RADIUS, _STRIP):
         bottom = top + _STRIP + 2 * _RADIUS

@@ -1,4 +1,4 @@
-"""Folders of photographs as arrays in memory: decoded once, shrunk once, in a stable order.
+"""Folders of photos as arrays in memory: decoded once, shrunk once, in a stable order.
 
 Nothing here degrades or chooses; a method's recipe does. No torch here.
 """
@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two aligned photographs of one scene: a faulty one and the one to be approached."""
+    """Two aligned photos of one scene: a faulty one and the one to be approached."""
 
     name: str
     degraded: Codes
@@ -32,10 +32,10 @@ class Pair:
 
 
 def photograph_paths(folder: Path) -> list[Path]:
-    """The photographs directly in a folder, sorted by name, so that every machine sees the same order.
+    """The photos directly in a folder, sorted by name, so that every machine sees the same order.
 
     Raises:
-        UsageError: the folder is absent or holds no photograph.
+        UsageError: the folder is absent or holds no photo.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the folder that holds the training photos.")
@@ -46,7 +46,7 @@ def photograph_paths(folder: Path) -> list[Path]:
 
 
 def read_rgb(path: Path, long_side: int | None = None) -> Codes:
-    """Decode one photograph to H×W×3 uint8 RGB, shrunk by area means until its long side fits.
+    """Decode one photo to H×W×3 uint8 RGB, shrunk by area means until its long side fits.
 
     Raises:
         UsageError: the file cannot be decoded.
@@ -69,7 +69,7 @@ def luma_of(rgb: Codes) -> Codes:
 
 
 def read_photographs(folder: Path, long_side: int, luma: bool = False) -> dict[str, Codes]:
-    """All photographs of a folder by stem, as RGB or luma."""
+    """All photos of a folder by stem, as RGB or luma."""
     pictures = {path.stem: read_rgb(path, long_side) for path in photograph_paths(folder)}
     return {stem: luma_of(rgb) for stem, rgb in pictures.items()} if luma else pictures
 
@@ -95,7 +95,7 @@ def read_stacks(folder: Path, long_side: int, luma: bool = False) -> list[Pair]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The photographs of a training folder, laid out as docs/training.md says; a kind that is absent is empty."""
+    """The photos of a training folder, laid out as docs/training.md says; a kind that is absent is empty."""
 
     lowlight: Sequence[Pair]
     """`paired_lowlight/low` against `paired_lowlight/high`."""
@@ -104,14 +104,14 @@ class Sources:
     """`exposure/sice512`, see `read_stacks`."""
 
     clean: Mapping[str, Codes]
-    """`clean` by stem; where there is nothing of all three, the photographs of the folder itself."""
+    """`clean` by stem; where there is nothing of all three, the photos of the folder itself."""
 
     @classmethod
     def read(cls, data: Path, long_side: int, luma: bool = False) -> Sources:
         """Read what there is.
 
         Raises:
-            UsageError: no photograph at all, or one that cannot be decoded.
+            UsageError: no photo at all, or one that cannot be decoded.
         """
         paired, sice, clean = data / "paired_lowlight", data / "exposure" / "sice512", data / "clean"
         lowlight = read_pairs(paired / "low", paired / "high", long_side, luma) if (paired / "low").is_dir() else []
@@ -122,7 +122,7 @@ class Sources:
 
 
 def scene_of(stem: str) -> str:
-    """What the frames of one stack share; of another photograph its own stem."""
+    """What the frames of one stack share; of another photo its own stem."""
     return stem.rsplit("_e", 1)[0]
 
 

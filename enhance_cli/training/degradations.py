@@ -1,8 +1,8 @@
-"""Simulated faults of exposure and sensor: the degraded twin of a good photograph.
+"""Simulated faults of exposure and sensor: the degraded twin of a good photo.
 
-Every function takes a picture in 0..1 (float32, sRGB-encoded; H×W luma or H×W×3 RGB) and an explicit
-`numpy.random.Generator`, and returns the degraded picture, quantised to 8 bit as a camera file would be
-(uint8). Which pictures are degraded, and how often, is a method's recipe. No files and no torch here.
+Every function takes an image in 0..1 (float32, sRGB-encoded; H×W luma or H×W×3 RGB) and an explicit
+`numpy.random.Generator`, and returns the degraded image, quantised to 8 bit as a camera file would be
+(uint8). Which images are degraded, and how often, is a method's recipe. No files and no torch here.
 
 Parameters are those of docs/papers.md, S1 and S2.
 """
@@ -45,7 +45,7 @@ def compress_shift(picture: Picture, random: np.random.Generator) -> Codes:
     """Histogram compression and intensity shift `a x + b`, nothing clipped: the degradation of IA-CLAHE.
 
     a ~ U(.25, 1) (1 with probability .1: the net must know when to stop), b ~ U(0, 1 - a); in half of the draws
-    a and b are smooth fields, without which limits would not need to vary over the picture; in three of ten,
+    a and b are smooth fields, without which limits would not need to vary over the image; in three of ten,
     noise of 0 to 3 grey levels, so that flat noisy tiles are seen.
     """
     height, width = picture.shape[:2]
@@ -117,7 +117,7 @@ def overexpose(picture: Picture, random: np.random.Generator) -> Codes:
 
 
 def nonuniform(picture: Picture, random: np.random.Generator) -> Codes:
-    """An uneven exposure: gains of -4 to +1.8 stops that vary smoothly over the picture, in linear light."""
+    """An uneven exposure: gains of -4 to +1.8 stops that vary smoothly over the image, in linear light."""
     height, width = picture.shape[:2]
     stops = smooth_field(random, height, width, -4.0, 1.8)
     return _quantised(_display(_linear(picture) * _like(np.exp2(stops), picture)))
@@ -132,7 +132,7 @@ def _display(light: Picture) -> Picture:
 
 
 def _like(field: Field, picture: Picture) -> Field:
-    """A field over rows and columns, with an axis for the channels where the picture has them."""
+    """A field over rows and columns, with an axis for the channels where the image has them."""
     return field[..., None] if isinstance(field, np.ndarray) and picture.ndim == 3 else field
 
 

@@ -55,7 +55,7 @@ class Trained:
     """Of each network, the last validation."""
 
     sheets: Sequence[Path]
-    """Pictures of held-out photographs, before and after."""
+    """Images of held-out photos, before and after."""
 
 
 def export(

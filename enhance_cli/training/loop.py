@@ -43,7 +43,7 @@ class Schedule:
     """Steps of linear rise: Adam's second moments know nothing before."""
 
     largest_gradient: float = 1.0
-    """Norm to which gradients are shortened; single pictures give outliers."""
+    """Norm to which gradients are shortened; single images give outliers."""
 
     averaging: float = 0.0
     """Decay of a running average of the weights, which is then the result; 0 takes the last weights."""

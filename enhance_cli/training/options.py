@@ -13,7 +13,7 @@ class TrainOptions:
     """One training run."""
 
     data: Path
-    """Folder with the training photographs; the method's recipe says which folders it looks for."""
+    """Folder with the training photos; the method's recipe says which folders it looks for."""
 
     out: Path
     """Folder for log, checkpoint, validation sheet and the exported weights; made when absent."""

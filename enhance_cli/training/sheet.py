@@ -1,4 +1,4 @@
-"""A sheet of pictures side by side, with a label over each: what a person looks at after training."""
+"""A sheet of images side by side, with a label over each: what a person looks at after training."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 Codes = NDArray[np.uint8]
 
 BAND = 20
-"""Pixels of the band above a picture that holds its label."""
+"""Pixels of the band above an image that holds its label."""
 
 GAP = 4
-"""Pixels between pictures."""
+"""Pixels between images."""
 
 
 def sheet(rows: Sequence[Sequence[tuple[str, Codes]]], height: int = 240) -> Codes:
-    """Lay labelled pictures out in rows on white.
+    """Lay labelled images out in rows on white.
 
     Args:
-        rows: (label, picture) by row; pictures are H×W×3 RGB or H×W, uint8, of any size.
-        height: pixels to which every picture is scaled.
+        rows: (label, image) by row; images are H×W×3 RGB or H×W, uint8, of any size.
+        height: pixels to which every image is scaled.
 
     Returns:
         H×W×3 uint8 RGB.

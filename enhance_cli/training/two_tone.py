@@ -1,6 +1,6 @@
-"""Synthetic pictures of two flat tones: what an enhancer does around an edge shows here as a halo.
+"""Synthetic images of two flat tones: what an enhancer does around an edge shows here as a halo.
 
-Batches hold some of them because photographs alone teach an enhancer to even out neighbourhoods; their losses ask that
+Batches hold some of them because photos alone teach an enhancer to even out neighbourhoods; their losses ask that
 flat stays flat on either side. `quality/two_tone.py` draws the nine that judge.
 """
 
@@ -18,7 +18,7 @@ Range = tuple[float, float]
 def two_tones(
     random: np.random.Generator, side: int, dark: Range = (0.01, 0.35), step: Range = (0.2, 0.6)
 ) -> tuple[Picture, Picture]:
-    """A grey picture of a dark and a brighter tone, cut at any angle or by a disc or a pole.
+    """A grey image of a dark and a brighter tone, cut at any angle or by a disc or a pole.
 
     Args:
         random: drawn from the same number of times whatever comes out.
@@ -27,7 +27,7 @@ def two_tones(
         step: least and largest difference of the bright tone from the dark one.
 
     Returns:
-        The picture, side×side×3, and where the brighter tone is, side×side of 0 and 1; float32.
+        The image, side×side×3, and where the brighter tone is, side×side of 0 and 1; float32.
     """
     y, x = np.mgrid[:side, :side].astype(np.float32) / np.float32(side)
     angle, place, size = random.uniform(0.0, 2.0 * math.pi), random.uniform(-0.3, 0.3), random.uniform(0.03, 0.35)

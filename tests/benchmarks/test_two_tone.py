@@ -1,4 +1,4 @@
-"""The two-tone pictures and the score of halos."""
+"""The two-tone images and the score of halos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of small photographs, and `enhance` in this process or in its own."""
+"""Folders of small photos, and `enhance` in this process or in its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.pictures import scene
 
 @pytest.fixture
 def photographs(tmp_path, monkeypatch):
-    """Make in/00.jpg, in/01.jpg ... in the working directory, each another picture."""
+    """Make in/00.jpg, in/01.jpg ... in the working directory, each another image."""
     monkeypatch.chdir(tmp_path)
 
     def make(count, height=96, width=128, suffix=".jpg", folder="in"):

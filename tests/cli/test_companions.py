@@ -1,4 +1,4 @@
-"""Files that belong to a photograph are found by its path first, by its bare name only where that tells it."""
+"""Files that belong to a photo are found by its path first, by its bare name only where that tells it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_tree_beside_a_tree(files):
     assert found(str(Path("in").resolve()), masks=Path("masks").resolve()) == {
         str(Path(source).resolve()): str(Path(mask).resolve()) for source, mask in expected.items()
     }
-    # A part of the tree, and photographs that are named themselves.
+    # A part of the tree, and photos that are named themselves.
     assert found("in/day2") == {"in/day2/a.jpg": "masks/a.png"}
     assert found("in/day2/a.jpg") == {"in/day2/a.jpg": "masks/day2/a.png"}
 
@@ -125,13 +125,13 @@ def test_references_are_found_alike(files):
 
 
 def clahe(*arguments):
-    """clahe-adaptive without a fixed limit, so that every photograph has limits of its own."""
+    """clahe-adaptive without a fixed limit, so that every photo has limits of its own."""
     return CliRunner().invoke(build(), ["clahe-adaptive", "--device", "cpu", "-r", *map(str, arguments)])
 
 
 @pytest.fixture
 def run(photographs):
-    """`clahe` over three photographs, each another one, which succeeds."""
+    """`clahe` over three photos, each another one, which succeeds."""
     for folder, seed in (("in", 0), ("in/day1", 1), ("in/day2", 2)):
         Path(folder).mkdir(exist_ok=True)
         cv2.imwrite(f"{folder}/a.png", (scene(seed=seed) // (seed + 1)))

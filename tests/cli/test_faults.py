@@ -205,7 +205,7 @@ def test_a_stopped_run_says_how_to_go_on(photographs, enhance, sent, code, jobs)
 
 
 def test_killed_runs_lose_nothing(tmp_path):
-    """Three kills among thirty photographs; `benchmarks.reliability` does ten among three hundred."""
+    """Three kills among thirty photos; `benchmarks.reliability` does ten among three hundred."""
     seen = killed_runs(tmp_path, count=30, kills=3, method="clahe-adaptive", jobs=2, seed=1)
     assert {name: seen[name] for name in ("whole", "complete", "again", "clean")} == {
         "whole": True, "complete": True, "again": True, "clean": True
@@ -351,7 +351,7 @@ def test_a_child_of_a_killed_run_ends_too(photographs):
 
 
 def test_many_photographs_leave_the_process_as_large_as_few(photographs):
-    """Peak memory after 400 small pictures within a few megabytes of that after 100."""
+    """Peak memory after 400 small images within a few megabytes of that after 100."""
     photographs(1)
     for number in range(1, 400):
         os.link("in/00.jpg", f"in/{number:03d}.jpg")

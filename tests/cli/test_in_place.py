@@ -71,7 +71,7 @@ def cut(report, keep):
 
 REPORT = Path("in/enhance-report.jsonl")
 
-# How a photograph is met again: what happened to it in between (returning what it is called now, if not in/sub/00),
+# How a photo is met again: what happened to it in between (returning what it is called now, if not in/sub/00),
 # and the arguments of the second run. {} stands for the suffix.
 WAYS = {
     "the same command": (None, ["-r", "in"]),

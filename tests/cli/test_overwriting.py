@@ -115,7 +115,7 @@ def test_two_kept_plans_of_one_name_clash(photographs, enhance):
 
 @pytest.fixture
 def meddling(monkeypatch):
-    """Have somebody write a file while a picture is being staged."""
+    """Have somebody write a file while an image is being staged."""
 
     def at(path, data=b"theirs"):
         real = atomic.Staged._open

@@ -58,7 +58,7 @@ def test_other_settings_do_all_again(photographs, enhance):
         assert enhance("in", "out", *options).exit_code == 0
     assert len(lines()) == 10
     assert enhance("in", "out", "--strip", "all", "--verify", "--jobs", "1", "--memory", "1M").exit_code == 0
-    assert len(lines()) == 10  # these change no picture
+    assert len(lines()) == 10  # these change no image
 
 
 def test_from_another_folder_it_is_the_same_run(photographs, enhance, monkeypatch, tmp_path):
@@ -115,7 +115,7 @@ def test_a_picture_of_another_folder_is_a_stranger(photographs, enhance):
     assert refused.exit_code == 2
     assert "out/01.jpg, and enhance made it from another photo of the same name" in refused.stderr
     assert times() == before
-    Path("in").rename("moved")  # the same pictures under another name are the same
+    Path("in").rename("moved")  # the same images under another name are the same
     assert "2 photos done by an earlier run" in enhance("moved", "out").stderr
     assert enhance("--overwrite", "other", "out").exit_code == 0
 
@@ -203,7 +203,7 @@ def test_a_format_without_a_writer_stays_as_it_is(photographs, enhance):
     assert "in/old.ppm is ppm, which is only read" in failure["error"]["message"]
 
 
-# --- options of one picture --------------------------------------------------------------------------------
+# --- options of one image --------------------------------------------------------------------------------
 
 
 def test_times_are_kept_on_request(photographs, enhance):

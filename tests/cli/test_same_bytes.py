@@ -28,7 +28,7 @@ ILLUSTRATED = {"clahe-adaptive": ["--heatmap"], "irle": ["--maps"], "retinex": [
 
 
 def write_pictures(folder, sizes, formats, subsamplings):
-    """A picture of every size in every format, JPEGs in every subsampling; lossless ones at 16 bits too."""
+    """An image of every size in every format, JPEGs in every subsampling; lossless ones at 16 bits too."""
     folder.mkdir()
     for height, width in sizes:
         rgb = np.ascontiguousarray(scene(height, width)[..., ::-1])

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr closed, full, or without a reader: an exit code and a sentence, and no picture spoiled."""
+"""stdin, stdout and stderr closed, full, or without a reader: an exit code and a sentence, and no image spoiled."""
 
 from __future__ import annotations
 

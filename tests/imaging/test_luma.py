@@ -1,4 +1,4 @@
-"""Facts about luma: the fixed-point weights, histograms by banks, planes of an interleaved picture."""
+"""Facts about luma: the fixed-point weights, histograms by banks, planes of an interleaved image."""
 
 from __future__ import annotations
 

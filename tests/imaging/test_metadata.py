@@ -155,7 +155,7 @@ def test_thumbnails_in_xmp_go():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turning_is_what_exif_means(orientation):
-    """A stored picture's first row and column lie where EXIF's table says they do."""
+    """A stored image's first row and column lie where EXIF's table says they do."""
     stored = np.arange(6).reshape(2, 3)
     top_left = orient(stored, orientation)
     expected = {

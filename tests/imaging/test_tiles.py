@@ -1,4 +1,4 @@
-"""Facts about tiles: together they are the picture, and none sees beyond its border."""
+"""Facts about tiles: together they are the image, and none sees beyond its border."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Children that die, hang and fail: each costs the photograph it had."""
+"""Children that die, hang and fail: each costs the photo it had."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.commands import descendants
 
 @pytest.fixture
 def jobs(tmp_path, monkeypatch):
-    """One flat picture for each of some levels, as jobs by level."""
+    """One flat image for each of some levels, as jobs by level."""
     monkeypatch.chdir(Path(__file__).parents[2])  # where children, too, find `tests.faulty`
     (tmp_path / "out").mkdir()
 

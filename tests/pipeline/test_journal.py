@@ -20,7 +20,7 @@ from enhance_cli.types import Job
 
 
 class Folder:
-    """A folder with sources and outputs as a run leaves them, without the pictures."""
+    """A folder with sources and outputs as a run leaves them, without the images."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.report = root, root / "enhance-report.jsonl"

@@ -1,4 +1,4 @@
-"""Rendering in place: every tile sees the picture as it was."""
+"""Rendering in place: every tile sees the image as it was."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ def test_in_place_a_link_stays_a_link(tree):
     assert ("in/link.jpg", str(tree / "in/sub/c.jpg")) in pairs(scan(["in"], in_place=True))
     found = pairs(scan(["in"], in_place=True, recursive=True))
     assert ("in/link.jpg", str(tree / "in/sub/c.jpg")) in found
-    assert "in/sub/c.jpg" not in dict(found)  # it is the same photograph
+    assert "in/sub/c.jpg" not in dict(found)  # it is the same photo
 
 
 def test_in_place_every_photograph_is_one(tree):
@@ -258,7 +258,7 @@ def test_in_place_every_photograph_is_one(tree):
 
 
 def test_what_is_no_file_still_gets_its_job(tree):
-    """Each becomes a line that says what it is; only folders are no pictures whatever their name."""
+    """Each becomes a line that says what it is; only folders are no images whatever their name."""
     Path("in/dangling.jpg").symlink_to("nowhere")
     Path("in/loop.jpg").symlink_to("loop.jpg")
     os.mkfifo("in/pipe.jpg")

@@ -37,7 +37,7 @@ def run(**values: object) -> Run:
 
 
 def test_every_option_is_tried_here() -> None:
-    """A new option belongs to one of the two: would another value of it make another picture?"""
+    """A new option belongs to one of the two: would another value of it make another image?"""
     assert DECIDING.keys() | REST.keys() == RunOptions.knobs().keys()
     assert not DECIDING.keys() & REST.keys()
 

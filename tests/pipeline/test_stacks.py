@@ -1,4 +1,4 @@
-"""Which files become one picture."""
+"""Which files become one image."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def test_a_closed_stream_waits_for_what_is_being_placed(monkeypatch):
 
 
 def test_who_waits_for_room_hears_of_the_stop(monkeypatch):
-    """Results that are held keep their room, so without a word these workers would wait for ever."""
+    """Results that are held keep their room, so without a word these workers would wait forever."""
     two, heard = threading.Barrier(3), []
 
     def work(item, admit):

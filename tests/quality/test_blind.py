@@ -1,4 +1,4 @@
-"""Exposure, entropy, contrast, clipping, noise, lightness order and hue of known pictures."""
+"""Exposure, entropy, contrast, clipping, noise, lightness order and hue of known images."""
 
 from __future__ import annotations
 

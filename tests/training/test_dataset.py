@@ -1,4 +1,4 @@
-"""Folders of photographs become arrays, in a stable order, with their partners."""
+"""Folders of photos become arrays, in a stable order, with their partners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picture files: `decode` bytes into an Image, `encode` it again; `table` holds one `Codec` for each format.
+"""Image files: `decode` bytes into an Image, `encode` it again; `table` holds one `Codec` for each format.
 
 The content decides what a file is, never its suffix. What decodes a format is imported when it first turns up, so a
 folder of JPEGs never loads Pillow or OpenCV.
@@ -129,7 +129,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     """Encode in a format of the table, reducing to what it can carry.
 
     Args:
-        image: any picture of this package.
+        image: any image of this package.
         format_name: a key of `FORMATS` that is written, or is written as another.
         quality: 1..100 for JPEG and lossy WebP; None follows the source.
 

@@ -73,7 +73,7 @@ class AvifHeader(NamedTuple):
     cicp: Cicp | None
 
     largest: tuple[int, int]
-    """Height and width of the largest picture announced; zeros where none is."""
+    """Height and width of the largest image announced; zeros where none is."""
 
 
 def read_header(data: bytes) -> AvifHeader:

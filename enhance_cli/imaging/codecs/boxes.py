@@ -1,4 +1,4 @@
-"""What HEIF, AVIF and JPEG XL hold besides their picture, told from their boxes (ISO 14496-12, 23008-12, 18181-2)."""
+"""What HEIF, AVIF and JPEG XL hold besides their image, told from their boxes (ISO 14496-12, 23008-12, 18181-2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Box(NamedTuple):
 
 
 def held(data: bytes) -> tuple[str, ...]:
-    """What an ISO media file holds that is lost when its picture is written anew, each with its article."""
+    """What an ISO media file holds that is lost when its image is written anew, each with its article."""
     found: dict[str, None] = {}
     try:
         for box in _boxes(data, 0, len(data)):
@@ -65,7 +65,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
 
 
 def _items(data: bytes, meta: _Box) -> Iterator[str]:
-    """What the items of a file are beside its primary picture."""
+    """What the items of a file are beside its primary image."""
     inside = {box.kind: box for box in _boxes(data, meta.start + 4, meta.end)}
     kinds, hidden = _item_kinds(data, inside.get(b"iinf"))
     references = list(_references(data, inside.get(b"iref")))
@@ -121,7 +121,7 @@ def _references(data: bytes, box: _Box | None) -> Iterator[tuple[bytes, int, lis
 
 
 def _roles(data: bytes, box: _Box | None) -> dict[int, str]:
-    """What each auxiliary picture is, in the words of its property."""
+    """What each auxiliary image is, in the words of its property."""
     if box is None:
         return {}
     inside = list(_boxes(data, box.start, box.end))

@@ -22,7 +22,7 @@ BLOCKS = {
     "IPTC": "iptc",
     "density": "density",
 }
-"""What a picture may carry besides pixels, and the field of `types.Metadata` that holds it."""
+"""What an image may carry besides pixels, and the field of `types.Metadata` that holds it."""
 
 Check = Callable[[int, int, int], None]
 """Called with (height, width, bits of a sample) from the header, before anything is decoded; may raise, or wait."""
@@ -113,7 +113,7 @@ class Codec:
     """Whether it stores luma and subsampled chroma, which are read and written as they are (`Image.chroma`)."""
 
     trailer: bool = False
-    """Whether what follows the picture stays (`types.Trailer`)."""
+    """Whether what follows the image stays (`types.Trailer`)."""
 
     longest_side: int | None = None
     """The most pixels of a side that its encoder takes, where `encode` does not look itself."""
@@ -125,7 +125,7 @@ class Codec:
     """Whether its files are boxes (ISO 14496-12), which tell what else is there (`codecs.boxes`)."""
 
     written_as: str | None = None
-    """The format that pictures of this one are written in, where it has no encoder worth using."""
+    """The format that images of this one are written in, where it has no encoder worth using."""
 
     extra: str | None = None
     """The extra of the package that reads and writes it; None where nothing more is needed."""
@@ -134,7 +134,7 @@ class Codec:
     """The module that the extra installs, by which one sees whether it is there."""
 
     refusal: str | None = None
-    """Why it is not read, for the one sentence about it; such a format is known so that no picture is passed over."""
+    """Why it is not read, for the one sentence about it; such a format is known so that no image is passed over."""
 
     @property
     def writable(self) -> bool:
@@ -147,5 +147,5 @@ class Codec:
         return self.refusal is None
 
     def is_lossless(self, metadata: Metadata, quality: int | None) -> bool:
-        """Whether a picture is written so that every sample comes back as it was."""
+        """Whether an image is written so that every sample comes back as it was."""
         return self.coding == "lossless" or (self.coding == "either" and not (quality or metadata.jpeg))

@@ -1,4 +1,4 @@
-"""What a file may hold beside its picture and cannot keep: how it is called, and the notes about it."""
+"""What a file may hold beside its image and cannot keep: how it is called, and the notes about it."""
 
 from __future__ import annotations
 

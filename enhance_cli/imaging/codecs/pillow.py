@@ -102,7 +102,7 @@ def blocks(opened: Pillow.Image) -> Carried:
 
 
 def eight_bit(opened: Pillow.Image, notes: list[str]) -> tuple[Array, Array | None]:
-    """Colours (H×W or H×W×3 uint8) and alpha of an opened picture: palettes as their colours, CMYK and Lab as sRGB."""
+    """Colours (H×W or H×W×3 uint8) and alpha of an opened image: palettes as their colours, CMYK and Lab as sRGB."""
     mode = opened.mode
     if mode == "CMYK":
         return _rgb_from_cmyk(opened, notes), None

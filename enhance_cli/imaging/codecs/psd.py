@@ -1,4 +1,4 @@
-"""Photoshop files of 8 bits, whose merged picture is read and written as PNG."""
+"""Photoshop files of 8 bits, whose merged image is read and written as PNG."""
 
 from __future__ import annotations
 

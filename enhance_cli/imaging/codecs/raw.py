@@ -1,6 +1,6 @@
 """Camera raw files, developed by LibRaw (the extra `raw`): the camera's white balance, sRGB, 16 bits, nothing else.
 
-Nothing writes them, so their pictures are written as TIFF. LibRaw's own brightening stays off: light is what the
+Nothing writes them, so their images are written as TIFF. LibRaw's own brightening stays off: light is what the
 methods are for.
 """
 

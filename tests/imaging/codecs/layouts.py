@@ -1,4 +1,4 @@
-"""Pictures of every layout and depth, and what is compared of them: for the tests of codecs."""
+"""Images of every layout and depth, and what is compared of them: for the tests of codecs."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_what_is_no_picture_is_refused_in_a_sentence(data, kind, sentence):
 
 @pytest.mark.parametrize("name", FUZZED)
 def test_a_file_cut_short_is_refused_or_whole(name):
-    """Wherever it is cut; only bytes that are no pixels may be missing from a picture that is read."""
+    """Wherever it is cut; only bytes that are no pixels may be missing from an image that is read."""
     data = small(name)
     whole = codecs.decode(data)
     lengths = range(1, len(data), max(1, len(data) // 60))
@@ -122,7 +122,7 @@ def test_a_file_cut_short_is_refused_or_whole(name):
 
 
 def decoded_or_said(data, **details):
-    """The picture, or None and what was said; any other error passes through and fails the test."""
+    """The image, or None and what was said; any other error passes through and fails the test."""
     try:
         return codecs.decode(data, source="a", **details), "a is a picture"
     except PhotographError as error:

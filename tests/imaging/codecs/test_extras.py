@@ -1,4 +1,4 @@
-"""What files carry besides their picture: kept whole, dropped with a note, and never claimed where it is gone."""
+"""What files carry besides their image: kept whole, dropped with a note, and never claimed where it is gone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def xmp_segment(attributes: str = "", inner: str = "") -> tuple[int, bytes]:
 
 
 def container(*items: tuple[str, str, int]) -> str:
-    """A directory of the primary picture and (type, meaning, length) of what follows."""
+    """A directory of the primary image and (type, meaning, length) of what follows."""
     rows = "".join(
         f"<rdf:li rdf:parseType='Resource'><C:Item I:Mime='{mime}' I:Semantic='{meaning}' I:Length='{length}'/>"
         "</rdf:li>"
@@ -70,7 +70,7 @@ def container(*items: tuple[str, str, int]) -> str:
 
 
 def indexed(primary: bytes, *further: tuple[int, bytes], order: str = "<", behind: bytes = b"") -> bytes:
-    """A JPEG with an index (MPF) and further pictures of the given types."""
+    """A JPEG with an index (MPF) and further images of the given types."""
     count = 1 + len(further)
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 3)
     rows = struct.pack(order + "HHI4s", 0xB000, 7, 4, b"0100")
@@ -190,7 +190,7 @@ def test_stripping_takes_the_video_along() -> None:
     assert xmp.read(bare.xmp) == xmp.Claims()
 
 
-# --- gain maps and further pictures ------------------------------------------------------------------------
+# --- gain maps and further images ------------------------------------------------------------------------
 
 
 def gain_maps() -> dict[str, bytes]:

@@ -90,7 +90,7 @@ def stored_planes(data):
 @pytest.mark.parametrize("subsampling", FACTORS)
 @pytest.mark.parametrize("size", [(64, 64), (33, 47), (8, 8), (17, 16), (1, 1), (1, 37), (41, 2), (3, 5)])
 def test_planes_are_the_stored_ones(size, subsampling):
-    """At quality 100 every table is 1, so chroma is stored in a picture as it would be in a grey JPEG."""
+    """At quality 100 every table is 1, so chroma is stored in an image as it would be in a grey JPEG."""
     planes = planes_of(*size, subsampling)
     data = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=100)
     image = codecs.decode(data, planes=True)

@@ -92,7 +92,7 @@ def test_from_every_format_to_every_other(source, target):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff"])
 def test_nothing_turns_twice(name, orientation):
-    """A picture with an orientation, written and read again, lies as Pillow shows the first."""
+    """An image with an orientation, written and read again, lies as Pillow shows the first."""
     exif = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + bytes(4)
     y, x = np.mgrid[:24, :32]
     pixels = np.stack((7 * x, 9 * y, 0 * x), axis=2).astype(np.uint8)

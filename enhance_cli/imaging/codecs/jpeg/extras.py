@@ -1,9 +1,9 @@
-"""What a JPEG holds besides its picture, found by structure, and what of it the enhanced file keeps.
+"""What a JPEG holds besides its image, found by structure, and what of it the enhanced file keeps.
 
 Behind the end marker there may be a motion photo's video, an HDR gain map, a depth map, a stereo partner, previews, or
 Samsung's own trailer; three directories tell of them: the container in XMP (Google), the index of the Multi-Picture
-Format, and Samsung's at the very end. Kept is what stays true when the picture's tones change. Dropped is a gain map,
-which says how the old tones become brighter ones, a preview, which shows the old picture, and a C2PA signature, which
+Format, and Samsung's at the very end. Kept is what stays true when the image's tones change. Dropped is a gain map,
+which says how the old tones become brighter ones, a preview, which shows the old image, and a C2PA signature, which
 is of the old bytes. All directories then say what is there. Whatever is not known is kept, as it stands.
 """
 
@@ -34,7 +34,7 @@ _SAMSUNG_VIDEO = 0x0A30
 
 @dataclass(slots=True)
 class _Part:
-    """A stretch of what follows the picture."""
+    """A stretch of what follows the image."""
 
     start: int
     end: int
@@ -59,7 +59,7 @@ class Survey(NamedTuple):
 
 
 def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -> Survey:
-    """Look at everything beside the picture of a JPEG.
+    """Look at everything beside the image of a JPEG.
 
     Args:
         data: the whole file.
@@ -105,7 +105,7 @@ def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -
 
 
 def _picture_end(data: bytes, scan: int) -> int | None:
-    """Where the picture whose first scan begins there has ended, its end marker included; None where it never does."""
+    """Where the image whose first scan begins there has ended, its end marker included; None where it never does."""
     first = data.find(b"\xff\xd9", scan)
     if first < 0 or first + 2 == len(data):
         return None if first < 0 else len(data)  # nearly always: nothing follows
@@ -150,7 +150,7 @@ def _parts(tail: bytes, header: JpegHeader, claims: xmp.Claims, end: int) -> lis
 def _placed_items(tail: bytes, items: tuple[xmp.Item, ...]) -> Iterator[tuple[int, int, xmp.Item]]:
     """Number, beginning and entry of each item of a container that is there.
 
-    They follow each other, so their places count from the picture's end. Where something else lies between, they
+    They follow each other, so their places count from the image's end. Where something else lies between, they
     count from the file's end, as a motion photo's video does.
     """
     first = 1 if items and items[0].semantic == "Primary" else 0
@@ -176,7 +176,7 @@ def _is_picture(tail: bytes, start: int) -> bool:
 
 
 def _chained(tail: bytes, found: dict[int, _Part]) -> _Part | None:
-    """The first JPEG that follows the picture, or another such, and that no directory names."""
+    """The first JPEG that follows the image, or another such, and that no directory names."""
     position = 0
     while _is_picture(tail, position):
         part = found.get(position)
@@ -236,7 +236,7 @@ def _kind_of_item(item: xmp.Item) -> str | None:
 
 
 def _kind_by_content(picture: bytes) -> str | None:
-    """What a further picture says of itself."""
+    """What a further image says of itself."""
     try:
         header = read_header(picture)
     except CorruptPicture:
@@ -274,7 +274,7 @@ def _before(position: int, dropped: list[_Part]) -> int:
 
 
 def _index(header: JpegHeader, kept: list[_Part], dropped: list[_Part]) -> bytes | None:
-    """The index of the pictures that stay, as `mpf.placed` takes it; None where there are none."""
+    """The index of the images that stay, as `mpf.placed` takes it; None where there are none."""
     starts = {part.entry: _before(part.start, dropped) for part in kept if part.entry is not None}
     return mpf.relocated(header.mpf_index, {0: 0, **starts}) if starts else None
 

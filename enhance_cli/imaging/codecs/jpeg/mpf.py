@@ -1,6 +1,6 @@
-"""The index of further pictures in a JPEG (Multi-Picture Format, CIPA DC-007): read, thinned out and placed.
+"""The index of further images in a JPEG (Multi-Picture Format, CIPA DC-007): read, thinned out and placed.
 
-The index is a TIFF structure in an APP2 segment. It gives the first picture and each further one an entry of 16 bytes:
+The index is a TIFF structure in an APP2 segment. It gives the first image and each further one an entry of 16 bytes:
 attributes, length, offset from the structure's own beginning, and the numbers of two entries that depend on it.
 """
 
@@ -22,14 +22,14 @@ GAIN_MAP = 0x050000
 
 
 class Entry(NamedTuple):
-    """A picture that the index names."""
+    """An image that the index names."""
 
     kind: int
-    """Its type code: one of the constants above, 0x030000 for the first picture, 0 for anything."""
+    """Its type code: one of the constants above, 0x030000 for the first image, 0 for anything."""
 
     length: int
     offset: int
-    """From the beginning of the index, 0 for the first picture."""
+    """From the beginning of the index, 0 for the first image."""
 
 
 class _Index(NamedTuple):
@@ -46,21 +46,21 @@ class _Index(NamedTuple):
 
 
 def entries(index: bytes) -> tuple[Entry, ...]:
-    """The pictures of an index, the first one first; none where it is damaged."""
+    """The images of an index, the first one first; none where it is damaged."""
     found = _read(index)
     return found.entries if found is not None else ()
 
 
 def relocated(index: bytes, starts: dict[int, int]) -> bytes:
-    """The index of those pictures alone that stay.
+    """The index of those images alone that stay.
 
     Args:
         index: as in the file.
-        starts: for each entry that stays, by number from 0, where it begins behind the first picture's end; that of
-            the first picture itself is of no account.
+        starts: for each entry that stays, by number from 0, where it begins behind the first image's end; that of
+            the first image itself is of no account.
 
     Returns:
-        An index of the same length whose offsets count from the first picture's end; see `placed`.
+        An index of the same length whose offsets count from the first image's end; see `placed`.
     """
     found = _read(index)
     assert found is not None
@@ -91,7 +91,7 @@ def _renumbered(number: int, kept: Collection[int]) -> int:
 
 
 def placed(index: bytes, first_length: int, at: int) -> bytes:
-    """A `relocated` index for a file whose first picture has that length and whose index begins `at` that offset."""
+    """A `relocated` index for a file whose first image has that length and whose index begins `at` that offset."""
     found = _read(index)
     assert found is not None
     result = bytearray(index)

@@ -15,7 +15,7 @@ _IJG_LUMA = (
 """The luma table of quality 50 in zigzag order (ITU-T T.81, table K.1)."""
 
 
-@lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
+@lru_cache(maxsize=64)  # a folder's images mostly come from one camera
 def estimate_quality(luma_table: tuple[int, ...] | None) -> int:
     """The IJG quality, 1..100, whose luma table lies nearest to this one (sum of absolute differences).
 

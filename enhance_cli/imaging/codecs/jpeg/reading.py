@@ -1,6 +1,6 @@
 """Decoding JPEG through libjpeg-turbo, either as RGB or as the planes that the file itself stores.
 
-The plane lane reads a picture whose luma alone will change: one decode gives luma and the subsampled chroma
+The plane lane reads an image whose luma alone will change: one decode gives luma and the subsampled chroma
 exactly as stored, and the encoder takes them back as planes, so chroma is neither converted nor resampled.
 libjpeg-turbo's plane decoder is not in its Python binding, but the same pixels are: told by an Adobe marker
 that the components are R, G and B, the decoder hands them out unconverted, and with plain replication as its
@@ -178,7 +178,7 @@ def _coding(header: JpegHeader, subsampling: Any) -> JpegCoding:
 
 @cache
 def _standard_huffman_tables() -> frozenset[bytes]:
-    """The tables that are used when none are made for a picture (ITU-T T.81, annex K.3), as libjpeg writes them."""
+    """The tables that are used when none are made for an image (ITU-T T.81, annex K.3), as libjpeg writes them."""
     plain: Any = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90, "RGB", "444")
     return frozenset(read_header(plain).huffman_tables)
 
@@ -200,7 +200,7 @@ def _plane_lane(header: JpegHeader, factors: tuple[int, int] | None, orientation
         return None
     across, down = factors
     if orientation != 1:
-        # Turning a picture whose last chroma sample covers half a block would shift its chroma by a pixel.
+        # Turning an image whose last chroma sample covers half a block would shift its chroma by a pixel.
         if header.width % across or header.height % down:
             return None
         if orientation >= 5 and (down, across) not in _SUBSAMPLING:

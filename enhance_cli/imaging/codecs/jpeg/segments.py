@@ -49,7 +49,7 @@ class JpegHeader(NamedTuple):
     """Where the first scan begins."""
 
     mpf_index: bytes
-    """The index of further pictures (MPF: stereo, preview, gain map), empty where there is none."""
+    """The index of further images (MPF: stereo, preview, gain map), empty where there is none."""
 
     mpf_at: int
     """Where in the file the index begins, from which it counts."""
@@ -61,7 +61,7 @@ class JpegHeader(NamedTuple):
     """Whether C2PA's boxes (JUMBF) are there."""
 
     layered: bool
-    """Whether boxes of JPEG XT are there, which add to the tones of the picture."""
+    """Whether boxes of JPEG XT are there, which add to the tones of the image."""
 
 
 def segments_of(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -215,11 +215,11 @@ def _huffman_tables(body: bytes) -> Iterator[bytes]:
 
 
 def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
-    """Put metadata segments behind a JPEG's JFIF header, the density into it, and what follows the picture at its end.
+    """Put metadata segments behind a JPEG's JFIF header, the density into it, and what follows the image at its end.
 
     Returns:
         The JPEG, and a note for each block that is too long for its kind of segment and was left out, and for what
-        follows the picture.
+        follows the image.
     """
     added, notes = [], []
     resource = None if meta.iptc is None else photoshop_resource(meta.iptc)

@@ -68,9 +68,9 @@ def _rows_together(pixels: Array) -> Array:
 def _within_whole_blocks(luma: Array, chroma: tuple[int, ...]) -> Array:
     """H×W luma whose memory goes on, with its edge repeated, to where the last chroma samples end.
 
-    The encoder reads luma for every chroma sample: up to a row and three columns beyond the picture where a side is
-    no multiple of the chroma block. It takes the size of the picture from the view and the next row from its stride,
-    so a view of a larger plane is a picture of the right size with memory of ours around it.
+    The encoder reads luma for every chroma sample: up to a row and three columns beyond the image where a side is
+    no multiple of the chroma block. It takes the size of the image from the view and the next row from its stride,
+    so a view of a larger plane is an image of the right size with memory of ours around it.
     """
     height, width = luma.shape
     below = -height % colour.pixels_per_sample(height, chroma[0])

@@ -56,7 +56,7 @@ class PngParts(NamedTuple):
     """0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha."""
 
     transparent: tuple[int, ...] | None
-    """The one transparent colour (tRNS) of a grey or RGB picture."""
+    """The one transparent colour (tRNS) of a grey or RGB image."""
 
     bare: bytes
     """The file with only IHDR, PLTE, tRNS, IDAT and IEND, each whole, so that no decoder stumbles over the others."""

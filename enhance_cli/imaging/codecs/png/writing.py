@@ -1,4 +1,4 @@
-"""The pixels of a picture as PNG, at 8 and 16 bits."""
+"""The pixels of an image as PNG, at 8 and 16 bits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def encode(image: Image, *, quality: int | None) -> Encoded:
-    """The picture as a PNG, at its own depth, with its metadata; `quality` has no meaning here."""
+    """The image as a PNG, at its own depth, with its metadata; `quality` has no meaning here."""
     return with_metadata(_bare(image), image.metadata), ()
 
 

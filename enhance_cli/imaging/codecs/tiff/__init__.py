@@ -17,9 +17,9 @@ def is_tiff(data: bytes) -> bool:
 
 
 def is_camera_raw(data: bytes) -> bool:
-    """Whether a TIFF is a camera's raw file, whose first picture is a small preview.
+    """Whether a TIFF is a camera's raw file, whose first image is a small preview.
 
-    So is that of editors and scanners that keep the full picture in a sub-directory: those say that it is developed.
+    So is that of editors and scanners that keep the full image in a sub-directory: those say that it is developed.
     """
     from enhance_cli.imaging import metadata
     from enhance_cli.imaging.codecs.tiff import pages

@@ -1,4 +1,4 @@
-"""The directories of a TIFF: which of its pages is the picture, what kind it is, and what its description promises."""
+"""The directories of a TIFF: which of its pages is the image, what kind it is, and what its description promises."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Layout(NamedTuple):
     """Whether that is the file's first page."""
 
     others: int
-    """Further pages that are pictures of their own, or masks."""
+    """Further pages that are images of their own, or masks."""
 
     copies: int
     """Smaller copies of pages."""
@@ -254,7 +254,7 @@ def _directory(data: bytes, offset: int, order: str, big: bool) -> tuple[dict[in
     (count,) = struct.unpack_from(order + head, data, offset)
     start = offset + struct.calcsize("=" + head)
     if start + entry * count > len(data):
-        raise struct.error("this directory is cut short")  # and nobody knows what kind of picture it was
+        raise struct.error("this directory is cut short")  # and nobody knows what kind of image it was
     tags: dict[int, tuple[int, ...]] = {}
     for at in range(start, start + entry * count, entry):
         tag, kind = struct.unpack_from(order + "HH", data, at)

@@ -119,7 +119,7 @@ def _samples(
             notes.append("an extra channel of unknown meaning was left out")
         return pillow.eight_bit(opened, notes)
     photometric, channels = tags.get(262, 1), tags.get(277, 1)
-    if depth == 12 and channels == 1:  # Pillow unpacks them, and turns the picture
+    if depth == 12 and channels == 1:  # Pillow unpacks them, and turns the image
         packed = spread(np.array(opened).astype(np.uint16), 4095)
         return (65535 - packed if photometric == 0 else packed), None
     if depth != 16 or photometric not in (0, 1, 2) or channels not in (1, 3, 4):

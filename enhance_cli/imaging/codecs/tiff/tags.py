@@ -1,4 +1,4 @@
-"""The tags of a TIFF that describe the photograph: EXIF, IPTC, density and depth, as Pillow reads them."""
+"""The tags of a TIFF that describe the photo: EXIF, IPTC, density and depth, as Pillow reads them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DESCRIPTION_TAG, _BITS_TAG, _PHOTOSHOP_TAG = 0x010E, 0x0102, 0x8649
 
 
 def exif_of(opened: TiffImagePlugin.TiffImageFile, notes: list[str]) -> bytes | None:
-    """The tags of a TIFF that describe the photograph, not the file, as an EXIF block; None where they are damaged."""
+    """The tags of a TIFF that describe the photo, not the file, as an EXIF block; None where they are damaged."""
     try:
         tags = opened.getexif()
         described = tags.get(_DESCRIPTION_TAG)
@@ -37,7 +37,7 @@ def exif_of(opened: TiffImagePlugin.TiffImageFile, notes: list[str]) -> bytes | 
                     tags[_DESCRIPTION_TAG] = true
         return _exif_block(tags)
     except FAILURES:
-        return None  # a damaged tag is no reason to lose the picture
+        return None  # a damaged tag is no reason to lose the image
 
 
 def exif_of_file(data: bytes) -> bytes | None:
@@ -79,7 +79,7 @@ def density_of(opened: TiffImagePlugin.TiffImageFile) -> Density | None:
     try:
         across, down = (float(opened.tag_v2.get(tag, 0)) for tag in DENSITY_TAGS)
     except FAILURES:
-        return None  # a damaged tag is no reason to lose the picture
+        return None  # a damaged tag is no reason to lose the image
     unit = opened.tag_v2.get(DENSITY_UNIT_TAG, 2)
     if not (0 < across < math.inf and 0 < down < math.inf) or (unit == 1 and across == down):
         return None

@@ -1,4 +1,4 @@
-"""The pixels and tags of a picture as TIFF.
+"""The pixels and tags of an image as TIFF.
 
 The writer is here because OpenCV leaves all metadata out and Pillow knows no 16-bit colour.
 """
@@ -55,7 +55,7 @@ def encode(image: Image, *, quality: int | None) -> Encoded:
 def _image_directory(
     samples: Array, rows: int, strips: list[bytes], meta: Metadata
 ) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """The directory of a picture whose strips follow it immediately."""
+    """The directory of an image whose strips follow it immediately."""
     height, width, channels = samples.shape
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     _put_exif(directory, meta.exif)
