@@ -48,10 +48,10 @@ _LONGEST = 1 << 24
 
 
 class MappedPicture(NamedTuple):
-    """The limits of one picture, as a report has them."""
+    """The limits of one image, as a report has them."""
 
     source: str
-    """Its path as it was given then; empty where the limits are for any picture."""
+    """Its path as it was given then; empty where the limits are for any image."""
 
     relative: str
     """Its path below the folder that was enhanced, by where its output lies; empty where that is not known."""
@@ -92,10 +92,10 @@ class ClipMap:
         return cls(str(value), tuple(found.values()))
 
     def for_source(self, source: SourceName) -> Limits:
-        """The limits for a picture: those of its own line, else those that name no source.
+        """The limits for an image: those of its own line, else those that name no source.
 
-        A line is a picture's if its source is the same file, or has the same path below the folder that was
-        enhanced; or the same file name, where no other line and no other picture of the run has that. A picture
+        A line is an image's if its source is the same file, or has the same path below the folder that was
+        enhanced; or the same file name, where no other line and no other image of the run has that. An image
         without a name, from a pipe or an array, takes the only limits that there are.
 
         Raises:
@@ -126,7 +126,7 @@ class ClipMap:
 
 
 def _own(alike: Sequence[MappedPicture], source: SourceName) -> MappedPicture | None:
-    """Of pictures of one file name, the one that is surely this source."""
+    """Of images of one file name, the one that is surely this source."""
     here = os.path.abspath(source.path)  # noqa: PTH100
     same = [picture for picture in alike if os.path.abspath(picture.source) == here]  # noqa: PTH100
     if same:

@@ -45,7 +45,7 @@ class ClaheAdaptive:
         """Histograms of all tiles at full resolution, clip limits for them, and a curve for each.
 
         Raises:
-            UsageError: a clip map has no line for this picture.
+            UsageError: a clip map has no line for this image.
         """
         kernels, engine = self._kernels, self._engine
         height, width = image.height, image.width
@@ -107,7 +107,7 @@ class ClaheAdaptive:
         return self._engine.into(out, kernel, window.pixels, plan.curves, *place)
 
     def illustrations(self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls) -> Mapping[str, Array]:
-        """The clip-limit map over the picture, with `--heatmap`."""
+        """The clip-limit map over the image, with `--heatmap`."""
         if not controls.heatmap:
             return {}
         from enhance_cli.methods.clahe_adaptive.heatmap import draw_clip_limits

@@ -1,4 +1,4 @@
-"""The clip-limit map drawn over the picture: what the network decided, at a glance."""
+"""The clip-limit map drawn over the image: what the network decided, at a glance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw_clip_limits(image: Image, clip_limits: Array) -> Array:
     """Colour every tile by its clip limit (viridis, dark is low), print the number where it fits.
 
     Args:
-        image: the picture before enhancement.
+        image: the image before enhancement.
         clip_limits: rows×columns, multiples of the uniform bin height.
 
     Returns:

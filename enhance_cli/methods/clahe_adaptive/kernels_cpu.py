@@ -5,8 +5,8 @@ the two neighbouring rows of tiles are blended once per image row, so that a pix
 and a slope, not four of values; and the look-ups (scalar by nature) are kept apart from the arithmetic (which
 then runs on vectors).
 
-Every pixel's weights are functions of its place in the whole picture, so rendering a window equals the same
-part of rendering the whole, bit for bit: threads may share a picture by bands.
+Every pixel's weights are functions of its place in the whole image, so rendering a window equals the same
+part of rendering the whole, bit for bit: threads may share an image by bands.
 
 References: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994; OpenCV's
 `createCLAHE`, whose integer results `opencv_tile_curves` reproduces; the real-valued form is IA-CLAHE's.
@@ -86,14 +86,14 @@ def _area_means(line, stride, height, width, white, out):  # type: ignore[no-unt
 def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, last_row: int | None = None) -> Array:
     """Counts of the 256 grey levels in every tile (docs/papers.md, C2).
 
-    The picture is padded as OpenCV pads it (by indices; nothing is copied), and padded pixels count. 16-bit
+    The image is padded as OpenCV pads it (by indices; nothing is copied), and padded pixels count. 16-bit
     values are binned by the nearest 8-bit code, `(v + 128) // 257`.
 
     Args:
-        luma: H×W uint8 or uint16, the whole picture.
+        luma: H×W uint8 or uint16, the whole image.
         rows: rows of tiles.
         columns: columns of tiles.
-        first_row: the first row of tiles wanted, so that threads can share a picture.
+        first_row: the first row of tiles wanted, so that threads can share an image.
         last_row: the row of tiles to stop before; None for all.
 
     Returns:
@@ -244,10 +244,10 @@ def render_luma(
 
     Args:
         luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width`
-            picture.
+            image.
         curves: rows×columns×256 grey levels in 0..255. 16-bit codes are looked up between knots, at v / 257.
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         top: first row of the window.
         left: first column of the window.
         out: h×w of the dtype of `luma` to write into; may be `luma` itself.
@@ -256,7 +256,7 @@ def render_luma(
         h×w of the dtype of `luma`: `out`, if given.
 
     Raises:
-        ValueError: the window reaches out of the picture, or `out` has another shape or dtype than the window,
+        ValueError: the window reaches out of the image, or `out` has another shape or dtype than the window,
             or its rows are not contiguous.
     """
     out = _target(luma, out)
@@ -285,8 +285,8 @@ def render_rgb(
     Args:
         rgb: h×w×3 uint8 or uint16; the other arguments as for `render_luma`.
         curves: rows×columns×256.
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         top: first row of the window.
         left: first column of the window.
         out: h×w×3 of the dtype of `rgb` to write into; may be `rgb` itself.
@@ -295,7 +295,7 @@ def render_rgb(
         h×w×3 of the dtype of `rgb`: `out`, if given.
 
     Raises:
-        ValueError: the window reaches out of the picture, or `out` has another shape or dtype than the window,
+        ValueError: the window reaches out of the image, or `out` has another shape or dtype than the window,
             or its rows are not contiguous.
     """
     return _render_colour(rgb, curves, height, width, top, left, out, scaled=False)

@@ -1,7 +1,7 @@
 """The pixel work of clahe-adaptive in torch: luma, histograms, tile curves and their blend.
 
 These functions run on CUDA in production, on CPU tensors in the tests, and in training, where gradients flow
-from the picture through the curves to the clip limits: what is trained is what is run. `kernels_cpu.py` holds
+from the image through the curves to the clip limits: what is trained is what is run. `kernels_cpu.py` holds
 the same names over numpy arrays. No networks and no files here.
 
 References: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994; OpenCV's
@@ -40,7 +40,7 @@ def thumbnail(luma: Tensor, size: int) -> Tensor:
 def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
     """Counts of the 256 grey levels in every tile: int64 rows×columns×256 (docs/papers.md, C2).
 
-    The picture is padded as OpenCV pads it, and padded pixels count. 16-bit values are binned by the nearest
+    The image is padded as OpenCV pads it, and padded pixels count. 16-bit values are binned by the nearest
     8-bit code, `(v + 128) // 257`.
     """
     height, width = luma.shape
@@ -61,7 +61,7 @@ def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
 def diagonal_counts(luma: Tensor, rows: int, columns: int) -> Tensor:
     """Counts of absolute diagonal differences in every tile: int64 rows×columns×256 (docs/papers.md, C11).
 
-    Of the corners of squares |a - b - c + d| in whole levels, at the places of `sample_places`, in the padded picture;
+    Of the corners of squares |a - b - c + d| in whole levels, at the places of `sample_places`, in the padded image;
     16-bit values are binned as for `tile_histograms`, and the last bin holds all from 255 on.
     """
     height, width = luma.shape
@@ -136,10 +136,10 @@ def blend_curves(luma: Tensor, curves: Tensor, height: int, width: int, top: int
     """Map a window of luma through the curves of its four nearest tiles, before any rounding (docs/papers.md, C6).
 
     Args:
-        luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` picture.
+        luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` image.
         curves: rows×columns×256 grey levels in 0..255. 16-bit codes are looked up between knots, at v / 257.
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         top: first row of the window.
         left: first column of the window.
 
@@ -199,8 +199,8 @@ def render_rgb(
     Args:
         rgb: h×w×3 uint8 or uint16; the other arguments as for `blend_curves`.
         curves: rows×columns×256.
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         top: first row of the window.
         left: first column of the window.
         out: h×w×3 of the dtype of `rgb` to write into.

@@ -2,7 +2,7 @@
 
 Paper: "IA-CLAHE: Image-Adaptive Clip Limit Estimation for CLAHE". As there: a 3×3 convolution of stride 2, a
 hard-swish, 1×1 convolutions, a sigmoid map of local factors, and a global factor by pooling, an MLP and a
-softplus; the limits are their product. Ours beside it: statistics of the picture's histogram feed the global
+softplus; the limits are their product. Ours beside it: statistics of the image's histogram feed the global
 MLP, and a third factor, between a half and two, comes from each tile's own histogram. Only the network here.
 """
 
@@ -69,7 +69,7 @@ class Estimator(nn.Module):
         nn.init.constant_(self.scale.bias, 3.98)
 
     def forward(self, thumbnail: Tensor, statistics: Tensor, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One picture at a time.
+        """One image at a time.
 
         Args:
             thumbnail: 1×1×256×256 luma in 0..1.

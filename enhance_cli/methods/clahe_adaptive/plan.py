@@ -1,4 +1,4 @@
-"""What `clahe-adaptive` decides for a picture: a clip limit and a tone curve for every tile."""
+"""What `clahe-adaptive` decides for an image: a clip limit and a tone curve for every tile."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ClahePlan(Plan):
     """rows×columns int32: the same in pixels per bin, as OpenCV would clip."""
 
     global_factor: float | None
-    """The network's factor for the whole picture; None where no network was asked."""
+    """The network's factor for the whole image; None where no network was asked."""
 
     structure: Array | None = None
     """rows×columns float32: the share of every tile that is not noise, by which the network's limits were weighed."""

@@ -31,15 +31,15 @@ LOWEST, HIGHEST = 0.01, 256.0
 def network_inputs(
     histograms: NDArray[np.integer], thumbnail: NDArray[np.float32], whole: NDArray[np.floating] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """Everything the network sees of one picture.
+    """Everything the network sees of one image.
 
     Args:
         histograms: rows×columns×256 counts, from `tile_histograms`.
         thumbnail: 256×256 luma in 0..1, from `thumbnail`.
-        whole: 256 counts of the whole picture, where that is not the sum of its tiles.
+        whole: 256 counts of the whole image, where that is not the sum of its tiles.
 
     Returns:
-        `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole picture's histogram and
+        `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole image's histogram and
         the number of tiles; `tiles` 1×FEATURES×rows×columns, the description of every tile. All float32.
     """
     rows, columns, _ = histograms.shape
@@ -57,7 +57,7 @@ def weighted_histograms(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Histograms of tiles whose pixels count by their opacity, at the area of a tile.
 
-    A tile of which next to nothing is seen takes what its neighbours have, or the whole picture where they hide too.
+    A tile of which next to nothing is seen takes what its neighbours have, or the whole image where they hide too.
 
     Args:
         luma: H×W uint8 or uint16.
@@ -66,7 +66,7 @@ def weighted_histograms(
         columns: of tiles.
 
     Returns:
-        rows×columns×256 whole numbers that sum to a tile's pixels, and 256 counts of the whole picture.
+        rows×columns×256 whole numbers that sum to a tile's pixels, and 256 counts of the whole image.
     """
     height, width = luma.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
@@ -99,7 +99,7 @@ def weighted_histograms(
 def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: int) -> NDArray[np.float32]:
     """The clip limit of every tile: rows×columns float32 in 0.01..256, in multiples of the uniform bin height.
 
-    The product of three answers of the network: the picture's factor, the local map averaged over the area of
+    The product of three answers of the network: the image's factor, the local map averaged over the area of
     the tile (so any grid can be read from it), and the tile's own factor from its histogram.
 
     Args:
@@ -113,7 +113,7 @@ def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: 
 
 
 def global_factor(outputs: Mapping[str, NDArray[np.float32]]) -> float:
-    """The network's factor for the whole picture, as the report shows it."""
+    """The network's factor for the whole image, as the report shows it."""
     return float(outputs["global_factor"].reshape(()))
 
 
@@ -135,7 +135,7 @@ def describe_histograms(histograms: NDArray[Any]) -> NDArray[np.float32]:
     """Describe histograms by FEATURES numbers of order one: (..., 256) counts to (..., FEATURES) float32.
 
     Where the tones lie (mean, deviation, quantiles), how full the scale is (entropy, share of levels in use) and
-    what a clip limit would do: the shares above .25, 1, 4 and 16 times the uniform bin height are exactly the
+    what a clip limit would do: the shares above 0.25, 1, 4 and 16 times the uniform bin height are exactly the
     excess of docs/papers.md, C7, at those limits, and the height of the largest bin is where clipping ends.
     """
     counts = histograms.astype(np.float64)

@@ -30,7 +30,7 @@ NOISE_ALONE, CLEAR = 1.05, 1.4
 
 SPREAD, WIDE = 2.0, 3.0
 """The same of the stretch that holds all tones but a tenth at either end: large tiles show more than one thing, and a
-picture is not without structure because most of it is blown out, or black."""
+image is not without structure because most of it is blown out, or black."""
 
 OTHER, SAME = 0.25, 0.6
 """Common area of the histograms of two tiles side by side: up to the former they show different things, from the latter
@@ -171,7 +171,7 @@ def _common_areas(histograms: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def _around(field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every tile's own value, in the middle, and those around it, 0 beyond the picture: 3×3×rows×columns."""
+    """Every tile's own value, in the middle, and those around it, 0 beyond the image: 3×3×rows×columns."""
     rows, columns = field.shape
     padded = np.pad(field, 1)
     return np.array([[padded[i : i + rows, j : j + columns] for j in range(3)] for i in range(3)])

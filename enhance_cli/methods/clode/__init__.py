@@ -68,13 +68,13 @@ def parse_proxy(value: Any) -> str:
 
 @dataclass(frozen=True)
 class References(PictureFolder):
-    """Pictures that `--time best` may look at: a folder of files by stem, or one array from Python."""
+    """Images that `--time best` may look at: a folder of files by stem, or one array from Python."""
 
     pixels: Any = None
 
     @classmethod
     def parse(cls, value: Any) -> References:
-        """List a folder; or take a picture as an array."""
+        """List a folder; or take an image as an array."""
         if isinstance(value, References):
             return value
         if not isinstance(value, str | Path):
@@ -156,7 +156,7 @@ class ClodeControls(Controls):
         return self.reference is not None and self.reference.pixels is None
 
     def companions(self, source: SourceName) -> Mapping[str, Path]:
-        """The reference of this picture."""
+        """The reference of this image."""
         if self.reference is None or self.reference.pixels is not None:
             return {}
         try:
@@ -165,7 +165,7 @@ class ClodeControls(Controls):
             raise UsageError(f"--reference: {error}") from None
 
     def variants(self) -> tuple[tuple[str, Controls], ...]:
-        """A list of times makes a picture for each."""
+        """A list of times makes an image for each."""
         if isinstance(self.time, str) or len(self.time) == 1:
             return super().variants()
         return tuple((f"_t{time:g}", dataclasses.replace(self, time=(time,))) for time in self.time)

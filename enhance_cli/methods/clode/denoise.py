@@ -1,7 +1,7 @@
 """How much noise a shift makes visible, and taking out what the denoiser calls noise, by tiles that equal the whole.
 
-A network's convolutions may round differently on pictures of different sizes. So the denoiser only ever sees
-blocks of one size, which lie at the same places of a picture whatever window is rendered.
+A network's convolutions may round differently on images of different sizes. So the denoiser only ever sees
+blocks of one size, which lie at the same places of an image whatever window is rendered.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ BLOCK = 256
 
 FAINT, PLAIN = 0.001, 0.002
 """Added noise, as a share of white, below which nothing is removed and above which everything is: a quarter of a
-grey level cannot be seen, half of one shows in a flat dark plane. Night photographs add 7 to 30 thousandths."""
+grey level cannot be seen, half of one shows in a flat dark plane. Night photos add 7 to 30 thousandths."""
 
 SEEN = 0.5
 """Mean opacity of a patch from which on noise is judged on it: what stands where it is hidden is smooth."""
 
 _PATCHES, _PATCH = 16, 16
-"""Noise is judged on 16x16 patches of 16x16 pixels, spread over the picture."""
+"""Noise is judged on 16x16 patches of 16x16 pixels, spread over the image."""
 
 
 def visible_noise(pixels: Array, shift: Array, weights: Array | None = None) -> float:
-    """The noise that a shift adds to a picture, as a share of white: the lower quartile over the patches it lifts.
+    """The noise that a shift adds to an image, as a share of white: the lower quartile over the patches it lifts.
 
     Per patch: the noise of luma from second differences across the diagonal, times what the curve's slope adds to
     it. Texture looks like noise to differences, so the flatter patches are believed; black and white ones, where
@@ -86,13 +86,13 @@ def strength_for(noise: float) -> float:
 def noise_of(light: Array, window: Window, height: int, width: int, network: Callable[..., dict[str, Array]]) -> Array:
     """What a denoiser calls noise in a window of light.
 
-    Within `HALO` pixels of a window's edge that is no edge of the picture, the result is not to be used.
+    Within `HALO` pixels of a window's edge that is no edge of the image, the result is not to be used.
 
     Args:
         light: 3×h×w float32, the window's light.
         window: where it lies.
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         network: `image` 1×3×h×w to `noise` 1×3×h×w, looking no further than `HALO` pixels.
 
     Returns:

@@ -5,7 +5,7 @@ buffers that fit the first cache: to light and tone, which the compiler turns in
 grid, scalar by nature, in a grid row blended beforehand so that a pixel needs four nodes, not eight; and the
 curve, vectors again, with an exponential of its own because a call of the library's would break them.
 
-Every pixel's place in the grid is a function of its place in the whole picture, so rendering a window equals the
+Every pixel's place in the grid is a function of its place in the whole image, so rendering a window equals the
 same part of rendering the whole, bit for bit.
 """
 
@@ -37,7 +37,7 @@ _STEEPNESS = np.float32(STEEPNESS)
 
 
 def proxy(pixels: Array, height: int, width: int) -> Array:
-    """Area means of an H×W×3 picture as light: float32 3×height×width in 0..1."""
+    """Area means of an H×W×3 image as light: float32 3×height×width in 0..1."""
     return area_means(pixels, height, width)
 
 
@@ -89,12 +89,12 @@ def render(
     """Slice the shift and apply the curve to a window, rounded once, half up.
 
     Args:
-        pixels: h×w×3 uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` picture.
+        pixels: h×w×3 uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` image.
         grid: float32 rows×columns×bins×3, the field of shifts over place and root of luma; empty for no shift.
         shift: float32 3×H×W, used instead of the grid where it is not empty: the shift of every pixel.
         share: of the common ratio in the colours (see `curve.coloured`).
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         top: first row of the window.
         left: first column of the window.
         out: h×w×3 of the dtype of `pixels` to write into; may be `pixels` itself.

@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 
 def proxy(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Area means of an H×W×3 picture as light: float32 3×height×width in 0..1."""
+    """Area means of an H×W×3 image as light: float32 3×height×width in 0..1."""
     planes = pixels.to(torch.int32).to(torch.float32).permute(2, 0, 1)[None]
     return functional.adaptive_avg_pool2d(planes, (height, width))[0] / _white(pixels)
 

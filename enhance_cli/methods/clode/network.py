@@ -2,7 +2,7 @@
 
 Paper: "CLODE: Continuous Exposure Learning for Low-light Image Enhancement using Neural ODEs". `FullEstimator` and
 `FullDenoiser` are the paper's networks (docs/papers.md, O3; 22,275 + 184,830 parameters); `LiteEstimator` and
-`LiteDenoiser` are ours for CPUs: a rate that is nearly a function of a pixel's own tone and of the picture's
+`LiteDenoiser` are ours for CPUs: a rate that is nearly a function of a pixel's own tone and of the image's
 statistics, which cannot draw halos, and a filter by bands of detail. Only the networks here.
 """
 
@@ -26,7 +26,7 @@ SLOPE = 0.2
 
 
 class FullDenoiser(nn.Module):
-    """g, the network of ZS-N2N: a noisy picture in, its noise out."""
+    """g, the network of ZS-N2N: a noisy image in, its noise out."""
 
     outputs = ("noise",)
 
@@ -37,7 +37,7 @@ class FullDenoiser(nn.Module):
         self.third = nn.Conv2d(width, 3, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        """The noise of N×3×H×W light in 0..1; the clean picture is the difference."""
+        """The noise of N×3×H×W light in 0..1; the clean image is the difference."""
         hidden = functional.leaky_relu(self.first(image), SLOPE)
         return (self.third(functional.leaky_relu(self.second(hidden), SLOPE)),)
 
@@ -45,7 +45,7 @@ class FullDenoiser(nn.Module):
 class LiteDenoiser(nn.Module):
     """A lighter g: it learns which part of which detail is noise, and invents none.
 
-    A picture's luma and its two colour differences fall into three bands of detail, each coarser than the one before,
+    An image's luma and its two colour differences fall into three bands of detail, each coarser than the one before,
     and a rest. From the strength of the bands around a pixel, how they compare and its tone, a pixel-wise network
     tells the share of noise in each. White noise is strong in the finest band, edges are strong in all of them.
     """
@@ -136,7 +136,7 @@ class FullEstimator(nn.Module):
 
 
 class LiteEstimator(nn.Module):
-    """Rates from a pixel's tone, its eight neighbours and the statistics of the whole picture.
+    """Rates from a pixel's tone, its eight neighbours and the statistics of the whole image.
 
     One shared rate, and three small deviations that sum to zero, so that hues hardly turn.
     """
@@ -158,7 +158,7 @@ class LiteEstimator(nn.Module):
         self.rate = nn.Conv2d(width, 4, 1)
 
     def forward(self, image: Tensor, time: Tensor) -> tuple[Tensor]:
-        """As `FullEstimator.forward`, for pictures of any size."""
+        """As `FullEstimator.forward`, for images of any size."""
         root = torch.sqrt(image + 1e-4)
         context = torch.relu(self.statistics(self.describe(image, root, time)))
         t = time.reshape(-1, 1, 1, 1) / 3.0 * torch.ones_like(image[:, :1])
@@ -172,7 +172,7 @@ class LiteEstimator(nn.Module):
         return (torch.tanh(rates[:, :1]) * (1.0 - 1.34 * self.deviation) + self.deviation * apart,)
 
     def describe(self, image: Tensor, root: Tensor, time: Tensor) -> Tensor:
-        """The picture in numbers: time, means and deviations, and how much of it is darker than a few levels.
+        """The image in numbers: time, means and deviations, and how much of it is darker than a few levels.
 
         The shares are a soft cumulative histogram of the root of the brightest channel: quantiles read the other
         way round, in sums alone, which cost less than sorting and have a gradient everywhere.

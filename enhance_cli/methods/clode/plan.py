@@ -1,4 +1,4 @@
-"""What `clode` decides for a picture: how its light shifts, to what time, and how much noise goes."""
+"""What `clode` decides for an image: how its light shifts, to what time, and how much noise goes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ClodePlan(Plan):
     """Share of the estimated noise that `render` removes."""
 
     added_noise: float
-    """What the shift would add to the picture's noise, as a share of white."""
+    """What the shift would add to the image's noise, as a share of white."""
 
     model: Literal["full", "lite"]
     time: float

@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     lit: float
     """How bright what was lit has become: the mean of the largest channel, weighted by itself before.
 
-    Where all of a picture is dark it follows the mean. Where one thing shines before black, the mean hardly sees it
+    Where all of an image is dark it follows the mean. Where one thing shines before black, the mean hardly sees it
     and this sees little else.
     """
 
@@ -137,7 +137,7 @@ class Trajectory:
     def gain_stops(self, shift: Array) -> tuple[float | None, float | None, float | None]:
         """Mean gain of linear light, which is encoded luma to the power 2.2, in stops.
 
-        By the luma of the input: below a quarter, to three quarters, above; None where the picture has no such part.
+        By the luma of the input: below a quarter, to three quarters, above; None where the image has no such part.
         """
         before = np.maximum(luma(self.light), 1e-3)
         after = np.maximum(luma(coloured(self.light, shift, self.share)), 1e-3)

@@ -1,4 +1,4 @@
-"""IRLE: internally referenced low-light enhancement, learned from dark photographs alone.
+"""IRLE: internally referenced low-light enhancement, learned from dark photos alone.
 
 This file holds only what `--help` needs: the controls and the declaration.
 """
@@ -54,7 +54,7 @@ class IrleControls(Controls):
     maps: bool = knob(False, "Also write <name>_maps.png, the illumination and the gain (32 levels a stop).")
 
     def holds(self, height: int, width: int) -> int:
-        """A block in the denoiser, which are smaller in large pictures (`enhancer.BLOCK`)."""
+        """A block in the denoiser, which are smaller in large images (`enhancer.BLOCK`)."""
         if self.stage != "2" or self.denoise == 0.0:
             return 0
         side = 736 if height * width > 32_000_000 else 1248

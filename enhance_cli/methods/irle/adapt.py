@@ -1,9 +1,9 @@
-"""`--adapt N`: steps of self-supervised tuning on the very picture; the method needs no reference, so it may.
+"""`--adapt N`: steps of self-supervised tuning on the very image; the method needs no reference, so it may.
 
 What the shipped network makes of a piece, cleaned twice, is taken for the truth; noise as strong as what was taken
 away, drawn anew, is put on it; and the network learns to find the truth again (Zhang et al., "IDR: self-supervised
 image denoising via iterative data refinement", 2022). The loss of a blind-spot network (docs/papers.md, I7), on the
-piece itself, was tried first: its target is as noisy as the picture, and 50 steps of it cost .02 of SSIM.
+piece itself, was tried first: its target is as noisy as the image, and 50 steps of it cost 0.02 of SSIM.
 
 torch is imported here alone of all that `estimate` can reach, and only when steps are asked for: the tuned weights are
 a flat array, which a Plan can hold, and `network_of` makes of them what the engines' networks are.
@@ -24,29 +24,29 @@ from enhance_cli.errors import UsageError
 Array = NDArray[Any]
 
 Piece = Callable[[int, int, int, int], tuple[Array, Array]]
-"""(top, left, height, width) to what the denoiser gets there: the bright picture h×w×3 and its ln(gain) h×w."""
+"""(top, left, height, width) to what the denoiser gets there: the bright image h×w×3 and its ln(gain) h×w."""
 
 SIDE, BATCH = 96, 4
 """Pieces of a step: as large as memory of any machine allows, and enough for means of the gradient."""
 
 RATE = 5e-5
-"""A twentieth of training's: the picture is to be leaned to, not learned by heart."""
+"""A twentieth of training's: the image is to be leaned to, not learned by heart."""
 
 AROUND = 15
 """Side in pixels of the boxes over which the strength of the noise is measured."""
 
 
 def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: int = 0) -> NDArray[np.float32]:
-    """Tune a denoiser on pieces of one picture.
+    """Tune a denoiser on pieces of one image.
 
-    The same picture, steps and seed give the same weights on the same machine. On one thread of the calling engine's
+    The same image, steps and seed give the same weights on the same machine. On one thread of the calling engine's
     own choice; on the CPU.
 
     Args:
         path: the `.safetensors` of a denoiser.
-        piece: gives parts of the picture as stage 1 leaves it.
-        height: rows of the picture.
-        width: columns of the picture.
+        piece: gives parts of the image as stage 1 leaves it.
+        height: rows of the image.
+        width: columns of the image.
         steps: of Adam; 0 gives the shipped weights.
         seed: of the places and of the noise.
 
@@ -126,7 +126,7 @@ def network_of(path: Path, weights: Array) -> Callable[[Array, Array], Array]:
 
 
 def _fitted(parts: tuple[Array, Array], rows: int, columns: int) -> NDArray[np.float32]:
-    """Bright picture and gain as 4×rows×columns; a picture smaller than a piece is repeated at its border."""
+    """Bright image and gain as 4×rows×columns; an image smaller than a piece is repeated at its border."""
     bright, gain = parts
     planes = np.dstack([bright, gain]).astype(np.float32).transpose(2, 0, 1)
     missing = (rows - planes.shape[1], columns - planes.shape[2])

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 """Side of a block without its context. The stream's tiles hold whole blocks, which are with their context 1.47 times a
-picture of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite block takes half a gigabyte."""
+image of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite block takes half a gigabyte."""
 
 LARGE, SMALL_BLOCK = 32_000_000, 512
-"""Pixels of a picture from which on blocks are smaller, and run no more than the cores have work for: such a picture
+"""Pixels of an image from which on blocks are smaller, and run no more than the cores have work for: such an image
 itself takes what blocks of the other size would. A lite block of this size takes 190 MB."""
 
 BORDER, MULTIPLE = 32, 16
-"""Reflected pixels around the picture, and of what the sides that a denoiser gets are multiples."""
+"""Reflected pixels around the image, and of what the sides that a denoiser gets are multiples."""
 
 
 def is_large(plan: IrlePlan) -> bool:

@@ -64,7 +64,7 @@ class Irle:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: IrleControls) -> IrlePlan:
-        """White balance and level from a proxy, the curve from the whole picture's histogram.
+        """White balance and level from a proxy, the curve from the whole image's histogram.
 
         Raises:
             UsageError: `--adapt` is asked for and torch is missing.
@@ -167,7 +167,7 @@ class Irle:
             pixels: the window.
             block: the pixels wanted.
             around: these and their context.
-            plan: of the whole picture.
+            plan: of the whole image.
         """
         picture, gain = self._first_stage(pixels, around, plan)
         clean = picture

@@ -28,7 +28,7 @@ _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 
 
 def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array]:
-    """White balance and curve of a picture that keeps its hue (`tone.ToneCurve.picture`).
+    """White balance and curve of an image that keeps its hue (`tone.ToneCurve.picture`).
 
     Args:
         codes: h×w×3 uint8 or uint16, contiguous.
@@ -36,7 +36,7 @@ def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array
         bright: 3×codes float32, the curve at that light.
 
     Returns:
-        The bright picture 3×h×w, in 0..1, and the luma of its balanced light, h×w; float32.
+        The bright image 3×h×w, in 0..1, and the luma of its balanced light, h×w; float32.
     """
     picture = np.empty((3, *codes.shape[:2]), np.float32)
     luma = np.empty(codes.shape[:2], np.float32)
@@ -47,7 +47,7 @@ def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array
 def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
     """Log of the curve's gain at blurred luma (`tone.ToneCurve.log_gain`), float32 like `luma`.
 
-    Within `REACH` pixels of a border that is no border of the picture it is not to be used.
+    Within `REACH` pixels of a border that is no border of the image it is not to be used.
 
     Args:
         luma: h×w float32; borders are reflected.
@@ -77,12 +77,12 @@ def finish(
 
 
 def enlarge(small: Array, height: int, width: int, top: int, left: int, out: Array) -> None:
-    """A window of a small picture at full resolution, bilinear between the centres of its pixels, rounded half up.
+    """A window of a small image at full resolution, bilinear between the centres of its pixels, rounded half up.
 
     Args:
         small: h×w×3 float32 in 0..1.
-        height: rows of the whole picture.
-        width: columns of the whole picture.
+        height: rows of the whole image.
+        width: columns of the whole image.
         top: first row of the window.
         left: first column of the window.
         out: rows×columns×3 uint8 or uint16.

@@ -18,7 +18,7 @@ BLUR, REACH = 4.0, 16
 
 
 def first_stage(codes: Tensor, light: Tensor, bright: Tensor) -> tuple[Tensor, Tensor]:
-    """White balance and curve of a picture that keeps its hue: the bright picture 3×h×w and its light's luma h×w."""
+    """White balance and curve of an image that keeps its hue: the bright image 3×h×w and its light's luma h×w."""
     at = codes.to(torch.int64).permute(2, 0, 1).reshape(3, -1)
     shape = (3, *codes.shape[:2])
     balanced, ends = (torch.gather(table, 1, at).reshape(shape) for table in (light, bright))
@@ -59,7 +59,7 @@ def finish(
 
 
 def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Tensor) -> None:
-    """A window of a small picture at full resolution, bilinear between the centres of its pixels, into h×w×3."""
+    """A window of a small image at full resolution, bilinear between the centres of its pixels, into h×w×3."""
     rows, down = _places(top, out.shape[0], height, small.shape[0], small)
     columns, across = _places(left, out.shape[1], width, small.shape[1], small)
     down, across = down[:, None, None], across[None, :, None]

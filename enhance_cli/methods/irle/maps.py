@@ -19,7 +19,7 @@ def draw_maps(image: Image, plan: IrlePlan) -> Array:
     """Of a proxy h×w the illumination, white where nothing was lifted, and the gain, a stop for every 32 levels.
 
     Args:
-        image: the picture before enhancement.
+        image: the image before enhancement.
         plan: what was decided for it.
 
     Returns:

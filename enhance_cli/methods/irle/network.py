@@ -30,7 +30,7 @@ class Network(nn.Module):
     """Names of what `forward` returns."""
 
     multiple: int
-    """Of which the sides of a picture must be multiples."""
+    """Of which the sides of an image must be multiples."""
 
     halo: int
     """Pixels beyond a tile that it looks at: what lies further changes nothing inside. A multiple of `multiple`."""
@@ -39,7 +39,7 @@ class Network(nn.Module):
     """What `build` makes it from; plain JSON values."""
 
     def _looks(self, multiple: int, unit: int, blocks: Sequence[int], beyond: int = 0) -> None:
-        """Note the multiple and the halo of a trunk whose pixels are unit×unit pixels of the picture."""
+        """Note the multiple and the halo of a trunk whose pixels are unit×unit pixels of the image."""
         reach = 0
         for count in reversed(blocks):
             # Two convolutions a block, down and up again; the level below sees twice as far, and one pixel beside;
@@ -164,7 +164,7 @@ class SeeingDenoiser(Network):
         self.trunk = GainAwareUNet(3 * fold * fold + 1, 3 * fold * fold, widths, blocks, gain)
 
     def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
-        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean picture; sides are multiples of `multiple`."""
+        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean image; sides are multiples of `multiple`."""
         scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
         maps = torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1)
         return (image + functional.pixel_shuffle(self.trunk(maps, scaled), self.fold),)
@@ -189,7 +189,7 @@ class MaskedConvolution(nn.Conv2d):
 class BlindDenoiser(Network):
     """Exactly blind: the prediction of a pixel does not depend on that pixel (J-invariance).
 
-    A feature of the masked convolution at q sees q's eight neighbours. The picture of features is then taken apart
+    A feature of the masked convolution at q sees q's eight neighbours. The image of features is then taken apart
     into its four phases (positions alike modulo 2), and the trunk works on each alone, behind a pixel-unshuffle of its
     own: what it says at p comes from features at q with q - p even in both directions, and none of their neighbours is
     p. Nothing crosses phases: no normalisation, no pooling. This is docs/papers.md, I7, with dilated convolutions
@@ -202,7 +202,7 @@ class BlindDenoiser(Network):
     its luma and its colour, which are blind too: clean = blind + share (pixel - blind). A purely internal training
     has no share.
 
-    A mean over what might be there is duller than what is there. So the clean picture's luma is made crisper at the
+    A mean over what might be there is duller than what is there. So the clean image's luma is made crisper at the
     end, by `acutance` of its middle band, where there is structure; not while it trains, as it would only learn to
     undo that.
     """
@@ -235,7 +235,7 @@ class BlindDenoiser(Network):
         self.register_buffer("bands", (fine - coarse)[None, None], persistent=False)
 
     def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean picture and the blind one.
+        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean image and the blind one.
 
         Sides are multiples of `multiple`.
         """

@@ -1,4 +1,4 @@
-"""What `irle` decides for a picture: white balance, tone curve, and how much noise goes."""
+"""What `irle` decides for an image: white balance, tone curve, and how much noise goes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class IrlePlan(Plan):
     """Factors of R, G and B before the curve."""
 
     tint: tuple[float, float, float]
-    """The estimated light of the picture; 1 is neutral."""
+    """The estimated light of the image; 1 is neutral."""
 
     exponent: float
     factor: float

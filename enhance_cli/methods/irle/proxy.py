@@ -34,5 +34,5 @@ def gain_of(light: Array, curve: ToneCurve) -> Array:
 
 
 def mean(picture: Array, shares: Array | None) -> float:
-    """Mean of all samples of a picture h×w×3, by opacity h×w where that is given."""
+    """Mean of all samples of an image h×w×3, by opacity h×w where that is given."""
     return opacity.mean(picture, None if shares is None else np.repeat(shares[..., None], 3, axis=2))

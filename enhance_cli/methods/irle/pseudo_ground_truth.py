@@ -1,9 +1,9 @@
-"""The physical reference that a dark photograph holds itself: what stage 1 learns from, and `--stage reference` shows.
+"""The physical reference that a dark photo holds itself: what stage 1 learns from, and `--stage reference` shows.
 
 Robust white balance, the tone curve, the local maximum as illumination smoothed along structure, a bounded gain,
 less colour in the deepest shadows, and a low-pass (docs/papers.md, I2 and I8: the reference of real pairs is near
 a global power curve, so illumination only bends it). Everything is decided on a small proxy and kept as a few
-numbers and one bilateral grid. NumPy and OpenCV; pictures are sRGB-encoded RGB in 0..1.
+numbers and one bilateral grid. NumPy and OpenCV; images are sRGB-encoded RGB in 0..1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BINS, CELL = 10, 24.0
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """What the light of a picture is tinted with, and what undoes it."""
+    """What the light of an image is tinted with, and what undoes it."""
 
     balance: tuple[float, float, float]
     """Factors of R, G and B that make the light grey, within bounds, with luma kept."""
@@ -59,7 +59,7 @@ def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
     """Shades of Grey on what is neither black, noise nor lamp (docs/papers.md, I2, 1).
 
     The blurred proxy's pixels between the 5th and the 95th percentile of luma that are not near white; the norm of
-    each channel over them is its light. A picture with no such pixels has no cast.
+    each channel over them is its light. An image with no such pixels has no cast.
 
     Args:
         proxy: h×w×3 in 0..1.
@@ -86,7 +86,7 @@ def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
 
 
 def illumination(proxy: Array) -> Array:
-    """The local maximum of the channels, smoothed along the picture's own structure: h×w in .001..1 (I2, 2).
+    """The local maximum of the channels, smoothed along the image's own structure: h×w in 0.001..1 (I2, 2).
 
     Args:
         proxy: h×w×3 in 0..1, white-balanced.
@@ -143,13 +143,13 @@ def grid_of(guide: Array, values: Array) -> Array:
 
 
 def slice_of(grid: Array, guide: Array) -> Array:
-    """The grid's field over a picture of any size: float32 h×w."""
+    """The grid's field over an image of any size: float32 h×w."""
     field: Array = bilateral_grid.slice_grid(grid[..., None], guide)[..., 0]
     return field
 
 
 def guide_of(picture: Array) -> Array:
-    """What slices the grid: the root of luma, as most of a dark picture's tones lie low."""
+    """What slices the grid: the root of luma, as most of a dark image's tones lie low."""
     return np.asarray(np.sqrt(np.maximum(np.asarray(picture, np.float32) @ LUMA, 0.0)), np.float32)
 
 
@@ -157,7 +157,7 @@ def desaturated_shadows(picture: Array, log_gain: Array, amount: float = 0.6) ->
     """Less colour where the gain is highest: what is left there is mostly the sensor's own tint (I2, 4).
 
     From a gain of 3.3 on, and in full from one of 30. Beginning at 9 was tried: beginning here is nearer to 30 pairs of
-    the training photographs, by .2 dB of matched PSNR.
+    the training photos, by 0.2 dB of matched PSNR.
 
     Args:
         picture: h×w×3.
@@ -178,11 +178,11 @@ def low_passed(picture: Array) -> Array:
 def reference(
     proxy: Array, curve: tone.ToneCurve, balance: tuple[float, float, float], bend: float, smooth: bool = True
 ) -> Array:
-    """The pseudo ground truth of a small picture: h×w×3 in 0..1.
+    """The pseudo ground truth of a small image: h×w×3 in 0..1.
 
     Args:
         proxy: h×w×3 in 0..1.
-        curve: the tone curve of the white-balanced picture.
+        curve: the tone curve of the white-balanced image.
         balance: factors of R, G and B.
         bend: share of `local_bend`, 0..1.
         smooth: whether it is low-passed, as the losses see it.

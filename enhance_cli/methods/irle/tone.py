@@ -1,11 +1,11 @@
-"""The tone curve of a dark photograph: where the pseudo ground truth and the illumination start (docs/papers.md, I8).
+"""The tone curve of a dark photo: where the pseudo ground truth and the illumination start (docs/papers.md, I8).
 
-Pairs of low and high exposures lie near one *power* curve with log-log slopes of .43 to .70, the flatter the
-darker the picture. So a picture's mean alone gives the exponent, and the factor follows from the exposure that is
-asked for. Because the curve is a function of single samples, its mean over a picture is exact from a histogram: no
+Pairs of low and high exposures lie near one *power* curve with log-log slopes of 0.43 to 0.70, the flatter the
+darker the image. So an image's mean alone gives the exponent, and the factor follows from the exposure that is
+asked for. Because the curve is a function of single samples, its mean over an image is exact from a histogram: no
 pixel is rendered to find it.
 
-NumPy; pictures are sRGB-encoded samples in 0..1.
+NumPy; images are sRGB-encoded samples in 0..1.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from enhance_cli.imaging import opacity
 Array = NDArray[Any]
 
 TARGET = 0.47
-"""Mean of all samples after the curve: what dark pictures' own bright twins have."""
+"""Mean of all samples after the curve: what dark images' own bright twins have."""
 
 LARGEST_FACTOR = 4.0
-"""Of `factor`: a nearly black picture has no detail that a larger one could show, only steps."""
+"""Of `factor`: a nearly black image has no detail that a larger one could show, only steps."""
 
 WHITE, BLOWN = 0.9, 0.1
-"""At most `BLOWN` of a picture's samples may be lifted above `WHITE`: in a night with lamps the mean is no goal. One
-in ten of the dark training pictures with references is held back by it, and two in three of lamp-lit streets."""
+"""At most `BLOWN` of an image's samples may be lifted above `WHITE`: in a night with lamps the mean is no goal. One
+in ten of the dark training images with references is held back by it, and two in three of lamp-lit streets."""
 
 KNEE = 0.8
 """Where the soft shoulder begins, as a share of white: lamps roll off instead of clipping."""
@@ -42,7 +42,7 @@ class ToneCurve:
     """R = shoulder(a x^g), never more than `max_gain` times x."""
 
     exponent: float
-    """g, .42 for the darkest pictures, .70 from a mean of .18 on; 1 leaves a picture alone."""
+    """g, 0.42 for the darkest images, 0.70 from a mean of 0.18 on; 1 leaves an image alone."""
 
     factor: float
     """a, 0..4."""
@@ -67,11 +67,11 @@ class ToneCurve:
         return shoulder(raw, self.knee, min(self.factor, self.max_gain))
 
     def picture(self, light: Array) -> Array:
-        """The curve of a colour picture, which keeps every pixel's hue: float32, H×W×3.
+        """The curve of a colour image, which keeps every pixel's hue: float32, H×W×3.
 
         Its largest and its smallest channel follow the curve, which also decides how much colour is left; the one
         between stays where it was between them. The curve of each channel alone turns hues by a median of 12 degrees
-        on dark pairs of the training photographs and this by 4, for .15 dB of matched PSNR; one ratio for all three
+        on dark pairs of the training photos and this by 4, for 0.15 dB of matched PSNR; one ratio for all three
         keeps them too and costs 2.5 dB.
         """
         x = np.asarray(light, np.float32)
@@ -94,7 +94,7 @@ def shoulder(raw: Array, knee: float, white: float) -> Array:
     """Values up to the knee as they are, beyond it compressed so that `white` becomes 1; C¹ and strictly rising.
 
     Reinhard et al., "Photographic tone reproduction for digital images", 2002, eq. 4, above the knee: an exponential
-    shoulder keeps .1 dB more and leaves nothing of what a lamp lights.
+    shoulder keeps 0.1 dB more and leaves nothing of what a lamp lights.
 
     Args:
         raw: values of at least 0.
@@ -111,9 +111,9 @@ def shoulder(raw: Array, knee: float, white: float) -> Array:
 
 
 def exponent_for(mean: float) -> float:
-    """The exponent from the mean of all samples, 0..1: g = .42 + .28 clip((log2 m + 5.5) / 3, 0, 1).
+    """The exponent from the mean of all samples, 0..1: g = 0.42 + 0.28 clip((log2 m + 5.5) / 3, 0, 1).
 
-    The form is docs/papers.md, I8; exponents of .45 to .75 lose .2 dB of matched PSNR on 30 pairs of training.
+    The form is docs/papers.md, I8; exponents of 0.45 to 0.75 lose 0.2 dB of matched PSNR on 30 pairs of training.
     """
     share = (np.log2(max(mean, 1e-6)) + 5.5) / 3.0
     return 0.42 + 0.28 * float(np.clip(share, 0.0, 1.0))
@@ -123,7 +123,7 @@ def histogram(pixels: Array, weights: Array | None = None) -> NDArray[Any]:
     """How often each code occurs in each channel: 3×256 or 3×65536, of H×W×3 uint8 or uint16.
 
     Args:
-        pixels: the picture.
+        pixels: the image.
         weights: H×W uint8 or uint16 that pixels count by; float64 is returned then.
     """
     codes = np.iinfo(pixels.dtype).max + 1
@@ -143,13 +143,13 @@ def mean_of(counts: Array) -> float:
 
 
 def mean_after(counts: Array, curve: ToneCurve, balance: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> float:
-    """The mean of all samples that a curve gives a white-balanced picture, exact from its histogram."""
+    """The mean of all samples that a curve gives a white-balanced image, exact from its histogram."""
     light, weights = _levels(counts, balance)
     return float((weights * curve(light)).sum())
 
 
 def _levels(counts: Array, balance: tuple[float, float, float]) -> tuple[Array, Array]:
-    """Light of every code that occurs in any channel, and its share of all samples; dark pictures use few codes."""
+    """Light of every code that occurs in any channel, and its share of all samples; dark images use few codes."""
     codes = np.arange(counts.shape[1], dtype=np.float64) / (counts.shape[1] - 1)
     light = np.clip(codes * np.asarray(balance, np.float64)[:, None], 0.0, 1.0)
     return light[counts > 0], counts[counts > 0] / max(counts.sum(), 1)
@@ -165,16 +165,16 @@ def fitted(
     knee: float = KNEE,
     exponent: float | None = None,
 ) -> ToneCurve:
-    """The curve that gives a picture the mean `target`, or comes as near to it as its lights and its black allow.
+    """The curve that gives an image the mean `target`, or comes as near to it as its lights and its black allow.
 
     Args:
-        counts: the picture's `histogram`, 3×codes.
+        counts: the image's `histogram`, 3×codes.
         target: mean of all samples after the curve, 0..1.
         balance: factors of red, green and blue before the curve.
         max_gain: bound of the curve's gain.
-        largest_factor: bound of a; a picture that needs more stays darker than `target`.
+        largest_factor: bound of a; an image that needs more stays darker than `target`.
         knee: of the shoulder.
-        exponent: g, if it is not to follow from the picture's mean.
+        exponent: g, if it is not to follow from the image's mean.
     """
     light, weights = _levels(counts, balance)
     if exponent is None:
@@ -192,10 +192,10 @@ def fitted(
 def reaching(
     counts: Array, exposure: float, *, balance: tuple[float, float, float], max_gain: float = np.inf
 ) -> ToneCurve:
-    """The curve that makes `exposure` the mean; none where the picture is as bright already, or black.
+    """The curve that makes `exposure` the mean; none where the image is as bright already, or black.
 
     Args:
-        counts: the picture's `histogram`, 3×codes.
+        counts: the image's `histogram`, 3×codes.
         exposure: mean of all samples after the curve, 0..1.
         balance: factors of red, green and blue before the curve.
         max_gain: bound of the curve's gain.
@@ -206,7 +206,7 @@ def reaching(
     curve = fitted(counts, target=exposure, balance=balance, max_gain=max_gain)
     if curve.factor >= 1.0:
         return curve
-    # A factor below 1 makes white grey. The picture needs a gentler curve, up to none: white stays, the exponent moves.
+    # A factor below 1 makes white grey. The image needs a gentler curve, up to none: white stays, the exponent moves.
     light = np.arange(counts.shape[1])[None] * (np.asarray(balance) / (counts.shape[1] - 1))[:, None]
     low, high = curve.exponent, 1.0
     for _ in range(24):

@@ -2,10 +2,10 @@
 
 The same functions as `kernels_cuda.py`, equal to one grey level. Rows go through short loops over buffers that fit
 the first caches, which the compiler turns into vectors; only the look-ups of the bilateral grid are scalar, in a row of
-the grid blended beforehand, so that a pixel needs four nodes and not eight. The tail sees three rows of lit picture, so
+the grid blended beforehand, so that a pixel needs four nodes and not eight. The tail sees three rows of lit image, so
 three are kept and each is lit once.
 
-What a pixel becomes depends on its place in the whole picture and on its neighbours alone: a window that has its
+What a pixel becomes depends on its place in the whole image and on its neighbours alone: a window that has its
 neighbours gives the same bits as the whole.
 """
 
@@ -51,21 +51,21 @@ def render(
 
     Args:
         pixels: h×w×3 uint8 or uint16, the window.
-        fall_off: uint16, t times 65535 of a part of the whole picture; 0 elsewhere.
+        fall_off: uint16, t times 65535 of a part of the whole image; 0 elsewhere.
         field: float32 rows×columns×bins×12 or rows×columns×24, cells whose centres lie evenly over the whole.
         guide: float32 H×6 and a last row: weights of the roots of R, G, B and of t, bias, weight of the output; the
             last row's last is the output's bias. Not read for curve maps.
         tail: float32 3×37: 4×3×3 weights of lit R, G, B and t, and a bias.
         degree: of light; smaller is brighter.
         lock: whether pixels with t = 0 stay, and those with t below a quarter are blended with what they were.
-        region: row and column in the whole picture of the first value of `fall_off`.
-        cells: of `field` from one row of the whole picture to the next, cells above its first row, and the same for
-            columns: (rows / height, 0, columns / width, 0) but for a picture that is itself a part of one.
-        place: row and column in the whole picture of the window's first pixel.
+        region: row and column in the whole image of the first value of `fall_off`.
+        cells: of `field` from one row of the whole image to the next, cells above its first row, and the same for
+            columns: (rows / height, 0, columns / width, 0) but for an image that is itself a part of one.
+        place: row and column in the whole image of the window's first pixel.
         out: receives the result; of the shape of `pixels`, and not the same memory.
 
     Returns:
-        Like `pixels`. Pixels at an edge of the window that is none of the picture are right but for their neighbours.
+        Like `pixels`. Pixels at an edge of the window that is none of the image are right but for their neighbours.
     """
     out = np.empty_like(pixels) if out is None else out
     box = lit_part(fall_off.shape, region, pixels.shape, place) if lock else (0, *pixels.shape[:1], 0, pixels.shape[1])
@@ -101,7 +101,7 @@ def render(
 def lit_part(
     part: tuple[int, ...], region: tuple[int, int], window: tuple[int, ...], place: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """What of a window lies in a part of the picture: first row, last, first column, last (exclusive)."""
+    """What of a window lies in a part of the image: first row, last, first column, last (exclusive)."""
     first, start = max(region[0] - place[0], 0), max(region[1] - place[1], 0)
     last, end = min(region[0] + part[0] - place[0], window[0]), min(region[1] + part[1] - place[1], window[1])
     return first, last, start, end
@@ -325,7 +325,7 @@ def _stepped(value, rate, further):  # type: ignore[no-untyped-def]
 
 @kernel
 def _refine(inputs, y, rows, offset, tail, sums):  # type: ignore[no-untyped-def]
-    """The lit row plus a 3×3 convolution of lit picture and fall-off; beyond the picture its edge is repeated."""
+    """The lit row plus a 3×3 convolution of lit image and fall-off; beyond the image its edge is repeated."""
     count = sums.shape[1]
     for c in range(3):
         total = sums[c]

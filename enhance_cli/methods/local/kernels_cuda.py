@@ -61,7 +61,7 @@ def render(
 def lit_part(
     part: tuple[int, ...], region: tuple[int, int], window: tuple[int, ...], place: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """What of a window lies in a part of the picture: first row, last, first column, last (exclusive)."""
+    """What of a window lies in a part of the image: first row, last, first column, last (exclusive)."""
     first, start = max(region[0] - place[0], 0), max(region[1] - place[1], 0)
     last, end = min(region[0] + part[0] - place[0], window[0]), min(region[1] + part[1] - place[1], window[1])
     return first, last, start, end

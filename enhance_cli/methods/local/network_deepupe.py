@@ -28,10 +28,10 @@ from enhance_cli.methods.local.network_layers import (
 class DeepUpe(nn.Module):
     """A global enhancer after DeepUPE: I / S, with the illumination S from a bilateral grid of affine coefficients.
 
-    Ours is narrow (the paper's million parameters cannot be fed by a thousand photographs), pools its global branch
+    Ours is narrow (the paper's million parameters cannot be fed by a thousand photos), pools its global branch
     over area A, knows the statistics of area A, and keeps S between I and 1 by a sigmoid, S = I + (1 - I)
     sigmoid(affine(I)), where the paper clips: nothing saturates, and black and white stay. S is `tied` to the fall-off:
-    cells of 1/12 of the picture cannot follow the edge of a mask.
+    cells of 1/12 of the image cannot follow the edge of a mask.
     """
 
     def __init__(self, width: int = 24, bins: int = 8, context: int = 32, guide: int = 16) -> None:

@@ -23,7 +23,7 @@ class StarDce(nn.Module):
 
     x <- x + r_i (x² - x), with a map r_i for each step and channel, made from 24×24 tokens. The long range attends to
     8×8 means of the tokens; ours also knows the statistics of area A. Maps are multiplied by the fall-off at full
-    resolution: cells of 1/24 of the picture cannot follow the edge of a mask.
+    resolution: cells of 1/24 of the image cannot follow the edge of a mask.
     """
 
     def __init__(self, width: int = 16, heads: int = 4, tokens: int = 24, keys: int = 8) -> None:

@@ -1,4 +1,4 @@
-"""What `local` decides for a picture: where light goes, how much, and how it falls off."""
+"""What `local` decides for an image: where light goes, how much, and how it falls off."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class LocalPlan(Plan):
 
     @classmethod
     def fault_in(cls, values: Mapping[str, Any]) -> str:
-        """The fall-off lies within the picture, and a grid has its guide."""
+        """The fall-off lies within the image, and a grid has its guide."""
         fall_off, top, left = values["fall_off"], values["top"], values["left"]
         if fall_off.ndim != 2 or not (
             0 <= top <= values["height"] - fall_off.shape[0] and 0 <= left <= values["width"] - fall_off.shape[1]

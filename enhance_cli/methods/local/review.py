@@ -26,14 +26,14 @@ _LEAST = 8
 _DARKEST = 1 / 255
 
 Samples = tuple[int, int, int]
-"""Some pixels of a picture: row and column of the first, and from one to the next."""
+"""Some pixels of an image: row and column of the first, and from one to the next."""
 
 Rendered = Callable[["Array", "Array", Samples], "Array"]
 """From some pixels, their fall-off, and which they are, to what becomes of them."""
 
 
 class Review(NamedTuple):
-    """Means over pixels that lie evenly in the picture; every pixel where it is small."""
+    """Means over pixels that lie evenly in the image; every pixel where it is small."""
 
     before: tuple[float | None, float | None, float | None]
     """Mean luma of A, B and C in 0..1; None where there is no such area."""
@@ -49,11 +49,11 @@ class Review(NamedTuple):
 def review(
     pixels: Array, fall_off: Array, region: tuple[int, int], rendered: Rendered, weights: Array | None = None
 ) -> Review:
-    """Look at a picture's light, before and after.
+    """Look at an image's light, before and after.
 
     Args:
         pixels: H×W×3 uint8 or uint16.
-        fall_off: h×w uint16, t of the part of the picture that is lit.
+        fall_off: h×w uint16, t of the part of the image that is lit.
         region: its first row and column.
         rendered: renders some pixels.
         weights: H×W opacity; None where all pixels count alike.
@@ -82,7 +82,7 @@ def review(
 
 
 class _Seen(NamedTuple):
-    """Samples of a part of a picture, each rows×columns."""
+    """Samples of a part of an image, each rows×columns."""
 
     shares: Array
     """t as uint16."""

@@ -1,4 +1,4 @@
-"""Retinex: under- and over-exposure fixed together, by illumination maps of the picture and of its negative.
+"""Retinex: under- and over-exposure fixed together, by illumination maps of the image and of its negative.
 
 This file holds only what `--help` needs: the controls and the declaration.
 """

@@ -22,7 +22,7 @@ _SIDE = 1024
 """Long side, at most, of the copies that are compared where parts at full resolution do not tell."""
 
 _PARTS, _PART = 3, 512
-"""Of a large picture 3×3 parts of 512×512 pixels are compared first: shifts of a few pixels vanish in a small copy."""
+"""Of a large image 3×3 parts of 512×512 pixels are compared first: shifts of a few pixels vanish in a small copy."""
 
 _AGREEING = 4
 """Parts that must tell the same."""
@@ -70,7 +70,7 @@ def _told(across: float, down: float) -> str:
 
 
 def _parts(pixels: Array) -> list[Array]:
-    """The reliefs of some parts at full resolution, spread over a picture that is larger than they are."""
+    """The reliefs of some parts at full resolution, spread over an image that is larger than they are."""
     side = min(_PART, *pixels.shape[:2])
     tops, lefts = (np.linspace(0, length - side, _PARTS).astype(int) for length in pixels.shape[:2])
     found = (_relief(pixels[top : top + side, left : left + side], 1) for top in tops for left in lefts)
@@ -87,7 +87,7 @@ def _agreed(shifts: list[tuple[float, float]]) -> tuple[float, float] | None:
 
 
 def _relief(pixels: Array, step: int) -> Array | None:
-    """float32 h×w in -1..1, of means over `step`×`step` pixels; None of a picture that is too small."""
+    """float32 h×w in -1..1, of means over `step`×`step` pixels; None of an image that is too small."""
     rows, columns = pixels.shape[0] // step, pixels.shape[1] // step
     if min(rows, columns) < _LEAST:
         return None

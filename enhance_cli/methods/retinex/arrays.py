@@ -35,7 +35,7 @@ class RestorationWeights(NamedTuple):
     """Restoration-Net with the scaling of its input and output folded in."""
 
     stem: Any
-    """w×13×9: the packed picture in 0..1, and the squashed illumination."""
+    """w×13×9: the packed image in 0..1, and the squashed illumination."""
 
     convs: Any
     """2×w×w×9."""

@@ -63,7 +63,7 @@ class Retinex:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: RetinexControls) -> RetinexPlan:
-        """Look at the picture made small: the curves of both illuminations, and how its candidates are exposed."""
+        """Look at the image made small: the curves of both illuminations, and how its candidates are exposed."""
         if controls.fuse is not None and not image.frames:
             raise UsageError("fuse groups the files of a run; from Python, fuse photos by `Opened.fuse`.")
         frames = (image, *image.frames)

@@ -41,7 +41,7 @@ LEAST_OF_NEGATIVE = 0.1
 """No illumination of the negative is smaller: the largest gain of what is nearly white is ten."""
 
 OFFSET = 0.1
-"""Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below .909."""
+"""Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below 0.909."""
 
 TOE = 0.02
 """Of the reverse quotient: how near to white differences count for less."""
@@ -59,7 +59,7 @@ LUMA = (0.299, 0.587, 0.114)
 """BT.601."""
 
 LUMA_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-"""Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of a picture."""
+"""Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of an image."""
 
 
 def illumination(grid: Array, channel: Array) -> Array:
@@ -109,7 +109,7 @@ def luma_statistics(light: Array, opacities: Array | None = None) -> Array:
 
 
 def weights(images: Sequence[Array], fusion: FusionWeights) -> Array:
-    """How much of each candidate, 3×h×w, goes into the fused picture: candidates×h×w, summing to 1."""
+    """How much of each candidate, 3×h×w, goes into the fused image: candidates×h×w, summing to 1."""
     scores = []
     for image, bias in zip(images, fusion.biases, strict=True):
         saturation = image.max(axis=0) - image.min(axis=0)

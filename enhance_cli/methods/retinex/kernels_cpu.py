@@ -8,7 +8,7 @@ that is the packing of the restoration network already, so that its twelve chann
 
 Loops are written so that the compiler makes vectors of them and keeps weights in registers; buffers are whole
 numbers of vectors long. Every value of a pixel is a function of the pixels around it and of its place in the whole
-picture, so rendering a window equals the same part of rendering the whole, bit for bit.
+image, so rendering a window equals the same part of rendering the whole, bit for bit.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def render(
     """Divide by the illumination, fuse and restore a region of a window, rounded once, half up.
 
     Args:
-        frames: h×w×3 uint8 or uint16, the same window of each exposure; one picture where there are `grids`.
+        frames: h×w×3 uint8 or uint16, the same window of each exposure; one image where there are `grids`.
         region: where the window lies, and which of its pixels are wanted.
         grids: rows×columns×bins×2 float32, the forward and the inverse illumination; None to fuse frames.
         powers: what the two illuminations are raised to.
@@ -128,7 +128,7 @@ def high_pass(noise: Array, taps: Array, region: Region, wanted: Region) -> Arra
     Args:
         noise: float32 3×h×w, the map over `region`.
         taps: the symmetric low-pass filter from its middle on (see `noise_map.low_pass`).
-        region: what `noise` covers: `wanted` and the filter's radius around it, as far as there is a picture.
+        region: what `noise` covers: `wanted` and the filter's radius around it, as far as there is an image.
         wanted: what to return.
     """
     reach = len(taps)

@@ -82,7 +82,7 @@ def store(light: Tensor, noise: Tensor, out: Tensor) -> None:
 
 
 def _whole_blocks(region: Region) -> Region:
-    """The blocks of 2×2 pixels of a region and those that the network sees around them, beyond the picture too."""
+    """The blocks of 2×2 pixels of a region and those that the network sees around them, beyond the image too."""
     return region._replace(
         top=region.top // 2 * 2 - 2 * REACH,
         left=region.left // 2 * 2 - 2 * REACH,
@@ -92,7 +92,7 @@ def _whole_blocks(region: Region) -> Region:
 
 
 def _positions(start: int, stop: int, length: int, device: torch.device) -> tuple[Array, Tensor]:
-    """Where each pixel of a side lies in the picture; beyond it its last blocks are repeated."""
+    """Where each pixel of a side lies in the image; beyond it its last blocks are repeated."""
     at = np.arange(start, stop)
     block = np.clip(at // 2, 0, (length - 1) // 2)
     places = np.minimum(2 * block + at % 2, length - 1)

@@ -1,4 +1,4 @@
-"""`--maps`: the illuminations and the weights of a picture, side by side in grey."""
+"""`--maps`: the illuminations and the weights of an image, side by side in grey."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_maps(image: Image, plan: RetinexPlan, fusion: FusionWeights) -> Array:
     """A panel for each map, black 0 and white 1: illumination, that of the negative, weight of each candidate.
 
     Args:
-        image: the picture before enhancement.
+        image: the image before enhancement.
         plan: what was decided for it.
         fusion: the network with the plan's biases.
 

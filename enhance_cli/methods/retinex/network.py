@@ -1,7 +1,7 @@
 """The three networks of retinex, fewer than 5,000 parameters together.
 
 Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net; docs/papers.md).
-`Illumination` looks at the picture made small and gives, for its bright channel and for that of its negative, a
+`Illumination` looks at the image made small and gives, for its bright channel and for that of its negative, a
 bilateral grid of an illumination curve; `Fusion` scores the candidates that follow from them, each alone, so that it
 also fuses exposures of one scene; `Restoration` gives the noise that is then added, a negative noise map.
 """
@@ -23,11 +23,11 @@ BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 
 
 class Illumination(nn.Module):
-    """Illumination-Net: curves of tone by place, for the picture and its negative by the same weights.
+    """Illumination-Net: curves of tone by place, for the image and its negative by the same weights.
 
-    Eleven statistics of the channel's own tones and eleven of the other's say what the picture lacks as a whole. Where
+    Eleven statistics of the channel's own tones and eleven of the other's say what the image lacks as a whole. Where
     `scales` are given, the packed channel's mean and deviation around a place join them there: a part in the shade is
-    darker than the picture. Otherwise one curve holds for the whole picture.
+    darker than the image. Otherwise one curve holds for the whole image.
     """
 
     outputs = ("forward", "inverse")
@@ -45,14 +45,14 @@ class Illumination(nn.Module):
             self.curve.bias.copy_(torch.tensor([0.0, 2.0]).repeat(bins))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The grids of a picture made small.
+        """The grids of an image made small.
 
         Args:
             image: N×3×PROXY×PROXY in 0..1.
 
         Returns:
             N×rows×columns×bins×2, (k, o) of the illumination, for max RGB and for the max of the negative. Nodes lie
-            on corners of cells; rows = columns = 1 is a curve for the whole picture.
+            on corners of cells; rows = columns = 1 is a curve for the whole image.
         """
         bright, dark = bright_channel(image), bright_channel(1.0 - image)
         of_bright, of_dark = describe(bright), describe(dark)
@@ -107,7 +107,7 @@ class Fusion(nn.Module):
 
 
 class Restoration(nn.Module):
-    """Restoration-Net: what to add to a mended picture so that noise and JPEG artefacts go, a negative noise map.
+    """Restoration-Net: what to add to a mended image so that noise and JPEG artefacts go, a negative noise map.
 
     It works on 2×2 blocks, and is told how dark the place was, since that is what was amplified. Three branches with
     skips between them, each with a head that starts at zero.
@@ -132,7 +132,7 @@ class Restoration(nn.Module):
             first.bias[: len(bands)] = 0.5
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        """The noise map N×3×H×W of N×4×H×W with even sides: the mended picture and the forward illumination, 0..1."""
+        """The noise map N×3×H×W of N×4×H×W with even sides: the mended image and the forward illumination, 0..1."""
         rgb, light = image[:, :3], image[:, 3:]
         blocks = functional.pixel_unshuffle(2.0 * rgb - 1.0, 2)
         features = torch.cat([blocks, squash(functional.avg_pool2d(light, 2))], dim=1)
@@ -149,7 +149,7 @@ class Restoration(nn.Module):
 def _bands() -> Tensor:
     """Where the first branch starts: a gate and eight bands of detail behind it, 9×13×3×3 over packed 2×2 blocks.
 
-    With the bias of a half, each is relu(detail + .5 - squash(L)): in the dark, where noise was amplified, detail
+    With the bias of a half, each is relu(detail + 0.5 - squash(L)): in the dark, where noise was amplified, detail
     passes whole, in full light none does; the gate alone, without detail, lets a head take the rest away again, so that
     flat tones keep their level. From random weights it takes thousands of steps until that is found.
     """

@@ -3,7 +3,7 @@
 The paper keeps of the noise map's cosine transform the coefficients (u, v) of a high enough frequency, the more the
 stronger (eq. 10; docs/papers.md, R7): max(u / H, v / W) >= 1 - strength, with a soft edge. What is left out is then
 a product, l(u / H) l(v / W) with a low-pass l. And a factor l(u / H) for every coefficient of the cosine transform is a
-convolution with a symmetric filter, the picture mirrored at its border. So the rule needs no transform of a whole map
+convolution with a symmetric filter, the image mirrored at its border. So the rule needs no transform of a whole map
 and no blocks: it is the map less a separable filter of `RADIUS` pixels, exact, bounded in memory, and the same by
 tiles.
 
@@ -28,11 +28,11 @@ RADIUS = 16
 
 
 PATCHES, PATCH = 4, 32
-"""The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the picture."""
+"""The noise that goes is judged on 4×4 patches of 32×32 pixels, spread over the image."""
 
 
 def patches(height: int, width: int) -> list[Region]:
-    """Where the noise of a picture is judged; the picture is its own window."""
+    """Where the noise of an image is judged; the image is its own window."""
     tops, lefts = (
         np.unique(np.linspace(0, max(length - PATCH, 0), PATCHES).astype(int)).tolist() for length in (height, width)
     )

@@ -1,4 +1,4 @@
-"""What `retinex` decides for a picture: the curves of both illuminations, and what each candidate weighs."""
+"""What `retinex` decides for an image: the curves of both illuminations, and what each candidate weighs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 CANDIDATES = ("brightened", "input", "darkened")
-"""What the pictures that are fused are called, unless they are frames of a stack."""
+"""What the images that are fused are called, unless they are frames of a stack."""
 
 
 Illumination = dict[Literal["mean", "p05", "median", "p95"], Share]
@@ -91,10 +91,10 @@ class RetinexPlan(Plan):
     """2×4, or empty: mean and 5, 50, 95 % percentiles of both illuminations."""
 
     shares: Array
-    """candidates×2: mean weight, and share of the picture where it weighs most."""
+    """candidates×2: mean weight, and share of the image where it weighs most."""
 
     noise_energy: float
-    """Mean square of what the restoration adds, white being 1, over some patches of the picture."""
+    """Mean square of what the restoration adds, white being 1, over some patches of the image."""
 
     @classmethod
     def fault_in(cls, values: Mapping[str, Any]) -> str:

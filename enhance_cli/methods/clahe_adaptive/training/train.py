@@ -1,7 +1,7 @@
 """How the estimator of clahe-adaptive is trained: data mixture, loss, schedule, with a reason for every number.
 
-Pairs of a faulty and a good picture, both as luma, go through the very kernels that production runs; the loss
-compares the pictures and its gradient reaches the clip limits through the tile curves. The loop, the
+Pairs of a faulty and a good image, both as luma, go through the very kernels that production runs; the loss
+compares the images and its gradient reaches the clip limits through the tile curves. The loop, the
 degradations and the export are those of `enhance_cli.training`.
 """
 
@@ -40,7 +40,7 @@ DYNAMIC_AXES: Mapping[str, Mapping[int, str]] = {
     "tile_factor": {2: "rows", 3: "columns"},
 }
 HELD_OUT_EVERY = 8
-"""Of the clean photographs, stacks and pairs, in order of name, the last of every eight validates."""
+"""Of the clean photos, stacks and pairs, in order of name, the last of every eight validates."""
 
 HELD_OUT_SEED = 77
 """Of the fixed validation pairs; kept apart from the seeds of runs."""
@@ -53,29 +53,29 @@ class Recipe:
     dimensions: Dimensions = field(default_factory=Dimensions)
 
     long_side: int = 512
-    """Photographs are shrunk to this; tiles of an 8×8 grid then hold the few thousand pixels of real use."""
+    """Photos are shrunk to this; tiles of an 8×8 grid then hold the few thousand pixels of real use."""
 
     crop: float = 0.7
-    """Share of draws cut to a random half to whole of each side: more histograms from the same photographs."""
+    """Share of draws cut to a random half to whole of each side: more histograms from the same photos."""
 
     window: int = 224
     """Side of the random window in which a draw is rendered and judged: a fifth of the cost of the whole, while
-    histograms and thumbnail are those of the whole picture."""
+    histograms and thumbnail are those of the whole image."""
 
     schedule: loop.Schedule = field(
         default_factory=lambda: loop.Schedule(
             iterations=20_000,  # the paper's 17,680 and a little: ten minutes of one core
-            learning_rate=3e-3,  # at the paper's 1e-4 the limits collapse to one value for all pictures
+            learning_rate=3e-3,  # at the paper's 1e-4 the limits collapse to one value for all images
             validate_every=4_000,
             checkpoint_every=1_000,
         )
     )
 
     compress_shift: float = 0.40
-    """Share of draws: the paper's own degradation of clean photographs, and the gates' measure."""
+    """Share of draws: the paper's own degradation of clean photos, and the gates' measure."""
 
     tone_curve: float = 0.22
-    """Share of draws: clean photographs with a wrong exposure; compression alone teaches limits of a quarter."""
+    """Share of draws: clean photos with a wrong exposure; compression alone teaches limits of a quarter."""
 
     stacks: float = 0.26
     """Share of draws: real frames of exposure stacks against the best exposed one; limits of 2 to 4 pay here."""
@@ -95,10 +95,10 @@ class Recipe:
     """One fixed grid for all draws: the paper's ablation, not for use."""
 
     uniform: bool = False
-    """Learn one limit for every picture and tile: the paper's ablation, not for use."""
+    """Learn one limit for every image and tile: the paper's ablation, not for use."""
 
     log_error: float = 0.5
-    """Weight of log10(mean squared error), that is of the mean PSNR: easy pictures, where a strong limit does
+    """Weight of log10(mean squared error), that is of the mean PSNR: easy images, where a strong limit does
     most harm, count as much as hopeless ones, which dominate a sum of errors."""
 
     error_floor: float = 1e-3
@@ -136,18 +136,18 @@ class Trained:
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
-    """Train the estimator from a folder of photographs and export it.
+    """Train the estimator from a folder of photos and export it.
 
-    The folder holds `clean/` (or the photographs themselves) and, where there are any, `exposure/sice512/` and
+    The folder holds `clean/` (or the photos themselves) and, where there are any, `exposure/sice512/` and
     `paired_lowlight/{low,high}/`, as docs/training.md says; a kind that is absent leaves the mixture.
 
     Args:
-        options: where the photographs are, where the results go, seed and device.
+        options: where the photos are, where the results go, seed and device.
         log: receives sentences for people.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: a part is named, no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+        UsageError: a part is named, no photos, one that cannot be decoded, or a checkpoint of another schedule.
     """
     options.parts_of(())
     recipe = recipe or Recipe()
@@ -172,7 +172,7 @@ def train(
 
 
 class Box(NamedTuple):
-    """A part of a picture, in pixels."""
+    """A part of an image, in pixels."""
 
     top: int
     left: int
@@ -197,7 +197,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """The photographs in memory, and how often each kind of pair is drawn."""
+    """The photos in memory, and how often each kind of pair is drawn."""
 
     clean: Sequence[Codes]
     stacks: Sequence[Pair]
@@ -209,7 +209,7 @@ class Mixture:
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Mixture:
-        """Read the folders of `train`, and put every eighth photograph, stack and pair aside."""
+        """Read the folders of `train`, and put every eighth photo, stack and pair aside."""
         side = recipe.long_side
         sources = Sources.read(data, side, luma=True)
         pictures = sources.clean or read_photographs(data, side, luma=True)  # faults are made of them: some must be
@@ -275,7 +275,7 @@ class Mixture:
 
 
 def _anywhere(random: np.random.Generator, shape: tuple[int, ...], height: int, width: int) -> Box:
-    """A box of a size at a random place within a picture."""
+    """A box of a size at a random place within an image."""
     top = int(random.integers(0, shape[0] - height + 1))
     return Box(top, int(random.integers(0, shape[1] - width + 1)), height, width)
 
@@ -305,7 +305,7 @@ def build(recipe: Recipe, seed: int) -> nn.Module:
 
 
 class UniformLimit(nn.Module):
-    """The ablation without adaptation: one learned clip limit for every tile of every picture."""
+    """The ablation without adaptation: one learned clip limit for every tile of every image."""
 
     def __init__(self, dimensions: Dimensions) -> None:
         super().__init__()
@@ -334,7 +334,7 @@ def predict(
 
 
 def loss(network: nn.Module, draw: Draw, recipe: Recipe) -> Tensor:
-    """What one example costs: the error of the picture, of its structure, and the pull on the limits."""
+    """What one example costs: the error of the image, of its structure, and the pull on the limits."""
     device = next(network.parameters()).device
     degraded = torch.from_numpy(draw.degraded).to(device)
     clip_limits, enhanced = predict(network, degraded, draw.rows, draw.columns, draw.window)
@@ -347,7 +347,7 @@ def loss(network: nn.Module, draw: Draw, recipe: Recipe) -> Tensor:
 
 
 def similarity(first: Tensor, second: Tensor, window: int = 8, step: int = 4) -> Tensor:
-    """Mean SSIM of two H×W pictures in 0..1 over square windows: a cheap, differentiable stand-in for the metric.
+    """Mean SSIM of two H×W images in 0..1 over square windows: a cheap, differentiable stand-in for the metric.
 
     Square windows at every fourth pixel instead of a Gaussian at every one: the gradient points the same way.
     """
@@ -369,9 +369,9 @@ def validate(network: nn.Module, held_out: Mapping[str, Sequence[Pair]]) -> dict
     """Mean PSNR in luma by kind of fault, at 8×8 and 1×1, and how the limits vary.
 
     Returns:
-        `<kind> 8x8` and `<kind> 1x1` in decibels (at most 60 a picture); `spread`, the deviation of the mean limit
-        over the compressed pictures; `variation`, the median over real frames of deviation over mean of a
-        picture's limits.
+        `<kind> 8x8` and `<kind> 1x1` in decibels (at most 60 an image); `spread`, the deviation of the mean limit
+        over the compressed images; `variation`, the median over real frames of deviation over mean of an
+        image's limits.
     """
     device = next(network.parameters()).device
     figures: dict[str, float] = {}

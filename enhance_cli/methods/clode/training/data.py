@@ -1,4 +1,4 @@
-"""The photographs that CLODE's networks learn from, and the pictures that are drawn of them."""
+"""The photos that CLODE's networks learn from, and the images that are drawn of them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 8
-"""Of the dark pictures, stacks and clean photographs, in order of name, the last of every eight validates."""
+"""Of the dark images, stacks and clean photos, in order of name, the last of every eight validates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The photographs in memory by kind, and what is put aside."""
+    """The photos in memory by kind, and what is put aside."""
 
     dark: Sequence[Codes]
     stacks: Sequence[Codes]
@@ -47,7 +47,7 @@ class Album:
 
     @property
     def examples(self) -> list[tuple[str, Codes]]:
-        """A few held-out pictures of each kind, for the sheet."""
+        """A few held-out images of each kind, for the sheet."""
         return [(pair.name, pair.degraded) for pairs in self.held_out.values() for pair in pairs[:2]]
 
     @classmethod
@@ -78,7 +78,7 @@ class Album:
         return cls(dark, stacks, clean, {kind: found for kind, found in held_out.items() if found}, recipe)
 
     def picture(self, random: np.random.Generator, side: int, native: bool) -> Picture:
-        """A picture of side×side in 0..1: a piece of a photograph at its own pixels, or most of it made small."""
+        """An image of side×side in 0..1: a piece of a photo at its own pixels, or most of it made small."""
         recipe = self.recipe
         shares = np.array([recipe.dark * bool(self.dark), recipe.stacks * bool(self.stacks), recipe.clean])
         if not self.clean:
@@ -96,15 +96,15 @@ class Album:
         return degradations.overexpose(piece, random).astype(np.float32) / np.float32(255.0) if fault < 0.75 else piece
 
     def batch(self, random: np.random.Generator, count: int, side: int, native: bool = False) -> Tensor:
-        """Pictures as N×3×side×side."""
+        """Images as N×3×side×side."""
         pictures = np.stack([self.picture(random, side, native) for _ in range(count)])
         return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
 
 
 def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool) -> Picture:
-    """A random square of a photograph, mirrored half of the time, in 0..1.
+    """A random square of a photo, mirrored half of the time, in 0..1.
 
-    At its own pixels; or half to all of each side, shrunk to the square by area means: the whole picture's light,
+    At its own pixels; or half to all of each side, shrunk to the square by area means: the whole image's light,
     as the proxy of production shows it.
     """
     height, width = photograph.shape[:2]
@@ -120,6 +120,6 @@ def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool)
 
 
 def tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
-    """A picture of two flat tones, 3×side×side, and where the bright one is, 1×side×side."""
+    """An image of two flat tones, 3×side×side, and where the bright one is, 1×side×side."""
     picture, bright = two_tones(random, side)
     return np.ascontiguousarray(picture.transpose(2, 0, 1)), bright[None]

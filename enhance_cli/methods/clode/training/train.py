@@ -1,6 +1,6 @@
-"""How CLODE's networks are trained: pictures without references, the solver, the losses, a reason per number.
+"""How CLODE's networks are trained: images without references, the solver, the losses, a reason per number.
 
-The denoisers learn from single noisy pictures, brightened as they will be when they are used (ZS-N2N). The
+The denoisers learn from single noisy images, brightened as they will be when they are used (ZS-N2N). The
 estimators learn what exposure to reach at each time: the equation is solved in logits from 0 to a random time,
 and every step on the way is judged, so that time means something everywhere. The loop, the degradations and the
 export are those of `enhance_cli.training`.
@@ -37,19 +37,19 @@ OUTPUT = {"estimator": "rate", "denoiser": "noise"}
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
-    """Train the networks from a folder of photographs and export them.
+    """Train the networks from a folder of photos and export them.
 
     The folder may hold `unpaired_dark/`, `paired_lowlight/low/`, `exposure/sice512/` and `clean/`, as
-    docs/training.md says, or the photographs themselves, which then count as clean. No reference is looked at
+    docs/training.md says, or the photos themselves, which then count as clean. No reference is looked at
     but by the validation.
 
     Args:
-        options: where the photographs are, where the results go, seed and device.
+        options: where the photos are, where the results go, seed and device.
         log: receives sentences for people.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: a part is named, no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+        UsageError: a part is named, no photos, one that cannot be decoded, or a checkpoint of another schedule.
     """
     options.parts_of(())
     recipe = recipe or Recipe()
@@ -153,7 +153,7 @@ def draw_time(random: np.random.Generator) -> float:
 def estimator_loss(
     estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int, device: str = "cpu"
 ) -> Tensor:
-    """What the pictures of one iteration cost; a function of seed and number alone."""
+    """What the images of one iteration cost; a function of seed and number alone."""
     random = generator(seed, iteration)
     side = int(random.choice(recipe.sides))
     image = album.batch(random, recipe.batch - 1, side)
@@ -165,7 +165,7 @@ def estimator_loss(
 
 
 def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: EstimatorRecipe) -> Tensor:
-    """The losses of one solve; the last picture of the batch is a synthetic two-tone."""
+    """The losses of one solve; the last image of the batch is a synthetic two-tone."""
     output, end = solution.states[-1], solution.times[-1]
     photographs, real = image[:-1], output[:-1]
     before = photographs.mean(dim=(1, 2, 3))
@@ -189,9 +189,9 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
 
 
 def tone_loss(estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int) -> Tensor:
-    """How far the rates are from those of the plainest answer: one shift for the picture that keeps to the goal.
+    """How far the rates are from those of the plainest answer: one shift for the image that keeps to the goal.
 
-    No solve: every picture is shown as that shift leaves it at a time of its own.
+    No solve: every image is shown as that shift leaves it at a time of its own.
     """
     device = next(estimator.parameters()).device
     random = generator(seed, iteration)
@@ -268,7 +268,7 @@ def _small(codes: Codes, side: int) -> Tensor:
 
 
 def brightened(image: Tensor) -> Tensor:
-    """Noisy pictures as production hands them to g: under one shift that brings their mean to one half.
+    """Noisy images as production hands them to g: under one shift that brings their mean to one half.
 
     At most 3.5 logits up, as far as T = 3 to 4 can go, and never down.
     """
@@ -285,13 +285,13 @@ def denoiser_loss(
     device: str = "cpu",
     teacher: nn.Module | None = None,
 ) -> Tensor:
-    """ZS-N2N on pieces of brightened noisy photographs, or the distance to a teacher's noise there.
+    """ZS-N2N on pieces of brightened noisy photos, or the distance to a teacher's noise there.
 
     A function of seed and number alone.
     """
     random = generator(seed, iteration, 1)
     image = brightened(album.batch(random, recipe.batch - 1, recipe.side, native=True))
-    # Flat tones under white noise, in every batch: in photographs they are rare, and seen at once where noise is left.
+    # Flat tones under white noise, in every batch: in photos they are rare, and seen at once where noise is left.
     flat = tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
     image = torch.cat([image, torch.from_numpy(flat.clip(0.0, 1.0).astype(np.float32))[None]]).to(device)
     if teacher is not None:
@@ -328,7 +328,7 @@ def _denoiser_figures(album: Album) -> Callable[[nn.Module], Mapping[str, float]
 
 
 def denoiser_figures(module: nn.Module, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Decibels gained on flat grey with noise of .05, and on held-out dark pictures under the best affine light."""
+    """Decibels gained on flat grey with noise of 0.05, and on held-out dark images under the best affine light."""
     device = next(module.parameters()).device
     random = generator(0, 2)
     flat = np.full((1, 3, 64, 64), 0.5, np.float32)
@@ -376,7 +376,7 @@ def _teacher(stem: str, options: TrainOptions) -> nn.Module | None:
 
 
 def _row(estimator: nn.Module, name: str, picture: Codes) -> list[tuple[str, Codes]]:
-    """Input and the states at a few times, of the picture made small."""
+    """Input and the states at a few times, of the image made small."""
     image = _small(picture, 160)
     cells: list[tuple[str, Any]] = [(name, image)]
     for time in (-2.0, 1.0, 3.0, 4.0):

@@ -1,4 +1,4 @@
-"""What IRLE's networks see in training: pieces of dark photographs under jittered curves, twin beside twin.
+"""What IRLE's networks see in training: pieces of dark photos under jittered curves, twin beside twin.
 
 Every draw is a function of seed and iteration alone.
 """
@@ -27,7 +27,7 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 8
-"""Of the scenes with twins, in order of name, the last of every eight validates; its pictures are trained on never."""
+"""Of the scenes with twins, in order of name, the last of every eight validates; its images are trained on never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One dark photograph, and what its curve follows from."""
+    """One dark photo, and what its curve follows from."""
 
     pixels: Codes
     counts: NDArray[np.int64]
@@ -62,7 +62,7 @@ class Shot:
 
     @classmethod
     def of(cls, pixels: Codes) -> Shot:
-        """Measure a photograph."""
+        """Measure a photo."""
         return cls(pixels, tone.histogram(pixels), pseudo_ground_truth.robust_white_balance(proxy_of(pixels)))
 
     def lit(
@@ -77,11 +77,11 @@ class Shot:
         """A window's white-balanced light, the curve, and the curve of that light.
 
         Args:
-            window: h×w×3 of this photograph.
+            window: h×w×3 of this photo.
             balance: share of the white balance.
             steeper: added to the curve's exponent.
             more: factor of the curve's own.
-            target: mean that the curve is to give the whole photograph.
+            target: mean that the curve is to give the whole photo.
             like: another shot, whose curve is to be used; this one's light is first brought to its exposure.
         """
         shot = like or self
@@ -97,7 +97,7 @@ class Shot:
 
 
 def proxy_of(pixels: Codes) -> Picture:
-    """The small picture that everything global is decided on, in 0..1."""
+    """The small image that everything global is decided on, in 0..1."""
     scale = min(1.0, pseudo_ground_truth.PROXY_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -106,7 +106,7 @@ def proxy_of(pixels: Codes) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The dark photographs in memory by scene, and what is put aside."""
+    """The dark photos in memory by scene, and what is put aside."""
 
     scenes: Sequence[Sequence[Shot]]
     """Scenes of two shots and more."""
@@ -128,7 +128,7 @@ class Album:
         """Read `paired_lowlight/low`, and of `high` only what the validation needs.
 
         Raises:
-            UsageError: no photographs, one that cannot be decoded, or nothing that twins could be made of.
+            UsageError: no photos, one that cannot be decoded, or nothing that twins could be made of.
         """
         folder = data / "paired_lowlight" / "low"
         photographs = read_photographs(folder if folder.is_dir() else data, 4096)
@@ -220,7 +220,7 @@ def _pair(album: Album, draws: Draws, random: np.random.Generator) -> tuple[NDAr
 
 
 def single_batch(album: Album, draws: Draws, seed: int, iteration: int) -> list[Tensor]:
-    """Pieces of single shots: bright picture, ln(gain), light before the curve, pseudo ground truth.
+    """Pieces of single shots: bright image, ln(gain), light before the curve, pseudo ground truth.
 
     Where a brighter shot of the scene exists, its reference stands for the darker one's too: an internal reference
     still, and nearer to the truth.

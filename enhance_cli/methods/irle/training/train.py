@@ -1,6 +1,6 @@
-"""How IRLE's networks are trained: from dark photographs alone, several shots of one scene teaching each other.
+"""How IRLE's networks are trained: from dark photos alone, several shots of one scene teaching each other.
 
-Stage 2 learns from real twins (two exposures of one scene have independent noise) and simulated ones (one photograph
+Stage 2 learns from real twins (two exposures of one scene have independent noise) and simulated ones (one photo
 darkened twice, for the correlated noise of phones and JPEG); the purely internal variant from single shots. Stage 1
 learns from its own sub-images and the pseudo ground truth. No bright reference enters a loss: the validation alone
 looks at some. The loop and the export are those of `enhance_cli.training`.
@@ -46,7 +46,7 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 BALANCE = 0.5
-"""Default share of the white balance, by matched PSNR of 90 training pairs: 24.8 dB at 0, 25.0 at .3, .5 and .7."""
+"""Default share of the white balance, by matched PSNR of 90 training pairs: 24.8 dB at 0, 25.0 at 0.3, 0.5 and 0.7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _denoiser_schedule(iterations: int) -> loop.Schedule:
 
 
 LITE = {"kind": "blind", "widths": [32, 64], "blocks": [1, 3], "gain": 8, "first": 16, "acutance": 0.25}
-"""Two levels, .30 M parameters: 1.5 s a megapixel on one core; it looks less than 96 pixels far."""
+"""Two levels, 0.30 M parameters: 1.5 s a megapixel on one core; it looks less than 96 pixels far."""
 
 FULL = {"kind": "blind", "widths": [64, 120], "blocks": [1, 4], "gain": 8, "first": 16, "acutance": 0.25}
 """1.3 M parameters, as the paper's; the lite network has room in it, and it is grown out of that one."""
@@ -136,19 +136,19 @@ class Recipe:
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
-    """Train the networks from a folder of dark photographs and export them.
+    """Train the networks from a folder of dark photos and export them.
 
     The folder holds `paired_lowlight/low` (and `high`, which only the validation sees) and `clean`, of which dark
-    twins are simulated, as docs/training.md says; or dark photographs themselves. Shots of one scene are found by
+    twins are simulated, as docs/training.md says; or dark photos themselves. Shots of one scene are found by
     their looks.
 
     Args:
-        options: where the photographs are, where the results go, seed and device.
+        options: where the photos are, where the results go, seed and device.
         log: receives sentences for people.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: a part is named, no photographs, one that cannot be decoded, none that suits, or a checkpoint of
+        UsageError: a part is named, no photos, one that cannot be decoded, none that suits, or a checkpoint of
             another schedule.
     """
     options.parts_of(())
@@ -230,7 +230,7 @@ def restored(
     target: float = tone.TARGET,
     balance: float = BALANCE,
 ) -> Codes:
-    """A whole picture through white balance, curve and denoiser: the plain reference that production is held to.
+    """A whole image through white balance, curve and denoiser: the plain reference that production is held to.
 
     Args:
         module: the denoiser; None leaves stage 1.
@@ -255,7 +255,7 @@ def finished(picture: Picture, gain: Picture, shot: Shot, curve: tone.ToneCurve,
 
 
 def denoised(module: network.Network, bright: Picture, gain: Picture) -> Picture:
-    """A bright noisy H×W×3 picture, cleaned; sides of any length, borders reflected."""
+    """A bright noisy H×W×3 image, cleaned; sides of any length, borders reflected."""
     device = next(module.parameters()).device
     height, width = gain.shape
     border, multiple = 32, module.multiple
@@ -302,7 +302,7 @@ class StageOne(nn.Module):
         self.reflectance = network.build({"kind": "reflectance"})
 
     def forward(self, bright: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """L, N×1×H×W, and R, N×3×H×W, of the curve's picture and its ln(gain)."""
+        """L, N×1×H×W, and R, N×3×H×W, of the curve's image and its ln(gain)."""
         correction = self.illumination(bright, gain)[0]
         reflectance = self.reflectance((bright * torch.exp(correction)).clamp(0.0, 1.0), gain + correction)[0]
         return torch.exp(-(gain + correction)), reflectance
@@ -338,8 +338,8 @@ def stage_one_loss(
     """docs/papers.md, I5, on the two views of every piece.
 
     Args:
-        module: bright picture and ln(gain) to L and R.
-        batch: bright picture, ln(gain), light before the curve, pseudo ground truth.
+        module: bright image and ln(gain) to L and R.
+        batch: bright image, ln(gain), light before the curve, pseudo ground truth.
         recipe: the weights.
         features: of IAP.
     """
@@ -369,7 +369,7 @@ def stage_one_loss(
 
 
 def first_stage(module: StageOne, pixels: Codes, *, reflect: bool = True, balance: float = BALANCE) -> Codes:
-    """A whole picture through stage 1: curve, L-Net's correction from the proxy, and R-Net if asked for."""
+    """A whole image through stage 1: curve, L-Net's correction from the proxy, and R-Net if asked for."""
     shot = Shot.of(pixels)
     light, curve, bright = shot.lit(pixels, balance)
     gain = log_gain(light, curve)[0]
@@ -445,7 +445,7 @@ def deliver(module: network.Network, out: Path, stem: str) -> Exported:
 
 
 def _row(pair: Pair, denoisers: Mapping[str, network.Network]) -> list[tuple[str, Codes]]:
-    """A held-out picture's middle at its own pixels: input, stage 1, each denoiser, and the reference."""
+    """A held-out image's middle at its own pixels: input, stage 1, each denoiser, and the reference."""
     height, width = pair.degraded.shape[:2]
     window = np.s_[max(0, height // 2 - 200) : height // 2 + 200, max(0, width // 2 - 200) : width // 2 + 200]
     cells = [(pair.name, pair.degraded), ("stage 1", restored(None, pair.degraded))]

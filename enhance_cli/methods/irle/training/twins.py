@@ -1,6 +1,6 @@
-"""Which dark photographs show one scene: several exposures are twins whose noise is independent.
+"""Which dark photos show one scene: several exposures are twins whose noise is independent.
 
-No bright reference is looked at: low pictures are compared with low pictures, by what exposure does not change.
+No bright reference is looked at: low images are compared with low images, by what exposure does not change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Codes = NDArray[np.uint8]
 
 ALIKE = 0.8
-"""Correlation of two pictures' band-passed log luma from which they show one scene from one place; below it come
+"""Correlation of two images' band-passed log luma from which they show one scene from one place; below it come
 neighbouring shots with another view."""
 
 _SIZE = (96, 64)
@@ -30,7 +30,7 @@ def signature(pixels: Codes) -> NDArray[np.float32]:
 
 
 def groups(photographs: Mapping[str, Codes], alike: float = ALIKE) -> list[tuple[str, ...]]:
-    """Names by scene, each group sorted; a photograph without a twin is a group of one."""
+    """Names by scene, each group sorted; a photo without a twin is a group of one."""
     names = sorted(photographs)
     if not names:
         return []
@@ -50,7 +50,7 @@ def groups(photographs: Mapping[str, Codes], alike: float = ALIKE) -> list[tuple
 
 
 def simulated(picture: NDArray[np.float32], random: np.random.Generator) -> tuple[Codes, Codes]:
-    """Two dark shots of one photograph with noise of their own: what the other cameras do that no twins exist of.
+    """Two dark shots of one photo with noise of their own: what the other cameras do that no twins exist of.
 
     As `training.degradations.lowlight` (docs/papers.md, S1), but twice with one cast, one sensor and one coding: 1.5
     to 5 stops under, the second up to 1.5 stops brighter; shot and read noise; in half of the draws correlated as

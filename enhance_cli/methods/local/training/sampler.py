@@ -23,8 +23,8 @@ SHARES = {"circle": 0.35, "box": 0.2, "blob": 0.2, "full": 0.15, "empty": 0.1}
 def draw(random: np.random.Generator, side: int, kind: str | None = None) -> Plane:
     """A mask of 2×side×side: area A as 0 and 1, and the fall-off.
 
-    The transition is .1 to .5 of the shape's own radius wide in half of the draws (the paper's .2 to .25 among them),
-    and .03 to .12 of the side in the others.
+    The transition is 0.1 to 0.5 of the shape's own radius wide in half of the draws (among them the paper's 0.2 to
+    0.25), and 0.03 to 0.12 of the side in the others.
 
     Args:
         random: where the draws come from.
@@ -51,7 +51,7 @@ def _grid(side: int) -> tuple[Plane, Plane]:
 def _circle(random: np.random.Generator, side: int) -> NDArray[np.bool_]:
     y, x = _grid(side)
     radius = random.uniform(0.12, 0.4)
-    # The centre stays where at least half of the disc is inside the picture.
+    # The centre stays where at least half of the disc is inside the image.
     at = random.uniform(0.05, 0.95, 2)
     return np.asarray(np.hypot(y - at[0], x - at[1]) < radius, np.bool_)
 

@@ -1,7 +1,7 @@
 """How `local`'s networks are trained: pairs, masks, region-aware losses, a reason for every number.
 
-A picture and its better exposed twin become a local task by a mask: the twin is the reference in area A, the picture
-itself in area C, and between them the light is to fall off evenly. The first part of a training lights whole pictures,
+An image and its better exposed twin become a local task by a mask: the twin is the reference in area A, the image
+itself in area C, and between them the light is to fall off evenly. The first part of a training lights whole images,
 which teaches exposure; then masks are drawn. The loop, the degradations and the export are those of
 `enhance_cli.training`.
 """
@@ -38,7 +38,7 @@ HELD_OUT_EVERY = 8
 """Of the dark pairs and of the stacks, in order of name, the last of every eight validates."""
 
 TONES = ((0.01, 0.3), (0.15, 0.65))
-"""Dark tones and steps of the synthetic pictures; see `two_tones`."""
+"""Dark tones and steps of the synthetic images; see `two_tones`."""
 
 PARTS = tuple(network.BACKBONES)
 """What `--part` takes."""
@@ -59,13 +59,13 @@ class Recipe:
         )
     )
     side: int = LOW
-    """Pictures of the size that the estimators see: smaller ones train as well per minute."""
+    """Images of the size that the estimators see: smaller ones train as well per minute."""
 
     batch: int = 8
-    """Pictures of one step, two of them synthetic tones: batch statistics need about as many."""
+    """Images of one step, two of them synthetic tones: batch statistics need about as many."""
 
     whole: float = 0.2
-    """Share of the steps, at the start, that light whole pictures."""
+    """Share of the steps, at the start, that light whole images."""
 
     frozen: float = 0.1
     """Share of the steps, at the end, in which the normalisation keeps its running statistics."""
@@ -76,7 +76,7 @@ class Recipe:
     stacks: float = 0.35
     clean: float = 0.25
     as_it_is: float = 0.05
-    """Share of good photographs that are their own reference: the light must know when it is enough."""
+    """Share of good photos that are their own reference: the light must know when it is enough."""
 
     lit: float = 1.0  # alpha of the paper
     transition: float = 1e-4  # beta: its weights reach 1e4, so this is 1 in flat places
@@ -85,27 +85,27 @@ class Recipe:
     gradient: float = 0.02  # the paper's weights are for sums
     angle: Mapping[str, float] = field(default_factory=lambda: {"deepupe": 0.2, "star": 1.0})
     tones: float = 1.0
-    """Of the flat tones of two synthetic pictures: without them backbones equalise neighbourhoods (papers.md, T1)."""
+    """Of the flat tones of two synthetic images: without them backbones equalise neighbourhoods (papers.md, T1)."""
 
     read_side: int = 400
-    """Photographs are shrunk to this once."""
+    """Photos are shrunk to this once."""
 
 
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
-    """Train networks from a folder of photographs and export them.
+    """Train networks from a folder of photos and export them.
 
     The folder may hold `paired_lowlight/low` and `high`, `exposure/sice512` and `clean/`, as docs/training.md says,
-    or the photographs themselves, which then count as clean.
+    or the photos themselves, which then count as clean.
 
     Args:
-        options: where the photographs are, where the results go, seed, device, and which of `PARTS`; none takes all.
+        options: where the photos are, where the results go, seed, device, and which of `PARTS`; none takes all.
         log: receives sentences for people.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: no photographs, one that cannot be decoded, an unknown part, or a checkpoint of another schedule.
+        UsageError: no photos, one that cannot be decoded, an unknown part, or a checkpoint of another schedule.
     """
     recipe = recipe or Recipe()
     recipe = replace(recipe, schedule=recipe.schedule.lasting(options.iterations))
@@ -199,13 +199,13 @@ class Batch:
     """N×3×side×side."""
 
     reference: Tensor
-    """The same, well lit everywhere; of synthetic tones the picture itself."""
+    """The same, well lit everywhere; of synthetic tones the image itself."""
 
     mask: Tensor
     """N×2×side×side."""
 
     bright: Tensor
-    """K×1×side×side: where the last K pictures, two flat tones each, are bright."""
+    """K×1×side×side: where the last K images, two flat tones each, are bright."""
 
     def to(self, device: str) -> Batch:
         """The batch on a device."""
@@ -214,7 +214,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The photographs in memory by kind, and what is put aside."""
+    """The photos in memory by kind, and what is put aside."""
 
     low: Sequence[Pair]
     stacks: Sequence[Pair]
@@ -261,7 +261,7 @@ class Album:
         )
 
     def pair(self, random: np.random.Generator) -> tuple[Picture, Picture]:
-        """A picture and what it is to become, both side×side×3 in 0..1."""
+        """An image and what it is to become, both side×side×3 in 0..1."""
         recipe = self.recipe
         shares = np.array(
             [
@@ -308,7 +308,7 @@ class Album:
         return _tensor([image]), _tensor([reference]), torch.from_numpy(mask[None])
 
     def sheet(self, module: nn.Module) -> list[list[tuple[str, Codes]]]:
-        """Input, mask, output and reference of some held-out pairs, and two-tone pictures under a full mask."""
+        """Input, mask, output and reference of some held-out pairs, and two-tone images under a full mask."""
         rows = []
         for kind, pairs in self.held_out.items():
             for index, pair in enumerate(pairs[:5]):
@@ -344,7 +344,7 @@ def decibels(output: Tensor, reference: Tensor, area: Tensor) -> float:
 
 
 def _cut(pictures: Sequence[Codes], random: np.random.Generator, side: int) -> tuple[Picture, ...]:
-    """The same half to all of each side of several pictures, made side×side, mirrored half of the time, in 0..1."""
+    """The same half to all of each side of several images, made side×side, mirrored half of the time, in 0..1."""
     height, width = pictures[0].shape[:2]
     share = random.uniform(0.5, 1.0)
     rows, columns = max(1, round(height * share)), max(1, round(width * share))
@@ -386,7 +386,7 @@ def batch_loss(module: nn.Module, batch: Batch, backbone: str, recipe: Recipe) -
     total = recipe.lit * lit_loss
     if recipe.transition and bool(parts.transition.any()):
         # Of the output with both backbones. The paper takes the illumination where there is one, but light that is even
-        # in S falls as 1 / S: on very dark pictures nearly all of it at the border of A.
+        # in S falls as 1 / S: on very dark images nearly all of it at the border of A.
         total = total + recipe.transition * losses.second_order_smooth(output, batch.image, parts.transition)
     total = total + recipe.unchanged * losses.distance(output, batch.image, parts.unchanged, floor=0.002)
     return total + recipe.tones * losses.flatness(output[-count:], batch.bright, parts.lit[-count:])

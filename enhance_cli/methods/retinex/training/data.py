@@ -1,4 +1,4 @@
-"""The photographs that retinex's networks learn from, and the pictures that are drawn of them."""
+"""The photos that retinex's networks learn from, and the images that are drawn of them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ CACHED = 96
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One picture of a batch: H×W×3 in 0..1, what it should become, and which tone is where if it is synthetic."""
+    """One image of a batch: H×W×3 in 0..1, what it should become, and which tone is where if it is synthetic."""
 
     image: Picture
     target: Picture
     bright: Picture | None = None
-    """H×W, 1 in the brighter of two flat tones; None for photographs."""
+    """H×W, 1 in the brighter of two flat tones; None for photos."""
 
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The photographs in memory, what of them is put aside, and squares of them made small."""
+    """The photos in memory, what of them is put aside, and squares of them made small."""
 
     stacks: Sequence[Pair]
     lowlight: Sequence[Pair]
@@ -53,7 +53,7 @@ class Album:
 
     @property
     def examples(self) -> list[Pair]:
-        """A few held-out pictures of each kind, for the sheet."""
+        """A few held-out images of each kind, for the sheet."""
         return [pair for pairs in self.held_out.values() for pair in pairs[:3]]
 
     @classmethod
@@ -81,7 +81,7 @@ class Album:
         return cls(stacks, lowlight, clean, {kind: found for kind, found in held_out.items() if found}, squares)
 
     def small(self, random: np.random.Generator, recipe: MendingRecipe) -> Drawn:
-        """A picture of stage 1, PROXY×PROXY: most of a photograph, made small."""
+        """An image of stage 1, PROXY×PROXY: most of a photo, made small."""
         shares = {
             "stacks": recipe.stacks * bool(self.squares["stacks"]),
             "lowlight": recipe.lowlight * bool(self.squares["lowlight"]),
@@ -110,7 +110,7 @@ def draw_kind(random: np.random.Generator, shares: Mapping[str, float]) -> str:
 
 
 def shrunk(codes: Codes, side: int = CACHED) -> Codes:
-    """A photograph squeezed to a square by area means."""
+    """A photo squeezed to a square by area means."""
     return np.asarray(cv2.resize(codes, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 

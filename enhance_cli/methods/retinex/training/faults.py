@@ -1,6 +1,6 @@
 """Simulated faults that retinex is trained on beside real ones: backlight, wrong exposure, camera noise and JPEG.
 
-Every function takes an H×W×3 picture in 0..1 (float32, sRGB-encoded) and an explicit generator, and gives the picture
+Every function takes an H×W×3 image in 0..1 (float32, sRGB-encoded) and an explicit generator, and gives the image
 with the fault, in 0..1 and of the same shape. They are for training, at any size.
 """
 
@@ -18,11 +18,11 @@ Picture = NDArray[np.float32]
 
 
 def backlight(picture: Picture, random: np.random.Generator) -> Picture:
-    """Take 0.7 to 3.8 stops from one part of a picture, along its edges; in a sixth the rest gets up to one stop more.
+    """Take 0.7 to 3.8 stops from one part of an image, along its edges; in a sixth the rest gets up to one stop more.
 
-    The part is one side of a bent line, a figure in the picture, or all but a window. Of three such parts that one is
+    The part is one side of a bent line, a figure in the image, or all but a window. Of three such parts that one is
     taken which the rest outshines most, since a light that blinds comes from what is bright; its edge follows the
-    picture's own (`quality.backlit.shade_along`), as it does where things stand before a light.
+    image's own (`quality.backlit.shade_along`), as it does where things stand before a light.
     """
     codes = np.rint(picture * 255.0).astype(np.uint8)
     parts = [_part(random, *picture.shape[:2]) for _ in range(3)]
@@ -35,7 +35,7 @@ def backlight(picture: Picture, random: np.random.Generator) -> Picture:
 
 
 def _part(random: np.random.Generator, height: int, width: int) -> Picture:
-    """Some part of a picture, neither all of it nor nothing: H×W, 0 or 1."""
+    """Some part of an image, neither all of it nor nothing: H×W, 0 or 1."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
     angle, place, bend = random.uniform(0.0, 2.0 * math.pi), random.uniform(-0.2, 0.2), random.uniform(-0.8, 0.8)
@@ -54,7 +54,7 @@ def _part(random: np.random.Generator, height: int, width: int) -> Picture:
 
 
 def wrong_exposure(picture: Picture, random: np.random.Generator) -> Picture:
-    """The whole picture 4 stops under to 3 over, in linear light, clipped."""
+    """The whole image 4 stops under to 3 over, in linear light, clipped."""
     gain = 2.0 ** random.uniform(-4.0, 3.0)
     return np.asarray(np.clip(picture * np.float32(gain ** (1.0 / GAMMA)), 0.0, 1.0), np.float32)
 
@@ -62,7 +62,7 @@ def wrong_exposure(picture: Picture, random: np.random.Generator) -> Picture:
 def camera_noise(picture: Picture, random: np.random.Generator) -> Picture:
     """Noise that grows with light, then 8 bits, and in half of the draws a JPEG of quality 40 to 95.
 
-    CBDNet's model (docs/papers.md, R8): N(0, l s² + c²) in linear light, s up to .06 and c up to .03; in half of the
+    CBDNet's model (docs/papers.md, R8): N(0, l s² + c²) in linear light, s up to 0.06 and c up to 0.03; in half of the
     draws a 3×3 box correlates it, as demosaicing does.
     """
     light = picture ** np.float32(GAMMA)

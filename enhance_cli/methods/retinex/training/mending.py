@@ -10,7 +10,7 @@ from enhance_cli.methods.retinex.network import Fusion, Illumination
 
 
 class Mending(nn.Module):
-    """Both networks of the first stage and what lies between them: a picture in, the mended one out."""
+    """Both networks of the first stage and what lies between them: an image in, the mended one out."""
 
     def __init__(self, illumination: Illumination, fusion: Fusion) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Mending(nn.Module):
         """Mend N×3×PROXY×PROXY; of the result every second pixel of every second row, since they teach as much.
 
         Returns:
-            Mended picture, weights of its three candidates, L and L'; sides of PROXY / 2.
+            Mended image, weights of its three candidates, L and L'; sides of PROXY / 2.
         """
         grid, grid_of_negative = self.illumination(image)
         seen = thinned(image)

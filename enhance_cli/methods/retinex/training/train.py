@@ -1,8 +1,8 @@
 """How retinex's networks are trained: real pairs and simulated faults, with a reason per number.
 
-Illumination-Net and Fusion-Net learn first and together, on whole pictures made small: what light a picture lacks is
+Illumination-Net and Fusion-Net learn first and together, on whole images made small: what light an image lacks is
 told by its tones. Restoration-Net learns then, at native pixels, on what the first two, now fixed, make of noisy
-photographs. The loop, the data sets and the export are those of `enhance_cli.training`.
+photos. The loop, the data sets and the export are those of `enhance_cli.training`.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ from enhance_cli.training.sheet import write_sheet
 from enhance_cli.training.two_tone import two_tones
 
 TWO_TONE_PICTURES = 64
-"""Synthetic pictures of two tones that stage 2 learns from, half with noise; half as many of one tone join them."""
+"""Synthetic images of two tones that stage 2 learns from, half with noise; half as many of one tone join them."""
 
 
 def train(
     options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
 ) -> Trained:
-    """Train all three networks from a folder of photographs and export them.
+    """Train all three networks from a folder of photos and export them.
 
     The folder may hold `exposure/sice512/` (stacks), `paired_lowlight/low` and `high`, and `clean/`, as
-    docs/training.md says, or the photographs themselves, which then count as clean.
+    docs/training.md says, or the photos themselves, which then count as clean.
 
     Args:
-        options: where the photographs are, where the results go, seed and device. `iterations` are those of each
+        options: where the photos are, where the results go, seed and device. `iterations` are those of each
             stage.
         log: receives sentences for people.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
-        UsageError: a part is named, no photographs, one that cannot be decoded, or a checkpoint of another schedule.
+        UsageError: a part is named, no photos, one that cannot be decoded, or a checkpoint of another schedule.
     """
     options.parts_of(())
     recipe = recipe or Recipe()
@@ -132,7 +132,7 @@ def deliver(mending: Mending, restoration: network.Restoration, out: Path) -> di
 
 
 def tensor(pictures: Sequence[Picture]) -> Tensor:
-    """H×W×3 pictures, or H×W maps, as N×C×H×W."""
+    """H×W×3 images, or H×W maps, as N×C×H×W."""
     stacked = np.stack([one if one.ndim == 3 else one[..., None] for one in pictures])
     return torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
 
@@ -197,7 +197,7 @@ def mending_loss(
 
 
 def mending_figures(module: nn.Module, album: Album) -> dict[str, float]:
-    """PSNR and SSIM of held-out pictures of every kind, made small."""
+    """PSNR and SSIM of held-out images of every kind, made small."""
     figures = {}
     for kind, pairs in album.held_out.items():
         ratios, likenesses = [], []
@@ -221,11 +221,11 @@ def _picture(output: Tensor) -> Codes:
 
 @dataclass(frozen=True, slots=True)
 class Worn:
-    """A photograph as stage 1 leaves it, at its own size, and what it should look like in that light."""
+    """A photo as stage 1 leaves it, at its own size, and what it should look like in that light."""
 
     mended: Codes
     light: Codes
-    """L of the picture, H×W."""
+    """L of the image, H×W."""
 
     target: Codes
     scaled: bool = False
@@ -235,7 +235,7 @@ class Worn:
 
 
 def worn(album: Album, mending: Mending, seed: int) -> dict[str, list[Worn]]:
-    """What stage 2 learns from, by kind. Stage 1 is fixed by then, so every photograph is mended once."""
+    """What stage 2 learns from, by kind. Stage 1 is fixed by then, so every photo is mended once."""
     made: dict[str, list[Worn]] = {"lowlight": [], "stacks": [], "noisy": [], "two tones": []}
     for pair in album.lowlight[::3]:  # scenes come several times
         made["lowlight"].append(Worn(*mended(mending, pair.degraded), pair.reference, scaled=True))
@@ -319,10 +319,10 @@ def restoration_loss(
 
 
 def _crop(picture: Worn, random: np.random.Generator, side: int) -> tuple[Picture, Picture, Picture, Picture]:
-    """The same random square of the mended picture, its light, its target and its tones, turned and mirrored alike."""
+    """The same random square of the mended image, its light, its target and its tones, turned and mirrored alike."""
     height, width = picture.light.shape
     rows, columns = (min(side, size) for size in (height, width))
-    # Even places: production packs 2×2 blocks of whole pictures, and JPEG's blocks start at even pixels.
+    # Even places: production packs 2×2 blocks of whole images, and JPEG's blocks start at even pixels.
     top, left = (2 * int(random.integers((size - part) // 2 + 1)) for size, part in ((height, rows), (width, columns)))
     turns, mirrored = int(random.integers(4)), random.random() < 0.5
 
@@ -339,7 +339,7 @@ def _crop(picture: Worn, random: np.random.Generator, side: int) -> tuple[Pictur
 
 @torch.no_grad()
 def mended(mending: Mending, photograph: Codes) -> tuple[Codes, Codes]:
-    """What stage 1 makes of a photograph at its own size, and L."""
+    """What stage 1 makes of a photo at its own size, and L."""
     image = tensor([floats(photograph)])
     small = tensor([floats(shrunk(photograph, PROXY))])
     grid, grid_of_negative = mending.illumination(small)
@@ -358,7 +358,7 @@ def mended(mending: Mending, photograph: Codes) -> tuple[Codes, Codes]:
 
 @torch.no_grad()
 def enhanced(mending: Mending, restoration: nn.Module, photograph: Codes) -> Codes:
-    """The whole method on a photograph, for validation; production has its own kernels."""
+    """The whole method on a photo, for validation; production has its own kernels."""
     before, light = mended(mending, photograph)
     height, width = light.shape
     image = tensor([np.dstack([floats(before), floats(light)])])
@@ -368,7 +368,7 @@ def enhanced(mending: Mending, restoration: nn.Module, photograph: Codes) -> Cod
 
 
 def restoration_figures(mending: nn.Module, module: nn.Module, album: Album) -> dict[str, float]:
-    """PSNR and SSIM of held-out pictures at their own size, a middle piece of each."""
+    """PSNR and SSIM of held-out images at their own size, a middle piece of each."""
     assert isinstance(mending, Mending)
     figures = {}
     for kind, pairs in album.held_out.items():
