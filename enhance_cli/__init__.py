@@ -8,8 +8,8 @@
         result = method.enhance("photo.jpg", grid=(8, 8))
         result.save("enhanced.jpg")
 
-`run` does what the command line does: restart, report and atomic writing included. `open` gives a method for single
-images, arrays and iterators of files. What goes wrong is an `EnhanceError` with a sentence for a person.
+`run` does what the command line does, including restarts, the report and atomic writing. `open` gives a method for
+single images, arrays and iterators of files. Failures are raised as `EnhanceError` with a one-sentence message.
 
 Names are resolved on first use: importing the package loads neither numpy nor any engine.
 """
@@ -79,16 +79,16 @@ def run(method: str, arguments: Iterable[str | Path], *, listener: Listener | No
     """Enhance files and folders as `enhance METHOD ARGUMENTS` does.
 
     Args:
-        method: its id, such as `clode`.
+        method: the id of the method, such as `clode`.
         arguments: inputs, and last the output: files, folders, globs.
-        listener: told of every photo and remark while the run goes on.
+        listener: receives progress and remarks during the run.
         options: the options of the command by name, with `_` for `-`: `time="auto"`, `recursive=True`.
 
     Returns:
-        How many photos ended how; the photos themselves are in the report.
+        Counts of photos by result; the report has a line for each photo.
 
     Raises:
-        EnhanceError: the run as a whole cannot go on; photos that fail are counted in the summary.
+        EnhanceError: the run as a whole cannot continue; photos that fail are only counted in the summary.
     """
     from enhance_cli.errors import UsageError
     from enhance_cli.pipeline.run import Run
@@ -108,13 +108,13 @@ def open(method: str, *, device: str = "auto", threads: int | None = None) -> Op
 
 
 def enhance(picture: Any, method: str = "clahe-adaptive", *, device: str = "auto", **controls: Any) -> Result:
-    """Enhance one image with a method opened for the occasion: see `Opened.enhance`."""
+    """Open a method, enhance one image and close it: see `Opened.enhance`."""
     with open(method, device=device) as opened:
         return opened.enhance(picture, **controls)
 
 
 def method_names() -> tuple[str, ...]:
-    """The ids of the methods there are."""
+    """The ids of all methods."""
     from enhance_cli import methods
 
     return methods.names()

@@ -11,12 +11,12 @@ from enhance_cli.cli import streams
 
 
 def main() -> None:
-    """Run the command line; ends with SystemExit, like any."""
-    # A start makes half a million objects that live as long as the process; looking through them for cycles at
-    # the usual pace took a tenth of it. What a photo leaves behind is small and still collected.
+    """Run the command line; always raises SystemExit."""
+    # Start-up creates half a million objects that live as long as the process; scanning them for cycles at the
+    # default frequency took a tenth of it. The garbage of a photo is small and is still collected.
     gc.set_threshold(100_000, 20, 20)
 
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what a decoder met is said in a sentence of ours
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # our own messages report decoder errors
 
     from enhance_cli.cli.app import build
 
@@ -24,18 +24,18 @@ def main() -> None:
 
 
 def run() -> None:
-    """Run the command line as a process of its own; the only place that ends it."""
+    """Entry point of the process, and the only place that ends it."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # until a run begins, which ends in order
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # until a run installs its own orderly handler
     streams.claim()
     code = streams.ended(main)
-    if code in (130, 143):  # stopped by a signal: threads that are still at work are left behind
+    if code in (130, 143):  # stopped by a signal: do not wait for busy threads
         from enhance_cli.cli.signals import end
 
         end(int(code))
     if "numba" in sys.modules and isinstance(code, int):
-        # Everything is in place and closed by now. Taking the compiled kernels apart would cost a quarter of the
-        # time of one small photo, to give back memory that the process gives back by ending.
+        # Everything is written and closed by now. Freeing the compiled kernels would take a quarter of the time of
+        # one small photo, and the memory is released anyway when the process ends.
         os._exit(code)
     sys.exit(code)  # type: ignore[arg-type]
 

@@ -18,34 +18,34 @@ from enhance_cli.types import SourceName, without_suffix
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """What a user must know of one control; becomes an option, a keyword argument and a report field."""
+    """What a user must know about one control; becomes an option, a keyword argument and a report field."""
 
     help: str
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     parse: Callable[[Any], Any] | None = None
-    """Turns the text of the command line, or a Python value, into the control's value."""
+    """Converts the text of the command line, or a Python value, to the control's value."""
 
     metavar: str | None = None
     short: str | None = None
     """A one-letter option, such as `-r`."""
 
     report: Callable[[Any], Any] | None = None
-    """Turns the value into what the report says of it; by default the value itself."""
+    """Converts the value to its form in the report; by default the value itself."""
 
     group: str = "Method"
-    """The heading that help shows the option under."""
+    """The heading under which help lists the option."""
 
     show: Callable[[Any], str] | None = None
-    """Turns the default into what help shows of it; by default the value as text."""
+    """Formats the default for help; by default the value as text."""
 
     decides_pixels: bool = True
-    """Whether another value may make another image, so that a restart does it again. What is new does, until said
+    """Whether a different value may change the image, so that a restart must redo it. True unless declared
     otherwise."""
 
     alone: str | None = None
-    """The value of an option that is named without one, where it may be; a value is then given after = only."""
+    """The value of an option given without one, if that is allowed; an explicit value must then follow an =."""
 
 
 def knob(default: Any, help: str, **details: Any) -> Any:
@@ -55,7 +55,7 @@ def knob(default: Any, help: str, **details: Any) -> Any:
 
 @dataclass(frozen=True)
 class Knobs:
-    """Options as a value. Subclasses are frozen dataclasses whose fields come from `knob`.
+    """A set of options. Subclasses are frozen dataclasses whose fields are made by `knob`.
 
     Raises:
         UsageError: a value is out of range or cannot be read; the message names the option.
@@ -74,19 +74,19 @@ class Knobs:
 
     @classmethod
     def knobs(cls) -> dict[str, Knob]:
-        """Field name to its `Knob`: the class's own in order of declaration, then those that it inherits."""
+        """Field name to its `Knob`: the class's own in order of declaration, then the inherited ones."""
         declared = {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
         own = {name: spec for name, spec in declared.items() if name in cls.__annotations__}
         return own | declared
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Field name to its default, also of controls that make no sense without something given."""
+        """Field name to its default, including controls that need a value to make sense."""
         return {item.name: item.default for item in dataclasses.fields(cls)}
 
     @property
     def deciding(self) -> dict[str, Any]:
-        """Those values that decide pixels, by name: what a restart compares."""
+        """The values that affect pixels, by name; a restart compares these."""
         return {name: getattr(self, name) for name, spec in self.knobs().items() if spec.decides_pixels}
 
     def to_json(self) -> dict[str, Any]:
@@ -100,17 +100,17 @@ class Knobs:
 
 @dataclass(frozen=True, kw_only=True)
 class Controls(Knobs):
-    """The knobs of one method, and those that every method has."""
+    """The knobs of one method, including those that all methods share."""
 
     amount: float = knob(
         1.0, "Blend of the input (0) and the result (1), with every method.", minimum=0.0, maximum=1.0, group="Output"
     )
 
     def variants(self) -> tuple[tuple[str, Controls], ...]:
-        """The images that these controls ask for: an ending of the output's name, and the controls of that one.
+        """The images these controls ask for: each with the suffix of its output's name and its own controls.
 
-        One image with no ending, unless a method's controls say otherwise. The endings are known before any
-        image is read, so that outputs can be named.
+        By default one image without a suffix. The suffixes are known before any image is read, so that outputs
+        can be named.
         """
         return (("", self),)
 
@@ -118,37 +118,37 @@ class Controls(Knobs):
     def stacks(self) -> str | int | None:
         """How the sources of a run are grouped into stacks that become one image each (see `pipeline.stacks`).
 
-        None, unless a method's controls say otherwise: every source becomes an image.
+        None by default: every source becomes one image.
         """
         return None
 
     @property
     def looks_for_names(self) -> bool:
-        """Whether files that belong to an image are found by its name, so that names alike must be known."""
+        """Whether companion files are found by the name of the photo, so that duplicate names must be known."""
         return False
 
     def companions(self, source: SourceName) -> Mapping[str, Path]:
-        """Files that belong to an image under these controls, by what they are; read for `estimate` to see.
+        """Companion files of a photo under these controls, by role; they are read and passed to `estimate`.
 
         Raises:
-            UsageError: there is none, or no telling which.
+            UsageError: there is none, or more than one fits.
         """
         return {}
 
     planes: ClassVar[frozenset[str]] = frozenset()
-    """Companions of which one plane is looked at, opacity or luma: masks. They are H×W, the others RGB."""
+    """Companions of which only one plane, opacity or luma, is used: masks. They are H×W; other companions are RGB."""
 
     def serves_all(self, name: str) -> bool:
-        """Whether a companion is the same file for all photos."""
+        """Whether one companion file serves all photos."""
         return False
 
     def holds(self, height: int, width: int) -> int:
-        """Bytes that the method holds at most beside an image of this size, for `--memory`; 0 where it is little."""
+        """Peak bytes that the method holds in addition to an image of this size, for `--memory`; 0 if negligible."""
         return 0
 
 
 def option_name(field_name: str) -> str:
-    """`clip_limit` as the command line spells it: `--clip-limit`."""
+    """The option name of a field: `--clip-limit` for `clip_limit`."""
     return "--" + field_name.replace("_", "-")
 
 
@@ -168,14 +168,14 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """Images that belong to the inputs of a run, found by their names: tree beside tree, or all in one folder."""
+    """Companion images of a run's inputs, matched by name: in a parallel folder tree, or all in one folder."""
 
     path: str
     by_name: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Paths of files by their path below the folder, without suffix: `day1/a`."""
 
     by_stem: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
-    """The same by bare name, wherever they lie."""
+    """The same by bare name, in any subfolder."""
 
     def __post_init__(self) -> None:
         by_stem: dict[str, tuple[str, ...]] = {}
@@ -186,7 +186,7 @@ class PictureFolder:
 
     @staticmethod
     def listed(folder: str | Path) -> dict[str, tuple[str, ...]]:
-        """The files of a folder and its subfolders by their names; hidden ones and links to folders are passed over.
+        """Index the files of a folder and its subfolders by name, skipping hidden files and links to folders.
 
         Raises:
             ValueError: it cannot be read, is a file, or holds none.
@@ -209,13 +209,13 @@ class PictureFolder:
         return {name: tuple(paths) for name, paths in found.items()}
 
     def for_source(self, source: SourceName) -> str:
-        """The path of the image that belongs to an input.
+        """The path of the companion of an input.
 
-        That is the one at the same path below the folder; otherwise the one of the same bare name, where it is the
+        This is the file at the same path below the folder; otherwise the file with the same bare name, if it is the
         only one and no other input has that name.
 
         Raises:
-            ValueError: there is none, or no telling which.
+            ValueError: there is none, or more than one fits.
         """
         stem = source.stem
         paths = next((self.by_name[key] for key in source.keys() if key in self.by_name), ())  # noqa: SIM118

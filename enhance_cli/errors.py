@@ -4,24 +4,24 @@
     ├── UsageError                   2  the command line or the arguments do not make sense
     ├── WeightsError                 3  weights are missing, damaged or of the wrong shape
     ├── OutputError                  4  the output folder cannot be written, or the disk is full
-    │   └── ReaderGone             141  nobody reads stdout any more
-    ├── DeviceError                  5  the named device is not there
+    │   └── ReaderGone             141  the reader of stdout has gone
+    ├── DeviceError                  5  the named device is not available
     └── PhotographError              1  one photo cannot be enhanced; the run goes on
-        ├── MissingSource               it is not there, or is not a regular file
+        ├── MissingSource               it does not exist, or is not a regular file
         ├── UnreadableSource            the operating system refuses to read it
         ├── UnsupportedFormat           no codec here reads it, or none writes the wanted format
         ├── CorruptPicture              its bytes are truncated or damaged
         ├── PictureTooLarge             its header announces more pixels than allowed
-        ├── ChangedSource               somebody wrote to it while it was read
-        ├── OccupiedOutput              a file that is not ours came to stand where it is to be written
-        ├── Protected                   it must not be replaced: read-only, another's, or its backup would be
-        ├── WouldLose                   in place, something that the file also holds would be lost
-        ├── UnfitPlan                   the given plan was made for an image of another size
-        ├── FailedCheck                 what was written is not what came back from the disk
+        ├── ChangedSource               another program wrote to it while it was read
+        ├── OccupiedOutput              another program put a file at the output path during the run
+        ├── Protected                   it must not be replaced: read-only, another user's, or its backup is in the way
+        ├── WouldLose                   in place, something else in the file would be lost
+        ├── UnfitPlan                   the given plan was made for a different image size
+        ├── FailedCheck                 the output read back differs from what was written
         ├── OutOfTime                   it took longer than `--timeout`
         └── Crashed                     the process that worked on it died
 
-A message is one sentence for a person: which path, what is wrong, what to do. Tracebacks are for `--debug`.
+A message is one sentence: which path, what is wrong, what to do. Tracebacks are for `--debug`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller."""
+    """Exit codes of the process."""
 
     OK = 0
     SOME_FAILED = 1
@@ -48,14 +48,14 @@ class ExitCode(IntEnum):
 
 
 class EnhanceError(Exception):
-    """The root; raised itself only where no subclass fits."""
+    """The base class; raised itself only if no subclass fits."""
 
     kind: ClassVar[str] = "error"
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived: the counterpart of KeyboardInterrupt, raised where a program turns the signal into it."""
+    """SIGTERM arrived: the counterpart of KeyboardInterrupt, raised by a program's signal handler."""
 
 
 class UsageError(EnhanceError):
@@ -65,12 +65,12 @@ class UsageError(EnhanceError):
     exit_code = ExitCode.USAGE
 
     def in_python(self) -> Self:
-        """The same sentence for a caller who gave keywords: `skip_existing` for `--skip-existing`."""
+        """The same message for Python callers, with keywords: `skip_existing` for `--skip-existing`."""
         return type(self)(re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), str(self)))
 
 
 class WeightsError(EnhanceError):
-    """Weights are missing, damaged, of the wrong shape, or not what the card says."""
+    """Weights are missing, damaged, of the wrong shape, or do not match their manifest."""
 
     kind = "weights"
     exit_code = ExitCode.WEIGHTS
@@ -84,14 +84,14 @@ class OutputError(EnhanceError):
 
 
 class ReaderGone(OutputError):
-    """Whoever read stdout has gone: the end of a run, and nothing to tell."""
+    """The reader of stdout has gone: the run ends without a message."""
 
     kind = "output"
     exit_code = ExitCode.BROKEN_PIPE
 
 
 class DeviceError(EnhanceError):
-    """The device that was named is missing or was lost."""
+    """The named device is missing or was lost."""
 
     kind = "device"
     exit_code = ExitCode.DEVICE
@@ -105,7 +105,7 @@ class PhotographError(EnhanceError):
 
 
 class MissingSource(PhotographError):
-    """There is not a regular file at the path."""
+    """There is no regular file at the path."""
 
     kind = "missing"
 
@@ -141,31 +141,31 @@ class ChangedSource(PhotographError):
 
 
 class OccupiedOutput(PhotographError):
-    """Since the run began somebody put a file where the output goes, or changed the one that stood there."""
+    """During the run another program put a file at the output path, or changed the file that was there."""
 
     kind = "occupied"
 
 
 class Protected(PhotographError):
-    """It, or what is kept beside it, must not be replaced (`--in-place`, `enhance restore`)."""
+    """The photo or its backup must not be replaced (`--in-place`, `enhance restore`)."""
 
     kind = "protected"
 
 
 class WouldLose(PhotographError):
-    """Replacing the file would lose something that it holds beside its image (`--drop-extras`)."""
+    """Replacing the file would lose something that it holds in addition to its image (`--drop-extras`)."""
 
     kind = "would-lose"
 
 
 class UnfitPlan(PhotographError):
-    """The plan of `--plan` was made for an image of another size."""
+    """The plan of `--plan` was made for a different image size."""
 
     kind = "plan"
 
 
 class FailedCheck(PhotographError):
-    """The output, read back before it was put in place, was not the image that was written."""
+    """The output was read back before it was put in place, and is not the image that was written."""
 
     kind = "check"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from enhance_cli.plan_values import Shaped
 
 MAX_PLAN = 2 * 10**9
-"""Bytes of arrays in the largest plan that is read: a mask of an image of a gigapixel."""
+"""Limit on the bytes of arrays in a plan: those of a mask of one gigapixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,28 +31,28 @@ class Plan:
     method: ClassVar[str] = ""
 
     arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {}
-    """By field: the ways that an array may be, which is all that is believed of a file."""
+    """The allowed shapes and dtypes of each array field; arrays from a file are checked against them."""
 
     notes: tuple[str, ...] = ()
     """Sentences the user should read about this decision."""
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) of the image that it was made for, from fields of these names; None where it fits any."""
+        """(height, width) of the image it was made for, from the fields with these names; None if it fits any size."""
         values = vars(self)
         return (values["height"], values["width"]) if "height" in values and "width" in values else None
 
     @property
     def exposures(self) -> int:
-        """How many exposures of a scene it makes one image of."""
+        """How many exposures of a scene it combines into one image."""
         return 1
 
     def describe(self) -> Mapping[str, Any]:
-        """What the report says of it, as `plan`: a TypedDict of values of JSON (see `report_fields`)."""
+        """The `plan` field of the report: a TypedDict of JSON values (see `report_fields`)."""
         return {}
 
     def to_bytes(self) -> bytes:
-        """Pack into npz: arrays as they are, everything else as one JSON text."""
+        """Pack into npz: arrays as they are, all other fields as one JSON string."""
         import numpy as np
 
         arrays: dict[str, Any] = {}
@@ -69,7 +69,7 @@ class Plan:
         """Unpack what `to_bytes` packed.
 
         Raises:
-            UsageError: the bytes are no plan, one of another method, or one that kernels could not take.
+            UsageError: the bytes are not a plan, are a plan of another method, or hold values that kernels cannot take.
         """
         import struct
         import zipfile
@@ -105,5 +105,5 @@ class Plan:
 
     @classmethod
     def fault_in(cls, values: Mapping[str, Any]) -> str:
-        """What else keeps values, each of which fits its field, from being a plan; empty if nothing does."""
+        """Checks across fields: why values that are valid one by one do not form a plan; empty if they do."""
         return ""

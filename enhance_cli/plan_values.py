@@ -1,7 +1,7 @@
-"""Whether values that were read from a file are what a Plan's fields may hold.
+"""Checks that values read from a file are valid for the fields of a Plan.
 
-Kernels are compiled without bounds checks: an array of a wrong shape, or a NaN where they find an index, makes them
-read foreign memory. So a plan is judged whole before any kernel sees it.
+Kernels are compiled without bounds checks: an array of the wrong shape, or a NaN where they compute an index, makes
+them read out of bounds. So the whole plan is checked before any kernel sees it.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LARGEST = 1e9
-"""Magnitude of the largest number: sums of products of two such are finite in float32, and no NaN comes of them."""
+"""Largest allowed magnitude: sums of products of two such numbers stay finite in float32, so no NaN arises."""
 
 
 class Shaped(NamedTuple):
-    """What an array of a plan is like."""
+    """Allowed dtype and shape of an array of a plan."""
 
     dtype: str
     shape: tuple[int | str, ...]
-    """Lengths. Arrays have the same length wherever they give the same name; a field's name stands for its value."""
+    """Lengths: numbers or names. Equal names mean equal lengths; the name of a field means its value."""
 
     least: int = 1
-    """The least length that a name may stand for."""
+    """The smallest length that a name may stand for."""
 
     or_empty: bool = False
-    """Whether it may hold nothing instead, with any number of dimensions as long as one is 0."""
+    """Whether it may be empty instead: any number of dimensions, one of them 0."""
 
 
 def fault_of(plan: type, values: Mapping[str, Any], arrays: Mapping[str, tuple[Shaped, ...]]) -> str:
-    """What keeps values from being a plan's fields; empty if nothing does.
+    """Why values are not valid fields of a plan; empty if they are.
 
     Args:
         plan: a dataclass.
-        values: by the names of its fields.
-        arrays: for each of its arrays, by field, the ways it may be.
+        values: by field name.
+        arrays: for each array field, its allowed dtypes and shapes.
     """
     hints = typing.get_type_hints(plan, localns={"Array": np.ndarray, "Shaped": Shaped})
     fields = {item.name: item for item in dataclasses.fields(plan)}
@@ -56,7 +56,7 @@ def fault_of(plan: type, values: Mapping[str, Any], arrays: Mapping[str, tuple[S
     if any(lengths.get(name, 1) < 1 for name in ("height", "width")):
         return "it is of a picture without pixels"
     for name, ways in arrays.items():
-        if values.get(name) is None:  # only where the field may be None, as was seen above
+        if values.get(name) is None:  # only if the field may be None, as checked above
             continue
         wrong = _fault_of_array(values[name], ways, lengths)
         if wrong:
@@ -65,7 +65,7 @@ def fault_of(plan: type, values: Mapping[str, Any], arrays: Mapping[str, tuple[S
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value is of a declared type, with all that it holds; numbers are finite."""
+    """Whether a value and everything in it are of the declared type; numbers must be finite."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return any(_is_of(value, choice) for choice in inner)
@@ -85,11 +85,11 @@ def _is_of(value: Any, hint: Any) -> bool:
 
 
 def _fault_of_array(array: np.ndarray[Any, Any], ways: tuple[Shaped, ...], lengths: dict[str, int]) -> str:
-    """The same of one array; `lengths` learns what its names stand for."""
+    """The same for one array; the lengths that names stand for are added to `lengths`."""
     for way in ways:
         if array.dtype != way.dtype or not ((way.or_empty and array.size == 0) or _fits(array.shape, way, lengths)):
             continue
-        small = array.dtype.kind != "f" or bool((np.abs(array) <= LARGEST).all())  # NaN is not
+        small = array.dtype.kind != "f" or bool((np.abs(array) <= LARGEST).all())  # False for NaN
         return "" if small else "holds what is no number, or a huge one"
     return f"is {'x'.join(map(str, array.shape)) or 'one number'} of {array.dtype}"
 

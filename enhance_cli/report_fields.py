@@ -1,7 +1,7 @@
-"""What a method's plan tells the report, declared once: a TypedDict with a docstring below every field.
+"""The report fields of a method's plan, declared once: a TypedDict with a docstring below every field.
 
 `Plan.describe` returns such a TypedDict. docs/generate.py makes the method's part of docs/report.schema.json and of
-docs/report.md from its annotations and docstrings, and tests hold every plan to them.
+docs/report.md from its annotations and docstrings, and tests check every plan against them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Within:
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
-    """A lower bound that the number does not reach."""
+    """An exclusive lower bound."""
 
     def to_schema(self) -> dict[str, Any]:
         """The keywords of JSON Schema."""
@@ -56,7 +56,7 @@ NotNegative = Annotated[float, Within(0)]
 Count = Annotated[int, Within(0)]
 Positive = Annotated[int, Within(1)]
 Pair = Annotated[list[Positive], Length(2, 2)]
-"""Two lengths: of rows and columns, or of height and width."""
+"""A list of two: rows and columns, or height and width."""
 
 _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
 
@@ -65,8 +65,8 @@ def schema_of(kind: Any) -> dict[str, Any]:
     """The JSON Schema of values of an annotated type.
 
     Args:
-        kind: a TypedDict, a list, a dict whose keys are a Literal, a number, text, a truth value or a Literal; each may
-            be Annotated with the marks above, or be None instead.
+        kind: a TypedDict, a list, a dict whose keys are a Literal, a number, text, a bool or a Literal; each may be
+            Annotated with the classes above, or be optional.
 
     Raises:
         TypeError: a field of a TypedDict has no docstring.
@@ -106,7 +106,7 @@ def _schema_of_fields(kind: type) -> dict[str, Any]:
 
 
 def _docstrings(kind: type) -> dict[str, str]:
-    """The texts below the fields of a class, by field: Python keeps them in the source only."""
+    """The docstrings below the fields of a class, by field; Python keeps them in the source only."""
     import ast
     import inspect
     from itertools import pairwise

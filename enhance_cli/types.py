@@ -1,6 +1,6 @@
-"""The values that every part of the program shares: images, jobs and what a method declares of itself.
+"""The types that every part of the program shares: images, jobs and what a method declares about itself.
 
-Importing this module costs nothing, because `enhance --help` does: numpy is named for the type checker alone.
+Importing this module costs nothing, because `enhance --help` does: numpy is imported for the type checker only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JpegCoding:
-    """How a JPEG was coded, so that its successor can be coded alike."""
+    """How a JPEG was coded, so that the output can be coded the same way."""
 
     quality: int
     """The IJG quality, 1..100, nearest to the luma quantisation table."""
@@ -35,30 +35,30 @@ class JpegCoding:
 
     progressive: bool = False
     optimised: bool = False
-    """Sequential, with Huffman tables made for the image; a progressive JPEG always has such."""
+    """Sequential, with Huffman tables optimised for the image; a progressive JPEG always has those."""
 
 
 class Density(NamedTuple):
-    """How many pixels of an image lie on a length of paper."""
+    """Print resolution: pixels per unit of length."""
 
     across: float
     down: float
     unit: Literal["inch", "none"] = "inch"
-    """`none`: only their ratio is known, the shape of a pixel."""
+    """`none`: only the aspect ratio of a pixel is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceName:
-    """What a photo is called in its run: what the files that belong to it are found by."""
+    """The name of a photo within its run, by which its companion files are found."""
 
     path: str = ""
     """As the user gave it; `-` for stdin, empty for an array."""
 
     relative: str = ""
-    """Its path below the folder that was given as INPUT; empty where it was named itself."""
+    """Its path below the folder that was given as INPUT; empty if the photo itself was named."""
 
     namesake: str = ""
-    """Another photo of the run, in another folder, of the same name but for the suffix; empty where none is."""
+    """A photo of the run in another folder with the same name but for the suffix; empty if there is none."""
 
     twin: bool = False
     """Whether another one, below another INPUT, has the same `relative` path but for the suffix."""
@@ -69,10 +69,10 @@ class SourceName:
         return Path(self.path).stem
 
     def keys(self) -> Iterator[str]:
-        """Paths without suffix that only this photo of the run has, the surest first: `day1/a`.
+        """Paths without suffix that identify this photo within the run, the most reliable first: `day1/a`.
 
-        First the one below its INPUT, then longer ones of its absolute path; of one that was named itself, all that
-        say more than its bare name.
+        First the path below its INPUT, then longer parts of its absolute path; for a photo that was named itself, all
+        parts longer than its bare name.
         """
         if self.relative and not self.twin:
             yield without_suffix(self.relative)
@@ -86,31 +86,31 @@ class SourceName:
 
 
 def without_suffix(path: str) -> str:
-    """A path without what follows the last dot of its file name."""
+    """A path without the suffix of its file name."""
     return os.path.splitext(path)[0]  # noqa: PTH122 - keeps the rest as it is written
 
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """What follows the image in a JPEG file and is kept as it stands, such as the video of a motion photo."""
+    """Data after the image in a JPEG file that is kept unchanged, such as the video of a motion photo."""
 
     data: bytes
     index: bytes | None = None
-    """The index of further images among it (see `imaging.mpf.relocated`)."""
+    """The index of further images in it (see `imaging.mpf.relocated`)."""
 
     holds: str = "what follows the picture"
-    """What it is, in words, with its article."""
+    """A description with its article, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an image carries besides its pixels. Orientation has already been applied to the pixels."""
+    """What an image carries besides its pixels. The orientation has already been applied to the pixels."""
 
     source: str = ""
     """The path as the user gave it; empty for an array."""
 
     name: SourceName | None = None
-    """What it is called in its run, where there is one."""
+    """Its name within a run, if there is one."""
 
     format: str = "png"
     """The format that it was read from, a key of `imaging.codecs.FORMATS`."""
@@ -122,23 +122,23 @@ class Metadata:
 
     xmp: bytes | None = None
     xmp_extension: bytes | None = None
-    """What a JPEG keeps of its XMP outside of the one segment that XMP may fill; that names the MD5 of this."""
+    """The extended XMP of a JPEG, outside its single standard segment, which names the MD5 of this part."""
 
     iptc: bytes | None = None
-    """IPTC-IIM records, as they stand in a Photoshop resource, without its header."""
+    """IPTC-IIM records, as in a Photoshop resource, without its header."""
 
     density: Density | None = None
     jpeg: JpegCoding | None = None
     trailer: Trailer | None = None
     lost: tuple[str, ...] = ()
-    """What else the file holds that cannot be kept, each with its article (`a gain map`); see `--drop-extras`."""
+    """Other content that cannot be kept, each with its article (`a gain map`); see `--drop-extras`."""
 
     notes: tuple[str, ...] = ()
-    """Sentences the user should read about this image (profile converted, first frame only)."""
+    """Notes to the user about this image (profile converted, first frame only)."""
 
     @property
     def called(self) -> SourceName:
-        """What it is called in its run; outside of one, by its path."""
+        """Its name within the run; without a run, from its path."""
         return self.name or SourceName(self.source)
 
 
@@ -147,21 +147,21 @@ class Image:
     """A decoded photo, display-referred (sRGB-encoded unless `metadata.icc` says otherwise)."""
 
     pixels: Array
-    """H×W×3 RGB, or H×W luma (a grey image, or the luma of one with `chroma`); uint8 or uint16."""
+    """H×W×3 RGB, or H×W luma (a grey image, or the luma plane if there is `chroma`); uint8 or uint16."""
 
     chroma: tuple[Array, Array] | None = None
-    """Cb and Cr as the JPEG stored them (uint8, centred on 128, subsampled), beside a luma `pixels`."""
+    """Cb and Cr as stored in the JPEG (uint8, centred on 128, subsampled); `pixels` is then luma."""
 
     alpha: Array | None = None
-    """H×W opacity of the same dtype as `pixels`, never touched by a method."""
+    """H×W opacity of the same dtype as `pixels`, never changed by a method."""
 
     metadata: Metadata = field(default_factory=Metadata)
 
     companions: Mapping[str, Image] = field(default_factory=dict)
-    """Other images that the controls named for this one, such as a reference (see `Controls.companions`)."""
+    """Companion images that the controls name for this one, such as a reference (see `Controls.companions`)."""
 
     frames: tuple[Image, ...] = ()
-    """Further exposures of the same scene, RGB of the same size and depth, that become one image with this one."""
+    """Further exposures of the same scene, RGB of the same size and depth, to be fused with this one."""
 
     @property
     def height(self) -> int:
@@ -189,7 +189,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What a method declares of itself; pure data, cheap to import."""
+    """What a method declares about itself; pure data, cheap to import."""
 
     name: str
     """The id: the command's name. The folder is the same with `_` for `-`."""
@@ -200,22 +200,22 @@ class Method:
     paper: str
     controls: type[Controls]
     enhancer: str
-    """Where its Enhancer lives, as `module:Class`; imported when the method is opened."""
+    """Its Enhancer as `module:Class`; imported when the method is opened."""
 
     plan: str
-    """Where its Plan lives, likewise; imported when a saved plan is read."""
+    """Its Plan as `module:Class`; imported when a saved plan is read."""
 
     halo: int = 0
     """Pixels of context that `render` needs around a window."""
 
     fuses: bool = False
-    """Whether it makes one image of several exposures of a scene (`Image.frames`)."""
+    """Whether it fuses several exposures of a scene into one image (`Image.frames`)."""
 
     illustrations: tuple[str, ...] = ()
-    """Boolean controls that each ask for an image of that name beside the output."""
+    """Boolean controls that each request an illustration of that name next to the output."""
 
     weights: tuple[str, ...] = ()
-    """Stems of the files in `weights/<name>/` that it may open."""
+    """Stems of the files in `weights/<name>/` that it may load."""
 
     example: tuple[tuple[str, str], ...] = ()
     """Controls without a default, each with a value to try the method with."""
@@ -226,13 +226,13 @@ class Method:
 
 
 class Window(NamedTuple):
-    """A part of an image: the pixels and where their first row and column lie in the whole."""
+    """A part of an image: its pixels, and the position of their first row and column in the whole image."""
 
     pixels: Array
     top: int
     left: int
     frames: tuple[Array, ...] = ()
-    """The same part of the image's further exposures (`Image.frames`)."""
+    """The same part of the further exposures (`Image.frames`)."""
 
 
 class Enhancer(Protocol):
@@ -244,7 +244,7 @@ class Enhancer(Protocol):
         """Load what these controls need, before the first photo.
 
         Returns:
-            `{"id", "sha256"}` of the weights that will be used, or None where none are.
+            `{"id", "sha256"}` of the weights that will be used, or None if there are none.
 
         Raises:
             WeightsError: they are missing or altered.
@@ -252,11 +252,11 @@ class Enhancer(Protocol):
         ...
 
     def reads_planes(self, controls: Any) -> bool:
-        """Whether `render` takes H×W luma windows under these controls and leaves chroma alone."""
+        """Whether `render` takes H×W luma windows under these controls and does not change chroma."""
         ...
 
     def estimate(self, image: Image, controls: Any) -> Any:
-        """Look at the whole image and decide: returns the method's Plan."""
+        """Analyse the whole image; returns the method's Plan."""
         ...
 
     def render(self, window: Window, plan: Any, out: Array | None = None) -> Array:
@@ -267,15 +267,15 @@ class Enhancer(Protocol):
         ...
 
     def illustrations(self, image: Image, plan: Any, controls: Any) -> Mapping[str, Array]:
-        """Images that the controls ask for beside the output: name to H×W×3 uint8."""
+        """Illustrations that the controls request: name to H×W×3 uint8."""
         ...
 
 
 class VariantEnhancer(Enhancer, Protocol):
-    """An Enhancer whose controls may ask for several images of one photo."""
+    """An Enhancer whose controls may request several outputs of one photo."""
 
     def estimate_variants(self, image: Image, controls: Any) -> list[Any]:
-        """One Plan for each of `controls.variants()`, in order, from one look at the image."""
+        """One Plan for each of `controls.variants()`, in order, from one analysis of the image."""
         ...
 
 
@@ -283,7 +283,7 @@ class VariantEnhancer(Enhancer, Protocol):
 
 
 class Standing(NamedTuple):
-    """A file as it stood when a run began."""
+    """The state of a file when a run began."""
 
     path: str
     bytes: int
@@ -292,14 +292,14 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One photo to do. Paths are as the user gave them; None stands for stdin or stdout."""
+    """One photo to process. Paths are as the user gave them; None stands for stdin or stdout."""
 
     index: int
     source: Path | None
     target: Path | None
 
     frames: tuple[Path, ...] = ()
-    """Further exposures of the same scene, that become one image with the source."""
+    """Further exposures of the same scene, to be fused with the source."""
 
     relative: str = ""
     namesake: str = ""
@@ -307,34 +307,34 @@ class Job:
     """See `SourceName`."""
 
     standing: tuple[Standing, ...] = ()
-    """Files of an earlier run that it may replace; whatever else stands where it writes is left alone."""
+    """Files of an earlier run that it may replace; any other file at its output paths is left alone."""
 
     @property
     def name(self) -> SourceName:
-        """What the source is called in the run."""
+        """The name of the source within the run."""
         path = "-" if self.source is None else str(self.source)
         return SourceName(path, self.relative, self.namesake, self.twin)
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """Every photo that it reads from a file: the source, unless that is stdin, and the frames."""
+        """Every photo it reads from a file: the source, unless that is stdin, and the frames."""
         return self.frames if self.source is None else (self.source, *self.frames)
 
     def target_with(self, ending: str) -> Path:
-        """The target of a variant: `<stem><ending>.<suffix>`."""
+        """The output path of a variant: `<stem><ending>.<suffix>`."""
         assert self.target is not None
         return self.target.with_name(f"{self.target.stem}{ending}{self.target.suffix}") if ending else self.target
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a Job: a value, never a raise."""
+    """The result of a Job, as a value; failures are not raised."""
 
     job: Job
     status: Literal["done", "failed", "skipped"]
     report: Mapping[str, Any]
-    """The report line, ready for JSON; empty where none is written: an earlier run's holds."""
+    """The report line, ready for JSON; empty if none is written because that of an earlier run still holds."""
 
     megapixels: float = 0.0
     error: Exception | None = None
-    """The failure itself, for `--debug` and exit codes; its sentence is in `report`."""
+    """The exception, for `--debug` and exit codes; its message is in `report`."""

@@ -1,1 +1,1 @@
-"""The command line: commands generated from Controls, and the console, the only room that prints."""
+"""The command line: commands generated from Controls, and the console, the only module that prints."""

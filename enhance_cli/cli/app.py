@@ -31,7 +31,7 @@ def build() -> typer.Typer:
         help="Brighten and clarify photos: enhance METHOD [OPTIONS] INPUT... OUTPUT.",
         epilog=EPILOG,
         no_args_is_help=True,
-        rich_markup_mode=None,  # plain help pipes well and starts in half the time
+        rich_markup_mode=None,  # plain help works in pipes and loads in half the time
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -70,7 +70,7 @@ def _root(
 
 
 class _Commands(TyperGroup):
-    """Commands that an unambiguous beginning of their name finds: `enhance clahe` is `enhance clahe-adaptive`."""
+    """Commands that may be abbreviated to an unambiguous prefix: `enhance clahe` is `enhance clahe-adaptive`."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         found = super().get_command(ctx, cmd_name)
@@ -79,7 +79,7 @@ class _Commands(TyperGroup):
 
 
 def _method_class(method: Method) -> type[TyperCommand]:
-    """A method's command: options in groups, and those that may stand alone take a value after = only."""
+    """A method's command: options in groups; those with an optional value take it only after an =."""
     knobs = {**method.controls.knobs(), **RunOptions.knobs()}
     alone = {option_name(name): spec.alone for name, spec in knobs.items() if spec.alone is not None}
 
@@ -125,7 +125,7 @@ def _method_command(method: Method) -> Callable[..., None]:
 
             raise typer.Exit(run(Run.of(method.name, arguments, given), console))
 
-    # Neither is required for Typer: what is missing is said by `scan`, in the words of this program.
+    # Optional for Typer, because `scan` reports missing arguments with a clearer message.
     inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT", help="Photos: see below.")]
     output = Annotated[str | None, typer.Argument(metavar="OUTPUT", help="Where they go: see below.")]
     paths = [
@@ -153,7 +153,7 @@ def _parameters(controls: type[Knobs]) -> list[inspect.Parameter]:
 
 
 def _option_type(declared: Any, spec: Knob) -> Any:
-    """What Typer should parse: text where the knob parses itself, else the declared type."""
+    """The type that Typer should parse: text if the knob has its own parser, else the declared type."""
     if spec.parse is not None or spec.choices:
         return str
     plain = [item for item in get_args(declared) if item is not type(None)]
@@ -161,7 +161,7 @@ def _option_type(declared: Any, spec: Knob) -> Any:
 
 
 def _option(name: str, spec: Knob, default: Any) -> Any:
-    """Absent options arrive as None, so that defaults live in the Controls alone; help shows them all the same."""
+    """Absent options arrive as None, so that defaults live only in the Controls; help still shows them."""
     flag = isinstance(default, bool)
     names = [option_name(name)] + ([spec.short] if spec.short else [])
     return typer.Option(
@@ -174,7 +174,7 @@ def _option(name: str, spec: Knob, default: Any) -> Any:
 
 
 def default_text(default: Any, spec: Knob) -> str:
-    """How help shows a default, after a blank; empty for flags and where there is none."""
+    """The default as shown in help, after a space; empty for flags and options without a default."""
     if default is None or isinstance(default, bool):
         return ""
     if isinstance(default, tuple):

@@ -1,4 +1,4 @@
-"""The only room that prints: talk goes to stderr, data to stdout, bars only to a terminal."""
+"""The only module that prints: messages go to stderr, data to stdout, progress bars only to a terminal."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from enhance_cli.types import Outcome
 
 _SECONDS_BETWEEN_LINES = 10.0
-"""Between two progress lines where stderr is no terminal: a log should not be flooded."""
+"""Seconds between progress lines if stderr is not a terminal, so that logs are not flooded."""
 
 
 class Console:
-    """What a run says, and how much of it."""
+    """The messages of a run, and how many of them are shown."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False, json: bool = False) -> None:
         self.quiet, self.verbose, self.debug, self.json = quiet, verbose, debug, json
 
     def say(self, text: str) -> None:
-        """Tell something that may be left out with `-q`."""
+        """Print a message unless `-q` was given."""
         if not self.quiet:
             print(shown(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
-        """Tell something that only `-v` asks for."""
+        """Print a message only with `-v`."""
         if self.verbose and not self.quiet:
             print(shown(text), file=sys.stderr, flush=True)
 
     def error(self, text: str, error: BaseException | None = None) -> None:
-        """Tell what went wrong; with `--debug`, where."""
+        """Print an error; with `--debug`, also its traceback."""
         print(f"enhance: {shown(text)}", file=sys.stderr, flush=True)
         if self.debug and error is not None:
             traceback.print_exception(error, file=sys.stderr)
@@ -50,7 +50,7 @@ class Console:
         print(shown(text, kept="\n"), flush=True)
 
     def table(self, headings: list[str], rows: list[list[str]]) -> None:
-        """Write a table to stdout, first column left, figures right; plain text, so that it pipes well."""
+        """Write a plain-text table to stdout, the first column left-aligned and numbers right-aligned."""
         rows = [[shown(cell) for cell in row] for row in rows]
         full = [row for row in [headings, *rows] if len(row) == len(headings)]
         widths = [max(len(row[column]) for row in full) for column in range(len(headings))]
@@ -63,7 +63,7 @@ class Console:
             print(first.rstrip(), flush=True)
 
     def progress(self, total: int) -> Progress:
-        """The progress that fits where stderr goes."""
+        """The kind of progress display that suits stderr."""
         if self.quiet or self.json or total < 2:
             return NoProgress()
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -72,8 +72,8 @@ class Console:
 
 
 def shown(text: str, kept: str = "") -> str:
-    """Text that a terminal shows and does not obey: control characters of file names, characters that turn the order of
-    writing, and bytes that are no UTF-8 appear as escapes; those in `kept` stay.
+    """Text that is safe to show in a terminal: control characters, characters that change the writing direction, and
+    bytes that are not UTF-8 become escapes; characters in `kept` stay.
     """
     return _UNSHOWN.sub(lambda found: found[0] if found[0] in kept else _escaped(found[0]), text)
 
@@ -82,7 +82,7 @@ _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069
 
 
 def _escaped(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte of a name that is no UTF-8
+    if "\udc80" <= character <= "\udcff":  # a byte of a name that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
@@ -105,7 +105,7 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Says nothing but what is asked to be printed."""
+    """Shows no progress; prints lines only on request."""
 
     def __enter__(self) -> Self:
         return self
@@ -122,14 +122,14 @@ class NoProgress:
 
 
 class LineProgress(NoProgress):
-    """A whole line every few seconds, for logs and cron."""
+    """A line every few seconds, for logs and cron."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._megapixels, self._failed = total, 0, 0.0, 0
         self._start = self._last = time.monotonic()
 
     def advance(self, outcome: Outcome) -> None:
-        """Count, and print a line when it is time."""
+        """Count, and print a line if the interval has passed."""
         self._done += 1
         self._megapixels += outcome.megapixels
         self._failed += outcome.status == "failed"
@@ -145,7 +145,7 @@ class LineProgress(NoProgress):
 
 
 class BarProgress:
-    """A rich bar with photos and megapixels a second, time left and failures."""
+    """A rich progress bar with photos and megapixels per second, time left and failures."""
 
     def __init__(self, total: int) -> None:
         from rich.console import Console as RichConsole
@@ -185,12 +185,12 @@ class BarProgress:
         )
 
     def above(self, text: str) -> None:
-        """Print above the bar, as it is: no markup, no wrapping."""
+        """Print above the bar, without markup or wrapping."""
         self._bar.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def summary_text(summary: Summary) -> str:
-    """The closing line of a run, for people."""
+    """The closing line of a run."""
     parts = [f"{summary.done} photo{'' if summary.done == 1 else 's'} enhanced"]
     for count, what in ((summary.failed, "failed"), (summary.skipped, "skipped"), (summary.unchanged, "done already")):
         if count:

@@ -1,4 +1,4 @@
-"""`enhance doctor`: what is asked, what is got, and what would go wrong."""
+"""`enhance doctor`: checks what is requested, what is available, and what would fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Examine everything a run needs; exit 0 if all of it works."""
+    """Check everything a run needs; exit 0 if all of it works."""
     from enhance_cli.cli.console import Console
     from enhance_cli.cli.failures import reported
 
@@ -58,7 +58,7 @@ def command(
 
 
 def examine(device: str) -> tuple[dict[str, dict[str, Any]], list[tuple[str, ExitCode]]]:
-    """Look at every part; a part that fails is a problem with its exit code, never a raise."""
+    """Check every part; a part that fails is listed as a problem with its exit code and never raises."""
     problems: list[tuple[str, ExitCode]] = []
     findings = {
         "versions": _versions(problems),
@@ -116,7 +116,7 @@ def _device(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 
 def _onnxruntime(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
-    """Providers of a session that really ran: what the package lists as available proves nothing."""
+    """Providers of a session that really ran; the package's own list of available providers proves nothing."""
     try:
         import onnxruntime
 
@@ -132,7 +132,7 @@ def _onnxruntime(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 
 def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
-    """Every format written and read back."""
+    """Write and read back every format."""
     import numpy as np
 
     from enhance_cli.imaging import codecs
@@ -179,7 +179,7 @@ def _weights(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 
 def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
-    """Every compiled kernel checked; damaged ones are removed, to be compiled again."""
+    """Check every compiled kernel; damaged ones are removed, to be compiled again."""
     import tempfile
 
     from enhance_cli.engines import compiled

@@ -1,4 +1,4 @@
-"""`enhance evaluate OUTPUTS [REFERENCES]`: judge images, with references or without."""
+"""`enhance evaluate OUTPUTS [REFERENCES]`: measure photos, with or without references."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def command(
 
 
 def _read(path: Path) -> Array:
-    """Decode as the stream does, so that orientation, depth, grey and colour space are judged as they were enhanced."""
+    """Decode as the stream does, so that orientation, depth and colour space are measured as they were enhanced."""
     from enhance_cli.imaging import codecs
     from enhance_cli.imaging.view import as_srgb
     from enhance_cli.pipeline.files import read

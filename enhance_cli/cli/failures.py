@@ -1,4 +1,4 @@
-"""How a command ends when it does not end well: one sentence on stderr, and the exit code of the failure."""
+"""How a command fails: one sentence on stderr, and the exit code of the failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from enhance_cli.errors import EnhanceError, ExitCode, ReaderGone, Terminated, U
 
 
 class reported:  # noqa: N801 - a context manager that reads as a verb
-    """Turn our errors into one sentence on stderr and their exit code; anything else is a bug and says so."""
+    """Turn our errors into one sentence on stderr and their exit code; any other exception is reported as a bug."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -45,12 +45,12 @@ def merge(
     """See `MERGE_HELP`."""
     console = Console(debug=debug, json=json)
     with reported(console):
-        from enhance_cli.pipeline import merge as room
+        from enhance_cli.pipeline import merge as merging
         from enhance_cli.pipeline.scan import scan
 
         jobs = scan(inputs, recursive=recursive, in_place=True).jobs if inputs else ()  # in place: inputs alone
         expected = (job.source for job in jobs if job.source is not None)
-        merged = room.merge(room.reports_named(reports), output, expected)
+        merged = merging.merge(merging.reports_named(reports), output, expected)
         for remark in merged.remarks:
             console.say(remark)
         for what, names in (

@@ -1,4 +1,4 @@
-"""`enhance restore`: originals that `--in-place --backup` kept are put back."""
+"""`enhance restore`: put back originals that `--in-place --backup` kept."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def command(
     """See `HELP`."""
     console = Console(quiet=quiet, verbose=verbose, debug=debug, json=json)
     with reported(console):
-        from enhance_cli.pipeline import restore as room
+        from enhance_cli.pipeline.restore import check, find, restore, without_report
 
-        found = room.find(places, recursive=recursive, reports=report or ())
-        outcomes = [room.check(item, force=force) for item in found] if dry_run else room.restore(found, force=force)
+        found = find(places, recursive=recursive, reports=report or ())
+        outcomes = [check(item, force=force) for item in found] if dry_run else restore(found, force=force)
         counts = {"restored": 0, "original": 0, "failed": 0}
         names: dict[str, list[str]] = {"restored": [], "failed": []}
         for outcome in outcomes:
@@ -62,7 +62,7 @@ def command(
         text += f", {counts['failed']} left alone" * bool(counts["failed"])
         if not found:
             text = "Nothing to restore: no report here says that an original was kept"
-            lost = room.without_report(places, recursive=recursive)
+            lost = without_report(places, recursive=recursive)
             if lost:
                 others = f" and {len(lost) - 1} more look" if len(lost) > 1 else " looks"
                 console.error(

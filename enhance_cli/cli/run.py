@@ -1,4 +1,4 @@
-"""A method's command: a run with a console for its listener, and signals that end it in order."""
+"""A method's command: a run with a console as its listener, and signals that end it cleanly."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from enhance_cli.pipeline.summary import photos
 from enhance_cli.types import Outcome
 
 _SHOWN = 10
-"""Photos left alone that are named."""
+"""How many skipped photos are named."""
 
 
 def run(asked: Run, console: Console) -> ExitCode:
-    """Do what was asked for, tell of it, and return what the process ends with.
+    """Run, print progress and messages, and return the exit code.
 
     Raises:
-        EnhanceError: the run as a whole cannot go on.
+        EnhanceError: the run as a whole cannot continue.
     """
-    with terminable(), _Talk(console) as talk:
-        summary = do(asked, talk, alone=True)
+    with terminable(), _ConsoleListener(console) as listener:
+        summary = do(asked, listener, alone=True)
     if asked.options.dry_run:
         unchanged = f", {summary.unchanged} done already" if summary.unchanged else ""
         console.say(
@@ -34,10 +34,10 @@ def run(asked: Run, console: Console) -> ExitCode:
         )
         if console.json:
             counts = {"skipped": summary.skipped, "unchanged": summary.unchanged}
-            console.data({"schema": "enhance-plan/1", "jobs": talk.rows, **counts})
+            console.data({"schema": "enhance-plan/1", "jobs": listener.rows, **counts})
         return summary.exit_code
-    if talk.left_alone > _SHOWN and not console.verbose:
-        console.say(f"{photos(talk.left_alone - _SHOWN)} more left alone for the same reasons; -v names them.")
+    if listener.left_alone > _SHOWN and not console.verbose:
+        console.say(f"{photos(listener.left_alone - _SHOWN)} more left alone for the same reasons; -v names them.")
     if console.json:
         console.data(summary.to_json())
     if summary.device != "none" and (not summary.to_stdout or console.verbose):
@@ -45,38 +45,38 @@ def run(asked: Run, console: Console) -> ExitCode:
     return summary.exit_code
 
 
-class _Talk:
-    """Tells a console what a run tells its listener. A context manager."""
+class _ConsoleListener:
+    """Prints the events of a run on a console. A context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress: Progress = NoProgress()
         self._stack = ExitStack()
         self.rows: list[dict[str, Any]] = []
-        """What a run that does nothing would do."""
+        """The jobs of a dry run, for `--json`."""
 
         self.left_alone = 0
 
     def remark(self, text: str) -> None:
-        """Unless the console is quiet."""
+        """Print a remark unless the console is quiet."""
         self._console.say(text)
 
     def trouble(self, text: str) -> None:
-        """Above the bar."""
+        """Print an error above the progress bar."""
         self._progress.above(f"enhance: {text}")
 
     def planned(self, source: str, frames: list[str], output: str) -> None:
-        """A line, and a row for `--json`."""
+        """Print a line, and keep a row for `--json`."""
         self._console.say(f"would enhance {', '.join([source, *frames])} -> {output}")
         if self._console.json:
             self.rows.append({"source": source, "frames": frames, "output": output})
 
     def begins(self, total: int) -> None:
-        """Show the bar."""
+        """Start the progress bar."""
         self._progress = self._stack.enter_context(self._console.progress(total))
 
     def finished(self, outcome: Outcome) -> None:
-        """Move the bar, and name what failed or was left alone; with `-v` everything."""
+        """Advance the bar, and name photos that failed or were skipped; with `-v` all photos."""
         console, line = self._console, outcome.report
         self._progress.advance(outcome)
         if outcome.status == "skipped":

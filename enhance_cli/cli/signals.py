@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a run in order and soon, the second ends the process at once."""
+"""Ctrl-C and SIGTERM: the first ends a run cleanly and soon, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _EXCEPTIONS: dict[int, tuple[type[BaseException], ExitCode]] = {
 }
 
 _LATER = 0.02
-"""Seconds after which an exception that had to wait is tried again."""
+"""Seconds after which a postponed exception is tried again."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into an exception of this thread, so that the run ends in order.
+    """Turn the first SIGINT or SIGTERM into an exception in this thread, so that the run ends cleanly.
 
-    A signal that whoever started us had ignored (a shell, for what it starts in the background) stays ignored. While a
-    module is being loaded the exception waits: one written in C may make any other error of it.
+    A signal that the parent process ignores (as shells do for background jobs) stays ignored. While a module is being
+    loaded the exception is postponed: a module written in C may turn it into any other error.
     """
     came: type[BaseException] | None = None
 
@@ -49,7 +49,7 @@ def terminable() -> Iterator[None]:
             raise came
 
     previous = {}
-    with contextlib.suppress(ValueError):  # not the main thread: whoever called us minds the signals
+    with contextlib.suppress(ValueError):  # not the main thread: signals are the caller's concern
         for number in _EXCEPTIONS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 previous[number] = signal.signal(number, stop)
@@ -59,25 +59,25 @@ def terminable() -> Iterator[None]:
     except Exception as error:
         if came is None:
             raise
-        raise came from error  # a module written in C that was being loaded made an ImportError of it
+        raise came from error  # raised while a C module was loading, which turned it into an ImportError
     finally:
-        if came is None:  # else the end is near, and another signal hastens it
+        if came is None:  # else the run is ending already, and another signal ends it at once
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
 def _is_loading(frame: FrameType | None) -> bool:
-    """Whether a module is being loaded, by this function or one that called it."""
+    """Whether this frame or one of its callers is loading a module."""
     while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
     return frame is not None
 
 
 def end(code: int) -> NoReturn:
-    """End the process now, whatever its threads are at; what is staged is removed."""
+    """End the process now, whatever its threads are doing; staged files are removed."""
     abandon.end()
     atomic.discard_all()
-    flushing = threading.Thread(target=_flush, daemon=True)  # not here: a reader that is slow would hold us up
+    flushing = threading.Thread(target=_flush, daemon=True)  # in a thread: a slow reader must not delay the end
     flushing.start()
     flushing.join(0.2)
     os._exit(code)

@@ -1,8 +1,8 @@
-"""stdin, stdout and stderr as a process finds them: open, closed, full, or with nobody reading.
+"""stdin, stdout and stderr in any state: open, closed, on a full disk, or with no reader.
 
-A closed descriptor is the next file's number, so that a library's message, or an image, would go into that file. And
-what libraries written in C print goes to descriptor 1, where it would go into an image. So all three are opened before
-anything else, and descriptor 1 becomes a second stderr: only `sys.stdout` knows the real one.
+The number of a closed descriptor is given to the next file opened, so that a library's message, or an image, would be
+written into that file. And C libraries print to descriptor 1, which may be carrying an image. So all three are opened
+before anything else, and descriptor 1 becomes a second stderr: only `sys.stdout` uses the real one.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from enhance_cli.errors import EnhanceError, OutputError, ReaderGone
 
 
 class _Stdout(io.FileIO):
-    """Says in a sentence why it cannot be written."""
+    """Raises a clear error if it cannot be written."""
 
     def write(self, data: Any) -> int:
-        """As any file's.
+        """Write as any file does.
 
         Raises:
-            ReaderGone: it is a pipe that nobody reads any more.
+            ReaderGone: it is a pipe whose reader has gone.
             OutputError: its disk is full, or it is closed.
         """
         try:
-            while (written := super().write(data)) is None:  # somebody made the pipe one that does not wait
+            while (written := super().write(data)) is None:  # another process made the pipe non-blocking
                 select.select([], [self], [])
         except BrokenPipeError as error:
             raise ReaderGone("nothing reads stdout any more.") from error
@@ -41,10 +41,10 @@ class _Stdout(io.FileIO):
 
 
 class _Stderr(io.FileIO):
-    """Loses messages that nobody can hear: no photo is worth less for that."""
+    """Drops messages that cannot be written: that is no reason for a photo to fail."""
 
     def write(self, data: Any) -> int:
-        """As any file's, but that it never fails."""
+        """Write as any file does, but never fail."""
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
@@ -54,7 +54,7 @@ class _Stderr(io.FileIO):
 
 
 def claim() -> None:
-    """Take the three streams over; once, at the start of the process."""
+    """Set up the three streams; once, at the start of the process."""
     _open_what_is_closed()
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     real = os.dup(1)
@@ -73,16 +73,16 @@ def ended(main: Callable[[], None]) -> object:
             main()
         except SystemExit as done:
             code = done.code
-        except KeyboardInterrupt:  # before there was a command that could say more
+        except KeyboardInterrupt:  # before any command could report it
             code = 130
-        if code not in (130, 143):  # what a signal ended flushes as it ends, without waiting for a slow reader
+        if code not in (130, 143):  # after a signal, signals.py has flushed without waiting for a slow reader
             sys.stdout.flush()
-    except EnhanceError as error:  # from help and version; commands tell their own (see `failures.reported`)
+    except EnhanceError as error:  # from help and version; commands report their own (see `failures.reported`)
         if not isinstance(error, ReaderGone) and not code:
             Console().error(str(error))
         code = code or int(error.exit_code)
     if code and code not in (130, 143):
-        # What could not be written is let go, or Python would try once more at its end.
+        # Discard what could not be written, or Python would try again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.stderr.flush()
     return code
@@ -94,9 +94,9 @@ def _text(raw: io.FileIO, encoding: str) -> io.TextIOWrapper:
 
 
 def _open_what_is_closed() -> None:
-    # The wrong way round: whoever reads or writes them is told that the descriptor is bad. Messages go nowhere.
+    # Opened in the wrong direction, so that reading stdin or writing stdout fails; stderr is discarded.
     for descriptor, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, flags)  # gets the lowest free number, which is this one
+            os.open(os.devnull, flags)  # takes the lowest free number, which is this one

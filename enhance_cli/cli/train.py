@@ -62,7 +62,7 @@ def command(
 
 
 def _refuse_used(folder: Path) -> None:
-    """Weights of an earlier training, or somebody's files, are not written over for want of an option."""
+    """Refuse to overwrite the weights of an earlier training, or other files, without --resume."""
     try:
         found = next(folder.iterdir(), None)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Choosing the device, once: below this room there is no `if cuda`."""
+"""Choosing the device, once: outside this package there is no `if cuda`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def open_engine(device: str = "auto", *, threads: int = 1) -> Engine:
     """Open the engine that a user asked for.
 
     Args:
-        device: `auto` (CUDA where there is a card that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (CUDA if there is a GPU that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
         threads: threads for one photo on the CPU.
 
     Raises:
-        UsageError: no such kind of device.
+        UsageError: there is no such kind of device.
         DeviceError: a CUDA device was named and is missing.
     """
     if device == "auto":
@@ -28,7 +28,7 @@ def open_engine(device: str = "auto", *, threads: int = 1) -> Engine:
             try:
                 return _cuda("cuda:0")
             except DeviceError:
-                pass  # a card, but a torch that cannot use it: `enhance doctor` tells
+                pass  # a GPU that torch cannot use: `enhance doctor` reports it
         device = "cpu"
     if device == "cpu":
         from enhance_cli.engines.cpu import CpuEngine
@@ -48,7 +48,7 @@ def _cuda(device: str) -> Engine:
 
 
 def cuda_cards() -> int:
-    """How many NVIDIA cards the driver sees, asked of the driver itself: importing torch costs a second."""
+    """How many NVIDIA GPUs the driver sees. The driver is asked directly, because importing torch takes a second."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -1,8 +1,8 @@
-"""Giving up work that has begun: asked for in one thread, and looked at by those who work, between its parts.
+"""Cancelling work in progress: requested in one thread, and checked by the working threads between parts of the work.
 
-A run has a Stop. Its workers, and the engine's threads that work for them, look at it without being handed it: it
-belongs to the context that a thread works in, so methods need no argument for it, and two runs in one process do not
-stop each other.
+A run has a Stop. Its workers, and the engine's threads that work for them, find it in the context of their thread
+instead of receiving it as an argument, so methods need no parameter for it, and two runs in one process do not stop
+each other.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any
 
 
 class Abandoned(BaseException):
-    """The run that this was for is being stopped. No failure, so nothing that catches those catches it."""
+    """The run that this work belongs to is being stopped. Not an Exception, so that no error handler catches it."""
 
 
 class Stop:
-    """Whether a run is to stop, and which of its workers are just placing what they have finished."""
+    """Whether a run is to stop, and which of its workers are currently placing finished files."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
+        """Start with no stop requested."""
         self._changed = threading.Condition()
         self._asked = False
         self._placing = 0
 
     @property
     def asked(self) -> bool:
-        """Whether work is to be given up."""
+        """Whether a stop was requested."""
         return self._asked
 
     def ask(self, patience: float) -> None:
-        """Have all work given up: nothing further is placed; what is just being placed is waited for.
+        """Cancel all work: nothing further is placed; files that are being placed now are waited for.
 
         Args:
             patience: seconds to wait at most.
@@ -46,20 +46,20 @@ class Stop:
                 self._changed.wait(left)
 
     def check(self) -> None:
-        """Go on.
+        """Check for a stop.
 
         Raises:
-            Abandoned: work is to be given up.
+            Abandoned: a stop was requested.
         """
         if self._asked:
             raise Abandoned
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """What is begun within is finished: the line of a photo, its files and its count belong together.
+        """Complete the body once it has begun: the line of a photo, its files and its count belong together.
 
         Raises:
-            Abandoned: work is to be given up, so it is not begun.
+            Abandoned: a stop was requested, so the body is not begun.
         """
         with self._changed:
             self.check()
@@ -76,12 +76,12 @@ _current: ContextVar[Stop] = ContextVar("_current", default=Stop())  # noqa: B03
 
 
 def current() -> Stop:
-    """The Stop of the run that this thread works for; one that nobody asks where there is no run."""
+    """The Stop of the run that this thread works for; without a run, one that is never requested."""
     return _current.get()
 
 
 def check() -> None:
-    """Go on, between two parts of a long work.
+    """Check for a stop between two parts of a long computation.
 
     Raises:
         Abandoned: the run is being stopped.
@@ -91,7 +91,7 @@ def check() -> None:
 
 @contextmanager
 def working_for(stop: Stop) -> Iterator[None]:
-    """Work for a run, in this thread."""
+    """Make this thread work for a run."""
     token = _current.set(stop)
     try:
         yield
@@ -100,7 +100,7 @@ def working_for(stop: Stop) -> Iterator[None]:
 
 
 def checked(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The same work for whatever thread does it: given up, where the run of the present one is."""
+    """Wrap work for another thread, so that it is cancelled together with the run of the current thread."""
     stop = current()
 
     def do(item: Any) -> Any:
@@ -116,7 +116,7 @@ _last: list[Callable[[], None]] = []
 
 @contextmanager
 def at_the_end(do: Callable[[], None]) -> Iterator[None]:
-    """Have something done by `end` within this context, such as killing child processes."""
+    """Call `end` if the process must end within this context, for example to kill child processes."""
     _last.append(do)
     try:
         yield
@@ -125,6 +125,6 @@ def at_the_end(do: Callable[[], None]) -> Iterator[None]:
 
 
 def end() -> None:
-    """Do what must be done where the process is about to end at once."""
+    """Run all registered actions because the process is about to end immediately."""
     for do in list(_last):
         do()

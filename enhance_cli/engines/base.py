@@ -1,7 +1,7 @@
-"""What a method asks of a device: the interface that the CPU engine and the CUDA engine have in common.
+"""The interface that the CPU engine and the CUDA engine share, and all that a method knows about a device.
 
-A method never looks at the device. It names a kernel and gives it NumPy arrays; where these have to be for the kernel
-to take them, how many threads share the work, and which size of a network suits the device is the engine's concern.
+A method never looks at the device. It names a kernel and gives it NumPy arrays; the engine decides where the arrays
+must be, how many threads share the work, and which size of a network suits the device.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 Network = Callable[..., dict[str, "Array"]]
-"""From named float32 arrays, NumPy's or what `Engine.run` returned, to named NumPy arrays."""
+"""Maps named float32 arrays, from NumPy or from `Engine.run`, to named NumPy arrays."""
 
 Kernel = Callable[..., Any]
 
@@ -26,41 +26,41 @@ Kernel = Callable[..., Any]
 class Engine(Protocol):
     """Networks and pixel kernels on one device. Safe to use from several threads.
 
-    `run`, `call` and `into` hand a kernel the arrays it is given, also those within lists and tuples, on the device;
-    every other argument stays as it is. They differ in where the result ends up.
+    `run`, `call` and `into` copy arrays, including those in lists and tuples, to the device before calling the kernel;
+    all other arguments are passed unchanged. They differ in where the result ends up.
     """
 
     device: str
     """What the report calls the device: `cpu`, or `cuda:0 (name of the card)`."""
 
     threads: int
-    """Threads that `map` spreads one photo over; 1 where the device is parallel by itself."""
+    """Threads that `map` uses for one photo; 1 if the device itself is parallel."""
 
     model: Literal["full", "lite"]
-    """The size of network that suits the device, where a method has two: `full` on CUDA, `lite` on the CPU."""
+    """The network size that suits the device, for methods with two sizes: `full` on CUDA, `lite` on the CPU."""
 
     def kernels(self, method: Method) -> ModuleType:
-        """The method's pixel kernels for this device; both devices' have the same names and arguments."""
+        """The method's pixel kernels for this device; names and arguments are the same on both devices."""
         ...
 
     def network(self, method: Method, stem: str) -> tuple[Network, Weights]:
-        """A network of the method, verified, and opened when it is first asked for; and the weights that it runs.
+        """A network of the method and its weights, verified and opened on first use.
 
         Args:
             method: whose network.
             stem: one of `method.weights`.
 
         Raises:
-            WeightsError: missing, altered, or not loadable.
+            WeightsError: the weights are missing, altered, or cannot be loaded.
         """
         ...
 
     def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
-        """Call a kernel and leave its result on the device, to be sliced and handed to further kernels."""
+        """Call a kernel and leave its result on the device, where it can be sliced and passed to further kernels."""
         ...
 
     def call(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
-        """Call a kernel; the result as NumPy arrays."""
+        """Call a kernel and return its result as NumPy arrays."""
         ...
 
     def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
@@ -75,39 +75,39 @@ class Engine(Protocol):
         ...
 
     def numpy(self, result: Any) -> Any:
-        """A result of `run` as NumPy arrays; not copied where it is one."""
+        """Convert a result of `run` to NumPy arrays; an array that is one already is not copied."""
         ...
 
     def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
-        """As `call`, with the `rows` rows of a result shared out between the engine's threads.
+        """As `call`, with the `rows` rows of the result divided among the engine's threads.
 
         Args:
-            kernel: `kernel(*arrays)` gives all rows, `kernel(*arrays, first, last)` those from `first` on, not `last`.
+            kernel: `kernel(*arrays)` gives all rows, `kernel(*arrays, first, last)` rows `first` to `last` - 1.
             rows: of the result.
             arrays: as for `call`.
         """
         ...
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Do independent parts of one photo, on the engine's threads; results in order.
+        """Process independent parts of one photo on the engine's threads; results in order.
 
         Raises:
-            Abandoned: the run was stopped; no further part is begun.
+            Abandoned: the run was stopped; no further part is started.
         """
         ...
 
     def turn(self, *, limited: bool) -> AbstractContextManager[None]:
-        """What the work on one block of an image is done in.
+        """A context manager for the work on one block of an image.
 
         Args:
-            limited: wait until fewer such blocks are worked on than there are cores for, which bounds the memory that
-                they take together.
+            limited: wait until a core is free, so that no more blocks are in progress than there are cores; this
+                bounds their total memory.
 
         Raises:
-            Abandoned: the run was stopped; the block is not begun.
+            Abandoned: the run was stopped; the block is not started.
         """
         ...
 
     def close(self, *, wait: bool = True) -> None:
-        """End the threads, waiting for what they are at unless `wait` is false."""
+        """End the threads; wait for their current work unless `wait` is false."""
         ...

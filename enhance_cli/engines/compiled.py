@@ -1,8 +1,8 @@
-"""`kernel`: Numba compilation, with a cache that can be damaged, full, gone or anybody's without costing a photo.
+"""`kernel`: Numba compilation with a cache whose failure never costs a photo (damaged, full, gone, not ours).
 
-Compiling the kernels costs seconds, loading them milliseconds, so they are kept (see `kernel_cache`): in the user's
-cache folder, else a private folder in the temporary directory, else nowhere, and then every start compiles. The kernels
-themselves live with their methods. Importing this module, or one with kernels, touches no folder.
+Compiling the kernels takes seconds, loading them milliseconds, so they are cached (see `kernel_cache`): in the user's
+cache folder, else in a private folder of the temporary directory, else nowhere, and then every start compiles. The
+kernels themselves are in the folders of their methods. Importing this module, or one with kernels, creates no folder.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from enhance_cli.engines.kernel_cache import KernelStore, cache_folder
 
 _dumps: Any = serialize.dumps  # pickles modules and functions by name, as Numba's own cache does
 
-_ROOMS = ("engines", "imaging", "methods")
-"""Folders of the package that kernels and all that they import lie in."""
+_PACKAGES = ("engines", "imaging", "methods")
+"""Folders of the package that hold kernels and everything they import."""
 
 _HARMLESS = ("CACHE", "COLOR_SCHEME", "CUDA", "GDB", "THREADS", "WARN")
-"""In names of Numba's settings that change no machine code of the CPU."""
+"""Parts of the names of Numba settings that do not change CPU machine code."""
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a pixel loop on first call: kept on disk, without the GIL, never its own threads.
+    """Compile a pixel loop on first call: cached on disk, releases the GIL, starts no threads of its own.
 
     Threads belong to the stream (a photo per worker) and to `Engine.map` (bands of one photo);
     a kernel that started its own would compete with both.
 
-    The compiler takes no liberty with floating point, not even to contract a product and a sum: it decides on that
-    separately for the vectors of a loop and for the elements left over, and a pixel's value must not depend on which
-    of them it is among. Where one rounding is wanted for both, `imaging.vector_math.fma` says so.
+    Fast-math is off, and products and sums are not contracted either: the compiler decides on contraction separately
+    for the vectors of a loop and for the remaining elements, and the value of a pixel must not depend on which of
+    these it is in. Use `imaging.vector_math.fma` where a product and a sum should be rounded once.
     """
     compiled = numba.njit(function, nogil=True, error_model="numpy", fastmath=False)
-    if isinstance(compiled, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+    if isinstance(compiled, Dispatcher):  # it is a plain function if NUMBA_DISABLE_JIT is set
         compiled._cache = _KernelCache(function)  # type: ignore[attr-defined]
     return compiled
 
 
 class _KernelCache(NullCache):
-    """What a Numba function asks for machine code before it compiles, and gives it to afterwards.
+    """The cache that a Numba function asks for machine code before it compiles, and saves to afterwards.
 
-    In place of Numba's own: that one keeps an index which several processes write, believes what it reads, and lets
-    any error end the call.
+    It replaces Numba's own, which keeps an index that several processes write, trusts whatever it reads, and lets any
+    error abort the call.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -65,12 +65,12 @@ class _KernelCache(NullCache):
 
     @property
     def cache_path(self) -> str | None:
-        """Where the kernels are kept; part of Numba's interface."""
+        """The cache folder; part of Numba's interface."""
         store = kernel_store()
         return None if store is None else str(store.folder)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """The compiled function for a signature, or None: whatever is wrong with it, it can be compiled."""
+        """The compiled function for a signature, or None if anything is wrong with it: then it is compiled."""
         target.refresh()
         store = kernel_store()
         if store is None:
@@ -84,7 +84,7 @@ class _KernelCache(NullCache):
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep a compiled function, if that can be done."""
+        """Save a compiled function, if possible."""
         store = kernel_store()
         if store is None or result.library.has_dynamic_globals or not all(part.can_cache for part in result.lifted):
             return
@@ -94,7 +94,7 @@ class _KernelCache(NullCache):
             _note("unwritable", error, store)
 
     def _key(self, signature: Any, codegen: Any) -> bytes:
-        """What this machine code follows from, beside the state: types, processor, and the values frozen in it."""
+        """What determines this machine code in addition to the state: types, processor, and the values frozen in it."""
         parts = (repr(signature), repr(codegen.magic_tuple()), *_frozen(self._function))
         return b"\0".join(part if isinstance(part, bytes) else part.encode() for part in parts)
 
@@ -102,8 +102,8 @@ class _KernelCache(NullCache):
 def _frozen(function: Callable[..., Any]) -> Iterator[bytes | str]:
     """The bytecode of a kernel and of those it calls, and the constants that they name.
 
-    The state covers the source of these, but Python itself may have run older bytecode: it compares a source's time and
-    size alone.
+    The state covers their source, but Python itself may have run older bytecode, because it compares only the time and
+    size of a source.
     """
     seen, pending = set(), [function]
     while pending:
@@ -141,7 +141,7 @@ def _constant(value: Any) -> Iterator[bytes | str]:
 
 @functools.cache
 def kernel_store() -> KernelStore | None:
-    """Where this process keeps kernels; None where it cannot. Chosen, and made, when a kernel is first asked for."""
+    """The kernel cache of this process; None if there can be none. Chosen and created on the first use of a kernel."""
     try:
         folder = cache_folder()
         if folder is not None:
@@ -154,10 +154,10 @@ def kernel_store() -> KernelStore | None:
 
 
 def state() -> str:
-    """A short name for all that machine code follows from beside its kernel.
+    """A short name for everything that determines machine code besides the kernel itself.
 
-    The content of every source that a kernel may call or take constants from (Numba looks at the time and size of the
-    kernel's own file alone), versions, and Numba's settings. The processor is part of each kernel's key.
+    This is the content of every source that a kernel may call or take constants from (Numba only checks the time and
+    size of the kernel's own file), versions, and Numba's settings. The processor is part of each kernel's key.
 
     Raises:
         OSError: a source cannot be read.
@@ -176,7 +176,7 @@ def state() -> str:
 
 
 def sources(package: Path) -> list[str]:
-    """The files that kernels may call or take constants from: all of their rooms but the recipes of training.
+    """The files that kernels may call or take constants from: all of their folders except the training recipes.
 
     Raises:
         OSError: a folder cannot be read.
@@ -191,11 +191,11 @@ def sources(package: Path) -> list[str]:
                 elif entry.name.endswith(".py"):
                     yield entry.path
 
-    return sorted(path for room in _ROOMS for path in below(str(package / room)))
+    return sorted(path for folder in _PACKAGES for path in below(str(package / folder)))
 
 
 def _settings() -> list[tuple[str, str]]:
-    """Numba's settings, from its environment variables and files, but those that change no code of ours."""
+    """Numba's settings, from its environment variables and files, except those that do not change our code."""
     return sorted(
         (name, str(value))
         for name, value in vars(numba.config).items()
@@ -206,7 +206,7 @@ def _settings() -> list[tuple[str, str]]:
 
 
 def compiled_before() -> bool:
-    """Whether kernels were kept before, so that the first photo need not wait."""
+    """Whether kernels are cached already, so that the first photo need not wait."""
     store = kernel_store()
     return store is not None and store.holds_any()
 
@@ -215,7 +215,7 @@ def compiled_before() -> bool:
 
 _ADVICE = "`enhance doctor` looks into it, and ENHANCE_CACHE_DIR names another folder."
 _TROUBLE: dict[str, str] = {}
-"""One sentence for each kind of trouble, however many kernels met it."""
+"""One message for each kind of problem, however many kernels are affected."""
 
 
 def _note(kind: str, error: Exception, store: KernelStore) -> None:
@@ -229,11 +229,11 @@ def _note(kind: str, error: Exception, store: KernelStore) -> None:
 
 
 def trouble() -> dict[str, str]:
-    """What there is to say about the cache so far: a sentence for each kind of trouble."""
+    """The messages about the cache so far: one for each kind of problem."""
     return dict(_TROUBLE)
 
 
 def note_trouble(found: Mapping[str, str]) -> None:
-    """Take over what another process met in its cache."""
+    """Add the cache problems of another process."""
     for kind, text in found.items():
         _TROUBLE.setdefault(kind, text)

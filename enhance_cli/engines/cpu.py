@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from enhance_cli.engines import abandon
-from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.base import Kernel, Network
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import WeightsError
@@ -46,38 +46,38 @@ class CpuEngine:
         """Open the engine.
 
         Args:
-            threads: how many threads one photo may use; the stream gives 1 when it works on as many
-                photos as there are cores.
+            threads: how many threads one photo may use; the stream gives 1 when it processes as many
+                photos at once as there are cores.
         """
         self.device = "cpu"
         self.threads = threads
-        self._networks: Once[tuple[Network, weights_room.Weights]] = Once()
+        self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
         self._pool = ThreadPoolExecutor(threads, "enhance-band") if threads > 1 else None
-        # A network's own threads are this engine's too: that many blocks keep all cores at work.
+        # Each run of a network uses all threads of this engine, so this many blocks keep all cores busy.
         self._turns = threading.BoundedSemaphore(max(1, available_cores() // threads))
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
         return import_module(method.module("kernels_cpu"))
 
-    def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
+    def network(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
         """A network of the method and its weights; safe to call from several threads."""
         return self._networks.get((method.name, stem), lambda: self._open(method, stem))
 
-    def _open(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
-        found = weights_room.find(method, stem, "onnx")
+    def _open(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
+        found = weight_files.find(method, stem, "onnx")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Planned for a shape that was seen once, the second run takes all that it will need in one piece, and the
-        # pieces of the first stay held: twice the memory, for no time that could be measured.
+        # With memory patterns, the second run of a shape allocates all it needs in one piece while the pieces of
+        # the first run stay allocated: twice the memory, for no measurable gain in time.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            # Named, because the GPU build otherwise looks for CUDA first and complains in red where there is none.
+            # Explicit, because the GPU build otherwise tries CUDA first and prints errors if there is none.
             session = onnxruntime.InferenceSession(found.path.read_bytes(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise WeightsError(f"{found.path} cannot be opened by ONNX Runtime: {error}.") from error
@@ -90,7 +90,7 @@ class CpuEngine:
         return run, found
 
     def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
-        """Call a kernel; NumPy arrays are what it takes and gives here."""
+        """Call a kernel; on the CPU it takes and returns NumPy arrays."""
         return kernel(*arrays, **numbers)
 
     call = run
@@ -105,7 +105,7 @@ class CpuEngine:
         return result
 
     def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
-        """Call a kernel for as many bands of rows as there are threads, and join what it gives."""
+        """Call a kernel for as many bands of rows as there are threads, and join the results."""
         bands = min(self.threads, rows)
         if bands == 1:
             return kernel(*arrays)  # type: ignore[no-any-return]
@@ -113,7 +113,7 @@ class CpuEngine:
         return np.concatenate(self.map(lambda band: kernel(*arrays, edges[band], edges[band + 1]), range(bands)))
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Do independent parts of one photo, on this engine's threads; results in order."""
+        """Process independent parts of one photo on this engine's threads; results in order."""
         work = abandon.checked(work)
         if self._pool is None:
             return [work(item) for item in items]
@@ -121,12 +121,12 @@ class CpuEngine:
 
     @contextmanager
     def turn(self, *, limited: bool) -> Iterator[None]:
-        """What the work on one block is done in."""
+        """A context manager for the work on one block."""
         with self._turns if limited else nullcontext():
             abandon.check()
             yield
 
     def close(self, *, wait: bool = True) -> None:
-        """End the threads, waiting for what they are at unless it was abandoned."""
+        """End the threads; wait for their current work unless it was abandoned."""
         if self._pool is not None:
             self._pool.shutdown(wait=wait, cancel_futures=not wait)

@@ -1,6 +1,6 @@
 """The CUDA engine: networks and pixel kernels by torch on one device.
 
-Given a CPU device it runs the very same kernels there, which is how the tests exercise them on any machine.
+Given a CPU device it runs the same kernels there, so that tests can run them on any machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from enhance_cli.engines import abandon
-from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.base import Kernel, Network
 from enhance_cli.engines.cpu import available_cores
 from enhance_cli.engines.once import Once
@@ -60,13 +60,13 @@ class CudaEngine:
             self.device = "torch-cpu"
         self.model: Literal["full", "lite"] = "full" if self._device.type == "cuda" else "lite"
         self._turns = threading.BoundedSemaphore(available_cores())
-        self._networks: Once[tuple[Network, weights_room.Weights]] = Once()
+        self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
         return import_module(method.module("kernels_cuda"))
 
-    def network(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
+    def network(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
         """A network of the method and its weights.
 
         The weights carry the sizes of their network; `network.build` makes one of them, and `network.OUTPUTS`
@@ -74,18 +74,18 @@ class CudaEngine:
         """
         return self._networks.get((method.name, stem), lambda: self._open(method, stem))
 
-    def _open(self, method: Method, stem: str) -> tuple[Network, weights_room.Weights]:
-        found = weights_room.find(method, stem, "safetensors")
-        room = import_module(method.module("network"))
+    def _open(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
+        found = weight_files.find(method, stem, "safetensors")
+        network_module = import_module(method.module("network"))
         try:
             with safe_open(found.path, framework="pt") as file:
-                module = room.build(json.loads(file.metadata()["configuration"]))
+                module = network_module.build(json.loads(file.metadata()["configuration"]))
                 module.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
             module = module.to(self._device).eval()
         except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
 
-        names = getattr(module, "outputs", None) or room.OUTPUTS
+        names = getattr(module, "outputs", None) or network_module.OUTPUTS
 
         def run(**inputs: Array) -> dict[str, Array]:
             with torch.inference_mode():
@@ -95,15 +95,15 @@ class CudaEngine:
         return run, found
 
     def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
-        """Call a kernel; tensors of the device are what it takes and gives."""
+        """Call a kernel; it takes and returns tensors on the device."""
         return kernel(*self._on_device(arrays), **self._on_device(numbers))
 
     def call(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
-        """Call a kernel and copy what it gives back."""
+        """Call a kernel and copy its result to the host."""
         return self.numpy(self.run(kernel, *arrays, **numbers))
 
     def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
-        """Call a kernel that writes a tensor of the device, and copy that into `out`."""
+        """Call a kernel that writes a tensor on the device, and copy that into `out`."""
         target = torch.from_numpy(out)
         made = torch.empty(target.shape, dtype=target.dtype, device=self._device)
         kernel(*self._on_device(arrays), **self._on_device(numbers), out=made)
@@ -111,17 +111,17 @@ class CudaEngine:
         return out
 
     def numpy(self, result: Any) -> Any:
-        """Copy a tensor back, or each of a tuple."""
+        """Copy a tensor, or each tensor of a tuple, to the host."""
         if isinstance(result, tuple):
             return tuple(self.numpy(part) for part in result)
         return result.cpu().numpy()
 
     def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
-        """Call a kernel once: the device is parallel inside it."""
+        """Call a kernel once: the device is parallel within it."""
         return self.call(kernel, *arrays)  # type: ignore[no-any-return]
 
     def _on_device(self, value: Any) -> Any:
-        """A value with its arrays, and those in lists, tuples and mappings, copied to the device."""
+        """A value with all its arrays, including those in lists, tuples and mappings, copied to the device."""
         if isinstance(value, np.ndarray):
             return torch.from_numpy(value).to(self._device)
         if isinstance(value, dict):
@@ -134,16 +134,16 @@ class CudaEngine:
         return value
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Do independent parts of one photo one after another: the device is parallel inside each."""
+        """Process independent parts of one photo one after another: the device is parallel within each."""
         work = abandon.checked(work)
         return [work(item) for item in items]
 
     @contextmanager
     def turn(self, *, limited: bool) -> Iterator[None]:
-        """What the work on one block is done in."""
+        """A context manager for the work on one block."""
         with self._turns if limited else nullcontext():
             abandon.check()
             yield
 
     def close(self, *, wait: bool = True) -> None:
-        """Nothing to end: the device's memory goes with the process."""
+        """Do nothing: the device's memory is released with the process."""

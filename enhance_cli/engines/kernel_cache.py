@@ -1,13 +1,13 @@
-"""The folder of compiled kernels: one checked file for each, and nothing in it that a run depends on.
+"""The folder of compiled kernels: one file with a checksum for each. No run depends on its content.
 
-A file holds a checksum, then its key and the machine code. What is cut off, flipped, foreign or unreadable is taken
-for absent, so that the kernel is compiled again: machine code that is not exactly what was written must never be run.
-There is no index that several processes would have to agree on; each file is written aside and renamed.
+A file holds a checksum, its key and the machine code. A truncated, corrupted, foreign or unreadable file counts as
+absent, so that the kernel is compiled again: machine code that is not exactly what was written must never run. There
+is no index that several processes would have to agree on; each file is written under a temporary name and renamed.
 
     FOLDER/kernels/STATE/NAME-KEY.kernel
 
-STATE stands for all that machine code follows from beside the kernel itself (see `compiled.state`). It is a folder, so
-that the code of older states can be removed as a whole.
+STATE names everything that determines machine code besides the kernel itself (see `compiled.state`). It is a folder,
+so that the code of older states can be removed as a whole.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _DIGEST = 32
 _SUFFIX, _STAGED = ".kernel", ".tmp"
 
 _STATES_KEPT = 4
-"""The state in use and the latest others: of a second installation, say, or the one that an upgrade may go back to."""
+"""How many states are kept: the current one and the latest others, such as a second installation or a downgrade."""
 
 _HOUR, _DAY = 3600.0, 86400.0
 
 
 class Damaged(Exception):
-    """A file is there and is not what was written."""
+    """A file exists but is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Candidate:
 
     folder: Path
     named: bool = False
-    """Whether the user named it. Others hold code that will be run only if they are this user's alone."""
+    """Whether the user named it. Other folders are used only if no other user can write them."""
 
     def usable(self) -> bool:
-        """Make the folder, and try whether files can be written there."""
+        """Create the folder, and test whether files can be written there."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self.named and not _private(self.folder):
@@ -59,7 +59,7 @@ class Candidate:
 
 
 def candidates() -> Iterator[Candidate]:
-    """Of $ENHANCE_CACHE_DIR, $NUMBA_CACHE_DIR, $XDG_CACHE_HOME, ~/.cache and the temporary folder, those there are."""
+    """The set ones of $ENHANCE_CACHE_DIR, $NUMBA_CACHE_DIR, $XDG_CACHE_HOME, ~/.cache and the temporary folder."""
     if named := os.environ.get("ENHANCE_CACHE_DIR"):
         yield Candidate(Path(named), named=True)
     if named := os.environ.get("NUMBA_CACHE_DIR"):
@@ -68,17 +68,17 @@ def candidates() -> Iterator[Candidate]:
         yield Candidate(Path(xdg) / "enhance")
     if home := os.environ.get("HOME"):
         yield Candidate(Path(home) / ".cache" / "enhance")
-    with contextlib.suppress(OSError):  # there is none
+    with contextlib.suppress(OSError):  # there is no home folder
         yield Candidate(Path(tempfile.gettempdir()) / f"enhance-cache-{os.getuid()}")
 
 
 def cache_folder() -> Path | None:
-    """The first candidate that can be written and trusted; made if it is not there."""
+    """The first candidate that can be written and trusted; created if absent."""
     return next((item.folder for item in candidates() if item.usable()), None)
 
 
 def _private(folder: Path) -> bool:
-    """Whether a folder is this user's, and nobody else can write it."""
+    """Whether a folder belongs to this user, and no one else can write it."""
     status = folder.stat()
     ours = folder.lstat().st_uid == status.st_uid == os.getuid()
     return ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -86,7 +86,7 @@ def _private(folder: Path) -> bool:
 
 @dataclass
 class KernelStore:
-    """Compiled kernels of one state. Nothing here raises but what is documented, and a run can go on after that."""
+    """Compiled kernels of one state. Only documented errors are raised, and a run can continue after any of them."""
 
     states: Path
     """`FOLDER/kernels`."""
@@ -102,10 +102,10 @@ class KernelStore:
         return self.folder / f"{short}-{hashlib.blake2b(key, digest_size=12).hexdigest()}{_SUFFIX}"
 
     def read(self, name: str, key: bytes) -> bytes | None:
-        """What was kept under a key, or None.
+        """The data saved under a key, or None.
 
         Raises:
-            Damaged: there is something else, which is removed if it can be.
+            Damaged: the file holds something else; it is removed if possible.
             OSError: it cannot be read.
         """
         path = self._path(name, key)
@@ -121,14 +121,14 @@ class KernelStore:
             raise
 
     def write(self, name: str, key: bytes, payload: bytes) -> None:
-        """Keep something, in one piece: several processes may do so at once.
+        """Save data atomically: several processes may do so at once.
 
         Raises:
             OSError: the disk is full, the folder cannot be written.
         """
         path = self._path(name, key)
         if not self.folder.is_dir():
-            # The parents too: somebody may have emptied the cache since it was chosen.
+            # The parents too: the cache may have been deleted since it was chosen.
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.prune()
         body = len(key).to_bytes(4, "little") + key + payload
@@ -144,17 +144,17 @@ class KernelStore:
             raise
 
     def forget(self, name: str, key: bytes) -> None:
-        """Remove what is kept under a key."""
+        """Remove the data of a key."""
         with contextlib.suppress(OSError):
             self._path(name, key).unlink()
 
     def holds_any(self) -> bool:
-        """Whether kernels of this state were kept before; marks the state as in use."""
+        """Whether kernels of this state exist already; marks the state as in use."""
         try:
             if time.time() - self.folder.stat().st_mtime > _DAY:
                 os.utime(self.folder)
         except OSError:
-            pass  # not there, or not ours to mark
+            pass  # absent, or owned by another user
         return next(self._files(), None) is not None
 
     def _files(self) -> Iterator[Path]:
@@ -162,7 +162,7 @@ class KernelStore:
             yield from self.folder.glob(f"*{_SUFFIX}")
 
     def mend(self) -> tuple[int, int]:
-        """Look at every file of this state and remove what is damaged; returns how many are whole, and were not."""
+        """Check every file of this state and remove damaged ones; returns the counts of intact and damaged files."""
         whole = damaged = 0
         for path in self._files():
             try:
@@ -179,9 +179,9 @@ class KernelStore:
         return whole, damaged
 
     def prune(self) -> None:
-        """Remove states that have not been in use for longest, and what killed processes left half written.
+        """Remove the least recently used states, and temporary files left by killed processes.
 
-        A process that uses a state that is removed misses its files, and compiles: it fails of nothing.
+        A process whose state is removed no longer finds its files, so it compiles again; nothing fails.
         """
         now = time.time()
         with contextlib.suppress(OSError):
@@ -192,7 +192,7 @@ class KernelStore:
         others = []
         with contextlib.suppress(OSError):
             for path in self.states.iterdir():
-                # Only what is named as states are: the folder may be one that holds other things of the user's.
+                # Only folders named like states: there may be other files of the user here.
                 if path.name != self.state and re.fullmatch(r"[0-9a-f]{12,64}", path.name) and not path.is_symlink():
                     others.append((path.stat().st_mtime, path))
         for _, path in sorted(others, reverse=True)[_STATES_KEPT - 1 :]:

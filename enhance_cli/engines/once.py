@@ -1,4 +1,4 @@
-"""Values that are made when they are first asked for, and once, whoever asks."""
+"""Values that are created on first use, and only once, even with several threads."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Value = TypeVar("Value")
 
 
 class Once(Generic[Value]):
-    """Values by key; safe to ask from several threads.
+    """Values by key; safe to use from several threads.
 
-    A second asker waits for the first, so that no network is opened twice. What fails is tried again when it is
-    asked for again.
+    A second caller waits for the first, so that no network is opened twice. A failed creation is tried again on the
+    next call.
     """
 
     def __init__(self) -> None:
         """Hold nothing."""
-        # Reentrant: to make one value another may be asked for.
+        # Reentrant: creating one value may need another.
         self._lock = threading.RLock()
         self._made: dict[Hashable, Value] = {}
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of a key, made now if it is not there."""
+        """The value of a key, created now if absent."""
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()

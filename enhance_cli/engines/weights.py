@@ -1,4 +1,4 @@
-"""Finding the weights that ship with this package, and refusing any that are not what their manifest says."""
+"""Finds the weights that ship with this package, and refuses any that do not match their manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def weights_folder() -> Path:
-    """`enhance_cli/weights` of an installed wheel, or `weights` beside the package in a checkout."""
+    """`enhance_cli/weights` of an installed wheel, or `weights` next to the package in a checkout."""
     installed = _PACKAGE / "weights"
     return installed if installed.is_dir() else _PACKAGE.parent / "weights"
 
@@ -64,10 +64,10 @@ def find(method: Method, stem: str, suffix: str) -> Weights:
 
 
 def read_arrays(weights: Weights) -> dict[str, Array]:
-    """The float32 tensors of a safetensors file by name, for kernels that are a network themselves.
+    """The float32 tensors of a safetensors file by name, for networks that are implemented as kernels.
 
-    The format is eight bytes of length, that much JSON, and the tensors' bytes; a machine without torch has no
-    package for it.
+    The format is eight bytes of length, JSON of that length, and the bytes of the tensors; without torch no package
+    for it is installed.
 
     Raises:
         WeightsError: the file holds something else.
@@ -91,6 +91,6 @@ def read_arrays(weights: Weights) -> dict[str, Array]:
 
 
 def manifests(method: Method) -> tuple[bytes, ...]:
-    """What the weights of a method say of themselves, for telling whether they are the same as before."""
+    """The manifests of a method's weights, to detect whether they have changed."""
     paths = (weights_folder() / method.name.replace("-", "_") / f"{stem}.json" for stem in method.weights)
     return tuple(path.read_bytes() if path.exists() else b"" for path in paths)

@@ -182,19 +182,19 @@ def count_tiles(luma: Array, tile_height: int, tile_width: int, first_row: int, 
     return counts
 
 
-def _codes(row, room):  # type: ignore[no-untyped-def]
-    """The 8-bit codes of a row of samples; 16-bit ones are binned into `room`, uint8 and at least as long."""
+def _codes(row, buffer):  # type: ignore[no-untyped-def]
+    """The 8-bit codes of a row of samples; 16-bit ones are binned into `buffer`, uint8 and at least as long."""
 
 
 @overload(_codes)
-def _codes_at_depth(row, room):  # type: ignore[no-untyped-def]
-    def as_they_are(row, room):  # type: ignore[no-untyped-def]
+def _codes_at_depth(row, buffer):  # type: ignore[no-untyped-def]
+    def as_they_are(row, buffer):  # type: ignore[no-untyped-def]
         return row
 
-    def binned(row, room):  # type: ignore[no-untyped-def]
+    def binned(row, buffer):  # type: ignore[no-untyped-def]
         for x in range(len(row)):
-            room[x] = (np.uint32(row[x]) + np.uint32(128)) // np.uint32(257)
-        return room[: len(row)]
+            buffer[x] = (np.uint32(row[x]) + np.uint32(128)) // np.uint32(257)
+        return buffer[: len(row)]
 
     return as_they_are if row.dtype == types.uint8 else binned
 
@@ -237,7 +237,7 @@ def _reflected(index, length):  # type: ignore[no-untyped-def]
 @kernel
 def _count_tiles(line, stride, height, width, tile_height, tile_width, first_row, counts):  # type: ignore[no-untyped-def]
     banks = np.empty(_BANKS * BINS, np.uint32)
-    room = np.empty(tile_width, np.uint8)
+    buffer = np.empty(tile_width, np.uint8)
     for i in range(counts.shape[0]):
         for j in range(counts.shape[1]):
             banks[:] = 0
@@ -245,18 +245,18 @@ def _count_tiles(line, stride, height, width, tile_height, tile_width, first_row
             right = min(left + tile_width, width)
             for row in range((first_row + i) * tile_height, (first_row + i + 1) * tile_height):
                 start = _reflected(row, height) * stride
-                _count(_codes(line[start + left : start + right], room), banks)
+                _count(_codes(line[start + left : start + right], buffer), banks)
                 for beyond in range(max(width, j * tile_width), (j + 1) * tile_width):
                     at = start + _reflected(beyond, width)
-                    banks[np.uint64(_codes(line[at : at + 1], room)[0])] += np.uint32(1)
+                    banks[np.uint64(_codes(line[at : at + 1], buffer)[0])] += np.uint32(1)
             _sum_banks(banks, counts[i, j])
 
 
 @kernel
 def _count_rgb(line, stride, height, width, row_luma, counts):  # type: ignore[no-untyped-def]
     banks = np.zeros(_BANKS * BINS, np.uint32)
-    room = np.empty(width, np.uint8)
+    buffer = np.empty(width, np.uint8)
     for y in range(height):
         luma_row(line[y * stride : y * stride + 3 * width], row_luma)
-        _count(_codes(row_luma, room), banks)
+        _count(_codes(row_luma, buffer), banks)
     _sum_banks(banks, counts)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from enhance_cli.engines.compiled import kernel
-from enhance_cli.imaging import icc as icc_room
+from enhance_cli.imaging import icc as icc_module
 from enhance_cli.imaging.luma import flat_rows
 
 if TYPE_CHECKING:
@@ -111,11 +111,11 @@ def space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | None
     if icc is None:
         return None, None
     try:
-        profile = icc_room.read(icc, grey=grey)
-    except icc_room.UnreadableProfile as error:
+        profile = icc_module.read(icc, grey=grey)
+    except icc_module.UnreadableProfile as error:
         return None, f"its colour profile {error}: its colours were taken as sRGB"
     _, knots = _tables()
-    known = np.linspace(0.0, 1.0, icc_room.SAMPLES)
+    known = np.linspace(0.0, 1.0, icc_module.SAMPLES)
     errors = [np.abs(_looked_up(knots, curve.astype(np.float32)) - known).max() for curve in profile.curves]
     far = float(np.abs(profile.matrix - np.eye(3)).max())
     has_srgb_curve = max(errors) < _CURVE
@@ -135,7 +135,7 @@ def space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | None
 @lru_cache(maxsize=1)
 def _tables() -> tuple[Array, Array]:
     """Light of sRGB's 16-bit samples, and its samples by the root of light."""
-    curve = icc_room.srgb_light()
+    curve = icc_module.srgb_light()
     return curve.astype(np.float32), _inverted(curve)
 
 

@@ -312,7 +312,7 @@ def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
     """
     import numpy as np
 
-    from enhance_cli.imaging import luma as luma_room
+    from enhance_cli.imaging import luma as luma_module
     from enhance_cli.imaging import opacity
     from enhance_cli.quality.blind import exposure
 
@@ -321,8 +321,8 @@ def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
 
     def counted(pixels: Array, weights: Array | None) -> Array:
         if weights is None and pixels.dtype == np.uint8:
-            return luma_room.luma_histogram(pixels) if pixels.ndim == 2 else luma_room.rgb_luma_histogram(pixels)
-        levels = pixels if pixels.ndim == 2 else luma_room.luma(pixels)
+            return luma_module.luma_histogram(pixels) if pixels.ndim == 2 else luma_module.rgb_luma_histogram(pixels)
+        levels = pixels if pixels.ndim == 2 else luma_module.luma(pixels)
         return np.bincount(levels.ravel(), None if weights is None else weights.ravel(), codes)
 
     if view is None and weights is None and codes == 256:

@@ -196,7 +196,7 @@ def _stream(
 
         # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
         def work(job: Job, admit: Admission) -> list[Outcome]:
-            if tally.no_room and job.target is not None and job.source is not None:
+            if tally.unwritable and job.target is not None and job.source is not None:
                 # Where one could not be written the next cannot either; trying that first saves the work.
                 atomic.probe(job.target, job.source.stat().st_size)
             outcomes: list[Outcome] = []

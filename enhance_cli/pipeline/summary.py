@@ -74,7 +74,7 @@ class Tally:
     skipped: int = 0
     megapixels: float = 0.0
     lost_lines: int = 0
-    no_room: bool = False
+    unwritable: bool = False
     """Whether an output could not be written."""
 
     _counting: threading.Lock = field(default_factory=threading.Lock)
@@ -84,12 +84,12 @@ class Tally:
         with self._counting:
             setattr(self, outcome.status, getattr(self, outcome.status) + 1)
             self.megapixels += outcome.megapixels
-            self.no_room = self.no_room or isinstance(outcome.error, OutputError)
+            self.unwritable = self.unwritable or isinstance(outcome.error, OutputError)
 
     @property
     def exit_code(self) -> ExitCode:
         """What the counts come to; outputs that cannot be written come before photos that cannot be read."""
-        if self.no_room or self.lost_lines:
+        if self.unwritable or self.lost_lines:
             return ExitCode.OUTPUT
         if self.failed == 0:
             return ExitCode.OK

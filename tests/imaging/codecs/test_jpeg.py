@@ -126,9 +126,9 @@ ODD_SIZES = [*itertools.product(range(1, 10), range(1, 10)), (17, 33), (33, 17),
 
 def with_junk_around(plane, value):
     """The plane as a view of a larger one, with a value that no encoder may see beyond its ends."""
-    room = np.full((plane.shape[0] + 3, plane.shape[1] + 5), value, np.uint8)
-    room[: plane.shape[0], : plane.shape[1]] = plane
-    return room[: plane.shape[0], : plane.shape[1]]
+    larger = np.full((plane.shape[0] + 3, plane.shape[1] + 5), value, np.uint8)
+    larger[: plane.shape[0], : plane.shape[1]] = plane
+    return larger[: plane.shape[0], : plane.shape[1]]
 
 
 @pytest.mark.parametrize("subsampling", FACTORS)

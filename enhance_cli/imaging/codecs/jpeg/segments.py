@@ -235,8 +235,8 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
     if meta.xmp_extension is not None:
         added += _extension_segments(meta.xmp_extension)
     if meta.icc is not None:
-        room = _SEGMENT_LIMIT - len(_ICC_PREFIX) - 2
-        parts = [meta.icc[start : start + room] for start in range(0, len(meta.icc), room)]
+        limit = _SEGMENT_LIMIT - len(_ICC_PREFIX) - 2
+        parts = [meta.icc[start : start + limit] for start in range(0, len(meta.icc), limit)]
         if len(parts) <= 255:
             added += [
                 _segment(0xE2, _ICC_PREFIX + bytes([number, len(parts)]) + part)
@@ -266,10 +266,10 @@ def with_metadata(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
 
 def _extension_segments(extension: bytes) -> Iterator[bytes]:
     """The extension of XMP under its name, its whole length and the offset of each part."""
-    room = _SEGMENT_LIMIT - _EXTENSION_HEADER
-    for start in range(0, len(extension), room):
+    limit = _SEGMENT_LIMIT - _EXTENSION_HEADER
+    for start in range(0, len(extension), limit):
         header = _XMP_EXTENSION_PREFIX + xmp_guid(extension) + struct.pack(">II", len(extension), start)
-        yield _segment(0xE1, header + extension[start : start + room])
+        yield _segment(0xE1, header + extension[start : start + limit])
 
 
 def _segment(marker: int, body: bytes) -> bytes:

@@ -87,12 +87,12 @@ def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> Encoded:
     says so.
     """
     pixels = image.height * image.width
-    if coding.subsampling in _PILLOW_SUBSAMPLINGS and len(plain) < _room(pixels, coding.quality):
+    if coding.subsampling in _PILLOW_SUBSAMPLINGS and len(plain) < _pillow_buffer(pixels, coding.quality):
         return _encode_with_pillow(image, coding), ()
     return plain, ("its order of coding was progressive and is sequential now",) if coding.progressive else ()
 
 
-def _room(pixels: int, quality: int) -> int:
+def _pillow_buffer(pixels: int, quality: int) -> int:
     """The bytes that Pillow keeps free for a progressive or optimised JPEG; one that is larger fails."""
     return max(2**16, pixels * (2 if quality >= 95 else 1))
 

@@ -250,7 +250,7 @@ def _pages(data: bytes) -> list[Page]:
 
 def _directory(data: bytes, offset: int, order: str, big: bool) -> tuple[dict[int, tuple[int, ...]], int]:
     """The wanted tags of a directory, and where the next one is."""
-    head, entry, room = ("Q", 20, 8) if big else ("H", 12, 4)
+    head, entry, inline = ("Q", 20, 8) if big else ("H", 12, 4)
     (count,) = struct.unpack_from(order + head, data, offset)
     start = offset + struct.calcsize("=" + head)
     if start + entry * count > len(data):
@@ -262,12 +262,12 @@ def _directory(data: bytes, offset: int, order: str, big: bool) -> tuple[dict[in
             continue
         (number,) = struct.unpack_from(order + ("Q" if big else "I"), data, at + 4)
         number = min(number, _MOST_VALUES)
-        value = at + 4 + room
+        value = at + 4 + inline
         layout_of = f"{order}{number}{_TYPES[kind]}"
-        if struct.calcsize(layout_of) > room:
+        if struct.calcsize(layout_of) > inline:
             (value,) = struct.unpack_from(order + ("Q" if big else "I"), data, value)
         if number:
             tags[tag] = struct.unpack_from(layout_of, data, value)
     end = start + entry * count
-    following = struct.unpack_from(order + ("Q" if big else "I"), data, end)[0] if end + room <= len(data) else 0
+    following = struct.unpack_from(order + ("Q" if big else "I"), data, end)[0] if end + inline <= len(data) else 0
     return tags, following
