@@ -1,4 +1,4 @@
-"""Tiny synthetic images, the same on every machine, and the seeds of every test."""
+"""Small images as fixtures, and the seeds of every test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
+
+from tests import pictures
 
 Codes = NDArray[np.uint8]
 
@@ -31,22 +33,16 @@ def rng() -> np.random.Generator:
 @pytest.fixture
 def gradient() -> Codes:
     """96×128×3: luma rises to the right, colour turns downwards."""
-    y, x = np.mgrid[:96, :128]
-    return np.stack((x * 2, (x + y), 255 - y * 2), axis=2).clip(0, 255).astype(np.uint8)
+    return pictures.gradient()
 
 
 @pytest.fixture
 def noise(rng: np.random.Generator) -> Codes:
     """64×80×3 of even noise."""
-    return rng.integers(0, 256, (64, 80, 3), np.uint8)
+    return pictures.noise(64, 80, 3, seed=rng)
 
 
 @pytest.fixture
 def night(rng: np.random.Generator) -> Codes:
     """120×160×3: a dark scene with noise, a brighter building and two lamps."""
-    y, x = np.mgrid[:120, :160]
-    light = 12.0 + 10.0 * y / 120 + 40.0 * ((x > 50) & (x < 110) & (y > 40))
-    for lamp_y, lamp_x in ((30, 30), (50, 130)):
-        light += 220.0 * np.exp(-((y - lamp_y) ** 2 + (x - lamp_x) ** 2) / 40.0)
-    tinted = light[..., None] * np.array([1.0, 0.9, 0.75]) + rng.normal(0, 3, (120, 160, 3))
-    return tinted.round().clip(0, 255).astype(np.uint8)
+    return pictures.night(seed=rng)

@@ -21,6 +21,7 @@ from enhance_cli.imaging.codecs.png import chunks
 from enhance_cli.imaging.codecs.png.chunks import chunk as png_chunk
 from enhance_cli.imaging.metadata import iptc_of, orient, photoshop_resource, strip, upright_exif, upright_xmp, xmp_guid
 from enhance_cli.types import Density, Image, JpegCoding, Metadata
+from tests.pictures import noise
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><note>light</note></x:xmpmeta><?xpacket end="w"?>'
@@ -59,7 +60,7 @@ def exif_of(orientation=1, order="<", thumbnail=None, after=b""):
 
 
 def picture(format_name, rng, depth=np.uint8, **meta):
-    pixels = rng.integers(0, np.iinfo(depth).max, (24, 32, 3), depth, endpoint=True)
+    pixels = noise(24, 32, 3, dtype=depth, seed=rng)
     return Image(pixels, metadata=Metadata(format=format_name, **meta))
 
 

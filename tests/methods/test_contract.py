@@ -23,6 +23,7 @@ from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.plan import Plan
 from enhance_cli.report_fields import report_of, schema_of
 from enhance_cli.types import Image, Window
+from tests.pictures import waves
 
 CPU = open_engine("cpu", threads=2)
 
@@ -41,16 +42,6 @@ def enhancer(request):
     return methods.open_enhancer(methods.get(request.param), CPU)
 
 
-def picture(height, width, dtype=np.uint8, channels=3, seed=0):
-    """Smooth shapes with noise."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width]
-    base = 0.3 + 0.2 * np.sin(x / 9.0) + 0.15 * np.cos(y / 7.0) + 0.2 * (x > width / 2)
-    samples = np.clip(base[..., None] * np.array([1.0, 0.9, 0.7]) + rng.normal(0, 0.01, (height, width, 3)), 0, 1)
-    samples = (samples * np.iinfo(dtype).max).astype(dtype)
-    return samples if channels == 3 else np.ascontiguousarray(samples[..., 1])
-
-
 def tried(enhancer, **controls):
     """Controls of a method, with those that have no default."""
     return enhancer.method.controls(**{**dict(enhancer.method.example), **controls})
@@ -65,7 +56,7 @@ def enhanced(enhancer, samples, **controls):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (37, 1), (53, 71), (128, 96)])
 def test_shape_depth_and_range_are_kept(enhancer, size, channels, dtype):
-    samples = picture(*size, dtype, channels)
+    samples = waves(*size, dtype, channels)
     before = samples.copy()
     result = enhanced(enhancer, samples)
     assert result.image.pixels.shape == samples.shape
@@ -81,12 +72,12 @@ def test_a_flat_picture_stays_flat(enhancer, level):
 
 
 def test_the_same_input_gives_the_same_bytes(enhancer):
-    samples = picture(90, 130)
+    samples = waves(90, 130)
     assert np.array_equal(enhanced(enhancer, samples).image.pixels, enhanced(enhancer, samples).image.pixels)
 
 
 def test_amount_zero_is_the_input(enhancer):
-    samples = picture(64, 64)
+    samples = waves(64, 64)
     assert np.array_equal(enhanced(enhancer, samples, amount=0.0).image.pixels, samples)
 
 
@@ -112,11 +103,11 @@ def packed(method, values):
 def plans_of(enhancer):
     """A plan under each of the controls that other kernels run under."""
     for controls in VARIETIES[enhancer.method.name]:
-        yield enhanced(enhancer, picture(40, 56), **controls).plan
+        yield enhanced(enhancer, waves(40, 56), **controls).plan
 
 
 def test_a_kept_plan_renders_the_same(enhancer):
-    window = Window(picture(40, 56), 0, 0)
+    window = Window(waves(40, 56), 0, 0)
     for plan in plans_of(enhancer):
         again = type(plan).from_bytes(plan.to_bytes())
         assert np.array_equal(enhancer.render(window, again), enhancer.render(window, plan))
@@ -142,7 +133,7 @@ WRONG_ARRAYS = {
 @pytest.mark.parametrize("change", WRONG_ARRAYS)
 def test_no_kernel_sees_an_array_that_is_no_plans(enhancer, change):
     """They check no index: a wrong shape or a NaN would make them read foreign memory."""
-    window = Window(picture(40, 56), 0, 0)
+    window = Window(waves(40, 56), 0, 0)
     for plan in plans_of(enhancer):
         for name in (name for name, array in vars(plan).items() if isinstance(array, np.ndarray) and array.size):
             wrong = WRONG_ARRAYS[change](getattr(plan, name))
@@ -184,7 +175,7 @@ _ENOUGH = 24  # tiles of a picture; rendering each of thousands would try nothin
 
 
 def assert_tiles_are_the_whole(enhancer, height, width, tile_height, tile_width, colour, deep, seed):
-    samples = picture(height, width, np.uint16 if deep else np.uint8, 3 if colour else 1, seed)
+    samples = waves(height, width, np.uint16 if deep else np.uint8, 3 if colour else 1, seed)
     controls = VARIETIES[enhancer.method.name][seed % len(VARIETIES[enhancer.method.name])]
     controls = tried(enhancer, **controls)
     if samples.ndim == 2 and not enhancer.reads_planes(controls):
@@ -230,7 +221,7 @@ def test_both_engines_agree_to_a_grey_level(enhancer):
     from enhance_cli.engines.cuda import CudaEngine
 
     twin = methods.open_enhancer(enhancer.method, CudaEngine("cpu"))
-    for samples in (picture(120, 170), picture(77, 91, np.uint16), picture(64, 80, channels=1)):
+    for samples in (waves(120, 170), waves(77, 91, np.uint16), waves(64, 80, channels=1)):
         controls = tried(enhancer)
         if samples.ndim == 2 and not enhancer.reads_planes(controls):
             continue

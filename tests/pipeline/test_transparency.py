@@ -8,6 +8,7 @@ from enhance_cli.imaging import codecs, opacity
 from enhance_cli.imaging.colour import from_array
 from enhance_cli.pipeline.recipe import exposure_of
 from enhance_cli.types import Image
+from tests.pictures import colour_waves
 
 EVERY = {
     "clahe-adaptive": {},
@@ -25,13 +26,6 @@ def opened(request):
         yield method, EVERY[request.param]
 
 
-def scene(dtype=np.uint8):
-    y, x = np.mgrid[:HEIGHT, :WIDTH] / WIDTH
-    waves = np.stack([np.sin(9 * x + 3 * y), np.sin(5 * y + 2 * x + 1), np.cos(7 * x - 4 * y)], axis=2)
-    noise = np.random.default_rng(1).normal(0, 0.01, waves.shape)
-    return np.rint(((0.5 + 0.4 * waves) * 0.35 + noise).clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
-
-
 def cut_out(dtype=np.uint8):
     """Opaque in the middle, in part at its edge, hidden around."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
@@ -40,7 +34,7 @@ def cut_out(dtype=np.uint8):
 
 
 def with_hidden(colour, dtype):
-    pixels, alpha = scene(dtype), cut_out(dtype)
+    pixels, alpha = colour_waves(HEIGHT, WIDTH, dtype), cut_out(dtype)
     white = np.iinfo(dtype).max
     hidden = np.random.default_rng(2).integers(0, white, pixels.shape) if colour == "noise" else round(colour * white)
     return np.dstack((np.where(alpha[..., None] == 0, np.asarray(hidden, dtype), pixels), alpha))
@@ -65,24 +59,24 @@ def test_hidden_colours_decide_nothing_and_stay(opened, dtype):
 
 def test_opacity_that_is_the_same_everywhere_changes_nothing(opened):
     method, controls = opened
-    bare = method.enhance(scene(), **controls)
+    bare = method.enhance(colour_waves(HEIGHT, WIDTH), **controls)
     for level in (255, 128):
         alpha = np.full((HEIGHT, WIDTH), level, np.uint8)
-        result = method.enhance(np.dstack((scene(), alpha)), **controls)
+        result = method.enhance(np.dstack((colour_waves(HEIGHT, WIDTH), alpha)), **controls)
         assert np.array_equal(result.array[..., :3], bare.array)
         assert result.report["exposure"] == bare.report["exposure"]
 
 
 def test_a_fully_transparent_picture_passes(opened):
     method, controls = opened
-    picture = np.dstack((scene(), np.zeros((HEIGHT, WIDTH), np.uint8)))
+    picture = np.dstack((colour_waves(HEIGHT, WIDTH), np.zeros((HEIGHT, WIDTH), np.uint8)))
     assert np.array_equal(method.enhance(picture, **controls).array, picture)
 
 
 @pytest.mark.parametrize("method", ["clahe-adaptive", "clode", "retinex", "irle"])
 def test_what_is_hardly_seen_hardly_counts(method):
     """A dark half and a bright half: with the bright one at 1/255 the dark one comes out as where it is hidden."""
-    picture = scene()
+    picture = colour_waves(HEIGHT, WIDTH)
     picture[:, WIDTH // 2 :] = 255 - picture[:, WIDTH // 2 :] // 2
     outcomes = {}
     with enhance_cli.open(method, device="cpu", threads=1) as opened:
@@ -106,7 +100,7 @@ def test_exposure_weighs_by_opacity():
 def test_weighted_means_are_plain_means_where_weights_are_equal():
     from enhance_cli.imaging.area import area_means
 
-    picture = scene(np.uint16)
+    picture = colour_waves(HEIGHT, WIDTH, np.uint16)
     weights = np.full((HEIGHT, WIDTH), 77, np.uint8)
     for sides in ((7, 9), (90, 130), (100, 200)):
         plain = area_means(picture, *sides)
@@ -129,7 +123,7 @@ def test_tile_histograms_weigh_and_sum_to_the_tile():
 
 
 def test_a_fill_is_the_same_by_windows():
-    pixels, alpha = scene(), cut_out()
+    pixels, alpha = colour_waves(HEIGHT, WIDTH), cut_out()
     fill = opacity.Fill(lambda place: pixels[place], alpha)
     whole = fill.fill(pixels, (slice(0, HEIGHT), slice(0, WIDTH)))
     assert np.array_equal(whole[alpha > 0], pixels[alpha > 0])

@@ -15,15 +15,12 @@ from enhance_cli.quality.evaluate import COLUMNS, evaluate, table_rows
 from enhance_cli.quality.faults import veil
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.quality.reference import delta_e_2000, mean_matched, psnr, ssim
+from tests.pictures import noise
 
 TONES = {"black_point", "contrast_ratio", "chroma_ratio"}
 REFERENCE_FIGURES = {"psnr", "ssim", "psnr_mean_matched", "ssim_mean_matched", "delta_e_2000"} | TONES
 FAULT_FIGURES = {key for key in COLUMNS if key.startswith(("highlight_", "skin_", "dark_"))}
 BLIND_FIGURES = {"entropy", "contrast", "clipped_low", "clipped_high"}
-
-
-def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:
@@ -36,9 +33,9 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
     outputs, references, inputs = (tmp_path / name for name in ("out", "ref", "in"))
     for index, name in enumerate(("a", "sub/b", "sub/c.v2")):
-        save(outputs / f"{name}.png", picture(index))
-        save(references / f"{name}.bmp", picture(index + 10))
-        save(inputs / f"{name}.png", picture(index + 20))
+        save(outputs / f"{name}.png", noise(24, 32, 3, seed=index))
+        save(references / f"{name}.bmp", noise(24, 32, 3, seed=index + 10))
+        save(inputs / f"{name}.png", noise(24, 32, 3, seed=index + 20))
     (outputs / "enhance-report.jsonl").write_text("{}\n")
     return outputs, references, inputs
 
@@ -60,7 +57,7 @@ def test_pictures_are_matched_by_path_without_suffix(folders):
 
 def test_figures_are_those_of_the_functions(folders):
     evaluation = evaluate(*folders[:2])
-    output, reference = picture(0), picture(10)
+    output, reference = noise(24, 32, 3, seed=0), noise(24, 32, 3, seed=10)
     matched = mean_matched(output, reference)
     assert evaluation.rows[0].figures == {
         "psnr": psnr(output, reference),
@@ -106,7 +103,7 @@ def test_single_files_need_no_common_name(folders):
 
 def test_the_unmatched_are_listed(folders):
     outputs, references, inputs = folders
-    extra = save(outputs / "lonely.png", picture(1))
+    extra = save(outputs / "lonely.png", noise(24, 32, 3, seed=1))
     (references / "sub" / "b.bmp").rename(references / "sub" / "other.bmp")
     (inputs / "a.png").unlink()
     evaluation = evaluate(outputs, references, inputs)
@@ -124,7 +121,7 @@ def test_the_unmatched_are_listed(folders):
 
 def test_the_same_suffix_wins_among_partners(folders):
     outputs, references, _ = folders
-    save(references / "a.png", picture(0))
+    save(references / "a.png", noise(24, 32, 3, seed=0))
     evaluation = evaluate(outputs, references)
     assert evaluation.rows[0].reference == str(references / "a.png")
     assert not evaluation.unmatched["references"]
@@ -132,7 +129,7 @@ def test_the_same_suffix_wins_among_partners(folders):
 
 def test_a_picture_that_fails_is_a_row_with_its_reason(folders):
     outputs, references, _ = folders
-    save(references / "a.bmp", picture(3, height=30))
+    save(references / "a.bmp", noise(30, 32, 3, seed=3))
     (outputs / "sub" / "b.png").write_bytes(b"\x89PNG but no more")
     evaluation = evaluate(outputs, references)
     wrong_size, broken, fine = evaluation.rows
@@ -158,8 +155,8 @@ def test_all_failed(folders, tmp_path):
 
 
 def test_tiny_pictures_fail_in_their_row(tmp_path):
-    save(tmp_path / "out" / "a.png", picture(0, 8, 8))
-    save(tmp_path / "ref" / "a.png", picture(1, 8, 8))
+    save(tmp_path / "out" / "a.png", noise(8, 8, 3, seed=0))
+    save(tmp_path / "ref" / "a.png", noise(8, 8, 3, seed=1))
     assert "11x11" in (evaluate(tmp_path / "out", tmp_path / "ref").rows[0].error or "")
 
 
@@ -186,7 +183,7 @@ def test_table(folders):
     ]
     assert [row[0] for row in cells] == ["a.png", "sub/b.png", "sub/c.v2.png", "mean of 2"]
     assert [len(row) for row in cells] == [9, 2, 9, 9]
-    assert cells[0][1] == f"{psnr(picture(0), picture(10)):.2f}"
+    assert cells[0][1] == f"{psnr(noise(24, 32, 3, seed=0), noise(24, 32, 3, seed=10)):.2f}"
 
 
 def test_table_of_nothing(tmp_path):
@@ -195,7 +192,7 @@ def test_table_of_nothing(tmp_path):
 
 def test_another_decoder_can_be_used(folders):
     outputs, references, _ = folders
-    evaluation = evaluate(outputs, references, read=lambda path: picture(7))
+    evaluation = evaluate(outputs, references, read=lambda path: noise(24, 32, 3, seed=7))
     assert evaluation.mean["psnr"] == 100.0
 
 
@@ -207,7 +204,7 @@ def test_paths_that_are_not_there(tmp_path):
 
 
 def test_reading(tmp_path):
-    pixels = picture(0)
+    pixels = noise(24, 32, 3, seed=0)
     assert np.array_equal(read_rgb(save(tmp_path / "a.png", pixels)), pixels)
     sixteen = pixels.astype(np.uint16) * 257
     assert np.array_equal(read_rgb(save(tmp_path / "b.png", sixteen)), sixteen)

@@ -12,19 +12,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from enhance_cli.quality.lab import ciede2000, lab
 from enhance_cli.quality.pictures import levels
 from enhance_cli.quality.reference import delta_e_2000, mean_matched, psnr, ssim
+from tests.pictures import structured
 
 SHAPES = [(11, 11, 3), (40, 57, 3), (75, 20, 3), (139, 64, 3), (33, 90)]
-
-
-def photograph(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Smooth structure with noise, grey and black patches."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    waves = 110 + 90 * np.sin(x / 7 + seed) * np.cos(y / 9)
-    picture = waves if len(shape) == 2 else waves[..., None] * rng.uniform(0.3, 1.2, 3)
-    picture = picture + rng.normal(0, 8, shape)
-    picture[: shape[0] // 4, : shape[1] // 4] = 0
-    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def degraded(picture: np.ndarray, seed: int = 1) -> np.ndarray:
@@ -47,12 +37,12 @@ def skimage_ssim(first: np.ndarray, second: np.ndarray, **options: object) -> ob
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ssim_equals_scikit_image(shape):
-    picture = photograph(shape)
+    picture = structured(*shape)
     assert ssim(degraded(picture), picture) == pytest.approx(skimage_ssim(degraded(picture), picture), abs=1e-12)
 
 
 def test_ssim_is_the_mean_of_scikit_images_map_over_the_valid_area():
-    picture = photograph((60, 80, 3))
+    picture = structured(60, 80, 3)
     _, everywhere = skimage_ssim(degraded(picture), picture, full=True)
     assert ssim(degraded(picture), picture) == pytest.approx(everywhere[5:-5, 5:-5].mean(), abs=1e-12)
     assert ssim(degraded(picture), picture) != pytest.approx(everywhere.mean(), abs=1e-4)
@@ -68,19 +58,19 @@ def test_ssim_of_flat_pictures_keeps_its_digits(first, second):
 
 def test_ssim_refuses_pictures_smaller_than_its_window():
     with pytest.raises(ValueError, match="11x11"):
-        ssim(photograph((10, 40, 3)), photograph((10, 40, 3)))
+        ssim(structured(10, 40, 3), structured(10, 40, 3))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_psnr_equals_scikit_image(shape):
-    picture = photograph(shape)
+    picture = structured(*shape)
     expected = peak_signal_noise_ratio(picture, degraded(picture), data_range=255)
     assert psnr(degraded(picture), picture) == pytest.approx(expected, abs=1e-10)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_identical_pictures(shape):
-    picture = photograph(shape)
+    picture = structured(*shape)
     assert psnr(picture, picture) == math.inf
     assert ssim(picture, picture) == pytest.approx(1.0, abs=1e-12)
     assert delta_e_2000(picture, picture) == 0.0
@@ -88,7 +78,7 @@ def test_identical_pictures(shape):
 
 
 def test_lab_equals_scikit_image():
-    colours = photograph((64, 64, 3), seed=3)
+    colours = structured(64, 64, 3, seed=3)
     assert np.allclose(lab(levels(colours)), rgb2lab(colours), atol=1e-9)
 
 
@@ -117,7 +107,7 @@ def test_ciede2000_equals_its_authors(first, second, expected):
 
 
 def test_delta_e_is_the_mean_of_scikit_images():
-    picture = photograph((80, 70, 3))
+    picture = structured(80, 70, 3)
     expected = deltaE_ciede2000(rgb2lab(picture), rgb2lab(degraded(picture))).mean()
     assert delta_e_2000(degraded(picture), picture) == pytest.approx(expected, abs=1e-9)
 
@@ -131,18 +121,18 @@ def test_mean_matching_forgives_a_global_factor():
 
 
 def test_mean_matching_reaches_the_mean_of_the_reference():
-    picture = photograph((60, 60, 3))
+    picture = structured(60, 60, 3)
     reference = np.clip(picture * 0.6, 0, 255).astype(np.uint8)
     assert mean_matched(picture, reference).mean() == pytest.approx(reference.mean(), abs=0.5)
 
 
 def test_mean_matching_leaves_black_black():
     black = np.zeros((20, 20, 3), np.uint8)
-    assert not mean_matched(black, photograph((20, 20, 3))).any()
+    assert not mean_matched(black, structured(20, 20, 3)).any()
 
 
 def test_depths_agree():
-    picture = photograph((40, 50, 3))
+    picture = structured(40, 50, 3)
     worse = degraded(picture)
     sixteen = (picture.astype(np.uint16) * 257, worse.astype(np.uint16) * 257)
     floating = (picture / 255.0, worse.astype(np.float32) / np.float32(255))
@@ -155,7 +145,7 @@ def test_depths_agree():
 
 
 def test_grey_beside_colour_is_repeated():
-    grey = photograph((30, 40))
+    grey = structured(30, 40)
     colour = np.repeat(grey[..., None], 3, axis=2)
     worse = degraded(grey)
     for figure in (psnr, ssim, delta_e_2000):

@@ -7,6 +7,7 @@ import pytest
 
 from enhance_cli.training import degradations
 from enhance_cli.training.degradations import generator
+from tests.pictures import slope
 
 ALL = [
     degradations.compress_shift,
@@ -19,10 +20,7 @@ ALL = [
 
 @pytest.fixture
 def photograph() -> np.ndarray:
-    """A slope with grain: H×W×3 in 0..1."""
-    random = np.random.default_rng(0)
-    slope = np.linspace(0.05, 0.95, 90)[None, :, None] * np.ones((60, 1, 3))
-    return np.clip(slope + random.normal(0, 0.02, slope.shape), 0, 1).astype(np.float32)
+    return slope()
 
 
 @pytest.mark.parametrize("degrade", ALL)

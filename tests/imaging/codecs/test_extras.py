@@ -24,6 +24,7 @@ from enhance_cli.imaging import codecs, marks, metadata, xmp
 from enhance_cli.imaging.codecs.jpeg import mpf
 from enhance_cli.imaging.codecs.jpeg.segments import read_header
 from enhance_cli.types import Image
+from tests.pictures import ramps
 
 VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + b"\0\0\x10\0mdat" + bytes(range(256)) * 16
 HDRGM = "xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='1.0'"
@@ -31,14 +32,9 @@ CAMERA = "xmlns:GCamera='http://ns.google.com/photos/1.0/camera/' "
 ISO = (0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4))
 
 
-def scene(height: int = 48, width: int = 64) -> np.ndarray:
-    y, x = np.mgrid[:height, :width]
-    return np.stack((x * 3, y * 4, 255 - x), axis=2).astype(np.uint8)
-
-
 def jpeg(*segments: tuple[int, bytes], size: tuple[int, int] = (48, 64), **details: object) -> bytes:
     packed = io.BytesIO()
-    Pillow.fromarray(scene(*size)).save(packed, "JPEG", quality=90, **details)
+    Pillow.fromarray(ramps(*size)).save(packed, "JPEG", quality=90, **details)
     data = packed.getvalue()
     head = 4 + int.from_bytes(data[4:6], "big")
     added = b"".join(bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body for marker, body in segments)
@@ -321,7 +317,7 @@ ORIENTED = "xmlns:tiff='http://ns.adobe.com/tiff/1.0/' tiff:Orientation='%d'"
 
 
 def with_xmp(format_name: str, depth: int, orientation: int, exif: bytes | None = None) -> bytes:
-    pixels = scene() if depth == 8 else scene().astype(np.uint16) * 257
+    pixels = ramps() if depth == 8 else ramps().astype(np.uint16) * 257
     meta = codecs.decode(jpeg()).metadata
     image = Image(pixels, metadata=meta.__class__(format=format_name, xmp=packet(ORIENTED % orientation), exif=exif))
     return codecs.encode(image, format_name)[0]
@@ -371,17 +367,17 @@ def test_formats_that_turn_themselves_are_not_turned_by_xmp(format_name: str) ->
 
 def test_frames_and_signatures_of_png_are_told() -> None:
     packed = io.BytesIO()
-    pictures = [Pillow.fromarray(scene()), Pillow.fromarray(255 - scene())]
+    pictures = [Pillow.fromarray(ramps()), Pillow.fromarray(255 - ramps())]
     pictures[0].save(packed, "PNG", save_all=True, append_images=pictures[1:])
     assert codecs.decode(packed.getvalue()).metadata.lost == ("further frames",)
-    plain = codecs.encode(Image(scene()), "png")[0]
+    plain = codecs.encode(Image(ramps()), "png")[0]
     box = struct.pack(">I", 4) + b"caBX" + b"jumb" + struct.pack(">I", zlib.crc32(b"caBXjumb"))
     assert codecs.decode(plain[:33] + box + plain[33:]).metadata.lost == ("a C2PA signature",)
     assert codecs.decode(plain + b"secret").metadata.lost == ("6 bytes behind its end",)
 
 
 def test_apples_png_is_refused_by_what_it_is() -> None:
-    plain = codecs.encode(Image(scene()), "png")[0]
+    plain = codecs.encode(Image(ramps()), "png")[0]
     box = struct.pack(">I", 4) + b"CgBI" + b"\x50\0\x20\x02" + struct.pack(">I", zlib.crc32(b"CgBI\x50\0\x20\x02"))
     with pytest.raises(UnsupportedFormat, match="CgBI"):
         codecs.decode(plain[:8] + box + plain[8:])
@@ -389,14 +385,14 @@ def test_apples_png_is_refused_by_what_it_is() -> None:
 
 def test_frames_of_webp_are_told() -> None:
     packed = io.BytesIO()
-    Pillow.fromarray(scene()).save(packed, "WEBP", save_all=True, append_images=[Pillow.fromarray(255 - scene())])
+    Pillow.fromarray(ramps()).save(packed, "WEBP", save_all=True, append_images=[Pillow.fromarray(255 - ramps())])
     assert codecs.decode(packed.getvalue()).metadata.lost == ("further frames",)
 
 
 def test_further_pictures_and_videos_of_heif_are_told() -> None:
     heif = pytest.importorskip("pillow_heif")
-    file = heif.from_pillow(Pillow.fromarray(scene()))
-    file.add_from_pillow(Pillow.fromarray(255 - scene()))
+    file = heif.from_pillow(Pillow.fromarray(ramps()))
+    file.add_from_pillow(Pillow.fromarray(255 - ramps()))
     packed = io.BytesIO()
     file.save(packed)
     data = packed.getvalue() + struct.pack(">I", 8 + len(VIDEO)) + b"mpvd" + VIDEO
@@ -446,15 +442,15 @@ def tiff(*pages: tuple[np.ndarray, dict[int, tuple[int, ...]]], description: byt
 
 def test_the_full_page_behind_a_thumbnail_is_enhanced() -> None:
     for depth in (np.uint8, np.uint16):
-        full = scene().astype(depth)
-        image = codecs.decode(tiff((scene(12, 16).astype(depth), {254: (1,)}), (full, {})))
+        full = ramps().astype(depth)
+        image = codecs.decode(tiff((ramps(12, 16).astype(depth), {254: (1,)}), (full, {})))
         assert (image.pixels == full).all()
         assert "thumbnail" in " ".join(image.metadata.notes)
         assert image.metadata.lost == ()
 
 
 def test_the_full_page_below_a_thumbnail_is_enhanced() -> None:
-    data = bytearray(tiff((scene(12, 16), {254: (1,), 330: (0,)}), (scene(), {254: (0,)})))
+    data = bytearray(tiff((ramps(12, 16), {254: (1,), 330: (0,)}), (ramps(), {254: (0,)})))
     (first,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, first)
     end = first + 2 + 12 * count
@@ -462,7 +458,7 @@ def test_the_full_page_below_a_thumbnail_is_enhanced() -> None:
     data[place + 8 : place + 12], data[end : end + 4] = data[end : end + 4], bytes(4)
     image = codecs.decode(bytes(data))
     assert image.metadata.format == "tiff"
-    assert (image.pixels == scene()).all()
+    assert (image.pixels == ramps()).all()
     for photometric in (32803, 34892):  # a sensor's own data below a preview is a camera's raw file
         below = data.replace(struct.pack("<HHII", 262, 4, 1, 2), struct.pack("<HHII", 262, 4, 1, photometric))
         assert codecs.sniff(bytes(below)).name == "raw"
@@ -471,7 +467,7 @@ def test_the_full_page_below_a_thumbnail_is_enhanced() -> None:
 @pytest.mark.parametrize("number", [34887, 50001, 50002, 12345])
 def test_compressions_that_are_not_read_are_called_by_their_name(number: int) -> None:
     names = {34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 12345: "kind 12345"}
-    for samples in (scene(), scene().astype(np.uint16)):
+    for samples in (ramps(), ramps().astype(np.uint16)):
         with pytest.raises(UnsupportedFormat, match=f"{8 * samples.itemsize} bits in {names[number]} compression"):
             codecs.decode(tiff((samples, {259: (number,)})))
 
@@ -479,7 +475,7 @@ def test_compressions_that_are_not_read_are_called_by_their_name(number: int) ->
 def test_a_damaged_page_of_a_compression_that_is_read_is_damaged() -> None:
     for number in (5, 7, 8):
         with pytest.raises(CorruptPicture, match="truncated, damaged"):
-            codecs.decode(tiff((scene(), {259: (number,)})))
+            codecs.decode(tiff((ramps(), {259: (number,)})))
 
 
 def test_a_photoshop_file_of_more_bits_is_called_so() -> None:
@@ -490,13 +486,13 @@ def test_a_photoshop_file_of_more_bits_is_called_so() -> None:
 
 
 def test_further_pages_are_told() -> None:
-    pages = [(scene(), {})] * 3
+    pages = [(ramps(), {})] * 3
     assert codecs.decode(tiff(*pages)).metadata.lost == ("2 further pages",)
 
 
 def test_pages_without_directories_of_their_own_are_told() -> None:
     for description in (b"ImageJ=1.54\nimages=4\n\0", b'{"shape": [4, 48, 64, 3], "truncated": true}\0'):
-        data = tiff((scene(), {}), description=description)
+        data = tiff((ramps(), {}), description=description)
         assert codecs.decode(data).metadata.lost == ("3 further pages",)
 
 
@@ -527,7 +523,7 @@ def test_kinds_that_are_not_read_are_called_by_their_name(
 
 @pytest.mark.parametrize("depth", [np.float32, np.float64])
 def test_floats_of_zero_to_one_are_read(depth: type) -> None:
-    wanted = scene().astype(np.uint16) * 257
+    wanted = ramps().astype(np.uint16) * 257
     image = codecs.decode(tiff(((wanted / 65535).astype(depth), {339: (3, 3, 3)})))
     assert (image.pixels == wanted).all()
     grey = codecs.decode(tiff(((wanted[..., 0] / 65535).astype(depth), {339: (3,), 262: (0,)})))
@@ -545,7 +541,7 @@ def test_floats_of_zero_to_one_are_read(depth: type) -> None:
     ],
 )
 def test_descriptions_promise_no_pages_that_are_gone(description: bytes, after: str | None) -> None:
-    image = codecs.decode(tiff((scene(), {}), description=description))
+    image = codecs.decode(tiff((ramps(), {}), description=description))
     written = Pillow.open(io.BytesIO(codecs.encode(image, "tiff")[0]))
     assert written.getexif().get(270) == after
 

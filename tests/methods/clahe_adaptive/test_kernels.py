@@ -10,22 +10,13 @@ from hypothesis import strategies as st
 
 from enhance_cli.methods.clahe_adaptive import kernels_cpu as kernels
 from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+from tests.pictures import shapes
 
 RENDERERS = {
     "luma": (kernels.render_luma, ()),
     "rgb": (kernels.render_rgb, (3,)),
     "scaled": (kernels.render_rgb_scaled, (3,)),
 }
-
-
-def picture(height, width, seed=0, depth=np.uint8, channels=()):
-    """Soft shapes of some range of tones under some noise, so that tiles differ."""
-    rng = np.random.default_rng(seed)
-    shapes = rng.uniform(0, 255, (height // 16 + 2, width // 16 + 2, *channels)).astype(np.float32)
-    tones = cv2.resize(shapes, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, *channels)
-    tones = tones * rng.uniform(0.2, 1) + rng.normal(0, rng.uniform(0, 12), tones.shape)
-    white = np.iinfo(depth).max
-    return np.clip(tones * (white / 255), 0, white).astype(depth)
 
 
 def uniform_curves(luma, rows, columns, limit, curves=kernels.tile_curves):
@@ -50,7 +41,7 @@ LIMITS = st.sampled_from([0.01, 0.3, 1.0, 2.0, 3.7, 40.0, 256.0])
 @given(SIDES, SIDES, TILES, TILES, LIMITS, st.integers(0, 99))
 @settings(max_examples=150)
 def test_a_uniform_limit_is_opencv_to_one_grey_level(height, width, rows, columns, limit, seed):
-    luma = picture(height, width, seed)
+    luma = shapes(height, width, seed)
     expected = cv2.createCLAHE(limit, (columns, rows)).apply(luma)
     curves = uniform_curves(luma, rows, columns, limit, kernels.opencv_tile_curves)
     difference = np.abs(kernels.render_luma(luma, curves, height, width).astype(int) - expected)
@@ -63,7 +54,7 @@ def test_a_uniform_limit_is_opencv_to_one_grey_level(height, width, rows, column
 @pytest.mark.parametrize(("height", "width"), [(1200, 1600), (1201, 1600), (1009, 1511)])
 @pytest.mark.parametrize(("rows", "columns", "limit"), [(8, 8, 2.0), (5, 11, 40.0)])
 def test_photograph_sizes_are_opencv_in_all_but_a_thousandth(height, width, rows, columns, limit):
-    luma = picture(height, width)
+    luma = shapes(height, width)
     expected = cv2.createCLAHE(limit, (columns, rows)).apply(luma)
     curves = uniform_curves(luma, rows, columns, limit, kernels.opencv_tile_curves)
     difference = np.abs(kernels.render_luma(luma, curves, height, width).astype(int) - expected)
@@ -105,8 +96,8 @@ def test_tile_histograms_count_opencv_padding(height, width, rows, columns, dept
 
 
 def test_a_divisible_side_is_padded_too_when_the_other_is_not():
-    assert kernels.tile_histograms(picture(64, 64), 8, 8).sum() == 64 * 64
-    assert kernels.tile_histograms(picture(65, 64), 8, 8).sum() == 72 * 72
+    assert kernels.tile_histograms(shapes(64, 64), 8, 8).sum() == 64 * 64
+    assert kernels.tile_histograms(shapes(65, 64), 8, 8).sum() == 72 * 72
 
 
 # --- the thumbnail -----------------------------------------------------------------------------------------
@@ -115,7 +106,7 @@ def test_a_divisible_side_is_padded_too_when_the_other_is_not():
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (97, 331), (5, 3), (1, 1)])
 def test_the_thumbnail_is_the_mean_of_its_bins(height, width, depth):
-    luma = picture(height, width, depth=depth)
+    luma = shapes(height, width, dtype=depth)
     small = kernels.thumbnail(luma, 32)
     assert small.dtype == np.float32
     for i, j in [(0, 0), (3, 17), (31, 31)]:
@@ -131,7 +122,7 @@ def test_the_thumbnail_is_the_mean_of_its_bins(height, width, depth):
 @pytest.mark.parametrize("curves", [kernels.tile_curves, kernels.opencv_tile_curves])
 @pytest.mark.parametrize("limit", [0.01, 0.5, 2.0, 40.0, 256.0])
 def test_curves_never_fall_and_end_at_white(curves, limit):
-    tones = uniform_curves(picture(300, 400), 4, 6, limit, curves)
+    tones = uniform_curves(shapes(300, 400), 4, 6, limit, curves)
     assert tones.dtype == np.float32
     assert tones.min() >= 0
     assert np.diff(tones, axis=-1).min() >= 0
@@ -140,13 +131,13 @@ def test_curves_never_fall_and_end_at_white(curves, limit):
 
 @pytest.mark.parametrize("curves", [kernels.tile_curves, kernels.opencv_tile_curves])
 def test_a_limit_of_256_is_classic_equalisation_of_each_tile(curves):
-    luma = picture(240, 320)
+    luma = shapes(240, 320)
     classic = 255 * np.cumsum(kernels.tile_histograms(luma, 4, 4), axis=-1) / (60 * 80)
     assert np.abs(uniform_curves(luma, 4, 4, 256.0, curves) - classic).max() <= 0.5
 
 
 def test_the_real_path_tends_to_the_identity_where_the_integer_path_does_not():
-    luma = picture(128, 128)
+    luma = shapes(128, 128)
     gentle = kernels.render_luma(luma, uniform_curves(luma, 8, 8, 0.01), 128, 128)
     assert np.abs(gentle.astype(int) - luma).max() <= 2
     integer = uniform_curves(luma, 8, 8, 0.01, kernels.opencv_tile_curves)
@@ -154,7 +145,7 @@ def test_the_real_path_tends_to_the_identity_where_the_integer_path_does_not():
 
 
 def test_limits_apply_to_their_own_tile():
-    luma = picture(128, 128)
+    luma = shapes(128, 128)
     limits = np.full((2, 2), 0.01)
     limits[1, 0] = 4
     histograms = kernels.tile_histograms(luma, 2, 2)
@@ -178,7 +169,7 @@ def test_limits_apply_to_their_own_tile():
 def test_a_window_is_bit_equal_to_that_part_of_the_whole(renderer, depth, size, grid, data):
     render, channels = RENDERERS[renderer]
     height, width = size
-    pixels = picture(height, width, seed=height, depth=depth, channels=channels)
+    pixels = shapes(height, width, seed=height, dtype=depth, channels=channels)
     curves = random_curves(*grid, seed=width)
     whole = render(pixels, curves, height, width)
     top = data.draw(st.integers(0, height - 1))
@@ -194,7 +185,7 @@ def test_a_window_is_bit_equal_to_that_part_of_the_whole(renderer, depth, size, 
 
 
 def test_a_row_longer_than_a_chunk_is_rendered_like_its_parts():
-    luma = picture(3, 5000)
+    luma = shapes(3, 5000)
     curves = random_curves(1, 1)
     assert np.array_equal(kernels.render_luma(luma, curves, 3, 5000), np.rint(curves[0, 0])[luma])
 
@@ -202,14 +193,14 @@ def test_a_row_longer_than_a_chunk_is_rendered_like_its_parts():
 @pytest.mark.parametrize("renderer", sorted(RENDERERS))
 def test_a_picture_can_be_rendered_in_place(renderer):
     render, channels = RENDERERS[renderer]
-    pixels = picture(50, 60, channels=channels)
+    pixels = shapes(50, 60, channels=channels)
     expected = render(pixels, random_curves(3, 3), 50, 60)
     assert render(pixels, random_curves(3, 3), 50, 60, out=pixels) is pixels
     assert np.array_equal(pixels, expected)
 
 
 def test_read_only_and_flipped_pictures_are_rendered():
-    luma = picture(40, 50)
+    luma = shapes(40, 50)
     curves = random_curves(2, 2)
     expected = kernels.render_luma(luma, curves, 40, 50)
     fixed = np.frombuffer(luma.tobytes(), np.uint8).reshape(40, 50)
@@ -219,7 +210,7 @@ def test_read_only_and_flipped_pictures_are_rendered():
 
 
 def test_what_cannot_be_rendered_is_refused():
-    luma = picture(40, 50)
+    luma = shapes(40, 50)
     curves = random_curves(2, 2)
     with pytest.raises(ValueError, match="the window"):
         kernels.render_luma(luma, curves, 40, 50, out=np.empty((40, 51), np.uint8))
@@ -238,7 +229,7 @@ def test_what_cannot_be_rendered_is_refused():
 
 
 def test_one_tile_is_a_global_curve():
-    luma = picture(100, 130)
+    luma = shapes(100, 130)
     curves = uniform_curves(luma, 1, 1, 3.0)
     assert np.array_equal(kernels.render_luma(luma, curves, 100, 130), np.rint(curves[0, 0])[luma])
 
@@ -253,7 +244,7 @@ def test_a_constant_picture_stays_constant(shape, tone):
 
 
 def test_curves_beyond_white_are_clipped():
-    luma = picture(20, 20)
+    luma = shapes(20, 20)
     out = kernels.render_luma(luma, np.full((2, 2, 256), 300.0), 20, 20)
     assert (out == 255).all()
     assert not kernels.render_luma(luma, np.full((2, 2, 256), -7.0), 20, 20).any()
@@ -264,7 +255,7 @@ def test_curves_beyond_white_are_clipped():
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_the_change_of_luma_is_added_to_every_channel(depth):
-    rgb = picture(60, 70, depth=depth, channels=(3,))
+    rgb = shapes(60, 70, dtype=depth, channels=(3,))
     curves = random_curves(3, 4)
     before = kernels.luma(rgb).astype(int)
     after = kernels.render_luma(kernels.luma(rgb), curves, 60, 70).astype(int)
@@ -274,7 +265,7 @@ def test_the_change_of_luma_is_added_to_every_channel(depth):
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_scaled_colour_differences_follow_luma(depth):
-    rgb = picture(60, 70, depth=depth, channels=(3,))
+    rgb = shapes(60, 70, dtype=depth, channels=(3,))
     curves = random_curves(3, 4)
     before = kernels.luma(rgb).astype(float)[..., None]
     after = kernels.render_luma(kernels.luma(rgb), curves, 60, 70).astype(float)[..., None]
@@ -289,7 +280,7 @@ def test_scaled_colour_differences_follow_luma(depth):
 @pytest.mark.parametrize("renderer", sorted(RENDERERS))
 def test_sixteen_bits_look_like_eight(renderer):
     render, channels = RENDERERS[renderer]
-    grey = picture(211, 300)
+    grey = shapes(211, 300)
     deep_grey = grey.astype(np.uint16) * 257
     assert np.array_equal(kernels.tile_histograms(grey, 6, 7), kernels.tile_histograms(deep_grey, 6, 7))
     curves = uniform_curves(grey, 6, 7, 2.0)
@@ -303,7 +294,7 @@ def test_sixteen_bits_look_like_eight(renderer):
 @pytest.mark.parametrize("render", [kernels.render_rgb, kernels.render_rgb_scaled])
 def test_sixteen_bit_colours_look_like_eight(render):
     # The luma of colours is rounded to 8 bits in one and not in the other, and steep curves magnify that.
-    rgb = picture(211, 300, channels=(3,))
+    rgb = shapes(211, 300, channels=(3,))
     curves = uniform_curves(kernels.luma(rgb), 6, 7, 2.0)
     deep = render(rgb.astype(np.uint16) * 257, curves, 211, 300) / 257
     assert np.abs(deep - render(rgb, curves, 211, 300)).mean() <= 0.6

@@ -9,14 +9,9 @@ import torch
 
 from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
 from enhance_cli.methods.clahe_adaptive.tiles import bin_edges, fit_grid, tile_geometry
+from tests.pictures import grain
 
 CASES = range(24)
-
-
-def picture(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Smooth light and grain, so that tiles have peaked and empty bins as photographs do."""
-    light = cv2.GaussianBlur(random.normal(128, 250, (height, width)).astype(np.float32), (0, 0), 5)
-    return np.clip(light * 1.5 - 40 + random.normal(0, 6, (height, width)), 0, 255).astype(np.uint8)
 
 
 def drawn_case(seed: int) -> tuple[np.ndarray, int, int, float]:
@@ -24,7 +19,7 @@ def drawn_case(seed: int) -> tuple[np.ndarray, int, int, float]:
     height, width = (int(side) for side in random.integers(40, 420, 2))
     rows, columns = (int(count) for count in random.integers(1, 13, 2))
     clip_limit = float(random.choice([0.3, 1.0, 2.0, 4.0, 20.0, 40.0, 256.0]))
-    return picture(random, height, width), rows, columns, clip_limit
+    return grain(height, width, random), rows, columns, clip_limit
 
 
 def uniform(rows: int, columns: int, clip_limit: float) -> torch.Tensor:
@@ -51,7 +46,7 @@ def test_a_uniform_limit_equals_opencv(seed: int) -> None:
 @pytest.mark.parametrize("sides", [(64, 64), (65, 64), (64, 65), (61, 67), (9, 300)])
 def test_padding_keeps_the_quirk_of_opencv(sides: tuple[int, int]) -> None:
     """A side that divides is still padded by a whole row of tiles when the other does not."""
-    luma = picture(np.random.default_rng(1), *sides)
+    luma = grain(*sides, seed=1)
     plane = torch.from_numpy(luma)
     histograms = kernels.tile_histograms(plane, 8, 8)
     assert histograms.sum() == 64 * area(luma, 8, 8)
@@ -66,7 +61,7 @@ def test_the_real_path_stays_near_the_integer_path_on_large_tiles(clip_limit: fl
 
     Against an even spread a curve is off by at most r (1 - r / 256) 255 / 4096 <= 4 grey levels, and by its rounding.
     """
-    luma = picture(np.random.default_rng(2), 64 * 4, 64 * 5)
+    luma = grain(64 * 4, 64 * 5, seed=2)
     histograms = kernels.tile_histograms(torch.from_numpy(luma), 4, 5)
     limits = uniform(4, 5, clip_limit)
     difference = kernels.tile_curves(histograms, limits, 4096) - kernels.opencv_tile_curves(histograms, limits, 4096)
@@ -75,7 +70,7 @@ def test_the_real_path_stays_near_the_integer_path_on_large_tiles(clip_limit: fl
 
 
 def test_without_clipping_it_is_histogram_equalisation() -> None:
-    luma = picture(np.random.default_rng(3), 90, 120)
+    luma = grain(90, 120, seed=3)
     histograms = kernels.tile_histograms(torch.from_numpy(luma), 3, 4)
     classic = np.round(255.0 * np.cumsum(histograms.numpy(), axis=-1) / 900)
     exact = kernels.opencv_tile_curves(histograms, uniform(3, 4, 256.0), 900)
@@ -86,14 +81,14 @@ def test_without_clipping_it_is_histogram_equalisation() -> None:
 @pytest.mark.parametrize("tile", [8, 16, 64])
 def test_a_vanishing_limit_changes_nothing(tile: int) -> None:
     """So `--strength 0` is the identity to two grey levels even on tiles of 64 pixels."""
-    luma = picture(np.random.default_rng(4), tile * 3, tile * 3)
+    luma = grain(tile * 3, tile * 3, seed=4)
     plane = torch.from_numpy(luma)
     curves = kernels.tile_curves(kernels.tile_histograms(plane, 3, 3), uniform(3, 3, 0.01), tile * tile)
     assert abs(kernels.render_luma(plane, curves, *luma.shape).numpy().astype(int) - luma).max() <= 2
 
 
 def test_curves_never_fall_and_end_at_white() -> None:
-    luma = picture(np.random.default_rng(5), 80, 80)
+    luma = grain(80, 80, seed=5)
     limits = torch.linspace(0.01, 60.0, 25).view(5, 5)
     curves = kernels.tile_curves(kernels.tile_histograms(torch.from_numpy(luma), 5, 5), limits, 256)
     assert (curves.diff(dim=-1) >= 0).all()
@@ -101,7 +96,7 @@ def test_curves_never_fall_and_end_at_white() -> None:
 
 
 def test_one_tile_is_one_curve() -> None:
-    luma = picture(np.random.default_rng(6), 50, 70)
+    luma = grain(50, 70, seed=6)
     plane = torch.from_numpy(luma)
     curves = kernels.tile_curves(kernels.tile_histograms(plane, 1, 1), uniform(1, 1, 3.0), 3500)
     expected = curves[0, 0].round().clamp(0, 255)[plane.long()]
@@ -114,7 +109,7 @@ def test_one_tile_is_one_curve() -> None:
 def gradient_case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Luma, target, histograms and limits whose counts C' are not within .001 of a whole number (a kink)."""
     random = np.random.default_rng(7)
-    plane = torch.from_numpy(picture(random, 64, 64))
+    plane = torch.from_numpy(grain(64, 64, random))
     target = torch.from_numpy(random.uniform(0, 255, (64, 64)))
     limits = torch.from_numpy(random.uniform(0.3, 2.0, (2, 2)))
     counts = limits * 1024 / 256
@@ -205,7 +200,7 @@ def test_luma_is_the_fixed_point_of_opencv() -> None:
 
 
 def test_sixteen_bits_look_like_eight() -> None:
-    luma = picture(np.random.default_rng(10), 96, 96)
+    luma = grain(96, 96, seed=10)
     deep = torch.from_numpy(luma.astype(np.uint16) * 257)
     plane = torch.from_numpy(luma)
     histograms = kernels.tile_histograms(deep, 4, 4)
@@ -227,7 +222,7 @@ def test_sixteen_bits_keep_their_gradations() -> None:
 
 
 def test_thumbnail_averages_overlapping_bins() -> None:
-    luma = picture(np.random.default_rng(11), 37, 50)
+    luma = grain(37, 50, seed=11)
     rows, columns = bin_edges(37, 16), bin_edges(50, 16)
     expected = [[luma[a:b, c:d].mean() / 255 for c, d in columns] for a, b in rows]
     got = kernels.thumbnail(torch.from_numpy(luma), 16)

@@ -20,6 +20,7 @@ from enhance_cli.training.dataset import luma_of, read_photographs
 from enhance_cli.training.degradations import compress_shift, generator
 from enhance_cli.training.export import read_configuration, read_weights, sha256_of
 from enhance_cli.training.options import TrainOptions
+from tests.pictures import landscape
 
 WEIGHTS = Path(__file__).parents[3] / "weights" / "clahe_adaptive"
 RECIPE = training.Recipe(long_side=96)
@@ -29,19 +30,6 @@ RECIPE = replace(
         RECIPE.schedule, learning_rate=0.01, warm_up=2, journal_every=5, validate_every=10, checkpoint_every=8
     ),
 )
-
-
-def scene(index: int, height: int = 72, width: int = 96) -> np.ndarray:
-    """A synthetic photograph: bright sky, darker ground with texture, a few patches."""
-    random = np.random.default_rng(index)
-    rows = np.linspace(0, 1, height)[:, None]
-    light = np.where(rows < random.uniform(0.3, 0.6), 0.85 - 0.2 * rows, 0.35) * np.ones((1, width))
-    light += cv2.GaussianBlur(random.normal(0, 1.0, (height, width)), (0, 0), 2) * (rows > 0.4)
-    for _ in range(4):
-        top, left = int(random.integers(0, height - 16)), int(random.integers(0, width - 16))
-        light[top : top + 16, left : left + 16] = random.uniform(0, 1)
-    light += random.normal(0, 0.01, light.shape)
-    return np.clip(np.stack([light, light * 0.95, light * 0.9], axis=-1) * 255, 0, 255).astype(np.uint8)
 
 
 def write(path: Path, rgb: np.ndarray) -> None:
@@ -55,11 +43,11 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder of every kind, in miniature."""
     folder = tmp_path_factory.mktemp("data")
     for index in range(10):
-        write(folder / "clean" / f"{index}.png", scene(index))
-        write(folder / "paired_lowlight" / "high" / f"{index}.png", scene(100 + index))
-        write(folder / "paired_lowlight" / "low" / f"{index}.png", scene(100 + index) // 8)
+        write(folder / "clean" / f"{index}.png", landscape(seed=index))
+        write(folder / "paired_lowlight" / "high" / f"{index}.png", landscape(seed=100 + index))
+        write(folder / "paired_lowlight" / "low" / f"{index}.png", landscape(seed=100 + index) // 8)
         for frame, gain in enumerate((0.4, 1.0, 1.6)):
-            bright = np.clip(scene(200 + index) * gain, 0, 255).astype(np.uint8)
+            bright = np.clip(landscape(seed=200 + index) * gain, 0, 255).astype(np.uint8)
             name = f"sice_{index}_e{frame}" + ("_ref" if frame == 1 else "")
             write(folder / "exposure" / "sice512" / f"{name}.png", bright)
     return folder
@@ -204,7 +192,7 @@ def test_the_shipped_onnx_agrees_with_the_shipped_network(shipped: Estimator) ->
     from enhance_cli.training.export import compare
 
     for rows, columns in ((8, 8), (1, 1), (16, 5)):
-        luma = torch.from_numpy(luma_of(scene(rows, 160, 200)))
+        luma = torch.from_numpy(luma_of(landscape(160, 200, seed=rows)))
         histograms = kernels.tile_histograms(luma, rows, columns).numpy()
         inputs = statistics.network_inputs(histograms, kernels.thumbnail(luma, 256).numpy())
         assert compare(shipped, WEIGHTS / "estimator.onnx", inputs) < 1e-4

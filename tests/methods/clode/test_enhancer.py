@@ -25,6 +25,7 @@ from enhance_cli.methods.clode.plan import ClodePlan
 from enhance_cli.methods.clode.solvers import SOLVERS, Rate, solve
 from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image, Window
+from tests.pictures import dark
 
 torch = pytest.importorskip("torch")
 
@@ -67,15 +68,6 @@ def fake():
 @pytest.fixture
 def clode(fake):
     return fake.on(CpuEngine(1))
-
-
-def scene(height=150, width=220, level=0.12, noise=0.01, seed=0):
-    """Dark shapes with an edge, a little colour and some noise."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width]
-    light = level * (1 + 0.5 * np.sin(x / 25.0) + 0.4 * np.cos(y / 19.0)) + 0.35 * (x > 0.7 * width)
-    tinted = light[..., None] * np.array([1.0, 0.85, 0.7]) + rng.normal(0, noise, (height, width, 3))
-    return (np.clip(tinted, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def planes(pixels):
@@ -260,7 +252,7 @@ def test_both_engines_solve_alike(solver, time):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_evaluations_reported_are_evaluations_made(solver, fake, clode):
     """The report counts what was asked of the network."""
-    result = enhanced(clode, scene(40, 50), solver=solver, time=2, steps=6)
+    result = enhanced(clode, dark(40, 50), solver=solver, time=2, steps=6)
     assert result.plan.describe()["evaluations"] == fake.calls
     per_step = {"logit-euler": 1, "euler": 1, "logit-heun": 2, "midpoint": 2, "logit-rk4": 4, "rk4": 4}
     if solver in per_step:
@@ -273,7 +265,7 @@ def test_evaluations_reported_are_evaluations_made(solver, fake, clode):
 
 def test_time_zero_leaves_light_alone(clode):
     """The input without denoising, and input minus its noise with it."""
-    pixels = scene(noise=0.03)
+    pixels = dark(noise=0.03)
     assert np.array_equal(enhanced(clode, pixels, time=0, denoise=0).image.pixels, pixels)
     assert np.array_equal(enhanced(clode, pixels, time=0).image.pixels, pixels)
     light = np.pad(planes(pixels), ((0, 0), (HALO, HALO), (HALO, HALO)), mode="edge")
@@ -285,7 +277,7 @@ def test_time_zero_leaves_light_alone(clode):
 
 def test_light_stays_in_range_and_rises_with_time(clode):
     """Within range, and brighter with more time."""
-    pixels = scene()
+    pixels = dark()
     pixels[:5, :5], pixels[-5:, -5:] = 0, 255
     means = []
     for time in (-1, 0, 1, 2, 3, 4):
@@ -298,7 +290,7 @@ def test_light_stays_in_range_and_rises_with_time(clode):
 
 @pytest.mark.parametrize("proxy", [256, "full"])
 def test_a_sweep_is_its_times_run_apart(clode, fake, proxy):
-    pixels = scene(270, 400)
+    pixels = dark(270, 400)
     recipe = Recipe(clode._engine, clode, ClodeControls(time="1,2.3,3,-0.5", proxy=proxy, denoise=0))
     together = list(recipe.enhance_variants(Image(pixels)))
     assert fake.calls == 2 * 6 + 2 + 2  # six whole steps up, a shorter one on the side, one down
@@ -312,7 +304,7 @@ def test_a_sweep_is_its_times_run_apart(clode, fake, proxy):
 
 @pytest.mark.parametrize(("level", "sign"), [(0.06, 1), (0.12, 1), (0.55, -1)])
 def test_auto_reaches_its_target(clode, level, sign):
-    pixels = scene(level=level, noise=0.002)
+    pixels = dark(level=level, noise=0.002)
     result = enhanced(clode, pixels, time="auto", target=0.4 if sign > 0 else 0.55, dead_band=0.02)
     assert np.sign(result.plan.time) == sign
     assert result.exposure["after"]["mean"] == pytest.approx(0.4 if sign > 0 else 0.55, abs=0.01)
@@ -321,7 +313,7 @@ def test_auto_reaches_its_target(clode, level, sign):
 
 
 def test_auto_leaves_good_exposure_alone(clode):
-    pixels = scene(level=0.4)
+    pixels = dark(level=0.4)
     mean = Recipe(clode._engine, clode, ClodeControls(time=0)).enhance(Image(pixels)).exposure["before"]["mean"]
     result = enhanced(clode, pixels, time="auto", target=round(mean + 0.05, 2))
     assert np.array_equal(result.image.pixels, pixels)
@@ -345,7 +337,7 @@ def test_auto_does_not_blow_one_lit_thing_before_black():
 
 @pytest.mark.parametrize("time", [1.3, 2.75, -0.6])
 def test_best_finds_the_time_of_a_pair(clode, time):
-    pixels = scene(level=0.3)
+    pixels = dark(level=0.3)
     reference = enhanced(clode, pixels, time=time, denoise=0).image.pixels
     result = enhanced(clode, pixels, time="best", reference=reference, denoise=0)
     assert result.plan.time == pytest.approx(time, abs=0.08)
@@ -353,15 +345,15 @@ def test_best_finds_the_time_of_a_pair(clode, time):
 
 def test_best_refuses_another_shape(clode):
     with pytest.raises(UsageError, match="of other proportions"):
-        enhanced(clode, scene(), time="best", reference=np.zeros((100, 220, 3), np.uint8))
+        enhanced(clode, dark(), time="best", reference=np.zeros((100, 220, 3), np.uint8))
 
 
 def test_times_outside_training_are_noted(clode):
-    assert "trained for times from -3 to 5, not 5.5" in enhanced(clode, scene(60, 60), time=5.5).plan.notes[0]
+    assert "trained for times from -3 to 5, not 5.5" in enhanced(clode, dark(60, 60), time=5.5).plan.notes[0]
 
 
 def test_a_plan_survives_its_bytes(clode):
-    pixels = scene(300, 300)
+    pixels = dark(300, 300)
     plan = clode.estimate(Image(pixels), ClodeControls())
     again = ClodePlan.from_bytes(plan.to_bytes())
     assert again.describe() == plan.describe()
@@ -375,7 +367,7 @@ def test_a_plan_survives_its_bytes(clode):
 def test_noise_is_visible_where_the_gain_lifts_it():
     shift = np.full((3, 20, 30), 2.5, np.float32)
     none = np.zeros_like(shift)
-    noisy, clean = scene(200, 300, noise=0.02), scene(200, 300, noise=0.0)
+    noisy, clean = dark(200, 300, noise=0.02), dark(200, 300, noise=0.0)
     assert visible_noise(noisy, none) == 0.0
     assert strength_for(visible_noise(noisy, shift)) > 0.3
     assert strength_for(visible_noise(clean, shift)) == 0.0
@@ -412,7 +404,7 @@ class FarSighted(CpuEngine):
 )
 def test_denoised_tiles_are_the_denoised_whole(fake, height, width, tile, deep, proxy):
     clode = fake.on(FarSighted(1))
-    pixels = scene(height, width, noise=0.03)
+    pixels = dark(height, width, noise=0.03)
     pixels = pixels.astype(np.uint16) * 257 if deep else pixels
     plan = clode.estimate(Image(pixels), ClodeControls(denoise=1, proxy=proxy))
     whole = clode.render(Window(pixels, 0, 0), plan)
@@ -428,7 +420,7 @@ def test_denoised_tiles_are_the_denoised_whole(fake, height, width, tile, deep, 
 def test_the_shipped_denoisers_are_seamless(model, dtype):
     """Their own convolutions, by ONNX Runtime, on tiles of odd sizes."""
     clode = Clode(CpuEngine(2))
-    pixels = scene(200, 310, noise=0.03).astype(dtype) * (257 if dtype == np.uint16 else 1)
+    pixels = dark(200, 310, noise=0.03).astype(dtype) * (257 if dtype == np.uint16 else 1)
     plan = clode.estimate(Image(pixels), ClodeControls(denoise=1, model=model))
     whole = clode.render(Window(pixels, 0, 0), plan)
     for tile in ((61, 77), (128, 128), (200, 33)):
@@ -440,7 +432,7 @@ def test_the_shipped_denoisers_are_seamless(model, dtype):
 
 
 def test_noise_is_that_of_the_whole_picture():
-    window = Window(scene(300, 170), 0, 0)
+    window = Window(dark(300, 170), 0, 0)
     light = planes(window.pixels)
     wide = np.pad(light, ((0, 0), (HALO, HALO), (HALO, HALO)), mode="edge")
     expected = far_denoiser(wide[None])["noise"][0, :, HALO:-HALO, HALO:-HALO]
@@ -471,7 +463,7 @@ def test_hues_turn_less_as_a_ratio():
 
 def test_the_shipped_networks_brighten_the_dark():
     clode = Clode(CpuEngine(2))
-    means = [enhanced(clode, scene(level=0.05), time=t, denoise=0).exposure["after"]["mean"] for t in (-1, 0, 1, 2, 3)]
+    means = [enhanced(clode, dark(level=0.05), time=t, denoise=0).exposure["after"]["mean"] for t in (-1, 0, 1, 2, 3)]
     assert (np.diff(means) > 0).all()
 
 
@@ -485,8 +477,8 @@ def test_a_sweep_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     Path("good").mkdir()
-    cv2.imwrite("in/a.png", scene(60, 80))
-    cv2.imwrite("good/a.jpg", scene(60, 80, level=0.4))
+    cv2.imwrite("in/a.png", dark(60, 80))
+    cv2.imwrite("good/a.jpg", dark(60, 80, level=0.4))
 
     def enhance(*arguments):
         return CliRunner().invoke(build(), ["clode", "--device", "cpu", *arguments])
@@ -502,7 +494,7 @@ def test_a_sweep_on_the_command_line(tmp_path, monkeypatch):
         assert (line["output"], line["controls"]["time"], line["plan"]["time"]) == (f"out/{name}", time, time)
     # Ours are redone without asking, strangers are not.
     assert enhance("--time", "1,2.5", "in", "out").exit_code == 0
-    cv2.imwrite("out/a_t4.png", scene(8, 8))
+    cv2.imwrite("out/a_t4.png", dark(8, 8))
     refused = enhance("--time", "3,4", "in", "out")
     assert refused.exit_code == 2
     assert "a_t4.png" in refused.stderr

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from enhance_cli.methods.clode.training import losses  # noqa: E402 - torch may be missing
-
-
-def picture(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
+from tests.pictures import noise_tensor  # noqa: E402
 
 
 def test_spatial_consistency_equals_the_sum_over_four_neighbours() -> None:
-    output, image = picture(2, 3, 12, 16), picture(2, 3, 12, 16, seed=1)
+    output, image = noise_tensor(2, 3, 12, 16), noise_tensor(2, 3, 12, 16, seed=1)
     means = [p.mean(dim=1).numpy().reshape(2, 3, 4, 4, 4).mean(axis=(2, 4)) for p in (output, image)]
     total = 0.0
     for n in range(2):
@@ -29,7 +25,7 @@ def test_spatial_consistency_equals_the_sum_over_four_neighbours() -> None:
 
 
 def test_spatial_consistency_ignores_an_offset_and_minds_a_flip() -> None:
-    image = picture(1, 3, 16, 16) * 0.5
+    image = noise_tensor(1, 3, 16, 16) * 0.5
     assert losses.spatial_consistency(image + 0.2, image).item() == pytest.approx(0.0, abs=1e-7)
     assert losses.spatial_consistency(1.0 - image, image) > losses.spatial_consistency(0.0 * image, image)
 
@@ -58,7 +54,7 @@ def test_unevenness_is_the_variance_inside_each_picture() -> None:
 
 
 def test_channel_deviation_lets_all_channels_move_together() -> None:
-    shift = picture(2, 1, 4, 4).expand(2, 3, 4, 4).clone()
+    shift = noise_tensor(2, 1, 4, 4).expand(2, 3, 4, 4).clone()
     assert losses.channel_deviation(shift).item() == pytest.approx(0.0, abs=1e-7)
     shift[:, 0] += 3.0
     assert losses.channel_deviation(shift).item() == pytest.approx(2.0, rel=1e-4)

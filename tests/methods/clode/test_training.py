@@ -22,6 +22,7 @@ from enhance_cli.methods.clode.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
+from tests.pictures import noise_tensor  # noqa: E402
 
 KINDS = ("full", "lite")
 
@@ -37,10 +38,6 @@ def fresh(part: str, kind: str) -> torch.nn.Module:
         if name.startswith("last"):  # starts at zero: give it something to say
             torch.nn.init.normal_(value)
     return module
-
-
-def picture(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
 
 
 # --- networks ----------------------------------------------------------------------------------------------
@@ -63,14 +60,14 @@ def test_the_lite_networks_are_small() -> None:
 def test_rates_are_bounded_at_any_size_and_time(kind: str, size: tuple[int, int]) -> None:
     estimator = fresh("estimator", kind)
     for time in (-3.0, 0.0, 5.0):
-        (rate,) = estimator(picture(1, 3, *size), torch.tensor([time]))
+        (rate,) = estimator(noise_tensor(1, 3, *size), torch.tensor([time]))
         assert rate.shape == (1, 3, *size)
         assert rate.abs().max() < 1.0
 
 
 def test_a_lite_rate_hardly_differs_between_channels() -> None:
     estimator = fresh("estimator", "lite")
-    (rate,) = estimator(picture(1, 3, 16, 16), torch.tensor([1.0]))
+    (rate,) = estimator(noise_tensor(1, 3, 16, 16), torch.tensor([1.0]))
     apart = rate - rate.mean(dim=1, keepdim=True)
     assert apart.abs().max() <= 4 / 3 * estimator.deviation
 
@@ -78,7 +75,7 @@ def test_a_lite_rate_hardly_differs_between_channels() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_denoiser_looks_no_further_than_its_halo(kind: str) -> None:
     denoiser = fresh("denoiser", kind)
-    image = picture(1, 3, 48, 56)
+    image = noise_tensor(1, 3, 48, 56)
     halo = network.HALO[kind]
     assert halo <= HALO
     (whole,) = denoiser(image)
@@ -120,7 +117,7 @@ class Constant(torch.nn.Module):
 @pytest.mark.parametrize("heun", [False, True])
 @pytest.mark.parametrize("end", [-2.0, 3.0])
 def test_a_constant_rate_gives_the_closed_form(end: float, heun: bool) -> None:
-    image = picture(1, 3, 8, 8)
+    image = noise_tensor(1, 3, 8, 8)
     solution = training.solve(Constant(), image, end, 4, heun=heun)
     expected = torch.sigmoid(torch.logit(image.double()) + 0.5 * end)
     assert torch.allclose(solution.states[-1].double(), expected, atol=1e-6)
@@ -134,9 +131,9 @@ def test_black_and_white_stay() -> None:
 
 
 def test_brightened_reaches_the_middle_and_never_darkens() -> None:
-    dark = 0.2 * picture(1, 3, 16, 16)
+    dark = 0.2 * noise_tensor(1, 3, 16, 16)
     assert 0.4 < training.brightened(dark).mean() < 0.6
-    bright = 0.5 + 0.5 * picture(1, 3, 16, 16)
+    bright = 0.5 + 0.5 * noise_tensor(1, 3, 16, 16)
     assert torch.equal(training.brightened(bright), bright)
 
 

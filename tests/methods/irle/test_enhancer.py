@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -29,6 +30,7 @@ from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.types import Image, Window
+from tests.pictures import dark
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -74,13 +76,7 @@ def shipped():
     return Irle(open_engine("cpu", threads=2))
 
 
-def scene(height=150, width=220, level=0.05, noise=0.008, seed=0, dtype=np.uint8):
-    """Dark shapes with an edge, a little colour and some noise."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width]
-    light = level * (1 + 0.5 * np.sin(x / 25.0) + 0.4 * np.cos(y / 19.0)) + 0.1 * (x > 0.7 * width)
-    tinted = light[..., None] * np.array([1.0, 0.85, 0.7]) + rng.normal(0, noise, (height, width, 3))
-    return (np.clip(tinted, 0, 1) * np.iinfo(dtype).max + 0.5).astype(dtype)
+scene = partial(dark, level=0.05, noise=0.008, edge=0.1)
 
 
 def enhanced(irle, pixels, **controls):

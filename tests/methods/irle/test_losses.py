@@ -9,55 +9,37 @@ torch = pytest.importorskip("torch")
 
 from enhance_cli.methods.irle.flatness import box, flatness, luma  # noqa: E402 - torch may be missing
 from enhance_cli.methods.irle.training import losses  # noqa: E402
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
-
-
-def scene(side: int = 256, seed: int = 0, slope: float = 1.2) -> torch.Tensor:
-    """A picture with the spectrum of photographs, amplitudes falling as 1/f^slope: 1×3×side×side in 0..1."""
-    random = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None])
-    frequency[0, 0] = 1.0
-    planes = []
-    for _ in range(3):
-        spectrum = np.fft.fft2(random.normal(size=(side, side))) / frequency**slope
-        spectrum[0, 0] = 0.0
-        plane = np.fft.ifft2(spectrum).real
-        planes.append(0.5 + 0.12 * plane / plane.std())
-    planes = [0.8 * planes[0] + 0.2 * plane for plane in planes]
-    return torch.from_numpy(np.stack(planes).clip(0.05, 0.95).astype(np.float32))[None]
-
+from tests.pictures import natural_tensor, noise_tensor  # noqa: E402
 
 # --- SISC --------------------------------------------------------------------------------------------------
 
 
 def test_sisc_does_not_see_a_shift() -> None:
-    one, other = scene(seed=1), scene(seed=2, slope=1.6)
+    one, other = natural_tensor(seed=1), natural_tensor(seed=2, falloff=1.6)
     apart = losses.sisc(one, other)
     assert losses.sisc(one, one.roll((1, 1), (2, 3))) < 0.1 * apart
 
 
 def test_sisc_does_not_see_which_half_of_the_checker_pattern() -> None:
     """Of pictures as lenses give them: what half the pixels alias into is no structure of the scene."""
-    one, other = (losses.sub_images(box(box(scene(512, seed, slope), 3), 3)) for seed, slope in ((1, 1.2), (2, 1.8)))
+    scenes = (natural_tensor(512, seed=1), natural_tensor(512, seed=2, falloff=1.8))
+    one, other = (losses.sub_images(box(box(scene, 3), 3)) for scene in scenes)
     assert losses.sisc(one[0], one[1]) < 0.4 * losses.sisc(one[0], other[0])
 
 
 def test_sisc_does_not_see_exposure() -> None:
-    one = scene()
+    one = natural_tensor()
     assert losses.sisc(one, 0.5 * one) < 1e-3
 
 
 def test_sisc_minds_blur_more_than_noise_of_a_twentieth() -> None:
-    one = scene(slope=1.0)
+    one = natural_tensor(falloff=1.0)
     noisy = one + 0.05 * torch.from_numpy(np.random.default_rng(3).normal(size=one.shape).astype(np.float32))
     assert losses.sisc(box(one, 3), one) > losses.sisc(noisy, one) > 0.01
 
 
 def test_a_spectral_profile_is_standardised_and_falls() -> None:
-    profile = losses.spectral_profile(scene())
+    profile = losses.spectral_profile(natural_tensor())
     assert profile.shape == (1, 8)
     assert profile.mean().item() == pytest.approx(0.0, abs=1e-5)
     assert profile.square().mean().item() == pytest.approx(1.0, abs=1e-2)
@@ -66,7 +48,7 @@ def test_a_spectral_profile_is_standardised_and_falls() -> None:
 
 def test_rings_equal_those_of_the_full_transform() -> None:
     """The real transform counts its columns twice; the slow way is the full transform, ring by ring."""
-    image = noise(1, 3, 32, 40)
+    image = noise_tensor(1, 3, 32, 40)
     grey = luma(image)[0, 0].numpy().astype(np.float64)
     window = np.outer(np.hanning(32), np.hanning(40))
     magnitude = 0.5 * np.log(np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 + 1e-6)
@@ -77,7 +59,7 @@ def test_rings_equal_those_of_the_full_transform() -> None:
 
 
 def test_sisc_of_a_picture_smaller_than_a_patch_is_that_of_the_whole() -> None:
-    one, other = noise(1, 3, 40, 48), noise(1, 3, 40, 48, seed=1)
+    one, other = noise_tensor(1, 3, 40, 48), noise_tensor(1, 3, 40, 48, seed=1)
     expected = (losses.spectral_correlation(one) - losses.spectral_correlation(other)).abs().mean()
     assert losses.sisc(one, other).item() == pytest.approx(expected.item())
 
@@ -86,20 +68,20 @@ def test_sisc_of_a_picture_smaller_than_a_patch_is_that_of_the_whole() -> None:
 
 
 def test_iap_does_not_see_exposure() -> None:
-    image, features = scene(), losses.Gabor()
-    other = losses.iap(scene(seed=1), image, features)
+    image, features = natural_tensor(), losses.Gabor()
+    other = losses.iap(natural_tensor(seed=1), image, features)
     assert losses.iap(0.4 * image, 0.8 * image, features) < 0.01 * other
     assert losses.iap(0.8 * image, 0.4 * image, features) < 0.01 * other
 
 
 def test_iap_minds_blur_and_other_pictures() -> None:
-    image, features = scene(slope=1.0), losses.Gabor()
+    image, features = natural_tensor(falloff=1.0), losses.Gabor()
     assert losses.iap(box(image, 5), image, features) > 0.1
-    assert losses.iap(scene(seed=1), image, features) > losses.iap(box(image, 5), image, features)
+    assert losses.iap(natural_tensor(seed=1), image, features) > losses.iap(box(image, 5), image, features)
 
 
 def test_alignment_brings_the_input_to_the_outputs_light_without_gradient() -> None:
-    image = 0.2 * scene()
+    image = 0.2 * natural_tensor()
     output = (4.0 * image).requires_grad_()
     found = losses.aligned(image, output)
     assert not found.requires_grad
@@ -108,7 +90,7 @@ def test_alignment_brings_the_input_to_the_outputs_light_without_gradient() -> N
 
 def test_gabor_features_are_of_light_and_dark_alike() -> None:
     """The mean has no answer, and both phases count: a picture and its negative have the same features."""
-    features, image = losses.Gabor(), scene(96)
+    features, image = losses.Gabor(), natural_tensor(96)
     assert all(found.max() < 1e-2 for found in features(torch.full((1, 3, 96, 96), 0.6)))
     for one, other in zip(features(image), features(1.0 - image), strict=True):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
@@ -125,14 +107,14 @@ def test_the_checker_pattern_takes_two_corners_of_every_block() -> None:
 
 
 def test_a_box_is_the_mean_of_what_lies_inside() -> None:
-    image = noise(1, 1, 7, 9)
+    image = noise_tensor(1, 1, 7, 9)
     found = box(image, 3)
     assert found[0, 0, 3, 4].item() == pytest.approx(image[0, 0, 2:5, 3:6].mean().item(), rel=1e-5)
     assert found[0, 0, 0, 0].item() == pytest.approx(image[0, 0, :2, :2].mean().item(), rel=1e-5)
 
 
 def test_reconstruction_is_zero_where_the_product_is_the_picture() -> None:
-    light, reflectance = noise(2, 1, 8, 8), noise(2, 3, 8, 8, seed=1)
+    light, reflectance = noise_tensor(2, 1, 8, 8), noise_tensor(2, 3, 8, 8, seed=1)
     assert losses.reconstruction(light, reflectance, light * reflectance).item() == pytest.approx(0.0, abs=1e-7)
     image = torch.full((1, 3, 4, 4), 0.08)
     found = losses.reconstruction(torch.ones(1, 1, 4, 4), image + 0.01, image)
@@ -140,7 +122,7 @@ def test_reconstruction_is_zero_where_the_product_is_the_picture() -> None:
 
 
 def test_pseudo_ground_truth_asks_for_light_and_colour_not_for_detail() -> None:
-    reference = scene()
+    reference = natural_tensor()
     grain = torch.from_numpy(np.random.default_rng(0).normal(0.0, 0.1, reference.shape).astype(np.float32))
     fine = losses.pseudo_ground_truth(reference + grain, reference)
     assert fine < 0.1 * losses.pseudo_ground_truth(reference * torch.tensor([1.2, 1.0, 0.9])[:, None, None], reference)
@@ -161,7 +143,7 @@ def test_exposure_is_the_squared_distance_of_means() -> None:
 
 
 def test_decoupled_takes_texture_from_a_twin_of_any_colour() -> None:
-    clean = scene()
+    clean = natural_tensor()
     tinted = (clean * torch.tensor([1.1, 1.0, 0.8])[:, None, None]).clamp(0, 1)
     texture, colour = losses.decoupled(clean, tinted, clean, torch.ones(1))
     plain = (clean - tinted).square().mean()
@@ -170,7 +152,7 @@ def test_decoupled_takes_texture_from_a_twin_of_any_colour() -> None:
 
 
 def test_decoupled_takes_no_colour_from_a_darker_twin() -> None:
-    output, brighter = scene(), 0.7 * scene()
+    output, brighter = natural_tensor(), 0.7 * natural_tensor()
     texture, colour = losses.decoupled(output, output, brighter, torch.zeros(1))
     assert colour.item() == 0.0
     assert losses.decoupled(output, output, brighter, torch.ones(1))[1] > 0.01
@@ -179,7 +161,7 @@ def test_decoupled_takes_no_colour_from_a_darker_twin() -> None:
 
 def test_decoupled_is_lowest_at_the_mean_of_noisy_twins() -> None:
     """Noise2Noise: over many twins the clean picture costs less than either a noisy or a blurred one."""
-    clean, random = scene(64), np.random.default_rng(1)
+    clean, random = natural_tensor(64), np.random.default_rng(1)
 
     def cost(output: torch.Tensor) -> float:
         total = 0.0
@@ -206,7 +188,7 @@ def test_flat_places_weigh_more_without_gradient() -> None:
 
 def test_no_gradient_through_the_ratio_of_low_passes() -> None:
     """The gradient is that of a fixed target, so fading an output does not make its twin's texture cheap."""
-    output, twin = scene(64).requires_grad_(), 0.5 * scene(64, seed=1)
+    output, twin = natural_tensor(64).requires_grad_(), 0.5 * natural_tensor(64, seed=1)
     texture, _ = losses.decoupled(output, twin, twin, torch.zeros(1))
     texture.backward()
     assert output.grad is not None

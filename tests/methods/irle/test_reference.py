@@ -10,16 +10,9 @@ from numpy.typing import NDArray
 from enhance_cli.methods.irle import pseudo_ground_truth as reference
 from enhance_cli.methods.irle import tone
 from enhance_cli.methods.irle.training import twins
+from tests.pictures import dark_blocks
 
 Codes = NDArray[np.uint8]
-
-
-def dark_scene(seed: int = 0, height: int = 96, width: int = 128, level: float = 14.0) -> Codes:
-    """A dark scene of blocks with noise: H×W×3."""
-    random = np.random.default_rng(seed)
-    blocks = cv2.resize(random.uniform(0.3, 2.0, (8, 10)).astype(np.float32), (width, height), interpolation=0)
-    light = level * blocks[..., None] * np.array([1.0, 0.95, 0.9], np.float32)
-    return np.rint(np.clip(light + random.normal(0.0, 2.0, light.shape), 0, 255)).astype(np.uint8)
 
 
 # --- the tone curve ----------------------------------------------------------------------------------------
@@ -49,7 +42,7 @@ def test_a_curve_rises_smoothly_from_black_to_white() -> None:
 
 
 def test_the_curve_of_a_picture_keeps_hue_and_the_curve_of_its_ends() -> None:
-    picture = dark_scene().astype(np.float32) / 255.0
+    picture = dark_blocks().astype(np.float32) / 255.0
     curve = tone.ToneCurve(0.55, 2.5)
     found, channels = curve.picture(picture), curve(picture)
     np.testing.assert_allclose(found.max(axis=2), channels.max(axis=2), atol=1e-6)
@@ -78,7 +71,7 @@ def test_the_gain_is_bounded() -> None:
 
 @pytest.mark.parametrize("balance", [(1.0, 1.0, 1.0), (1.4, 1.0, 0.8)])
 def test_a_fitted_curve_reaches_the_mean_exactly(balance: tuple[float, float, float]) -> None:
-    picture = dark_scene()
+    picture = dark_blocks()
     curve = tone.fitted(tone.histogram(picture), target=0.42, balance=balance)
     rendered = curve(np.clip(picture / 255.0 * np.asarray(balance), 0.0, 1.0))
     assert rendered.mean() == pytest.approx(0.42, abs=1e-4)
@@ -95,7 +88,7 @@ def test_a_night_with_lamps_is_not_lifted_until_a_tenth_is_white() -> None:
 
 
 def test_sixteen_bits_get_the_curve_of_eight() -> None:
-    picture = dark_scene()
+    picture = dark_blocks()
     one, other = (tone.fitted(tone.histogram(p)) for p in (picture, picture.astype(np.uint16) * 257))
     assert one.exponent == pytest.approx(other.exponent)
     assert one.factor == pytest.approx(other.factor)
@@ -121,7 +114,7 @@ def test_the_log_gain_is_that_of_the_curve() -> None:
 
 def test_a_cast_on_grey_cards_is_more_than_halved() -> None:
     """A cast is taken away by half at least, and gains stay bounded."""
-    grey = dark_scene(level=60.0).mean(axis=2, keepdims=True).repeat(3, axis=2) / 255.0
+    grey = dark_blocks(level=60.0).mean(axis=2, keepdims=True).repeat(3, axis=2) / 255.0
     tinted = np.clip(grey * np.array([1.2, 1.0, 0.8]), 0.0, 1.0).astype(np.float32)
     cast = reference.robust_white_balance(tinted)
     restored = tinted * np.asarray(reference.balanced_with(cast, 0.7))
@@ -132,7 +125,7 @@ def test_a_cast_on_grey_cards_is_more_than_halved() -> None:
 
 
 def test_white_balance_keeps_luma_and_stays_in_its_bounds() -> None:
-    tinted = (dark_scene(level=60.0) / 255.0 * np.array([1.0, 0.4, 0.1])).astype(np.float32)
+    tinted = (dark_blocks(level=60.0) / 255.0 * np.array([1.0, 0.4, 0.1])).astype(np.float32)
     cast = reference.robust_white_balance(tinted)
     assert cast.beyond
     # Luma is normalised after the bounds, so their ratio is what holds.
@@ -142,7 +135,7 @@ def test_white_balance_keeps_luma_and_stays_in_its_bounds() -> None:
 
 
 def test_no_share_of_the_white_balance_changes_nothing() -> None:
-    cast = reference.robust_white_balance(dark_scene() / 255.0)
+    cast = reference.robust_white_balance(dark_blocks() / 255.0)
     assert reference.balanced_with(cast, 0.0) == (1.0, 1.0, 1.0)
     assert reference.balanced_with(cast, 1.0) == pytest.approx(cast.balance)
 
@@ -162,7 +155,7 @@ def test_illumination_is_an_upper_envelope_that_keeps_steps() -> None:
     found = reference.illumination(picture)
     assert found[:, :60].max() < 0.1
     assert found[:, 120:].min() > 0.5
-    textured = (dark_scene(level=60.0) / 255.0).astype(np.float32)
+    textured = (dark_blocks(level=60.0) / 255.0).astype(np.float32)
     inside = reference.illumination(textured) >= cv2.GaussianBlur(textured, (0, 0), 1.0).max(axis=2) - 0.05
     assert inside.mean() > 0.95
 
@@ -174,15 +167,15 @@ def test_a_guided_filter_of_a_linear_function_of_its_guide_is_exact() -> None:
 
 
 def test_a_flat_field_through_the_grid_is_that_field() -> None:
-    picture = (dark_scene(level=60.0) / 255.0).astype(np.float32)
+    picture = (dark_blocks(level=60.0) / 255.0).astype(np.float32)
     guide = reference.guide_of(picture)
     grid = reference.grid_of(guide, np.full(guide.shape, 0.25, np.float32))
     np.testing.assert_allclose(reference.slice_of(grid, guide), 0.25, atol=1e-4)
 
 
 def test_the_bend_only_takes_light_away() -> None:
-    picture = (dark_scene() / 255.0).astype(np.float32)
-    bend = reference.local_bend(picture, tone.fitted(tone.histogram(dark_scene())))
+    picture = (dark_blocks() / 255.0).astype(np.float32)
+    bend = reference.local_bend(picture, tone.fitted(tone.histogram(dark_blocks())))
     assert bend.shape == picture.shape[:2]
     assert bend.max() <= 0.0
     assert bend.min() < -0.05
@@ -202,7 +195,7 @@ def test_shadows_lose_colour_by_their_gain_and_keep_luma() -> None:
 
 @pytest.mark.parametrize("bend", [0.0, 0.5])
 def test_the_reference_is_bright_smooth_and_within_bounds(bend: float) -> None:
-    codes = dark_scene()
+    codes = dark_blocks()
     proxy = (codes / 255.0).astype(np.float32)
     curve = tone.fitted(tone.histogram(codes), max_gain=20.0)
     found = reference.reference(proxy, curve, (1.0, 1.0, 1.0), bend)
@@ -232,7 +225,7 @@ def test_shots_of_one_scene_are_found_whatever_their_exposure() -> None:
 
 
 def test_shots_of_other_sizes_are_no_twins() -> None:
-    picture = dark_scene()
+    picture = dark_blocks()
     assert twins.groups({"a": picture, "b": picture[:, :-8]}) == [("a",), ("b",)]
 
 

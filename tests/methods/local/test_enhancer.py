@@ -21,6 +21,7 @@ from enhance_cli.methods.local.review import spearman
 from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.reference import psnr
 from enhance_cli.types import Image, Window
+from tests.pictures import dark
 
 ROOT = Path(__file__).parents[3]
 CPU = CpuEngine(2)
@@ -37,13 +38,9 @@ def enhanced(local, pixels, **controls):
     return Recipe(CPU, local, LocalControls(**{"mask": DISC, **controls})).enhance(Image(pixels))
 
 
-def dim(height=96, width=128, seed=0, level=0.15, dtype=np.uint8):
-    """A dark scene of shapes in colour, with some noise."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    base = level * (1 + 0.5 * np.sin(x / 11.0) + 0.4 * np.cos(y / 8.0) + 0.8 * (x > 0.6 * width))
-    picture = base[..., None] * np.array([1.0, 0.85, 0.7]) + rng.normal(0, 0.006, (height, width, 3))
-    return np.rint(np.clip(picture, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+def dim(height=96, width=128, level=0.15, **details):
+    """A dark scene whose right part is brighter by a share of its level."""
+    return dark(height, width, level, 0.006, edge=0.8 * level, edge_at=0.6, waves=(11.0, 8.0), **details)
 
 
 def decision(backbone, seed=0):

@@ -8,10 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from enhance_cli.methods.local.training import losses  # noqa: E402 - torch may be missing
-
-
-def picture(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
+from tests.pictures import noise_tensor  # noqa: E402
 
 
 def ramp_mask(side: int = 16, start: int = 4, end: int = 10) -> torch.Tensor:
@@ -38,14 +35,15 @@ def test_an_area_counts_alike_however_small_it_is() -> None:
 
 
 def test_the_mean_is_the_papers_sum_divided_by_the_share_of_the_area() -> None:
-    output, reference, area = picture(1, 3, 16, 16), picture(1, 3, 16, 16, seed=1), losses.areas(ramp_mask()).lit
+    output, reference = noise_tensor(1, 3, 16, 16), noise_tensor(1, 3, 16, 16, seed=1)
+    area = losses.areas(ramp_mask()).lit
     share = area.mean().item()
     sums = (((output - reference) * area) ** 2).sum().item() / (3 * 16 * 16)
     assert losses.squared(output, reference, area).item() == pytest.approx(sums / share, rel=1e-5)
 
 
 def test_a_picture_without_the_area_does_not_count_and_none_gives_zero() -> None:
-    output = picture(2, 3, 8, 8).requires_grad_()
+    output = noise_tensor(2, 3, 8, 8).requires_grad_()
     area = torch.zeros(2, 1, 8, 8)
     for value in (losses.squared(output, output + 1.0, area), losses.distance(output, output + 1.0, area, 0.01)):
         assert value.item() == 0.0
@@ -58,16 +56,16 @@ def test_a_picture_without_the_area_does_not_count_and_none_gives_zero() -> None
 
 
 def test_what_lies_outside_an_area_has_no_gradient() -> None:
-    output, parts = picture(1, 3, 16, 16).requires_grad_(), losses.areas(ramp_mask())
-    total = losses.squared(output, picture(1, 3, 16, 16, seed=1), parts.lit)
-    total = total + losses.colour_angle(output, picture(1, 3, 16, 16, seed=2), parts.lit)
+    output, parts = noise_tensor(1, 3, 16, 16).requires_grad_(), losses.areas(ramp_mask())
+    total = losses.squared(output, noise_tensor(1, 3, 16, 16, seed=1), parts.lit)
+    total = total + losses.colour_angle(output, noise_tensor(1, 3, 16, 16, seed=2), parts.lit)
     total.backward()
     assert output.grad[..., 5:].abs().max() == 0.0
     assert output.grad[..., :5].abs().min() > 0.0
 
 
 def test_the_colour_angle_ignores_brightness_and_minds_hue() -> None:
-    image, area = picture(1, 3, 8, 8) * 0.5 + 0.2, torch.ones(1, 1, 8, 8)
+    image, area = noise_tensor(1, 3, 8, 8) * 0.5 + 0.2, torch.ones(1, 1, 8, 8)
     assert losses.colour_angle(1.3 * image, image, area).item() == pytest.approx(0.0, abs=1e-4)
     red, green = (torch.eye(3)[i].reshape(1, 3, 1, 1).expand(1, 3, 8, 8) for i in (0, 1))
     assert losses.colour_angle(red, green, area).item() == pytest.approx(1.0, abs=1e-4)
@@ -102,8 +100,8 @@ def second_order_by_loops(light: np.ndarray, image: np.ndarray, area: np.ndarray
 
 
 def test_the_second_order_loss_equals_the_papers_sums() -> None:
-    light, image = picture(1, 3, 9, 11), picture(1, 3, 9, 11, seed=1)
-    area = (picture(1, 1, 9, 11, seed=2) > 0.4).float()
+    light, image = noise_tensor(1, 3, 9, 11), noise_tensor(1, 3, 9, 11, seed=1)
+    area = (noise_tensor(1, 1, 9, 11, seed=2) > 0.4).float()
     expected = second_order_by_loops(light[0].numpy(), image[0].numpy(), area[0, 0].numpy())
     assert losses.second_order_smooth(light, image, area).item() == pytest.approx(expected, rel=1e-3)
 
@@ -132,21 +130,21 @@ def test_a_step_at_the_border_of_the_area_is_seen() -> None:
 
 
 def test_detail_of_the_input_excuses_detail_of_the_light() -> None:
-    light, area = picture(1, 3, 12, 12), torch.ones(1, 1, 12, 12)
-    flat, busy = torch.full((1, 3, 12, 12), 0.3), picture(1, 3, 12, 12, seed=1)
+    light, area = noise_tensor(1, 3, 12, 12), torch.ones(1, 1, 12, 12)
+    flat, busy = torch.full((1, 3, 12, 12), 0.3), noise_tensor(1, 3, 12, 12, seed=1)
     assert losses.second_order_smooth(light, busy, area) < 0.01 * losses.second_order_smooth(light, flat, area)
 
 
 def test_the_weights_carry_no_gradient() -> None:
-    light, image = picture(1, 3, 8, 8).requires_grad_(), picture(1, 3, 8, 8, seed=1).requires_grad_()
+    light, image = noise_tensor(1, 3, 8, 8).requires_grad_(), noise_tensor(1, 3, 8, 8, seed=1).requires_grad_()
     losses.second_order_smooth(light, image, torch.ones(1, 1, 8, 8)).backward()
     assert image.grad is None
     assert light.grad.abs().max() > 0.0
 
 
 def test_noise_below_one_level_has_no_weight_of_its_own() -> None:
-    light, area = picture(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
-    dark = picture(1, 3, 8, 8, seed=1) / 300.0
+    light, area = noise_tensor(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    dark = noise_tensor(1, 3, 8, 8, seed=1) / 300.0
     black = torch.zeros(1, 3, 8, 8)
     assert losses.second_order_smooth(light, dark, area) == losses.second_order_smooth(light, black, area)
 

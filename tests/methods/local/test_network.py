@@ -13,12 +13,9 @@ from enhance_cli.methods.local import (  # noqa: E402 - torch may be missing
     network_layers,
     network_star,
 )
+from tests.pictures import noise_tensor  # noqa: E402
 
 nn = torch.nn
-
-
-def picture(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).random(shape, np.float32))
 
 
 def disc(side: int = 32, count: int = 1) -> torch.Tensor:
@@ -32,7 +29,7 @@ def disc(side: int = 32, count: int = 1) -> torch.Tensor:
 
 def test_the_layer_starts_as_plain_normalisation_under_any_mask() -> None:
     norm, plain = network_layers.RegionNorm(4), nn.BatchNorm2d(4)
-    features = picture(4, 4, 9, 7)
+    features = noise_tensor(4, 4, 9, 7)
     assert torch.allclose(norm(features, disc(count=4)), plain(features), atol=1e-6)
     assert not any(name.startswith("normalise") for name, _ in norm.named_parameters())
 
@@ -40,7 +37,7 @@ def test_the_layer_starts_as_plain_normalisation_under_any_mask() -> None:
 def test_the_layer_modulates_by_the_mask_once_it_has_learned() -> None:
     norm = network_layers.RegionNorm(4).eval()
     nn.init.normal_(norm.gamma.weight)
-    features = picture(1, 4, 32, 32)
+    features = noise_tensor(1, 4, 32, 32)
     nowhere, everywhere = norm(features, torch.zeros(1, 2, 32, 32)), norm(features, torch.ones(1, 2, 32, 32))
     somewhere = norm(features, disc())
     assert torch.allclose(somewhere[..., 14:18, 14:18], everywhere[..., 14:18, 14:18], atol=1e-5)
@@ -52,7 +49,7 @@ def test_gamma_and_beta_follow_equation_1() -> None:
     norm = network_layers.RegionNorm(4).eval()
     for layer in (norm.gamma, norm.beta):
         nn.init.normal_(layer.weight)
-    features, mask = picture(2, 4, 8, 8), disc(8, 2)
+    features, mask = noise_tensor(2, 4, 8, 8), disc(8, 2)
     norm.normalise.running_mean.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
     norm.normalise.running_var.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
     mean, deviation = (torch.tensor(v).reshape(1, 4, 1, 1) for v in ([0.1, 0.2, 0.3, 0.4], [0.5, 1.0, 1.5, 2.0]))
@@ -74,7 +71,7 @@ def test_masks_are_made_small_by_means_so_that_thin_ones_stay() -> None:
 def test_a_convolution_starts_as_the_one_it_was_and_reads_the_fall_off() -> None:
     layer = nn.Conv2d(3, 5, 1)
     reading = network_layers.FallOffConvolution(layer)
-    image, mask = picture(2, 3, 32, 32), disc(count=2)
+    image, mask = noise_tensor(2, 3, 32, 32), disc(count=2)
     assert torch.allclose(reading(image, mask), layer(image), atol=1e-6)
     nn.init.ones_(reading.layer.weight)
     inside = reading(torch.zeros_like(image), mask)
@@ -82,7 +79,7 @@ def test_a_convolution_starts_as_the_one_it_was_and_reads_the_fall_off() -> None
 
 
 def test_the_tail_starts_as_nothing() -> None:
-    image = picture(1, 3, 32, 32)
+    image = noise_tensor(1, 3, 32, 32)
     assert torch.equal(network_layers.Tail()(image, disc()), image)
 
 
@@ -102,7 +99,7 @@ def test_every_parameter_learns(backbone: str) -> None:
         if value.ndim > 1 and not value.any():
             nn.init.normal_(value, 0.0, 0.05)
         assert value.isfinite().all(), name
-    output, light = module(picture(2, 3, 96, 96), disc(96, 2))
+    output, light = module(noise_tensor(2, 3, 96, 96), disc(96, 2))
     (output.square().mean() + light.square().mean()).backward()
     silent = [name for name, value in module.named_parameters() if value.grad is None or not value.grad.any()]
     assert silent == []
@@ -136,7 +133,7 @@ def trilinear_by_loops(grid: np.ndarray, guide: np.ndarray) -> np.ndarray:
 
 
 def test_the_slice_is_trilinear_between_the_centres_of_cells() -> None:
-    grid, guide = picture(2, 12, 4, 3, 5), picture(2, 1, 10, 7, seed=1)
+    grid, guide = noise_tensor(2, 12, 4, 3, 5), noise_tensor(2, 1, 10, 7, seed=1)
     sliced = network_deepupe.slice_grid(grid, guide)
     for index in range(2):
         expected = trilinear_by_loops(grid[index].numpy(), guide[index, 0].numpy())
@@ -144,7 +141,7 @@ def test_the_slice_is_trilinear_between_the_centres_of_cells() -> None:
 
 
 def test_a_constant_grid_gives_constant_coefficients_and_the_identity_gives_the_picture() -> None:
-    image, guide = picture(1, 3, 8, 9), picture(1, 1, 8, 9, seed=1)
+    image, guide = noise_tensor(1, 3, 8, 9), noise_tensor(1, 1, 8, 9, seed=1)
     identity = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 12, 1, 1, 1)
     coefficients = network_deepupe.slice_grid(identity.expand(1, 12, 8, 4, 4), guide)
     assert torch.allclose(coefficients, identity[:, :, 0].expand(1, 12, 8, 9), atol=1e-6)
@@ -153,7 +150,7 @@ def test_a_constant_grid_gives_constant_coefficients_and_the_identity_gives_the_
 
 def test_illumination_lies_between_the_picture_and_one_so_that_nothing_clips() -> None:
     torch.manual_seed(0)
-    image = picture(2, 3, 96, 96)
+    image = noise_tensor(2, 3, 96, 96)
     image[:, :, :8] = 0.0
     image[:, :, 8:16] = 1.0
     lit, illumination = network_deepupe.DeepUpe().eval()(image, torch.ones(2, 2, 96, 96))
@@ -167,8 +164,9 @@ def test_illumination_lies_between_the_picture_and_one_so_that_nothing_clips() -
 
 def test_the_tied_illumination_has_the_logit_of_s_less_the_logarithm_of_t() -> None:
     """The oracle is the definition in logits, in double precision; the code has none."""
-    image, share = picture(1, 3, 16, 16).double() * 0.5, picture(1, 1, 16, 16, seed=1).double().clamp(min=0.01)
-    illumination = image + (1.0 - image) * picture(1, 3, 16, 16, seed=2).double().clamp(0.01, 0.99)
+    image = noise_tensor(1, 3, 16, 16).double() * 0.5
+    share = noise_tensor(1, 1, 16, 16, seed=1).double().clamp(min=0.01)
+    illumination = image + (1.0 - image) * noise_tensor(1, 3, 16, 16, seed=2).double().clamp(0.01, 0.99)
     lit, tied = network_deepupe.tied(image, illumination, share)
     assert torch.allclose(tied, torch.sigmoid(torch.logit(illumination) - torch.log(share)))
     assert torch.allclose(lit, image / tied)
@@ -177,7 +175,7 @@ def test_the_tied_illumination_has_the_logit_of_s_less_the_logarithm_of_t() -> N
 
 
 def test_the_curve_is_eight_steps_of_its_formula() -> None:
-    image, maps = picture(1, 3, 2, 2), picture(1, 24, 2, 2, seed=1) * 2.0 - 1.0
+    image, maps = noise_tensor(1, 3, 2, 2), noise_tensor(1, 24, 2, 2, seed=1) * 2.0 - 1.0
     expected = image.clone()
     for step in range(8):
         for channel in range(3):
@@ -191,7 +189,7 @@ def test_the_curve_is_eight_steps_of_its_formula() -> None:
 def test_area_c_is_left_to_the_tail(backbone: str) -> None:
     torch.manual_seed(0)
     module = network.assemble(backbone).eval()
-    image, mask = picture(1, 3, 64, 64), disc(64)
+    image, mask = noise_tensor(1, 3, 64, 64), disc(64)
     output, light = module(image, mask)
     outside = mask[0, 1] == 0
     assert torch.equal(output[..., outside], image[..., outside])
@@ -202,7 +200,7 @@ def test_area_c_is_left_to_the_tail(backbone: str) -> None:
 
 def test_statistics_are_those_of_area_a() -> None:
     statistics = network_layers.Statistics()
-    image = picture(1, 3, 32, 32)
+    image = noise_tensor(1, 3, 32, 32)
     changed = torch.where(disc()[:, :1] == 1, image, 1.0 - image)
     assert torch.allclose(statistics(image, disc()), statistics(changed, disc()), atol=2e-3)
     whole = statistics(image, torch.ones(1, 2, 32, 32))
@@ -223,7 +221,7 @@ def test_an_estimator_and_its_constants_make_the_networks_picture(backbone: str)
             nn.init.normal_(value, 0.0, 0.05)
     nn.init.normal_(module.tail.convolution.bias, 0.0, 0.05)
     side = network_layers.LOW
-    image, mask = picture(1, 3, side, side), disc(side)
+    image, mask = noise_tensor(1, 3, side, side), disc(side)
     estimator = network.estimator(module)
     out = dict(zip(estimator.outputs, estimator(image, mask), strict=True))
     if backbone == "deepupe":

@@ -27,6 +27,7 @@ from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.export import read_weights  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
 from enhance_cli.training.two_tone import two_tones  # noqa: E402
+from tests.pictures import soft  # noqa: E402
 
 RECIPE = training.Recipe(
     schedule=loop.Schedule(iterations=4, learning_rate=1e-3, averaging=0.5, validate_every=4, checkpoint_every=2),
@@ -37,9 +38,7 @@ RECIPE = training.Recipe(
 
 def photograph(seed: int, height: int = 60, width: int = 80) -> np.ndarray:
     """Smooth colours with a few edges."""
-    random = np.random.default_rng(seed)
-    knots = random.uniform(40, 230, (4, 5, 3)).astype(np.float32)
-    picture = cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
+    picture = soft(height, width, (4, 5), 40, 230, seed, np.float32)
     picture[height // 3 :, width // 2 :] *= 0.6
     return picture.clip(0, 255).astype(np.uint8)
 

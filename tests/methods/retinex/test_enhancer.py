@@ -27,6 +27,7 @@ from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.lab import lab
 from enhance_cli.quality.reference import psnr
 from enhance_cli.types import Image, Window
+from tests.pictures import backlit
 
 PHOTOS = Path(__file__).parents[3] / "examples" / "photos"
 ENGINE = CpuEngine(2)
@@ -40,15 +41,6 @@ def retinex():
 def enhanced(retinex, pixels, frames=(), **controls):
     image = Image(pixels, frames=tuple(Image(frame) for frame in frames))
     return Recipe(ENGINE, retinex, RetinexControls(**controls)).enhance(image)
-
-
-def backlit(height=150, width=211, dtype=np.uint8):
-    """A dark left half before a bright right one, both with texture, colour and some noise."""
-    rng = np.random.default_rng(3)
-    y, x = np.mgrid[:height, :width]
-    level = np.where(x < width // 2, 0.06, 0.78) * (1.0 + 0.2 * np.sin(x / 5.0) * np.cos(y / 7.0))
-    light = level[..., None] * np.array([1.0, 0.9, 0.8]) + rng.normal(0, 0.01, (height, width, 3))
-    return (light.clip(0, 1) * np.iinfo(dtype).max + 0.5).astype(dtype)
 
 
 def photographs(*parts, most=6):

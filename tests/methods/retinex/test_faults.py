@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from enhance_cli.methods.retinex.training import faults
 from enhance_cli.quality.backlit import shade_along
-
-
-def scene() -> np.ndarray:
-    coarse = cv2.resize(np.random.default_rng(1).random((5, 6, 3)), (60, 48), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    return np.rint(coarse * 255).astype(np.uint8)
+from tests.pictures import codes, soft
 
 
 @pytest.mark.parametrize("fault", [faults.backlight, faults.wrong_exposure, faults.camera_noise])
 def test_faults_follow_from_their_generator_and_stay_in_range(fault) -> None:
-    picture = scene().astype(np.float32) / 255.0
+    picture = codes(soft(48, 60, (5, 6), seed=1)).astype(np.float32) / 255.0
     one, two = (fault(picture, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one, two)
     assert one.shape == picture.shape

@@ -21,12 +21,7 @@ from enhance_cli.methods.retinex.training import train as training  # noqa: E402
 from enhance_cli.training import loop  # noqa: E402
 from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
-
-
-def scene(seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    coarse = cv2.resize(rng.random((6, 8, 3)), (60, 50), interpolation=cv2.INTER_CUBIC)
-    return np.rint(coarse.clip(0, 1) * 230).astype(np.uint8)
+from tests.pictures import codes, soft  # noqa: E402
 
 
 def write(path: Path, picture: np.ndarray) -> None:
@@ -39,7 +34,7 @@ def folder(tmp_path_factory) -> Path:
     """A few scenes of every kind."""
     data = tmp_path_factory.mktemp("data")
     for index in range(4):
-        picture = scene(index)
+        picture = codes(soft(50, 60, seed=index), white=230)
         write(data / "clean" / f"c{index}.png", picture)
         write(data / "paired_lowlight" / "low" / f"p{index}.png", picture // 6)
         write(data / "paired_lowlight" / "high" / f"p{index}.png", picture)
@@ -110,7 +105,7 @@ def test_what_is_left_of_the_shares_stays_as_it_is(folder: Path) -> None:
 
 
 def test_pairs_are_cut_and_mirrored_alike() -> None:
-    picture = cv2.resize(scene(3), (training_data.CACHED, training_data.CACHED))
+    picture = cv2.resize(codes(soft(50, 60, seed=3), white=230), (training_data.CACHED, training_data.CACHED))
     for seed in range(4):
         image, target = training_data.cut((picture, picture), np.random.default_rng(seed))
         assert np.array_equal(image, target)
