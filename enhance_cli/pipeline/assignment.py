@@ -1,4 +1,4 @@
-"""What a worker process is given to do: a method with its controls and how files are read and written, as a value."""
+"""The task of a worker process, as a value: a method, its controls, and how files are read and written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Assignment:
     plan: Plan | None = None
     threads: int = 1
     alone: bool = False
-    """Whether the process is the program's own, so that nobody else minds which modules are there."""
+    """Whether the process runs only enhance, so that no other code depends on which modules are loaded."""
 
     def open(self) -> Recipe:
         """Open the engine and the method on it.
@@ -37,8 +37,8 @@ class Assignment:
         """
         engine = open_engine(self.device, threads=self.threads)
         if engine.device == "cpu" and self.alone:
-            # Where scipy is installed Numba loads its linear algebra at import, for a sixth of a second; no kernel
-            # of ours uses it.
+            # If scipy is installed Numba loads its linear algebra at import, which takes a sixth of a second; none of
+            # our kernels uses it.
             sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
         enhancer = methods.open_enhancer(methods.get(self.method), engine)
         return Recipe(engine, enhancer, self.controls, self.plan)

@@ -1,4 +1,4 @@
-"""Outputs that would replace one another, or a source: found before any work."""
+"""Detects outputs that would overwrite one another, or a source, before any work begins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from enhance_cli.types import Job
 
 
 class Clashes:
-    """No output may be another's, or a source. Names equal but for case clash too: some file systems think so."""
+    """No two outputs may share a path, nor may an output be a source. Case is ignored, as on some file systems."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Clashes:
             self._read.add(source)
 
     def refuse(self) -> None:
-        """Name the first clash of all that was watched.
+        """Raise for the first clash among all jobs added.
 
         Raises:
             UsageError: there is one.
         """
         self.shared_stems = self._find_shared_stems()
         repeated = self._written.repeated()
-        if self.shared_stems:  # what is written has other names now
+        if self.shared_stems:  # illustrations have other names now
             self._written = Paths()
             for path, _ in self._outputs():
                 self._written.add(path)
@@ -65,7 +65,7 @@ class Clashes:
         return ((path, job.source) for job in self._jobs for path in self._paths(job))
 
     def _paths(self, job: Job) -> Iterator[Path]:
-        """What a job writes; in place but for the image, which is a file of its own already."""
+        """The files a job writes; in place without the photo itself, whose path is its own source."""
         if self._in_place and job.target is not None:
             yield from illustration_paths(job.target, self._beside, self.shared_stems)
         else:

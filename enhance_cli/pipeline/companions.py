@@ -1,4 +1,4 @@
-"""The images that controls name for a photo, such as masks and references: read, bounded, counted and shared."""
+"""Companion images that controls name for a photo, such as masks and references: found, read, limited and shared."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class HandedOver(Mapping[str, Image]):
-    """Companions of a large photo: each is held until it is asked for, and then belongs to who asked.
+    """Companions of a large photo: each is held until it is requested, and then belongs to the caller.
 
-    A method makes something else of a mask at once, and a mask as large as its photo must not lie beside that.
+    A method converts a mask at once, and a mask as large as its photo must not stay in memory in addition.
     """
 
     def __init__(self, pictures: Mapping[str, Image]) -> None:
-        """Take images that nobody else holds."""
+        """Take over images that no one else references."""
         self._pictures = dict(pictures)
 
     def __getitem__(self, name: str) -> Image:
@@ -47,19 +47,19 @@ class _Found(NamedTuple):
 
     decode: Callable[[], Image]
     shared: Callable[[], Image]
-    """The same, of one that serves all photos once for all of them."""
+    """Its image, if one companion serves all photos and was decoded once for them."""
 
 
 class Beside(NamedTuple):
-    """The companions of one photo, of which only the headers have been looked at."""
+    """The companions of one photo, of which only the headers have been read."""
 
     held: int
-    """Bytes that decoding them takes of `--memory`."""
+    """Bytes of `--memory` that decoding them takes."""
 
     found: Mapping[str, _Found]
 
     def decode(self) -> Mapping[str, Image]:
-        """Their images as methods see them, by what they are."""
+        """Their images as methods see them, by role."""
         return {name: one.shared() for name, one in self.found.items()}
 
     def hand_over(self) -> HandedOver:
@@ -70,22 +70,22 @@ class Beside(NamedTuple):
 
 
 class Companions:
-    """The companions of the photos of a run; those that serve all are decoded once. For several threads."""
+    """The companions of the photos of a run; those that serve all are decoded once. Thread-safe."""
 
     def __init__(self, controls: Controls) -> None:
-        """Hold none.
+        """Start with none.
 
         Args:
-            controls: what names them.
+            controls: the controls that name them.
         """
         self._controls = controls
         self._shared: Once[Image] = Once()
 
     def beside(self, source: SourceName, max_pixels: int = codecs.MAX_PIXELS) -> Beside:
-        """Find and look at the companions of a photo.
+        """Find the companions of a photo and read their headers.
 
         Raises:
-            UsageError: there is none, or no telling which.
+            UsageError: there is none, or more than one fits.
             PictureTooLarge: one has more pixels than `max_pixels`.
             EnhanceError: one cannot be read.
         """
@@ -112,7 +112,7 @@ class Companions:
 
 
 def _plane_of(picture: Image) -> Image:
-    """The one plane of a mask: its opacity where that says something, else its luma."""
+    """The plane of a mask: its opacity if that is not constant, else its luma."""
     from enhance_cli.imaging import luma
 
     plane: Array = picture.pixels

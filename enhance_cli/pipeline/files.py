@@ -39,18 +39,18 @@ class Coding:
     """How images are read and written."""
 
     format: str | None = None
-    """Wanted format; None keeps the source's."""
+    """The requested format; None keeps the source's."""
 
     quality: int | None = None
     max_pixels: int = codecs.MAX_PIXELS
     follow_target: bool = False
-    """Whether the output's name was typed by the user, whose suffix then decides the format."""
+    """Whether the user typed the output's name; its suffix then decides the format."""
 
     in_place: bool = False
     """Whether outputs replace their sources, whose format and mode they then keep."""
 
     drop_extras: bool = False
-    """Whether a source is replaced even if something that it holds would be lost."""
+    """Whether a source is replaced even if some of its extras would be lost."""
 
     strip: Literal["gps", "all"] | None = None
     verify: bool = False
@@ -58,13 +58,13 @@ class Coding:
 
     preserve_times: bool = False
     hash_sources: bool = False
-    """Whether lines keep the sha256 of what was read."""
+    """Whether report lines contain the sha256 of the source."""
 
     overwrite: bool = False
-    """Whether files are replaced, whoever wrote them."""
+    """Whether existing files are replaced, no matter what wrote them."""
 
     skip_existing: bool = False
-    """Whether files that are there are left alone, and the others still written."""
+    """Whether existing files are kept, and only missing ones written."""
 
     save_plans: Path | None = None
     shared_stems: frozenset[Path] = frozenset()
@@ -74,19 +74,19 @@ class Coding:
     """The output folder, which saved plans are named below."""
 
     report: Path | None = None
-    """Where lines go, which written files are named from."""
+    """The report; paths of written files are relative to its folder."""
 
     settings: str = ""
-    """The digest of what decides an image beside its source, for the mark that outputs get."""
+    """The digest of everything but the source that decides an output, for the mark in outputs."""
 
     version: str = ""
-    """Of the program, for the mark."""
+    """Version of the program, for the mark."""
 
     known: Known | None = None
-    """What enhance wrote before, as far as reports tell; for photos in place."""
+    """What enhance wrote before, according to reports; for photos in place."""
 
     again: bool = False
-    """Whether photos in place are enhanced though they were before."""
+    """Whether photos in place are enhanced even if they were enhanced before."""
 
     backup: str | None = None
     """The suffix of the name under which the original is kept in place; None to keep none."""
@@ -112,7 +112,7 @@ def read(source: Path | None) -> bytes:
     Raises:
         MissingSource: there is none, or it is a folder, a pipe or a device.
         UnreadableSource: the operating system refuses.
-        ChangedSource: somebody wrote to it meanwhile.
+        ChangedSource: another program wrote to it meanwhile.
     """
     if source is None:
         try:
@@ -123,7 +123,7 @@ def read(source: Path | None) -> bytes:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(source).close()  # a folder that cannot be listed says so; see `scan`
-        if not stat.S_ISREG(mode):  # looked at before opening: a pipe without a writer would hold us forever
+        if not stat.S_ISREG(mode):  # checked before opening: opening a pipe without a writer blocks forever
             raise MissingSource(f"{source} is not a regular file; give a photo.")
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
@@ -146,14 +146,14 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def refuse_loss(source: str, lost: tuple[str, ...]) -> None:
-    """Raise where replacing a file would lose what it holds beside its image."""
+    """Raise if replacing a file would lose something it holds in addition to its image."""
     if lost:
         what = " and ".join((", ".join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)
         raise WouldLose(f"{source} holds {what}, which enhance cannot keep; give --drop-extras, or an OUTPUT.")
 
 
 def frame(path: Path, first: Image, coding: Coding) -> Image:
-    """A further exposure, RGB. It has room if it is no larger than the first, so that others are not even decoded."""
+    """A further exposure, RGB. Memory was reserved for the size of the first; a larger one is refused undecoded."""
 
     def check(height: int, width: int, depth: int) -> None:
         if height * width > first.height * first.width:
@@ -166,7 +166,7 @@ def frame(path: Path, first: Image, coding: Coding) -> Image:
 
 
 def read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[str, Any]]:
-    """The files that decide an image, as they are now: its source, its frames, and what the controls add to it."""
+    """The current state of all files that decide an output: its source, its frames, and its companions."""
     if job.source is None:
         return []
     others = (*job.frames, *recipe.controls.companions(job.name).values())
@@ -180,7 +180,7 @@ def read_states(job: Job, recipe: Recipe, content: bytes | None) -> list[dict[st
 
 
 def marked(kept: Metadata, written_format: str, recipe: Recipe, coding: Coding) -> tuple[Metadata, bool]:
-    """The metadata of an output with the mark that it gets, and whether it got one."""
+    """The metadata of an output with its mark, and whether it could be marked."""
     if coding.strip == "all" or "XMP" not in codecs.FORMATS[written_format].carries:
         return kept, False
     xmp = marks.with_mark(kept.xmp, _mark(recipe, coding), limit=codecs.FORMATS[written_format].xmp_limit)
@@ -193,7 +193,7 @@ def _mark(recipe: Recipe, coding: Coding, role: str = "") -> marks.Mark:
 
 
 def contents(target: Path, coded: bytes, enhanced: Enhanced, recipe: Recipe, coding: Coding) -> dict[Path, bytes]:
-    """Everything that one image writes, itself first."""
+    """All files of one output, the image itself first."""
     contents = {target: coded}
     pictures = enhanced.illustrations
     xmp = None if coding.strip == "all" else marks.with_mark(None, _mark(recipe, coding, "illustration"))
@@ -214,10 +214,10 @@ def stage(
     coding: Coding,
     past: in_place.Past | None,
 ) -> list[atomic.Staged]:
-    """Write all, whole and synced but not in place."""
+    """Write all files, complete and synced, but not yet under their names."""
     for path in contents:
         if not path.parent.exists() and (coding.root is None or coding.root.exists()):
-            atomic.make_folder(path.parent)  # not the output folder itself: if that is gone, somebody took it away
+            atomic.make_folder(path.parent)  # not the output folder itself: if that is gone, it was removed on purpose
     staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in contents.items()]
     if not staged:
         return staged
@@ -232,10 +232,10 @@ def stage(
 
 
 def place(item: atomic.Staged, job: Job, coding: Coding) -> None:
-    """Put a staged file in place: over what an earlier run left there, or where nothing is.
+    """Put a staged file in place: over the output of an earlier run, or where there is no file.
 
     Raises:
-        OccupiedOutput: something else stands there.
+        OccupiedOutput: another file is there.
     """
     check_free(item.target, job, coding)
     if _may_replace(item.target, job, coding) or any(str(item.target) == old.path for old in job.standing):
@@ -252,7 +252,7 @@ def _may_replace(target: Path, job: Job, coding: Coding) -> bool:
 
 
 def check_free(target: Path, job: Job, coding: Coding) -> None:
-    """See that nothing stands at a target but what stood there when the run began and may be replaced."""
+    """Check that there is no file at a target except one that was there when the run began and may be replaced."""
     if _may_replace(target, job, coding):
         return
     try:
@@ -274,7 +274,7 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
     """Read an image back from the disk and decode it.
 
     Raises:
-        FailedCheck: it is not what was written, or is no image of that size.
+        FailedCheck: the bytes differ, or do not decode to an image of that size.
     """
     try:
         if staged.path.read_bytes() != coded:
@@ -294,7 +294,7 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
 
 
 def name_note(source: Path | None, image: Image, written_format: str) -> tuple[str, ...]:
-    """A note where a file is of another format than its name says."""
+    """A note if the format of a file is not the one its name says."""
     announced = None if source is None else codecs.format_of_suffix(source)
     if announced is None or announced.name == image.metadata.format:
         return ()

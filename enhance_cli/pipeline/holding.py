@@ -1,14 +1,14 @@
-"""What a photo takes of `--memory` while it is worked on: the most that its decoder, method and encoder hold."""
+"""The share of `--memory` that a photo takes: the peak of what its decoder, method and encoder hold."""
 
 from __future__ import annotations
 
 LARGEST_TWICE = 96 * 2**20
-"""Bytes of an image up to which a method with a halo renders it into a second one; a larger one is rendered in place,
-by tiles that keep what their neighbours see (`originals.Originals`)."""
+"""Up to this many bytes a method with a halo renders an image into a second one; a larger image is rendered in place,
+by tiles that save the pixels their neighbours need (`originals.Originals`)."""
 
 
 def is_large(picture: int) -> bool:
-    """Whether an image of so many bytes is one of which no second copy is held."""
+    """Whether an image has so many bytes that no second copy is made."""
     return picture > LARGEST_TWICE
 
 
@@ -35,10 +35,10 @@ def held_bytes(
             with opacity.
         planes: whether a JPEG's own planes are asked for, which are picked out of the whole image.
         halo: of the method.
-        blended: whether the image as it was is needed beside the result (`--amount`).
-        several: whether several images are made of it; a large one is decoded anew for each.
-        further: exposures of a stack beside the first; each is held once.
-        method: what the method holds beside the image (`Controls.holds`).
+        blended: whether the original image is needed in addition to the result (`--amount`).
+        several: whether there are several outputs; a large photo is decoded again for each.
+        further: number of exposures of a stack after the first; each is held once.
+        method: bytes that the method holds in addition to the image (`Controls.holds`).
     """
     pixels = height * width
     picture = pixels * 3 * (depth // 8)

@@ -1,8 +1,8 @@
-"""What replacing a photo takes beside writing one: a lock on it, knowing it again, keeping what the file system
-holds of it, and keeping its original.
+"""What replacing a photo takes in addition to writing one: locking it, recognising earlier results, keeping its file
+system attributes, and keeping its original.
 
-The order is lock, read, stage, back up, record, rename. Killed between any two of them, the photo is whole and is
-either its original or what a line tells of.
+The order is lock, read, stage, back up, record, rename. If the process is killed between any two of them, the photo is
+complete and is either the original or a result that has its report line.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def backup_path(target: Path, suffix: str) -> Path:
 
 @contextlib.contextmanager
 def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[os.stat_result]:
-    """Hold a photo, so that no other run replaces it meanwhile; yields its status.
+    """Lock a photo, so that no other run replaces it meanwhile; yields its stat result.
 
     Args:
         target: the file itself, no link.
-        waiting: called once, holding nothing, before waiting for another run.
+        waiting: called once, without the lock, before waiting for another run.
 
     Raises:
-        MissingSource: it is not there, or is not a regular file.
+        MissingSource: it does not exist, or is not a regular file.
         UnreadableSource: the operating system refuses.
     """
     while True:
@@ -56,7 +56,7 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
                 waiting()
                 while not atomic.try_lock(descriptor):
                     abandon.check()
-                    time.sleep(_POLL_SECONDS)  # not one long wait, which nothing could interrupt
+                    time.sleep(_POLL_SECONDS)  # polling, because a blocking wait could not be interrupted
             status = os.fstat(descriptor)
             if _is_at(target, status):  # else it was replaced between opening and locking
                 yield status
@@ -88,32 +88,32 @@ def _is_at(path: Path, status: os.stat_result) -> bool:
 
 
 class Past:
-    """A photo in place that is held: what became of it before, and what its successor takes over.
+    """A locked photo in place: what is known about earlier runs, and what its replacement takes over.
 
-    It is looked for in three ways, each dearer than the one before, until `reason` says why to leave it alone.
+    There are three checks, each more expensive than the one before; they stop when `reason` says why to skip it.
     """
 
     def __init__(
         self, source: Path, target: Path, status: os.stat_result, known: Known | None, *, again: bool = False
     ) -> None:
-        """Look at nothing yet.
+        """Check nothing yet.
 
         Args:
             source: as the user gave it.
             target: the file itself.
             status: of the file when it was locked.
             known: the reports.
-            again: enhance it though it was enhanced before.
+            again: enhance it even if it was enhanced before.
         """
         self._source, self._target, self._status = source, target, status
         self._known = known or Known(None)
         self._again = again
         self._is_ours = False
         self.reason: str | None = None
-        """Why it is left alone, in a sentence."""
+        """Why it is skipped, in a sentence."""
 
     def look(self) -> bool:
-        """Judge by its name, size and time.
+        """Check its name, size and time.
 
         Raises:
             Protected: it is read-only.
@@ -126,7 +126,7 @@ class Past:
         return self.reason is not None
 
     def look_into(self, data: bytes) -> bool:
-        """Judge by its bytes."""
+        """Check the hash of its bytes."""
         attribute = _attribute(self._target)
         if attribute is not None or self._known.has_contents(self._target):
             sha256 = hashlib.sha256(data).hexdigest()
@@ -136,7 +136,7 @@ class Past:
         return False
 
     def look_at_mark(self, xmp: bytes | None) -> bool:
-        """Judge by the mark in its XMP."""
+        """Check the mark in its XMP."""
         mark = mark_of(xmp)
         return self._found(None if mark is None else Trace(mark.method, mark.role != ""))
 
@@ -151,10 +151,10 @@ class Past:
         return self.reason is not None
 
     def check_unchanged(self) -> None:
-        """See that it is still the one that was locked.
+        """Check that it is still the file that was locked.
 
         Raises:
-            ChangedSource: somebody replaced it or wrote to it.
+            ChangedSource: another program replaced it or wrote to it.
         """
         before = self._status
         with contextlib.suppress(OSError):
@@ -164,27 +164,27 @@ class Past:
         raise ChangedSource(f"{self._target} changed while it was worked on, and was left alone; run again.")
 
     def hand_on(self, staged: Path) -> None:
-        """Give its successor what the file system holds of it; see `keep_attributes`."""
+        """Copy its file system attributes to the replacement; see `keep_attributes`."""
         keep_attributes(self._target, self._status, staged)
 
     def mark_file(self, staged: Path, data: bytes, method: str) -> None:
-        """Mark its successor, which can hold no XMP, where the file system can."""
+        """Mark the replacement by an extended attribute if its format cannot hold XMP."""
         with contextlib.suppress(OSError, AttributeError):
             os.setxattr(staged, _ATTRIBUTE, f"{hashlib.sha256(data).hexdigest()} {method}".encode())
 
     @contextlib.contextmanager
     def kept_original(self, suffix: str, data: bytes, report: Path | None) -> Iterator[dict[str, Any]]:
-        """Keep its original until it is replaced and after; yields the `backup` of the report line.
+        """Back up the original; yields the `backup` of the report line.
 
-        An error within, before it was replaced, takes the backup away again.
+        An error in the body, before the photo is replaced, removes the backup again.
 
         Args:
             suffix: of the backup's name.
             data: its bytes.
-            report: which the line names files from.
+            report: the report whose folder paths in the line are relative to.
 
         Raises:
-            Protected: there is a file of that name that is not known to be its original.
+            Protected: a file of that name exists and is not known to be its original.
             OutputError: it cannot be written.
         """
         path = backup_path(self._target, suffix)
@@ -194,7 +194,7 @@ class Past:
             _keep(self._target, path, data, self._status)
         else:
             kept = _sha256_of(path)
-            # What enhance made has an older original, which is the true one.
+            # A result of enhance has an older original, which is the one to keep.
             if kept != sha256 and not (self._is_ours and self._known.backup(path) == kept):
                 raise Protected(
                     f"{path} exists and is not known to be the original of {self._target}; move it away, or give "
@@ -211,7 +211,7 @@ class Past:
 
 
 def original_of(source: Path) -> Path | None:
-    """The photo beside a file whose name says that the file is its kept original; None for images' names."""
+    """The photo that a file, by its name, is the kept original of; None for names of images."""
     name = source.name
     if format_of_suffix(source) is not None:
         return None
@@ -227,7 +227,7 @@ def original_of(source: Path) -> Path | None:
 
 
 def is_drawn(path: Path) -> bool:
-    """Whether a file was drawn by enhance beside a photo, by the mark in it."""
+    """Whether a file is an illustration that enhance made, according to its mark."""
     from enhance_cli.imaging.codecs.png import chunks
 
     try:
@@ -249,7 +249,7 @@ def _attribute(path: Path) -> tuple[str, str] | None:
 
 
 def refuse_protected(target: Path, status: os.stat_result) -> None:
-    """See whether a photo may be replaced.
+    """Check whether a photo may be replaced.
 
     Raises:
         Protected: it is read-only.
@@ -260,10 +260,10 @@ def refuse_protected(target: Path, status: os.stat_result) -> None:
 
 
 def keep_attributes(target: Path, before: os.stat_result, staged: Path) -> None:
-    """Give what will replace a photo its owner, group, mode and extended attributes (access lists are such).
+    """Copy owner, group, mode and extended attributes (including access lists) of a photo to its replacement.
 
     Raises:
-        Protected: it is another's, and would become ours.
+        Protected: it belongs to another user or group, and replacing it would change that.
         OutputError: the file system refuses.
     """
     try:
@@ -279,13 +279,13 @@ def keep_attributes(target: Path, before: os.stat_result, staged: Path) -> None:
         staged.chmod(stat.S_IMODE(before.st_mode))
         for name in os.listxattr(target) if hasattr(os, "listxattr") else ():
             if name == _ATTRIBUTE:
-                continue  # speaks of the bytes that were
+                continue  # describes the old bytes
             try:
                 os.setxattr(staged, name, os.getxattr(target, name))
             except OSError:
                 if name.startswith(("user.", "system.posix_acl")):
                     raise
-                # Labels and trusted attributes are the system's to give.
+                # Only the system may set labels and trusted attributes.
     except OSError as error:
         raise OutputError(
             f"{target} cannot be replaced with its owner, group, mode and extended attributes kept: {error.strerror}."
@@ -296,7 +296,7 @@ def keep_attributes(target: Path, before: os.stat_result, staged: Path) -> None:
 
 
 def _keep(target: Path, path: Path, data: bytes, before: os.stat_result) -> None:
-    """Make a backup: a second link, or a copy where that cannot be."""
+    """Make a backup: a hard link, or a copy if links are not possible."""
     try:
         os.link(target, path)
     except FileExistsError as error:

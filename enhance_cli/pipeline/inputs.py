@@ -1,4 +1,4 @@
-"""What a user named as INPUT: files, folders, globs, lists and stdin, as sources in a stable order."""
+"""Expands INPUT arguments (files, folders, globs, lists and stdin) to sources in a stable order."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from enhance_cli.pipeline.names import natural
 STDIO = "-"
 
 _FOREIGN = {".tga", ".jxr", ".wdp", ".hdp", ".dpx", ".fits"}
-"""Suffixes of photos that no codec here reads. In a folder they get their line too, which says so."""
+"""Suffixes of photos that no codec reads. In a folder they get a report line that says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A source and what its output is called below the output folder."""
+    """A source and the path of its output below the output folder."""
 
     source: Path | None
     relative: Path
@@ -38,12 +38,12 @@ def find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: l
 
     Args:
         inputs: files, folders, globs, `-`, `@list`.
-        output: the output folder, which is passed over; None where there is none.
+        output: the output folder, which is skipped; None if there is none.
         recursive: whether folders are read with their subfolders.
-        remarks: sentences about what is left out are added to them.
+        remarks: receives sentences about what is left out.
 
     Raises:
-        UsageError: nothing that was named exists, or a list or folder cannot be read.
+        UsageError: none of the inputs exists, or a list or folder cannot be read.
     """
     excluded = _identity(output) if output is not None and output.is_dir() else None
     missing = []
@@ -80,7 +80,7 @@ def find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: l
 
 
 def _listed(name: str) -> Iterator[str]:
-    """Paths of a list file: NUL-separated if it holds a NUL, else a path a line."""
+    """Paths of a list file: NUL-separated if it contains a NUL, else one path per line."""
     try:
         data = sys.stdin.buffer.read() if name == STDIO else Path(name).read_bytes()
     except OSError as error:
@@ -96,10 +96,10 @@ def _listed(name: str) -> Iterator[str]:
 
 
 def _without_mark(data: bytes) -> bytes:
-    """The bytes of a list without the mark that some editors write first; what is UTF-16, in UTF-8.
+    """The bytes of a list without a byte order mark; UTF-16 is converted to UTF-8.
 
-    Without a mark it is UTF-16 where most pairs of bytes are characters of ASCII: no list that is separated by NULs is
-    such, unless its names are of one byte.
+    Without a mark it is UTF-16 if most pairs of bytes are ASCII characters: a NUL-separated list looks like that only
+    if its names are of one byte.
     """
     if len(data) % 2 == 0:
         for high, coding in ((1, "utf-16-le"), (0, "utf-16-be")):
@@ -112,15 +112,15 @@ def _without_mark(data: bytes) -> bytes:
 
 
 def _matches(rest: tuple[str, ...], there: Path = Path()) -> Iterator[str]:
-    """Paths that fit a glob; names in it mean themselves where they are there as written, brackets and all.
+    """Paths that match a glob; a name in it that exists exactly as written, brackets included, is taken literally.
 
     Args:
         rest: the parts of the pattern.
-        there: the folder that they lie below.
+        there: the folder to search in.
     """
     while rest and os.path.lexists(there / rest[0]):
         there, rest = there / rest[0], rest[1:]
-    # Up to and with the next name that may mean itself, such as "album [2019]" below folders that a * stands for.
+    # Up to and including the next name that may be literal, such as "album [2019]" below folders matched by a *.
     literal = next((at for at, name in enumerate(rest) if at > 0 and "[" in name and "**" not in rest[:at]), 0)
     if literal:
         for folder in _globbed(there, rest[:literal]):
@@ -138,7 +138,7 @@ def _globbed(there: Path, rest: tuple[str, ...]) -> Iterator[str]:
 def _pictures_below(
     root: Path, excluded: tuple[int, int] | None, recursive: bool, remarks: list[str]
 ) -> Iterator[Found]:
-    """Images of a folder in sorted order; hidden files, other files and the output folder are passed over."""
+    """Images of a folder in sorted order; hidden files, other files and the output folder are skipped."""
     count = deeper = 0
     for names, relative in _walk(root, excluded):
         for name in names:
@@ -156,7 +156,7 @@ def _pictures_below(
 def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterable[str], Path]]:
     """(names of images, folder relative to the root), depth first, each directory once.
 
-    A subfolder that cannot be listed stands for the images in it: it becomes a name, whose reading will fail.
+    A subfolder that cannot be listed is yielded as if it were an image, so that reading it fails and is reported.
     """
     pending = [Path()]
     while pending:

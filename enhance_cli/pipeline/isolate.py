@@ -1,8 +1,8 @@
-"""Photos in processes of their own: a decoder that crashes or hangs costs the one it was given.
+"""Photos in child processes: a decoder that crashes or hangs costs only the photo it was given.
 
-A worker thread of the stream talks to a child over a pipe. The child asks before it takes memory, and has its lines
-written before it places files, so that budget, report and restart are those of any run. It is started once and does
-photo after photo; one that dies or is out of time is replaced.
+A worker thread of the stream communicates with a child over a pipe. The child asks before it takes memory, and has its
+lines written before it places files, so that budget, report and restart work as in any run. A child processes one
+photo after another; one that dies or exceeds the timeout is replaced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from enhance_cli.types import Job, Outcome
 
 
 class Assignment(Protocol):
-    """What children do, sent to each: a value that can be pickled (see `assignment.Assignment`)."""
+    """The task that is sent to each child: a value that can be pickled (see `assignment.Assignment`)."""
 
     @property
     def coding(self) -> Coding:
@@ -43,19 +43,19 @@ class Assignment(Protocol):
 
 
 class Crew:
-    """As many children as there are workers, each started when first needed. A context manager."""
+    """As many child processes as workers, each started when first needed. A context manager."""
 
     def __init__(self, assignment: Assignment, *, timeout: float | None = None) -> None:
         """Prepare.
 
         Args:
             assignment: what every child opens.
-            timeout: seconds for one photo, waiting for memory not counted; None for no end.
+            timeout: seconds for one photo, not counting waits for memory; None for no limit.
         """
         self._assignment, self._timeout = assignment, timeout
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         self._all: set[_Child] = set()
-        self._starting = threading.RLock()  # a signal may come while it is held
+        self._starting = threading.RLock()  # reentrant: a signal may arrive while it is held
         self._stopped = False
 
     def process(
@@ -70,10 +70,10 @@ class Crew:
         """As `process.process`, in a child: each outcome when it is in place.
 
         Raises:
-            Crashed: the child died of it.
+            Crashed: the photo made the child die.
             OutOfTime: it took too long, and the child was killed.
             Abandoned: the run was stopped.
-            EnhanceError: whatever else made it fail.
+            EnhanceError: any other failure.
         """
         child = self._take()
         try:
@@ -81,7 +81,7 @@ class Crew:
         except (Crashed, OutOfTime, abandon.Abandoned):
             self._end(child)
             self._sweep(job)
-            abandon.check()  # then it was we who killed it
+            abandon.check()  # if so, we killed it ourselves
             raise
         except BaseException:
             self._idle.put(child)
@@ -111,14 +111,14 @@ class Crew:
                 atomic.sweep(plan_path(coding.save_plans, job.target, coding.root).parent)
 
     def kill(self) -> None:
-        """End all children at once, whatever they are at, and start no more; for a run that is being stopped."""
+        """Kill all children immediately and start no more; for a run that is being stopped."""
         with self._starting:
             self._stopped = True
         for child in list(self._all):
             child.signal_end()
 
     def close(self) -> None:
-        """Let the children go; they are idle, or die with their photos."""
+        """End the children; they are idle, or die with their photos."""
         while not self._idle.empty():
             self._idle.get().close()
 
@@ -138,7 +138,7 @@ class _Child:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C is for the parent, who lets photos finish
+                process_group=0,  # Ctrl-C must reach only the parent, which lets photos finish
             )
         self._pipe.send(assignment)
         self._ready = False
@@ -150,9 +150,9 @@ class _Child:
         record: Callable[[Mapping[str, Any]], None],
         timeout: float | None,
     ) -> Iterator[Outcome]:
-        placing = ExitStack()  # entered with a line, left when its files are said to be in place
+        placing = ExitStack()  # entered with a line, left when the child reports its files in place
         try:
-            if not self._ready:  # starting is not the photo's time
+            if not self._ready:  # start-up does not count towards the timeout
                 self._check(self._pipe.recv())
                 self._ready = True
             self._pipe.send(job)
@@ -187,7 +187,7 @@ class _Child:
 
     @staticmethod
     def _check(message: tuple[str, Any]) -> None:
-        """Raise what the child failed by, if it did."""
+        """Raise the error of the child, if there was one."""
         kind, value = message
         if kind == "failed":
             raise value
@@ -201,7 +201,7 @@ class _Child:
         return "it closed its pipe"
 
     def signal_end(self) -> None:
-        """Kill it, from another thread than the one that talks to it, which then finds the pipe closed."""
+        """Kill it, from another thread than the one that communicates with it, which then finds the pipe closed."""
         self._process.kill()
 
     def kill(self) -> None:
@@ -210,7 +210,7 @@ class _Child:
         self._process.wait()
 
     def close(self) -> None:
-        self._pipe.close()  # it is waiting for a photo, and sees that none will come
+        self._pipe.close()  # the child waits for a photo and now reads the end of the pipe
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -229,7 +229,7 @@ def _failure_of(record: Callable[[Mapping[str, Any]], None], line: Mapping[str, 
 
 
 def serve(pipe: Connection) -> None:
-    """Do what comes out of the pipe until it is closed."""
+    """Process jobs from the pipe until it is closed."""
     assignment: Assignment = pipe.recv()
 
     def admit(size: int) -> None:
@@ -267,7 +267,7 @@ def serve(pipe: Connection) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself if it is one of ours (a class and a sentence); others might not survive the pipe."""
+    """The error itself if it is one of ours (a class and a message); others may not survive pickling."""
     return error if isinstance(error, EnhanceError) else RuntimeError(f"{type(error).__name__}: {error}")
 
 

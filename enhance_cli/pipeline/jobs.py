@@ -1,6 +1,6 @@
-"""Jobs and names by the hundred thousand: kept in temporary files, so that a scan takes the same memory for any folder.
+"""Hundreds of thousands of jobs and names, kept in temporary files so that memory does not depend on the folder's size.
 
-Clashes are looked for among 64-bit hashes (eight bytes a name); only where two agree are the names read again.
+Clashes are searched among 64-bit hashes (eight bytes per name); names are read again only if two hashes agree.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from enhance_cli.pipeline.names import natural
 from enhance_cli.types import Job, Standing
 
 _IN_MEMORY = 1 << 16
-"""Bytes of names that are held before they go to a file."""
+"""Bytes of names that are held in memory before they go to a file."""
 
 _SORTED_AT_ONCE = 8192
 """Names of one folder that are sorted in memory."""
 
 
 class Spool:
-    """Byte strings without NUL, in order of writing; read back as often as wanted, by one reader or several in turn."""
+    """Byte strings without NUL, in order of writing; can be read back any number of times."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as this
@@ -59,7 +59,7 @@ class Spool:
 
 
 class SortedNames:
-    """File names in natural order (see `names.natural`), however many a folder holds."""
+    """File names in natural order (see `names.natural`), for folders of any size."""
 
     def __init__(self) -> None:
         self._latest: list[str] = []
@@ -81,19 +81,19 @@ class SortedNames:
 
 
 class Jobs:
-    """What there is to do, in order; iterating makes the Jobs anew."""
+    """The jobs of a run, in order; each iteration creates the Job objects again."""
 
     def __init__(self) -> None:
         self._records = Spool()
         self._count = 0
         self.names: Names | None = None
-        """Names of the run's sources, where they must be known; what of them are alike goes into the Jobs."""
+        """Names of the run's sources, if they are needed; duplicates among them are noted in the Jobs."""
 
     def append(self, job: Job) -> None:
         """Add one at the end."""
         standing = (f"{item.bytes}:{item.modified_ns}:{item.path}" for item in job.standing)
         names = (job.relative, job.namesake, "twin" if job.twin else "")
-        # However many files stand there, then nothing; however many frames, then nothing.
+        # A list of existing files, then an empty entry; a list of frames, then an empty entry.
         for record in (job.source, job.target, *names, *standing, None, *job.frames, None):
             self._records.append(b"" if record is None else os.fsencode(record))
         self._count += 1
@@ -123,14 +123,14 @@ def _standing(record: str) -> Standing:
 
 
 class Names:
-    """The names of a run's sources without suffixes, kept in memory: which of them are alike."""
+    """The names of a run's sources without suffixes, kept in memory, to find duplicates."""
 
     def __init__(self) -> None:
         self._stems: dict[str, list[Path]] = {}
         self._relatives: dict[str, list[Path]] = {}
 
     def add(self, job: Job) -> None:
-        """Note a job's; of names alike, the first two that lie in two folders."""
+        """Add a job's names; of duplicates, the first two in different folders are kept."""
         if job.source is not None:
             self._note(self._stems, job.source.stem, job.source)
             if job.relative:
@@ -143,7 +143,7 @@ class Names:
             found.append(source)
 
     def told(self, job: Job) -> Job:
-        """A job that knows of sources named as its own."""
+        """The job with the duplicates of its name filled in."""
         if job.source is None:
             return job
         others = [path for path in self._stems.get(job.source.stem, ()) if not _in_one_folder(path, job.source)]
@@ -158,18 +158,18 @@ def _in_one_folder(first: Path, second: Path) -> bool:
 
 
 class Paths:
-    """A set of paths that only remembers hashes: it tells where a second look is worth it, never that there is none."""
+    """A set of paths that only stores hashes: equal hashes must be confirmed by comparing the paths."""
 
     def __init__(self) -> None:
         self._buckets = [array("q") for _ in range(256)]
 
     def add(self, path: Path) -> None:
-        """Count a path; again if it comes again."""
+        """Count a path, each time it is added."""
         number = hash(same_name(path))
         self._buckets[number & 255].append(number)
 
     def repeated(self) -> set[int]:
-        """Hashes that came more than once."""
+        """Hashes that were added more than once."""
         found: set[int] = set()
         for bucket in self._buckets:
             seen: set[int] = set()
@@ -177,26 +177,26 @@ class Paths:
         return found
 
     def shared_with(self, other: Paths) -> set[int]:
-        """Hashes that came in both."""
+        """Hashes that are in both sets."""
         return {
             number for ours, theirs in zip(self._buckets, other._buckets, strict=True) for number in {*ours} & {*theirs}
         }
 
 
 def each_once(jobs: Jobs, drawn: Callable[[Path], Iterable[Path]]) -> Jobs:
-    """The jobs of a run in place without those that are others by another name.
+    """The jobs of a run in place, each file only once.
 
-    A photo that is named again, in another spelling or through links, is one and is done once. What is drawn
-    beside a photo is no photo. Two names that a case-insensitive file system takes for one stay two jobs.
+    A photo that is named several times, in another spelling or through links, is processed once. Illustrations of
+    photos are left out. Two names that a case-insensitive file system would treat as one stay two jobs.
 
     Args:
         jobs: each with a target.
-        drawn: what will be written beside a target.
+        drawn: the illustrations that will be written for a target.
     """
     folders: dict[Path, str] = {}
 
     def place(path: Path) -> Path:
-        """The file itself: targets are no links, but the folders that lead to them may be."""
+        """The file itself: targets are not links, but their parent folders may be."""
         if path.parent not in folders:
             folders[path.parent] = os.path.realpath(path.parent)
         return Path(folders[path.parent], path.name)
@@ -232,18 +232,18 @@ def each_once(jobs: Jobs, drawn: Callable[[Path], Iterable[Path]]) -> Jobs:
 
 
 def same_name(path: Path) -> str:
-    """What two paths have in common where some file system takes them for one: absolute, in one case and one form."""
+    """A key that is equal for paths that some file system treats as one: absolute, in one case and normal form."""
     return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()  # noqa: PTH100 - keeps links as they are
 
 
 def named_alike(
     numbers: set[int], paths: Iterable[tuple[Path, Path | None]]
 ) -> Iterator[tuple[Path, Path | None, Path | None]]:
-    """Of (path, owner), those whose path was seen before under the same name: the path, and both owners.
+    """The (path, owner) pairs whose path occurred before: the path, and both owners.
 
     Args:
-        numbers: hashes that are worth a look.
-        paths: read only if there are such.
+        numbers: hashes to check.
+        paths: read only if there are any.
     """
     first: dict[str, Path | None] = {}
     if not numbers:

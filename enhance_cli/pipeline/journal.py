@@ -1,8 +1,8 @@
-"""What earlier runs did, read out of their reports: the memory by which a restart does nothing twice.
+"""What earlier runs did, read from their reports, so that a restart repeats nothing.
 
-A line is written when its files are staged and before they are placed (`imaging/atomic.py`). So whatever is in
-place has its line, at whatever instant a run was killed; and a line whose file is not there was cut off between
-the two, and is done again.
+A line is written after its files are staged and before they are placed (`imaging/atomic.py`). So every file in place
+has its line, whenever a run was killed; and a line without its file means that the run was killed between the two, so
+the photo is processed again.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from enhance_cli.pipeline.lines import whole_lines
 
 
 def file_state(path: Path, name: str | None = None, *, content: bytes | None = None) -> dict[str, Any]:
-    """How a file is told from what it may become: the `read` and `written` entries of a report line.
+    """The state of a file, by which later changes are detected: the `read` and `written` entries of a report line.
 
     Args:
         path: the file.
-        name: what the entry calls it; by default its absolute path.
-        content: its bytes, to keep their sha256 too.
+        name: its path in the entry; by default the absolute path.
+        content: its bytes, to include their sha256.
 
     Raises:
-        OSError: it is not there.
+        OSError: it does not exist.
     """
     status = path.stat()
     return {
@@ -38,13 +38,13 @@ def file_state(path: Path, name: str | None = None, *, content: bytes | None = N
 
 
 def settings_digest(parts: Mapping[str, Any]) -> str:
-    """What decides an image beside its source, in sixteen digits; equal where a restart need do nothing."""
+    """A digest, in sixteen digits, of everything but the source that decides an output; a restart compares it."""
     text = repr(sorted((name, repr(value)) for name, value in parts.items()))
     return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
 def path_in_report(path: Path, report: Path | None) -> str:
-    """A written file as its line names it: from the report's folder if it is below that, so that both can move."""
+    """The path of a written file in its line: relative to the report's folder if below it, so that both can move."""
     absolute = os.path.abspath(path)  # noqa: PTH100
     folder = None if report is None else os.path.dirname(os.path.abspath(report))  # noqa: PTH100, PTH120
     return os.path.relpath(absolute, folder) if folder and absolute.startswith(os.path.join(folder, "")) else absolute  # noqa: PTH118
@@ -56,18 +56,18 @@ def path_of_report(name: str, report: Path) -> str:
 
 
 class Journal:
-    """The last word on every output. It keeps hashes, so that a line costs some two hundred bytes of memory."""
+    """The latest state of every output. It stores hashes, so that a line takes about two hundred bytes of memory."""
 
     def __init__(self, reports: Iterable[Path] = (), *, by_content: bool = False) -> None:
-        """Read reports, the later line holding.
+        """Read reports; later lines replace earlier ones.
 
         Args:
-            reports: those that are there are read.
-            by_content: a source is the same when its bytes are, not when its size and time are.
+            reports: files that do not exist are skipped.
+            by_content: sources are compared by their bytes instead of size and time.
         """
         self._by_content = by_content
         self._made_of: dict[int, int] = {}
-        """By output: settings and source; absent where the last line is a failure."""
+        """By output: settings and source; absent if the last line is a failure."""
 
         self._source: dict[int, tuple[int, int]] = {}
         """By output: the name and the state of its source."""
@@ -76,7 +76,7 @@ class Journal:
         """By written file: its state when it was last written."""
 
         self._ever: set[int] = set()
-        """Of all states that were ever written."""
+        """All states that were ever written."""
 
         for report in reports:
             try:
@@ -89,7 +89,7 @@ class Journal:
 
     def _learn(self, line: dict[str, Any], report: Path) -> None:
         try:
-            if line["status"] == "skipped":  # found to be enhanced before, in such a state
+            if line["status"] == "skipped":  # it was enhanced before, and had this state
                 for item in line["read"]:
                     self._last[hash(path_of_report(item["path"], report))] = _state(item)
                 return
@@ -109,20 +109,20 @@ class Journal:
             elif line["status"] == "failed" and line["output"]:
                 self._made_of.pop(hash(os.path.abspath(line["output"])), None)  # noqa: PTH100
         except (LookupError, TypeError, ValueError, ArithmeticError):
-            return  # a line of some other make
+            return  # not a line of this program
 
     def _origin(self, settings: str, read: Iterable[Mapping[str, Any]]) -> int:
         kept = ("sha256",) if self._by_content else ("bytes", "modified_ns")
-        # Without a hash on record there is no proof; NaN is equal to nothing, so that such an image is done again.
+        # Without a recorded hash nothing is proved; NaN equals nothing, so that such a photo is processed again.
         states = (item[name] for item in read for name in kept)
         return hash((settings, *(float("nan") if state is None else state for state in states)))
 
     def owns(self, path: Path) -> bool:
-        """Whether a file is one that a run wrote, as that run left it."""
+        """Whether a run wrote this file and it has not changed since."""
         return hash_of(path) in self._ever
 
     def knows(self, path: Path) -> bool:
-        """Whether a run wrote a file of this name, whatever became of it."""
+        """Whether a run wrote a file of this name, changed since or not."""
         return hash(os.path.abspath(path)) in self._last  # noqa: PTH100
 
     def is_of_another(self, path: Path, source: Path) -> bool:
@@ -143,16 +143,16 @@ class Journal:
     def has_done(
         self, settings: str, sources: Iterable[Path], outputs: Iterable[Path], pictures: Iterable[Path]
     ) -> bool:
-        """Whether nothing need be done: the same settings and sources, and all the files still there.
+        """Whether there is nothing to do: the settings and sources are the same, and all outputs still exist.
 
-        A file that somebody has changed since counts as there, and is left alone; one that an earlier run wrote with
-        other settings does not.
+        An output that was changed since counts as existing and is left alone; an output of an earlier run with other
+        settings does not.
 
         Args:
-            settings: of the run that asks.
-            sources: every file that decides the images.
+            settings: of the current run.
+            sources: every file that decides the outputs.
             outputs: every file that would be written.
-            pictures: those of them that have lines of their own.
+            pictures: those of the outputs that have report lines of their own.
         """
         if not all(hash(os.path.abspath(path)) in self._made_of for path in pictures):  # noqa: PTH100 - no disk asked
             return False

@@ -1,8 +1,8 @@
-"""Which files are enhance's own work, by their content: read out of every report within reach of a photo.
+"""Recognises results of enhance by their content, from every report in reach of a photo.
 
-Within reach are the run's own report and those in the photo's folder and in the folders above it, through links
-too. Reports are read when first asked for, and what has been appended since at every later question: another run may
-be working on the same album.
+In reach are the run's own report and those in the photo's folder and the folders above it, links included. Reports
+are read on first use, and lines appended since are read on every later use: another run may be working on the same
+album.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from enhance_cli.pipeline.journal import path_of_report
 from enhance_cli.pipeline.lines import parsed, raw_lines
 
 _MOST_FOLDERS = 64
-"""Folders above a photo that are looked into."""
+"""How many folders above a photo are searched."""
 
 
 class Trace(NamedTuple):
-    """What is known of a file that enhance wrote."""
+    """What is known about a file that enhance wrote."""
 
     method: str
     illustration: bool = False
-    """Whether it was drawn beside a photo."""
+    """Whether it is an illustration."""
 
 
 @dataclass(slots=True)
 class _Report:
-    """What one report says; `read` bytes of it have been looked at."""
+    """What one report says; `read` bytes of it have been read."""
 
     path: Path
     read: int = 0
     contents: dict[int, Trace] = field(default_factory=dict)
-    """By the beginning of the sha256 of what was written."""
+    """By the beginning of the sha256 of the written file."""
 
     states: dict[int, Trace] = field(default_factory=dict)
-    """By path, size and time of what was written."""
+    """By path, size and time of the written file."""
 
     backups: dict[int, str] = field(default_factory=dict)
     """By path: the sha256 of the original that was kept there."""
 
     def refresh(self) -> None:
-        """Read what is new. A report that cannot be read says nothing."""
+        """Read what is new. A report that cannot be read is ignored."""
         try:
             size = self.path.stat().st_size
             if size == self.read:
                 return
             with self.path.open("rb") as file:
-                if size < self.read:  # another file of that name
+                if size < self.read:  # it was replaced by another file
                     self.read = 0
                 file.seek(self.read)
                 for line in raw_lines(file):
@@ -90,14 +90,14 @@ class _Report:
 
 
 class _Folder(NamedTuple):
-    """A folder of photos, by the names that lead to it, and the reports within reach."""
+    """A folder of photos and the reports in reach."""
 
     names: tuple[str, ...]
     reports: tuple[Path, ...]
 
 
 class Known:
-    """The memory of a run in place; safe to use from several threads, and pickled without what it has read."""
+    """What a run in place knows of earlier results. Thread-safe; pickled without what it has read."""
 
     def __init__(self, report: Path | None) -> None:
         """Read nothing yet.
@@ -110,13 +110,13 @@ class Known:
         self._reports: dict[Path, _Report] = {}
         self._folders: dict[str, _Folder] = {}
         self._listed: dict[Path, list[Path]] = {}
-        """By folder: the reports, of parts too, that were there when it was first looked into."""
+        """By folder: the reports, including those of parts, that existed when it was first searched."""
 
     def __reduce__(self) -> tuple[type[Known], tuple[Path | None]]:
         return Known, (self._own,)
 
     def by_state(self, path: Path) -> Trace | None:
-        """What is known of a file as it stands there, by its path, size and time."""
+        """What is known about a file in its current state, by its path, size and time."""
         try:
             status = path.stat()
         except OSError:
@@ -130,25 +130,25 @@ class Known:
             return next((report.states[key] for report in reports for key in keys if key in report.states), None)
 
     def by_content(self, path: Path, sha256: str) -> Trace | None:
-        """What is known of a file, by the sha256 of its bytes."""
+        """What is known about a file, by the sha256 of its bytes."""
         key = _short(sha256)
         with self._lock:
             return next((report.contents[key] for report in self._near(path)[1] if key in report.contents), None)
 
     def has_contents(self, path: Path) -> bool:
-        """Whether it is worth while to take a file's sha256: some report within reach knows of any."""
+        """Whether computing the sha256 of a file is worthwhile: some report in reach contains hashes."""
         with self._lock:
             return any(report.contents for report in self._near(path)[1])
 
     def backup(self, path: Path) -> str | None:
-        """The sha256 of the original that a report says was kept at a path; None where none says so."""
+        """The sha256 of the original that was kept at a path according to a report; None if no report says so."""
         with self._lock:
             folder, reports = self._near(path)
             keys = [hash(os.path.join(parent, path.name)) for parent in folder.names]  # noqa: PTH118
             return next((report.backups[key] for report in reports for key in keys if key in report.backups), None)
 
     def _near(self, path: Path) -> tuple[_Folder, list[_Report]]:
-        """The folder of a file, and the reports within reach of it, up to date."""
+        """The folder of a file and the reports in its reach, up to date."""
         parent = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
         folder = self._folders.get(parent)
         if folder is None:
@@ -166,7 +166,7 @@ class Known:
             if report is None:
                 report = self._reports[report_path] = _Report(report_path)
                 report.refresh()
-            elif report_path != self._own:  # what this run itself has written since needs no looking up
+            elif report_path != self._own:  # lines that this run has appended need not be read
                 report.refresh()
             found.append(report)
         return folder, found
@@ -182,5 +182,5 @@ def _short(sha256: str) -> int:
 
 
 def _same_state(written: dict[str, Any], read: list[dict[str, Any]]) -> bool:
-    """Whether size and time cannot tell what was written from what it was made of (`--preserve-times`, BMP)."""
+    """Whether size and time cannot distinguish an output from its source (`--preserve-times`, BMP)."""
     return any((item["bytes"], item["modified_ns"]) == (written["bytes"], written["modified_ns"]) for item in read)

@@ -1,7 +1,7 @@
-"""Report lines as they are read back: whatever a file holds, an answer or a sentence, never a crash.
+"""Reading report lines back: any file content gives a result or a clear error, never a crash.
 
-A report may have been edited, joined by hand, cut off by a kill, or may never have been one. A line longer than
-`LONGEST` is not read whole, so that no file can fill the memory.
+A report may have been edited, joined by hand or truncated by a kill, or the file may not be a report at all. Lines
+longer than `LONGEST` are not read completely, so that no file can fill the memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from enhance_cli.errors import UsageError
 SCHEMA = "enhance-report/1"
 
 LONGEST = 1 << 24
-"""Bytes of the longest line that is read: some ten times that of a map of 256x256 tiles."""
+"""Bytes of the longest line that is read: about ten times the length of a line with 256x256 tiles."""
 
 _FAMILY = "enhance-report/"
 _BEGINNING = b'{"schema":"' + _FAMILY.encode()
@@ -33,14 +33,14 @@ class RawLine(NamedTuple):
 
     data: bytes
     whole: bool
-    """Whether it ends; a kill cuts the last one off."""
+    """Whether it ends with a newline; a killed run may leave the last line incomplete."""
 
     too_long: bool = False
-    """Whether `data` is only the beginning of more than `LONGEST` bytes."""
+    """Whether the line is longer than `LONGEST` bytes, so that `data` is only its beginning."""
 
 
 def raw_lines(file: BinaryIO) -> Iterator[RawLine]:
-    """The lines of an open file; blank ones are passed over."""
+    """The lines of an open file; blank ones are skipped."""
     number = 0
     while data := file.readline(LONGEST + 1):
         number += 1
@@ -55,7 +55,7 @@ def parsed(data: bytes) -> dict[str, Any]:
     """A line as a JSON object.
 
     Raises:
-        ValueError: it is none; also where it is nested too deeply, or a number has thousands of digits.
+        ValueError: it is not one, is nested too deeply, or holds a number of thousands of digits.
     """
     try:
         value = json.loads(data)
@@ -73,7 +73,7 @@ def parsed(data: bytes) -> dict[str, Any]:
 
 
 def whole_lines(report: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a report in order; what is none, is too long, or was cut off is passed over.
+    """The JSON objects of a report in order; lines that are invalid, too long or incomplete are skipped.
 
     Raises:
         OSError: it cannot be read.
@@ -89,7 +89,7 @@ def whole_lines(report: Path) -> Iterator[dict[str, Any]]:
 
 
 def fault_of(line: dict[str, Any]) -> str | None:
-    """What keeps a JSON object from being a report line, of the fields that are read back; None if nothing does."""
+    """Why a JSON object is not a report line, judged by the fields that are read back; None if it is one."""
     if not str(line.get("schema")).startswith(_FAMILY):
         return f"its schema is not {SCHEMA}"
     for name, kinds in (("source", str), ("output", str | None), ("frames", list | None), ("written", list | None)):
@@ -113,7 +113,7 @@ def _is_shard(text: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    """A value for a sentence, however large it is."""
+    """A value for a message, shortened if it is long."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value) if value is None or isinstance(value, bool | str) else "a number"
@@ -121,17 +121,17 @@ def _shown(value: object) -> str:
 
 
 def refuse_foreign(path: Path, what: str = "--report") -> None:
-    """See that a report may be written at a path: nothing is there, or nothing in it, or a report of ours.
+    """Check that a report may be written at a path: there is no file, an empty file, or a report of ours.
 
-    The first line that is not blank decides, so that a report stays one whose last line was cut off by a kill, or to
-    which somebody added lines.
+    The first non-blank line decides, so that a report whose last line is incomplete, or to which the user added
+    lines, still counts as one.
 
     Args:
-        path: where a report is to be opened or replaced; a link counts as what it leads to.
+        path: where a report is to be opened or replaced; links are followed.
         what: the option or argument that named it.
 
     Raises:
-        UsageError: something else is there.
+        UsageError: there is something else.
     """
     try:
         mode = path.stat().st_mode
@@ -151,7 +151,7 @@ def refuse_foreign(path: Path, what: str = "--report") -> None:
 
 
 def is_report(file: BinaryIO) -> bool:
-    """Whether an open file is empty, or begins with a line of a report, be it cut off."""
+    """Whether an open file is empty, or begins with a report line, complete or not."""
     first = next(raw_lines(file), None)
     if first is None:
         return True

@@ -1,4 +1,4 @@
-"""Who is told of a run while it goes on: the command line's console, or nobody."""
+"""Receives the events of a run: the command line's console, or nothing."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from enhance_cli.types import Outcome
 
 
 class Listener(Protocol):
-    """Told in the thread that runs; what it raises ends the run."""
+    """Called in the thread of the run; an exception that it raises ends the run."""
 
     def remark(self, text: str) -> None:
-        """A sentence that a person may like to read."""
+        """An informative message."""
         ...
 
     def trouble(self, text: str) -> None:
-        """A sentence about something that went wrong, beside single photos."""
+        """A message about a problem that does not belong to a single photo."""
         ...
 
     def planned(self, source: str, frames: list[str], output: str) -> None:
-        """What would be done for one photo, in a run that does nothing (`dry_run`)."""
+        """What would be done for one photo, in a dry run."""
         ...
 
     def begins(self, total: int) -> None:
-        """So many images will be written, if none fails."""
+        """The number of images that will be written if none fails."""
         ...
 
     def finished(self, outcome: Outcome) -> None:
-        """An image is in place, failed, or was left alone."""
+        """An image was placed, failed, or was skipped."""
         ...
 
 
 class Silent:
-    """Listens to nothing."""
+    """Ignores all events."""
 
     def remark(self, text: str) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""Joining the reports of a run that was split over machines, and saying what is missing from it."""
+"""Joins the reports of a run that was split over machines, and says what is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from enhance_cli.pipeline.report import encode_line, is_held
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the last line of an output stands."""
+    """The position of the last line of an output."""
 
     report: Path
     number: int
@@ -37,13 +37,13 @@ class Merged:
     """Sources whose last line is a failure."""
 
     remarks: list[str] = field(default_factory=list)
-    """Sentences for the user: what was left out and why."""
+    """Messages for the user: what was left out and why."""
 
     missing_shards: list[str] = field(default_factory=list)
     """Parts of a split run that have no report here."""
 
     missing_outputs: list[str] = field(default_factory=list)
-    """Images that a line calls done and that are not there."""
+    """Images that are done according to a line but do not exist."""
 
     missing_sources: list[str] = field(default_factory=list)
     """Images of the given inputs that have no line."""
@@ -56,18 +56,18 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What is to be joined."""
+    """The reports to join."""
 
     files: list[Path]
     named: frozenset[Path] = frozenset()
-    """Those of them that were named themselves, not found in a folder."""
+    """Those that the user named, as opposed to found in a folder."""
 
 
 def reports_named(arguments: Iterable[Path]) -> Reports:
-    """Report files as they were given, and those that lie in given folders.
+    """Report files that were given, and those in given folders.
 
     Raises:
-        UsageError: there is nothing at a path, no report in a folder, or something else than a report.
+        UsageError: a path does not exist or is not a report, or a folder holds no report.
     """
     found: list[Path] = []
     named: list[Path] = []
@@ -92,7 +92,7 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
         expected: sources that should have lines.
 
     Raises:
-        UsageError: a line is none of a report, or lines of the target would be lost.
+        UsageError: a line is not a report line, or lines of the target would be lost.
         OutputError: a run is still writing one of the reports, or the target cannot be written.
         UnreadableSource: a report cannot be read.
     """
@@ -111,7 +111,7 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
         name = line.get("output") or line.get("source") or ""
         place = _Place(report, number, line["status"], os.path.abspath(line["source"]))  # noqa: PTH100
         key = os.path.abspath(name)  # noqa: PTH100
-        # An image that was skipped says nothing new of what is there.
+        # The line of a skipped image says nothing new about it.
         if key not in places or place.status != "skipped":
             places[key] = place
         frames.update(os.path.abspath(frame) for frame in line.get("frames") or ())  # noqa: PTH100
@@ -148,7 +148,7 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
 
 
 def _refuse_part(reports: Reports, target: Path) -> None:
-    """See that the target is no part: where OUTPUT was forgotten, the last report stands in its place."""
+    """Check that the target is not an input report: if OUTPUT was forgotten, the last report is taken for it."""
     if not target.exists():
         return
     if any(target.samefile(path) for path in reports.named):
@@ -165,7 +165,7 @@ def _elsewhere(target: Path, reports: Reports) -> list[Path]:
 
 
 def _moved(line: dict[str, Any], report: Path, target: Path) -> bytes:
-    """A line of one report as another one holds it."""
+    """A line of one report, rewritten for another report."""
     written = line.get("written")
     if written:
         paths = [path_in_report(Path(path_of_report(item["path"], report)), target) for item in written]
@@ -178,7 +178,7 @@ def _digest(line: bytes) -> bytes:
 
 
 def _lines(reports: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """(report, number from 1, line); what was cut off by a kill is passed over with a remark.
+    """(report, line number from 1, line); an incomplete line of a killed run is skipped with a remark.
 
     Raises:
         UsageError: a line is none of a report.
@@ -198,14 +198,14 @@ def _lines(reports: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, 
 
 
 def _line(raw: RawLine, report: Path) -> dict[str, Any] | None:
-    """One line as an object; None for one without an end that is no JSON."""
+    """One line as an object; None for an incomplete last line."""
     try:
         if raw.too_long:
             raise ValueError(f"it is longer than {LONGEST >> 20} MiB")
         line = parsed(raw.data)
         fault = fault_of(line)
         if fault is None:
-            encode_line(line)  # numbers beyond all bounds are read, but no JSON holds them
+            encode_line(line)  # infinite numbers can be read but not be written as JSON
     except (ValueError, RecursionError) as error:
         if not raw.whole and not raw.too_long:
             return None
@@ -218,7 +218,7 @@ def _line(raw: RawLine, report: Path) -> dict[str, Any] | None:
 
 
 def _missing(parts: set[shards.Shard]) -> list[str]:
-    """Of every split that left a trace, the parts that left none."""
+    """For every split that appears in the reports, the parts that do not."""
     return [
         str(part)
         for count in sorted({part.count for part in parts})

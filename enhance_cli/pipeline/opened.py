@@ -1,4 +1,4 @@
-"""The Python interface: a method opened once, used on images, arrays and paths."""
+"""The Python interface: a method is opened once and used for images, arrays and paths."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Result:
 
     image: Image
     report: dict[str, Any]
-    """The same object that the command line writes as a line (docs/report.md)."""
+    """The report line, as the command line writes it (docs/report.md)."""
 
     plan: Plan
 
@@ -43,19 +43,19 @@ class Result:
         return np.dstack((colour.to_rgb(self.image).pixels, alpha))
 
     def save(self, path: str | Path, *, format: str | None = None, quality: int | None = None) -> tuple[str, ...]:
-        """Write the image with its source's bit depth, colour profile, metadata and coding, whole or not at all.
+        """Write the image atomically, with its source's bit depth, colour profile, metadata and coding.
 
         Args:
-            path: of the file, which is replaced where there is one.
-            format: such as `png`; by default the one that the path's suffix names, else the source's.
+            path: the file, which is replaced if it exists.
+            format: such as `png`; by default that of the path's suffix, else the source's.
             quality: 1 to 100, of JPEG and WebP; by default the source's.
 
         Returns:
-            A sentence for everything that the file cannot hold.
+            A message for everything that the file cannot hold.
 
         Raises:
             UsageError: there is no such format.
-            UnsupportedFormat: it is only read, or is too small for the image.
+            UnsupportedFormat: enhance cannot write the format, or the image is too large for it.
             OutputError: the file cannot be written.
         """
         path = Path(path)
@@ -77,7 +77,7 @@ class Failure:
     """A photo of `enhance_many` that could not be enhanced."""
 
     error: Exception
-    """Why: an `EnhanceError` with a sentence for a person, unless it is a bug."""
+    """The reason: an `EnhanceError` with a one-sentence message, unless it is a bug."""
 
     report: dict[str, Any]
 
@@ -89,7 +89,7 @@ class Opened:
         """Open a method.
 
         Args:
-            method: its id, such as `clahe-adaptive`.
+            method: the id of the method, such as `clahe-adaptive`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             threads: CPU threads for one photo; by default every core.
 

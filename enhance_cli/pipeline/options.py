@@ -37,7 +37,7 @@ BACKUP_SUFFIX = ".orig"
 
 
 def _parse_backup(value: str) -> str:
-    """Check a suffix for the names of kept originals; one that makes an image's name would be a later run's input."""
+    """Check a suffix for kept originals; one that makes an image's name would be picked up as input by a later run."""
     if not value or "/" in value or "\0" in value or len(os.fsencode(value)) > 64:
         raise ValueError(f"a suffix is a few characters without /, such as {BACKUP_SUFFIX}, not {value!r}.")
     if format_of_suffix(Path(f"a.jpg{value}")) is not None:

@@ -1,8 +1,8 @@
-"""Rendering tiles with a halo into the image that they are read from.
+"""Renders tiles with a halo in place, into the image that they are read from.
 
-A tile sees pixels of its neighbours, which may have been rendered already. So before a tile is begun, what lies on
-either side of its edges is copied, unless a neighbour has done so; a copy is dropped with the last tile that sees it.
-Tiles come in order, so at any time little more than two lines of them are held, whatever the image's size.
+A tile reads pixels of its neighbours, which may have been rendered already. So before a tile is started, the pixels on
+both sides of its edges are copied, unless a neighbour has done so; a copy is freed with the last tile that reads it.
+Tiles are processed in order, so that little more than two rows of them are held at any time.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _Strip = tuple[int, int, int, int]
 
 
 class Originals:
-    """The pixels of an image as they were, while its tiles are rendered in place. For several threads."""
+    """The original pixels of an image while its tiles are rendered in place. Thread-safe."""
 
     def __init__(self, pixels: Array, pieces: Iterable[Tile], halo: int) -> None:
-        """Look at what tiles share.
+        """Find the areas that tiles share.
 
         Args:
             pixels: H×W or H×W×3.
             pieces: all tiles of the image, in a grid.
-            halo: of the tiles, at most a tile's side but for the last ones.
+            halo: of the tiles; at most the side of a tile, except for the last ones.
         """
         self._pixels, self._halo = pixels, halo
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Originals:
                 self._users[strip] = self._users.get(strip, 0) + 1
 
     def outer(self, tile: Tile) -> Array:
-        """A copy of a tile's outer rectangle, which nothing has been rendered in; before the tile itself is."""
+        """A copy of the original pixels of a tile's outer rectangle; call it before the tile is rendered."""
         strips = self._strips(tile)
         with self._lock:
             for strip in strips:
@@ -62,7 +62,7 @@ class Originals:
         return window
 
     def done(self, tile: Tile) -> None:
-        """A tile has been rendered."""
+        """Note that a tile has been rendered."""
         with self._lock:
             for strip in self._strips(tile):
                 self._users[strip] -= 1
@@ -70,7 +70,7 @@ class Originals:
                     self._copies.pop(strip, None)
 
     def _strips(self, tile: Tile) -> list[_Strip]:
-        """What a tile shares: beside its left and right edges, then the whole lines above and below, corners too."""
+        """The areas a tile shares: along its left and right edges, then the full strips above and below."""
         height, width = self._pixels.shape[:2]
         halo = self._halo
         found = [

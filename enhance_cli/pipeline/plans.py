@@ -1,4 +1,4 @@
-"""Plans as files: one beside every image (`--save-plans`), or one for all images (`--plan`)."""
+"""Plans as files: one for every image (`--save-plans`), or one for all images (`--plan`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIX = ".plan.npz"
 
 
 def plan_path(folder: Path, target: Path, root: Path | None) -> Path:
-    """Where the plan of an output goes: `<folder>/<output below the output folder>.plan.npz`."""
+    """The path of an output's plan: `<folder>/<output below the output folder>.plan.npz`."""
     inside = root is not None and target.is_relative_to(root)
     relative = os.path.relpath(target, root) if inside else target.name
     return folder / f"{relative}{SUFFIX}"
@@ -24,7 +24,7 @@ def load_plan(path: Path, method: Method) -> Plan:
     """Read a plan that a run of this method saved.
 
     Raises:
-        UsageError: the file cannot be read, is no plan, or is another method's.
+        UsageError: the file cannot be read, is not a plan, or is a plan of another method.
     """
     try:
         data = path.read_bytes()
@@ -37,10 +37,10 @@ def load_plan(path: Path, method: Method) -> Plan:
 
 
 def check_fit(plan: Plan, image: Image) -> None:
-    """See whether a plan was made for so many exposures, and of this size; one that names no size fits any.
+    """Check that a plan was made for this many exposures and this size; a plan without a size fits any image.
 
     Raises:
-        UnfitPlan: it was made for other ones.
+        UnfitPlan: the number of exposures or the size differs.
     """
     given = 1 + len(image.frames)
     if plan.exposures != given:

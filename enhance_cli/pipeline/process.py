@@ -1,4 +1,4 @@
-"""One photo's way: read, decode, enhance, encode, stage, record, place."""
+"""Processes one photo: read, decode, enhance, encode, stage, record, place."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ Record = Callable[[Mapping[str, Any]], None]
 
 
 def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Record) -> Iterator[Outcome]:
-    """Enhance one file into another, or into several where the controls ask for that; yields each when it is there.
+    """Enhance one file into one or, if the controls request it, several outputs; yields each when it is in place.
 
     Args:
-        job: the file and its target; bytes for `job.target` None go to stdout.
+        job: the file and its target; if `job.target` is None the output goes to stdout.
         recipe: the method.
         coding: formats and limits.
-        admit: called with the bytes that the photo will take before it is decoded; blocks until there is room.
-        record: called with each line when its files are staged, before they are placed.
+        admit: called before decoding with the bytes that the photo will take; blocks until memory is available.
+        record: called with each line after its files are staged and before they are placed.
 
     Raises:
-        EnhanceError: whatever made it fail; the stream turns it into an Outcome.
+        EnhanceError: any failure; the stream turns it into an Outcome.
     """
     if not coding.in_place:
         yield from _process(job, recipe, coding, admit, record, None)
@@ -63,7 +63,7 @@ def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Reco
 
     assert job.source is not None
     assert job.target is not None
-    # Before waiting, the turn for memory is passed on: whoever is waited for may be waiting for it.
+    # Give up the turn for memory before waiting for a lock: the holder of the lock may be waiting for that turn.
     with in_place.locked(job.target, waiting=lambda: admit(0)) as status:
         past = in_place.Past(job.source, job.target, status, coding.known, again=coding.again)
         if past.look():
@@ -75,8 +75,8 @@ def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Reco
 def _process(
     job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Record, past: in_place.Past | None
 ) -> Iterator[Outcome]:
-    """What `process` does once a photo in place is held."""
-    data = read(job.source if past is None else job.target)  # the file that is held, wherever a link now leads
+    """The part of `process` after a photo in place is locked."""
+    data = read(job.source if past is None else job.target)  # the locked file, even if a link now leads elsewhere
     if past is not None and past.look_into(data):
         yield from _left_alone(job, recipe, record, past)
         return
@@ -99,7 +99,7 @@ def _process(
     planes, most = recipe.reads_planes, coding.max_pixels
     again = None if job.frames else partial(codecs.decode, data, source=_source(job), planes=planes, max_pixels=most)
     pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True, again=again)
-    del again, data, image  # a mask may be as large as the image, and is not needed to the end
+    del again, data, image  # a mask may be as large as the image, and is no longer needed
     ms = {"decode": decoding}
     for enhanced in pictures:
         if coding.save_plans is None:
@@ -110,8 +110,8 @@ def _process(
             yield from _recorded(Outcome(job, "skipped", line), record)
         else:
             yield from _written(job, enhanced, source, ms | enhanced.ms, recipe, coding, record)
-        ms["decode"] = 0.0  # once, for the first of them
-        del enhanced  # before the next one is made
+        ms["decode"] = 0.0  # counted once, for the first output
+        del enhanced  # free it before the next one is made
 
 
 def _source(job: Job) -> str:
@@ -119,7 +119,7 @@ def _source(job: Job) -> str:
 
 
 def _left_alone(job: Job, recipe: Recipe, record: Record, past: in_place.Past) -> Iterator[Outcome]:
-    """Say that a photo was not touched, and in which state, so that a later run need not look into it."""
+    """Record that a photo was skipped, and its state, so that a later run need not examine it."""
     assert job.target is not None
     notes, seen = [past.reason or ""], [file_state(job.target)]
     line = recipe.line(_source(job), str(job.target), skipped=True, notes=notes, read=seen)
@@ -127,15 +127,15 @@ def _left_alone(job: Job, recipe: Recipe, record: Record, past: in_place.Past) -
 
 
 def _recorded(outcome: Outcome, record: Record, put: Callable[[], None] = lambda: None) -> Iterator[Outcome]:
-    """Append a line and put its files in place: one step, finished or not begun where the run is being stopped."""
+    """Append a line and put its files in place: one step, which a stopped run either completes or does not begin."""
     with abandon.current().placing():
         record(outcome.report)
         put()
-        yield outcome  # counted before a stop can count
+        yield outcome  # counted before a stop can take effect
 
 
 def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit) -> Image:
-    """The photo with its frames and companions, when there is room for all of them."""
+    """Decode the photo with its frames and companions when there is enough memory for all of them."""
     jpeg = is_jpeg(data)
     companions = recipe.companions.beside(job.name, coding.max_pixels)
     beside: Mapping[str, Image] = {}
@@ -143,10 +143,10 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
 
     def admitted(height: int, width: int, depth: int) -> None:
         nonlocal beside
-        # All at once: a stack that waited for room with half of its frames decoded could wait forever.
+        # All at once: a stack that waited for memory with half of its frames decoded could wait forever.
         admit(recipe.holds(height, width, depth, jpeg, further=len(job.frames)) + companions.held)
         large = is_large(height * width * 3 * (depth // 8))
-        try:  # before the photo: their decoders need more than they leave
+        try:  # before the photo: their decoders need more memory than the result
             beside = companions.hand_over() if large else companions.decode()
         except CorruptPicture as error:
             broken.append(error)
@@ -159,7 +159,7 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
             data, source=_source(job), planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted
         )
     except CorruptPicture as error:
-        raise (broken or [error])[0] from error  # in the words about the mask, not about the photo
+        raise (broken or [error])[0] from error  # the error of the companion, not of the photo
     if is_large(image.nbytes):
         memory.give_back()
     if job.frames:
@@ -168,22 +168,22 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
 
 
 class _Source(NamedTuple):
-    """What is known of a photo when its images are written."""
+    """What is known about a photo when its outputs are written."""
 
     states: list[dict[str, Any]]
-    """Of the files that decide the images, as they were read."""
+    """States of the files that decide the outputs, as they were read."""
 
     notes: tuple[str, ...]
     format: str
-    """To write in."""
+    """The format to write."""
 
     is_marked: bool
-    """Whether its images bear a mark in their XMP."""
+    """Whether its outputs carry a mark in their XMP."""
 
     megapixels: float
     past: in_place.Past | None = None
     original: bytes = b""
-    """Its bytes, where they are to be kept beside it."""
+    """Its bytes, if they are to be kept as a backup."""
 
 
 def _written(
@@ -195,7 +195,7 @@ def _written(
     coding: Coding,
     record: Record,
 ) -> Iterator[Outcome]:
-    """Encode, stage, record and place one image with all that belongs to it."""
+    """Encode, stage, record and place one output with all its files."""
     target = None if job.target is None else job.target_with(enhanced.ending)
     past = source.past
     with ExitStack() as stack:
@@ -211,7 +211,7 @@ def _written(
             past.check_unchanged()
             if coding.backup is not None:
                 backup = stack.enter_context(past.kept_original(coding.backup, source.original, coding.report))
-        # What bears a mark beside its source costs a hundredth less without its hash.
+        # A marked output next to its source needs no hash, which saves one percent of the time.
         hashed = coding.in_place or not source.is_marked
         line = recipe.line(
             _source(job),
@@ -235,7 +235,7 @@ def _written(
             sys.stdout.buffer.write(coded)
             sys.stdout.buffer.flush()
         for item in staged:
-            check_free(item.target, job, coding)  # before a line says that it is done
+            check_free(item.target, job, coding)  # before a line is written
 
         def put() -> None:
             for item in staged:

@@ -1,4 +1,4 @@
-"""What a run does to a decoded image, whatever file it came from: estimate, render, and the report's view of both."""
+"""What a run does to a decoded image, independent of files: estimate, render, and the report of both."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _LEAST_BAND = 128
-"""Rows of a band below which handing it to another thread costs more than it gains."""
+"""Minimum rows of a band: for fewer rows, another thread costs more than it gains."""
 
 _VIEWED_BAND = 256
-"""Rows of a band of an image that is seen at 16 bits in another colour space than its own."""
+"""Rows of a band of an image that methods see converted, at 16 bits."""
 
 _TILE, _TILE_STEP = 1024, 256
-"""Largest side of a tile for methods with a halo, so large that the halo is a small part of it; and what sides are a
-multiple of. The tiles of an image are of about one size, so that threads end together."""
+"""Largest side of a tile for methods with a halo, large enough that the halo is a small part of it; and the number that
+sides are a multiple of. The tiles of an image have about the same size, so that threads finish together."""
 
 _SMALL_TILE = 512
-"""Largest side of a tile where the image itself is what memory is needed for."""
+"""Largest side of a tile of images so large that memory is scarce."""
 
 
 @dataclass(slots=True)
 class Enhanced:
-    """An image after its method, and what is known of it."""
+    """An enhanced image, and what is known about it."""
 
     image: Image
     plan: Any
-    """None where nobody needs it any more: that of `local` holds 2 bytes for every pixel."""
+    """None once it is no longer needed: that of `local` holds 2 bytes per pixel."""
 
     described: Mapping[str, Any]
     """The plan as the report has it."""
@@ -54,24 +54,24 @@ class Enhanced:
     illustrations: Mapping[str, Array]
     ms: dict[str, float]
     ending: str = ""
-    """Of the output's name: which of the images that the controls ask for this is."""
+    """The suffix of its output's name, which identifies it among the outputs that the controls request."""
 
     controls: Controls = field(default_factory=Controls)
-    """The controls of this one."""
+    """The controls of this image."""
 
     notes: tuple[str, ...] = ()
-    """What the user should know of how the image was seen, and of the plan."""
+    """Notes to the user about how methods saw the image, and about the plan."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method opened with controls: everything about a run but its files."""
+    """A method opened with controls: everything about a run except its files."""
 
     engine: Engine
     enhancer: Enhancer
     controls: Controls
     plan: Plan | None = None
-    """Decided already, for every image: nothing is estimated."""
+    """A given plan for every image; then nothing is estimated."""
 
     weights: Mapping[str, str] | None = field(init=False)
     companions: Companions = field(init=False)
@@ -82,11 +82,11 @@ class Recipe:
 
     @property
     def reads_planes(self) -> bool:
-        """Whether a JPEG may stay in its own planes."""
+        """Whether a JPEG may be processed in the planes it stores."""
         return self.enhancer.reads_planes(self.controls)
 
     def holds(self, height: int, width: int, depth: int, jpeg: bool, *, further: int = 0) -> int:
-        """Bytes that a photo takes of `--memory`, from its header; `further` are exposures beside it."""
+        """Bytes of `--memory` that a photo takes, from its header; `further` is the number of further exposures."""
         return holding.held_bytes(
             height,
             width,
@@ -105,27 +105,27 @@ class Recipe:
 
         Args:
             image: any layout; it is converted to what the method takes and back.
-            reuse: the caller gives up `image.pixels`, so a method without halo may render in place.
+            reuse: the caller no longer needs `image.pixels`, so a method without halo may render in place.
         """
         return next(self.enhance_variants(image, reuse=reuse))
 
     def enhance_variants(
         self, image: Image, *, reuse: bool = False, again: Callable[[], Image] | None = None
     ) -> Iterator[Enhanced]:
-        """Every image that the controls ask for of one photo, from one estimate.
+        """Every output that the controls request of one photo, from one estimate.
 
         Args:
             image: as for `enhance`.
             reuse: as for `enhance`.
-            again: decodes `image` once more. A large one of which a second copy would be needed, because it is of
-                another colour space or several images are made of it, is decoded again instead of held twice.
+            again: decodes `image` once more. A large image that would need a second copy (another colour space,
+                several outputs) is decoded again instead of held twice.
         """
         from enhance_cli.imaging.view import view_of
 
         grey = image.chroma is None and image.pixels.ndim == 2
         variants = self.controls.variants()
         ms: dict[str, float] = {}
-        if not image.companions:  # an image from Python; a file's were counted and decoded with it
+        if not image.companions:  # an image from Python; those of a file were counted and decoded with it
             with timed(ms, "decode"):
                 image = image.replace(companions=self.companions.beside(image.metadata.called).decode())
             if not image.companions:
@@ -137,7 +137,7 @@ class Recipe:
                 again = None
             gives_up = again is not None and view is not None and not view.fill
             if len(variants) == 1 and not gives_up:
-                again = None  # and the file's bytes with it
+                again = None  # frees the file's bytes too
             seen = _seen_whole(working, views, reuse=gives_up)
             before = exposure_of(seen)
             if self.plan is not None:
@@ -147,7 +147,7 @@ class Recipe:
                 plans = [self.enhancer.estimate(seen, self.controls)]
             else:
                 plans = list(cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls))
-        image, working = image.replace(companions={}), working.replace(companions={})  # seen, and let go
+        image, working = image.replace(companions={}), working.replace(companions={})  # no longer needed
         drawn = [
             self.enhancer.illustrations(image if view is None else seen, plan, controls)
             for (_, controls), plan in zip(variants, plans, strict=True)
@@ -165,7 +165,7 @@ class Recipe:
             started = time.perf_counter()
             image, working, view = decoded_again()
             views = [view]
-            ms["estimate"] += (time.perf_counter() - started) * 1e3  # which had changed the first
+            ms["estimate"] += (time.perf_counter() - started) * 1e3  # the first rendering changed the pixels in place
         if len(plans) == 1:
             again = None
         if holding.is_large(image.nbytes):
@@ -185,21 +185,21 @@ class Recipe:
                 after = exposure_of(result, None if view is None else replace(view, image=result))
             exposure = {"before": before, "after": after}
             if again is not None:
-                del image, working, view, views  # the pixels are those of the result now, and go with it
+                del image, working, view, views  # the pixels now belong to the result
             described, told = plan.describe(), (*notes, *plan.notes)
             made = [Enhanced(result, plan, described, exposure, drawn[number], dict(ms), ending, controls, told)]
-            del plan, rendered, result  # whoever gets it decides how long they are held
+            del plan, rendered, result  # the caller decides how long they are kept
             yield made.pop()
-            ms["estimate"] = 0.0  # the first line bears it; the others came of the same look
+            ms["estimate"] = 0.0  # counted for the first output; the others share its estimate
 
     def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
-        """All pixels of an image, as it stores them.
+        """Render all pixels of an image, in the layout it stores.
 
         Args:
             image: as it is stored.
             plan: for the image as methods see it.
-            views: how they see it, and each of its frames; None where they see them as they are.
-            reuse: whether it may be rendered into itself.
+            views: how they see it and each of its frames; None if unchanged.
+            reuse: whether it may be rendered in place.
         """
         import numpy as np
 
@@ -241,7 +241,7 @@ class Recipe:
         return target if view is not None else self._blended(target, source)
 
     def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
-        """The parts that an image is rendered in: bands, or tiles for a method with a halo."""
+        """The parts in which an image is rendered: bands, or tiles for a method with a halo."""
         halo = self.enhancer.method.halo
         if halo == 0:
             rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
@@ -252,7 +252,7 @@ class Recipe:
         return list(tiles(image.height, image.width, *sides, halo))
 
     def _blended(self, rendered: Array, source: Array) -> Array:
-        """`--amount` of a method's result, the rest as it was; `rendered` is given up."""
+        """Blend the original with `--amount` of the result; `rendered` is overwritten."""
         amount = self.controls.amount
         if amount == 1.0:
             return rendered
@@ -289,13 +289,13 @@ class Recipe:
 
 
 def _even_part(length: int, largest: int = _TILE) -> int:
-    """A tile's side along one of an image's: as few tiles as there must be, of about one size."""
+    """The tile length along one side of an image: the fewest tiles, of about the same size."""
     count = -(-length // largest)
     return -(-length // count // _TILE_STEP) * _TILE_STEP
 
 
 def _seen_whole(image: Image, views: Sequence[View | None], *, reuse: bool = False) -> Image:
-    """An image with its frames as methods see them; in its own memory with `reuse`."""
+    """An image and its frames as methods see them; with `reuse` in the same memory."""
     view, *frame_views = views
     frames = zip(image.frames, frame_views, strict=True)
     return (image if view is None else view.whole(reuse=reuse)).replace(
@@ -308,7 +308,7 @@ def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
 
     Args:
         image: the image.
-        view: of it, if methods see another than it stores.
+        view: how methods see it, if not as stored.
     """
     import numpy as np
 
@@ -329,7 +329,7 @@ def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
         counts = counted(image.pixels, None)
     else:
         counts = np.zeros(codes, np.int64 if weights is None else np.float64)
-        for top in range(0, image.height, 256):  # in bands: bincount widens what it counts to 8 bytes
+        for top in range(0, image.height, 256):  # in bands: bincount converts its input to 8 bytes
             band = slice(top, min(top + 256, image.height))
             seen = image.pixels[band] if view is None else view.part(band)
             counts += counted(seen, None if weights is None else weights[band])
@@ -338,7 +338,7 @@ def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
 
 @contextmanager
 def timed(ms: dict[str, float], stage: str) -> Iterator[None]:
-    """Note under a name how many milliseconds were spent within."""
+    """Add the milliseconds spent in the body under a name."""
     start = time.perf_counter()
     try:
         yield
@@ -347,7 +347,7 @@ def timed(ms: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def sentence(error: BaseException) -> str:
-    """An error as one line for a person; a bug of ours also names its class."""
+    """An error as a one-line message; for a bug with the name of its class."""
     text = " ".join(str(error).split())
     if isinstance(error, EnhanceError):
         return text

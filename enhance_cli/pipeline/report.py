@@ -1,7 +1,7 @@
 """The report: one JSON line per photo (docs/report.md, docs/report.schema.json), appended and flushed.
 
-It is also the journal of its output folder (`pipeline/journal.py`), and an flock on it is what keeps two runs apart:
-a run that died holds none, and nothing else need lie in the folder.
+It is also the journal of its output folder (`pipeline/journal.py`), and an flock on it keeps two runs from using the
+folder at once: a run that died holds no lock, and no further file is needed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def report_line(
     written: Iterable[Mapping[str, Any]] = (),
     backup: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One line's value, every fixed name present; null where there is nothing to say."""
+    """The content of one line: all fixed names are present, with null if there is nothing to say."""
     return {
         "schema": SCHEMA,
         "source": source,
@@ -65,7 +65,7 @@ def report_line(
 
 
 def encode_line(line: Mapping[str, Any]) -> bytes:
-    """JSON and a newline. Names that are no valid UTF-8 keep their bytes as lone surrogate escapes."""
+    """JSON and a newline. Names that are not valid UTF-8 keep their bytes as lone surrogate escapes."""
     text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         return text.encode() + b"\n"
@@ -74,20 +74,20 @@ def encode_line(line: Mapping[str, Any]) -> bytes:
 
 
 class ReportFile:
-    """An appended file of lines; a null one where no report is wanted."""
+    """A file to which lines are appended; does nothing if no report is wanted."""
 
     def __init__(
         self, path: Path | None, stream: BinaryIO | None = None, *, stamp: Mapping[str, Any] | None = None
     ) -> None:
-        """Open for appending, alone; a last line that was cut off is taken away.
+        """Open for appending and lock; an incomplete last line is removed.
 
         Args:
-            path: the file, made if it is not there.
-            stream: where lines go without one.
+            path: the file, created if absent.
+            stream: where lines go if there is no path.
             stamp: what every line of this run says: `settings` and `shard`.
 
         Raises:
-            UsageError: something else than a report is there.
+            UsageError: the existing file is not a report.
             OutputError: the file cannot be opened, or another run holds it.
         """
         self.path = path
@@ -110,7 +110,7 @@ class ReportFile:
             raise OutputError(f"Another run is writing {path}; wait for it, or give another OUTPUT or --report.")
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write one line in one piece; from any thread.
+        """Write one line atomically; from any thread.
 
         Raises:
             OutputError: the disk is full or the file is gone.
@@ -128,7 +128,7 @@ class ReportFile:
                         data = data[self._file.write(data) :]
                     self._file.flush()
                 except OSError:
-                    if self.path is not None:  # no half lines: the next one would be joined to it
+                    if self.path is not None:  # remove a partial line: the next one would be joined to it
                         self._file.truncate(start)
                     raise
         except BrokenPipeError:
@@ -137,7 +137,7 @@ class ReportFile:
             raise OutputError(f"The report {self.path or 'on stdout'} cannot be written: {error.strerror}.") from error
 
     def close(self) -> None:
-        """Let go of the file, and of the folder."""
+        """Close the file and release its lock."""
         if self._file is not None and self.path is not None:
             self._file.close()
             self._file = None
@@ -159,7 +159,7 @@ def is_held(path: Path) -> bool:
 
 
 def _take_away_half_a_line(file: Any) -> None:
-    """Cut off what a killed run left behind the last newline, and stand at the end."""
+    """Cut off what a killed run left after the last newline, and seek to the end."""
     end = whole = file.seek(0, os.SEEK_END)
     while whole > 0:
         start = max(0, whole - (1 << 16))

@@ -1,8 +1,8 @@
-"""Putting originals back that `--in-place --backup` kept: found in reports, checked by their hashes, one rename each.
+"""Puts back originals that `--in-place --backup` kept: found in reports, checked by hash, one rename each.
 
-As when a photo is enhanced, its line is appended first: killed between the two, the original is still beside it,
-and the same command goes on. But a rename needs no space and its line does: where the disk is too full for it, the line
-is tried again after the rename, which has made space, and an original is put back even if no line can be written.
+As when a photo is enhanced, its line is appended first: if the process is killed between the two, the original is still
+there, and the same command continues. But a line needs disk space and a rename does not: if the disk is full, the line
+is tried again after the rename, which frees space, and an original is put back even if no line can be written.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from enhance_cli.pipeline.report import ReportFile, open_report
 
 @dataclass(slots=True)
 class Original:
-    """What reports say of one photo whose original was kept."""
+    """What reports say about one photo whose original was kept."""
 
     target: Path
     backup: Path
     sha256: str
-    """Of the original."""
+    """The sha256 of the original."""
 
     report: Path
-    """Which says so last."""
+    """The report with the latest line about it."""
 
     line: dict[str, Any]
     written: set[str] = field(default_factory=set)
-    """The sha256 of everything that enhance made of it."""
+    """The sha256 of every result that enhance made of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What became of one photo."""
+    """The outcome for one photo."""
 
     target: Path
     status: Literal["restored", "original", "failed"]
-    """`original`: it is the original already."""
+    """`original`: the photo is the original already."""
 
     error: EnhanceError | None = None
-    """Why not; or of one that is `restored`, why its report does not say so."""
+    """Why it failed; for a photo that is `restored`, why its report does not say so."""
 
 
 def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[Path] = ()) -> list[Original]:
-    """Photos in folders whose originals were kept, as the reports in these folders and above them tell.
+    """Photos whose originals were kept, according to the reports in the given folders and above them.
 
     Args:
         places: folders, or photos.
-        recursive: also what lies in subfolders, and their reports.
-        reports: further ones.
+        recursive: include subfolders and their reports.
+        reports: further reports.
 
     Raises:
         UsageError: a place or a report does not exist.
@@ -85,7 +85,7 @@ def find(places: Sequence[Path], *, recursive: bool = False, reports: Iterable[P
 
 
 def without_report(places: Sequence[Path], *, recursive: bool = False) -> list[Path]:
-    """Files that are called as originals are, lie beside their photo and hold an image: their report is lost."""
+    """Files named like originals, next to their photo, that hold an image: their report is lost."""
     found = []
     for place in places:
         folder = place if place.is_dir() else place.parent
@@ -133,15 +133,15 @@ def _learn(line: dict[str, Any], report: Path, found: dict[Path, Original], writ
             path = Path(path_of_report(backup["path"], report))
             found[target] = Original(target, path, str(backup["sha256"]), report, line)
     except (KeyError, TypeError, IndexError):
-        return  # a line of some other make
+        return  # not a line of this program
 
 
 def restore(originals: Sequence[Original], *, force: bool = False) -> Iterator[Restored]:
-    """Put originals back; yields what became of each.
+    """Put originals back; yields the outcome of each.
 
     Args:
-        originals: as `find` found them.
-        force: also where a photo was changed since enhance wrote it, or its original is not as it was kept.
+        originals: the result of `find`.
+        force: also if a photo was changed since enhance wrote it, or its original has changed.
 
     Raises:
         OutputError: a report cannot be opened, or a run is writing it.
@@ -170,7 +170,7 @@ def _restore(item: Original, report: ReportFile, *, force: bool) -> Restored:
         except OutputError:
             recorded = False
         _put_back(item)
-    if not recorded:  # the space of what was replaced is free now that nobody holds it
+    if not recorded:  # the space of the replaced file is free now that it is closed
         try:
             report.append(line)
         except OutputError as error:
@@ -179,7 +179,7 @@ def _restore(item: Original, report: ReportFile, *, force: bool) -> Restored:
 
 
 def check(item: Original, *, force: bool = False) -> Restored:
-    """What `restore` would do."""
+    """What `restore` would do, without doing it."""
     try:
         return Restored(item.target, "restored" if _check(item, force=force) else "original")
     except EnhanceError as error:
@@ -187,7 +187,7 @@ def check(item: Original, *, force: bool = False) -> Restored:
 
 
 def _check(item: Original, *, force: bool) -> bool:
-    """Whether there is something to do.
+    """Whether the photo needs to be restored.
 
     Raises:
         Protected: something would be lost.
@@ -212,7 +212,7 @@ def _check(item: Original, *, force: bool) -> bool:
 
 
 def _line(item: Original) -> dict[str, Any]:
-    """The line that says so: what it was enhanced with, and the original as what is written."""
+    """The report line of a restored photo: what it was enhanced with, and the original as the written file."""
     state = {**file_state(item.backup, path_in_report(item.target, item.report)), "sha256": item.sha256}
     nothing: dict[str, Any] = {"size": None, "notes": [], "ms": None, "exposure": None, "plan": None, "read": []}
     return {**item.line, **nothing, "status": "restored", "written": [state]}
@@ -221,7 +221,7 @@ def _line(item: Original) -> dict[str, Any]:
 def _put_back(item: Original) -> None:
     try:
         if item.target.exists() and item.target.samefile(item.backup):
-            item.backup.unlink()  # a rename between two links of one file does nothing
+            item.backup.unlink()  # a rename between two hard links of one file does nothing
         else:
             item.backup.replace(item.target)
     except OSError as error:
@@ -229,7 +229,7 @@ def _put_back(item: Original) -> None:
 
 
 def _sha256_of(path: Path) -> str | None:
-    """None where there is nothing."""
+    """None if there is no file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""A run: everything that somebody asked for, as one value, and doing it.
+"""A run: everything the user requested, as one value, and its execution.
 
 The command line and `enhance_cli.run` come here with the same `Run`. Nothing is printed here, and no signal is caught.
 """
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What somebody asked for."""
+    """What the user requested."""
 
     method: str
     controls: Controls
     options: RunOptions
     arguments: tuple[str, ...]
-    """Inputs, and last the output, as on the command line."""
+    """The inputs followed by the output, as on the command line."""
 
     @classmethod
     def of(cls, method: str, arguments: Iterable[str | Path], values: Mapping[str, Any]) -> Self:
         """Sort values by name into the method's controls and the options that all methods share.
 
         Raises:
-            UsageError: there is no such method or name, or a value makes no sense.
+            UsageError: there is no such method or option, or a value is invalid.
         """
         own, shared = methods.get(method).controls, RunOptions
         for name in values:
@@ -66,12 +66,12 @@ class Run:
 
     @property
     def endings(self) -> tuple[str, ...]:
-        """Of the names of the images that are written for each photo."""
+        """Suffixes of the names of the images that are written for each photo."""
         return tuple(ending for ending, _ in self.controls.variants())
 
     @property
     def settings(self) -> str:
-        """A digest of all that decides an image beside its source: where it is equal, a restart need do nothing.
+        """A digest of everything but the source that decides an output: if it is equal, a restart can skip the photo.
 
         Raises:
             UsageError: the plan cannot be read.
@@ -87,20 +87,20 @@ class Run:
 
     @property
     def illustrations(self) -> list[str]:
-        """Names of what is drawn beside each image."""
+        """Names of the illustrations of each image."""
         return [name for name in methods.get(self.method).illustrations if getattr(self.controls, name)]
 
 
 def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) -> Summary:
-    """Enhance everything that the arguments name.
+    """Enhance everything the arguments name.
 
     Args:
         asked: what is to be done.
-        listener: is told what happens meanwhile.
-        alone: whether this process is the program's own (see `Assignment`).
+        listener: receives the events of the run.
+        alone: whether this process runs only enhance (see `Assignment`).
 
     Raises:
-        EnhanceError: the run as a whole cannot go on; single photos that fail are counted instead.
+        EnhanceError: the run as a whole cannot continue; single photos that fail are only counted.
     """
     listener = listener or Silent()
     method, options = methods.get(asked.method), asked.options
@@ -126,14 +126,14 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         refuse_foreign(path)
         if options.report is not None:
             refuse_named(path, found.jobs, rules, options.plan)
-    plan = None if options.plan is None else load_plan(options.plan, method)  # nothing is made for one that is none
+    plan = None if options.plan is None else load_plan(options.plan, method)  # before anything is created
     if options.dry_run:
         return _preview(settle(found.jobs, _journal(path, options), rules), asked, listener)
-    if not found.jobs and options.shard is None:  # a part with nothing to do leaves its empty report, as a sign
+    if not found.jobs and options.shard is None:  # a part with nothing to do leaves an empty report as evidence
         return Summary()
     with ExitStack() as stack:
-        # A report that exists is held before it is read, so that no other run changes it; a new one is made only when
-        # the run is known not to be refused.
+        # An existing report is locked before it is read, so that no other run changes it; a new one is created only
+        # when it is certain that the run will not be refused.
         held = path is not None and path.exists()
         report = stack.enter_context(_open(path, options, rules)) if held else None
         settled = settle(found.jobs, _journal(path, options), rules)
@@ -154,7 +154,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
 
 @contextmanager
 def _told_when_stopped(asked: Run, settled: Settled, listener: Listener) -> Iterator[Tally]:
-    """A tally of what is done, which is told if the run is stopped, however early; nothing is placed after that."""
+    """A tally of what is done, reported if the run is stopped, however early; nothing is placed after that."""
     tally = Tally(settled.unchanged)
     try:
         yield tally
@@ -194,10 +194,10 @@ def _stream(
         stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
         do, end = _worker(assignment, recipe, options, stack)
 
-        # Lines are appended by the workers, so that an interrupted run has one for everything it put in place.
+        # Workers append the lines, so that an interrupted run has one for every file it put in place.
         def work(job: Job, admit: Admission) -> list[Outcome]:
             if tally.unwritable and job.target is not None and job.source is not None:
-                # Where one could not be written the next cannot either; trying that first saves the work.
+                # If one output could not be written the next may fail too; testing that first saves the work.
                 atomic.probe(job.target, job.source.stat().st_size)
             outcomes: list[Outcome] = []
             for outcome in do(job, admit=admit, record=report.append):
@@ -245,7 +245,7 @@ def _stream(
 def _worker(
     assignment: Assignment, recipe: Recipe, options: RunOptions, stack: ExitStack
 ) -> tuple[Callable[..., Iterable[Outcome]], Callable[[], None]]:
-    """What does one photo, in this process or in children, and what ends the children at once."""
+    """The function that processes one photo, in this process or in children, and the one that kills the children."""
     from enhance_cli.pipeline.process import process
 
     if not options.isolate and options.timeout is None:
@@ -354,7 +354,7 @@ def _rules(asked: Run, found: Scan) -> Rules:
         try:
             return [*job.sources, *controls.companions(job.name).values()]
         except UsageError:
-            return [*job.sources]  # this photo lacks its companion: it fails by itself, the others go on
+            return [*job.sources]  # the companion is missing: this photo will fail on its own, and the others continue
 
     return Rules(
         settings=asked.settings,
@@ -378,7 +378,7 @@ def _contents(path: Path | None) -> bytes | None:
 
 
 def _report_path(found: Scan, options: RunOptions) -> Path | None:
-    """Where lines are kept; None where they are not."""
+    """The report's path; None if there is no report file."""
     if options.report in ("none", STDIO) or (options.report is None and found.folder is None):
         return None
     if options.report is not None:
@@ -388,7 +388,7 @@ def _report_path(found: Scan, options: RunOptions) -> Path | None:
 
 
 def _journal(path: Path | None, options: RunOptions) -> Journal:
-    """What is known of earlier runs: from the named report, or from all of an output folder, of its parts too."""
+    """What is known about earlier runs: from the named report, or from all in the output folder, including parts."""
     if path is None:
         return Journal()
     reports = [path] if options.report is not None else shards.reports_in(path.parent)
@@ -396,7 +396,7 @@ def _journal(path: Path | None, options: RunOptions) -> Journal:
 
 
 def _open(path: Path | None, options: RunOptions, rules: Rules) -> ReportFile:
-    """The report, held so that no other run works on the same folder, other parts of the same run excepted."""
+    """The report, locked so that no other run uses the same folder, except other parts of the same run."""
     if path is not None and options.report is None:
         for other in shards.reports_in(path.parent):
             part = shards.shard_of(other)
@@ -408,7 +408,7 @@ def _open(path: Path | None, options: RunOptions, rules: Rules) -> ReportFile:
 
 
 def _preview(settled: Settled, asked: Run, listener: Listener) -> Summary:
-    """Say what would be done."""
+    """Report what would be done."""
     for job in settled.jobs:
         for ending in asked.endings:
             source, output = str(job.source or STDIO), str(job.target_with(ending)) if job.target else STDIO

@@ -20,7 +20,7 @@ from enhance_cli.types import Job
 
 @dataclass(slots=True)
 class Scan:
-    """What there is to do."""
+    """The jobs of a run and what is known about their outputs."""
 
     jobs: Jobs
     folder: Path | None
@@ -30,10 +30,10 @@ class Scan:
     """Whether the user named the output file itself, so that its suffix decides the format."""
 
     shared_stems: frozenset[Path] = frozenset()
-    """Names of illustrations that several outputs would have, so that each is named by its output's whole name."""
+    """Illustration names that several outputs would share, so that the whole name of the output is used instead."""
 
     remarks: list[str] = field(default_factory=list)
-    """Sentences for the user: what was left out and why."""
+    """Messages for the user: what was left out and why."""
 
 
 def scan(
@@ -52,17 +52,17 @@ def scan(
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
     Args:
-        arguments: inputs (files, folders, globs, `-`, `@list`) and last the output (folder, file or `-`).
+        arguments: inputs (files, folders, globs, `-`, `@list`), followed by the output (folder, file or `-`).
         recursive: whether folders are read with their subfolders.
         format: the format that outputs are written in; None keeps each source's name.
         beside: names of the illustrations that will be written as `<stem>_<name>.png`, for the clash check.
-        endings: of the names of the images that are written for each source (see `Controls.variants`).
-        stacks: how sources are grouped into stacks that become one image each (see `stacks.grouped`). What belongs
-            together is known when all names are, so that a run of stacks holds them in memory once.
+        endings: suffixes of the names of the images that are written for each source (see `Controls.variants`).
+        stacks: how sources are grouped into stacks that become one image each (see `stacks.grouped`). Grouping needs
+            all names, so that a run with stacks holds them in memory.
         in_place: every argument is an input, and every image its own output.
-        shard: keep only this part of the jobs, a stack as a whole; clashes are looked for among all.
-        names: tell each Job of sources that are named as its own; they are then held in memory.
-        plans: the folder that plans are kept in, for the clash check.
+        shard: keep only this part of the jobs, with stacks kept whole; clashes are searched among all jobs.
+        names: note in each Job which other sources have the same name; all names are then held in memory.
+        plans: the folder for plans, for the clash check.
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
@@ -108,7 +108,7 @@ def scan(
 
 
 def _stacked(items: Iterable[Found], rule: str | int, remarks: list[str]) -> Iterator[Found]:
-    """One item for each stack, named as its image."""
+    """One item for each stack, with the name of its image."""
     found = list(items)
     sources = [item.source for item in found if item.source is not None]
     if len(sources) < len(found):

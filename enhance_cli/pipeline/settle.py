@@ -1,4 +1,4 @@
-"""Before any work: which jobs are left to do, which an earlier run did, and what must not be written over."""
+"""Before any work: which jobs remain, which an earlier run did, and which files must not be overwritten."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from enhance_cli.types import Job, Standing
 
 @dataclass(frozen=True)
 class Rules:
-    """What a run takes for done, and what it may replace."""
+    """What a run considers done, and what it may replace."""
 
     settings: str
-    """What decides an image beside its source (see `journal.settings_digest`)."""
+    """The digest of everything but the source that decides an output (see `journal.settings_digest`)."""
 
     sources: Callable[[Job], Iterable[Path]]
-    """Every file that decides a job's images."""
+    """Every file that decides a job's outputs."""
 
     endings: Sequence[str] = ("",)
     beside: Sequence[str] = ()
     shared_stems: frozenset[Path] = frozenset()
     kept_plan: Callable[[Path], Path] | None = None
-    """Where the plan of an image is kept, by the image's path."""
+    """The path of an image's plan, by the image's path."""
 
     overwrite: bool = False
     skip_existing: bool = False
     in_place: bool = False
     again: bool = False
-    """Whether images in place are done though they were done before."""
+    """Whether photos in place are processed even if they were before."""
 
     def pictures(self, job: Job) -> list[Path]:
-        """The images of a job that have lines of their own."""
+        """The images of a job that have report lines of their own."""
         return list(output_paths(job, self.endings, ()))
 
     def outputs(self, job: Job) -> list[Path]:
@@ -48,26 +48,26 @@ class Rules:
 
 @dataclass(slots=True)
 class Settled:
-    """A scan's jobs, sorted by what is to become of them."""
+    """The jobs of a scan, sorted into those to do and those to skip."""
 
     jobs: Jobs = field(default_factory=Jobs)
     """Left to do."""
 
     skipped: Jobs = field(default_factory=Jobs)
-    """Left alone because of `--skip-existing`."""
+    """Skipped because of `--skip-existing`."""
 
     unchanged: int = 0
-    """Done by an earlier run, and still as it was."""
+    """Done by an earlier run and unchanged."""
 
     folders: set[Path] = field(default_factory=set)
-    """Those that outputs go to."""
+    """The folders of the outputs."""
 
 
 def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
     """Sort jobs.
 
     Raises:
-        UsageError: images are there that no run wrote, or that somebody changed since.
+        UsageError: outputs exist that no run wrote, or that were changed since.
     """
     settled = Settled()
     strangers: list[Path] = []
@@ -93,16 +93,16 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
 
 
 def refuse_named(report: Path, jobs: Iterable[Job], rules: Rules, *others: Path | None) -> None:
-    """See that a report is no file that the run reads or writes otherwise.
+    """Check that the report is not a file that the run reads or writes for another purpose.
 
     Args:
         report: as `--report` names it.
         jobs: of the run.
-        rules: which know what a job reads and writes.
+        rules: tell what a job reads and writes.
         others: further files that the run reads.
 
     Raises:
-        UsageError: it is one of them.
+        UsageError: it is such a file.
     """
     name, folder = same_name(report), os.path.realpath(report.parent)
 
@@ -125,13 +125,13 @@ def refuse_named(report: Path, jobs: Iterable[Job], rules: Rules, *others: Path 
 
 
 def _is_done(job: Job, outputs: list[Path], journal: Journal, rules: Rules) -> bool:
-    if rules.in_place:  # what stands there is the output: to do it again would be to do it twice
+    if rules.in_place:  # the existing file is the result: enhancing it again would enhance it twice
         return all(journal.is_latest(path) for path in rules.pictures(job))
     return journal.has_done(rules.settings, rules.sources(job), outputs, rules.pictures(job))
 
 
 def _standing(outputs: Iterable[Path]) -> tuple[Standing, ...]:
-    """What is at a job's outputs now; it is either ours, or the run is refused."""
+    """The files at a job's output paths now; unless all are ours the run is refused."""
     found = []
     for path in outputs:
         try:
@@ -146,14 +146,14 @@ def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
     if not os.path.lexists(path) or (rules.in_place and path == rules.pictures(job)[0]):
         return False
     if path.is_symlink():
-        return True  # what it leads to is not lost, but no run makes links
+        return True  # its target would not be lost, but no run creates links
     if rules.in_place and rules.beside and _is_drawn(path):
-        return False  # beside a photo of an album whose report is another's, or lost
+        return False  # next to a photo whose report is elsewhere or lost
     return not journal.owns(path) or (job.source is not None and journal.is_of_another(path, job.source))
 
 
 def _is_drawn(path: Path) -> bool:
-    from enhance_cli.pipeline.in_place import is_drawn  # reads pixels' libraries, which a scan goes without
+    from enhance_cli.pipeline.in_place import is_drawn  # imports image libraries, which a scan otherwise does not need
 
     return is_drawn(path)
 

@@ -1,4 +1,4 @@
-"""Splitting a run over machines that do not talk: `--shard 2/3` is the second of three parts."""
+"""Splits a run over machines that do not communicate: `--shard 2/3` is the second of three parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, relative: Path) -> bool:
-        """Whether a photo is of this part, by its name below the output folder."""
+        """Whether a photo belongs to this part, by its name below the output folder."""
         digest = hashlib.blake2b(os.fsencode(relative.as_posix()), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.number - 1
 
@@ -44,12 +44,12 @@ class Shard:
 
 
 def report_name(shard: Shard | None) -> str:
-    """What the report in the output folder is called; each part has its own, so that parts may share a folder."""
+    """The name of the report in the output folder; each part has its own, so that parts may share a folder."""
     return "enhance-report.jsonl" if shard is None else f"enhance-report.{shard.number}-of-{shard.count}.jsonl"
 
 
 def reports_in(folder: Path) -> list[Path]:
-    """The reports in an output folder, of whole runs and of parts, in order of name; folders and pipes are none."""
+    """The reports in an output folder, of whole runs and of parts, in order of name; only regular files count."""
     try:
         found = (path for path in folder.iterdir() if _REPORT.fullmatch(path.name) and path.is_file())
         return sorted(found, key=lambda path: natural(path.name))
@@ -58,6 +58,6 @@ def reports_in(folder: Path) -> list[Path]:
 
 
 def shard_of(report: Path) -> Shard | None:
-    """The part that a report in an output folder is of; None for a whole run's, or for a file of another name."""
+    """The part that a report in an output folder belongs to; None for that of a whole run, or any other file."""
     match = _REPORT.fullmatch(report.name)
     return Shard(int(match[1]), int(match[2])) if match and match[1] else None

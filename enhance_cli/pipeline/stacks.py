@@ -1,4 +1,4 @@
-"""Exposures of one scene, that become one image: which files belong together, and what they must have in common."""
+"""Stacks of exposures of one scene that become one image: which files belong together, and how they must agree."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from enhance_cli.types import Image
 
 
 class Stack(NamedTuple):
-    """Sources that become one image, in order, by their places in the list that was grouped."""
+    """Sources that become one image, in order, as indices into the list that was grouped."""
 
     frames: tuple[int, ...]
     relative: Path
-    """What the image is called below the output folder."""
+    """The path of the image below the output folder."""
 
 
 def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int) -> tuple[list[Stack], list[int]]:
@@ -26,16 +26,16 @@ def grouped(sources: Sequence[Path], relatives: Sequence[Path], rule: str | int)
 
     Args:
         sources: their paths, in the order of the run.
-        relatives: what an image made of each alone would be called below the output folder.
+        relatives: the output path below the output folder that each would have on its own.
         rule: a number (as many in turn, within a folder), `folder` (what lies in one), `all`, or a regular
             expression that is searched in the names, without suffix: names whose groups are equal belong together,
             wherever they stand in the run.
 
-    Frames keep the order that they were given in, unless that is the one of their text, which is a shell's: then
-    numbers sort as numbers.
+    Frames keep the order in which they were given, unless that is plain text order, as a shell expands patterns: then
+    numbers are sorted as numbers.
 
     Returns:
-        The stacks, and the places of sources that no stack took, because their names do not match.
+        The stacks, and the indices of sources in no stack because their names do not match.
 
     Raises:
         UsageError: a stack would have a single frame, or frames are left over.
@@ -87,12 +87,12 @@ def _by_count(sources: Sequence[Path], relatives: Sequence[Path], count: int) ->
 
 
 def _folder(source: Path) -> str:
-    """A source's folder, one however it is spelled."""
+    """A source's folder in a normalised spelling."""
     return os.path.realpath(source.parent)
 
 
 def _in_order(sources: Sequence[Path], places: Iterable[int]) -> list[int]:
-    """Frames as they were given; by number where they come in the order of their text, as a shell expands a pattern."""
+    """Frames as they were given; by number if they are in plain text order, as a shell expands a pattern."""
     given = list(places)
     names = [str(sources[place]) for place in given]
     if names in (sorted(names), sorted(names, key=str.casefold)):
@@ -111,7 +111,7 @@ def _named(relative: Path, name: str, folder: Path) -> Path:
 
 
 def stacked(first: Image, frames: Sequence[Image]) -> Image:
-    """The first exposure with the others beside it.
+    """The first exposure with the others as its frames.
 
     Args:
         first: RGB.

@@ -1,4 +1,4 @@
-"""Many photos at once: a photo per worker, bounded by bytes, one failing never stopping the rest."""
+"""Many photos at once: one per worker, within a memory budget; a failure never stops the others."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 1.4
-"""Seconds that a run which is stopped waits for its workers to notice. One in a long call of a library, such as an
-encoder, cannot; it is left behind and places nothing."""
+"""Seconds that a stopped run waits for its workers to notice. A worker in a long library call, such as an encoder,
+cannot notice; it is abandoned and places nothing."""
 
 _LOOK = 0.2
-"""Seconds after which a thread that waits looks up: a signal that comes while it is about to wait does not wake it."""
+"""Seconds between the checks of a waiting thread: a signal that arrives just before it waits does not wake it."""
 
 
 class ByteBudget:
-    """A bound on decoded bytes in flight. What is larger than the whole budget is admitted alone.
+    """A limit on decoded bytes in flight. A photo that is larger than the whole budget is admitted alone.
 
-    Admission goes by turn: a photo waits for those before it. Otherwise later, smaller ones could keep a
-    large one waiting forever, or hold the room that the next result in order needs.
+    Photos are admitted in order: each waits for those before it. Otherwise later, smaller ones could keep a
+    large one waiting forever, or hold the memory that the next result in order needs.
     """
 
     def __init__(self, limit: int) -> None:
@@ -68,14 +68,14 @@ class ByteBudget:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Give no more room: who waits for it, or will ask, is told that the run is being stopped."""
+        """Admit nothing more: callers that wait, or call later, are told that the run is being stopped."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
 
 
 class Admission:
-    """What one photo holds of a budget: call it with the bytes about to be decoded, then `release`."""
+    """The share of one photo in a budget: call it with the bytes about to be decoded, then `release`."""
 
     def __init__(self, budget: ByteBudget, turn: int) -> None:
         self._budget = budget
@@ -83,12 +83,12 @@ class Admission:
         self._held = 0
 
     def __call__(self, size: int) -> None:
-        """Take room for this photo, waiting for it."""
+        """Reserve memory for this photo; waits until it is available."""
         self._budget._acquire(self._turn, size)
         self._held += size
 
     def decline(self) -> None:
-        """Give up the turn: this photo will ask for no more room."""
+        """Give up the turn: this photo will not need more memory."""
         self._budget._release(self._turn, 0)
 
     def release(self) -> None:
@@ -111,22 +111,22 @@ def parallel(
 ) -> Generator[R, None, None]:
     """Do `work` on every item and yield results as they finish.
 
-    Closing the generator, or an exception in it such as Ctrl-C, stops the run: what is just being placed is finished,
-    all else is abandoned, and workers that do not notice within `PATIENCE` are left behind.
+    Closing the generator, or an exception in it such as Ctrl-C, stops the run: files that are being placed are
+    finished, everything else is cancelled, and workers that do not notice within `PATIENCE` are abandoned.
 
     Args:
         items: read lazily, a few ahead of the workers.
         work: called with the item and its Admission, on a worker thread.
         failed: turns an exception of `work` into a result; the stream's only boundary for exceptions.
-        workers: threads. Even one is a thread of its own: a signal is raised in the main thread, and must not cut
-            into the middle of a photo.
+        workers: number of threads. Even a single worker is a separate thread: signals raise in the main thread, and
+            must not interrupt the processing of a photo.
         budget: what admissions draw from.
         ordered: yield in the order of `items`.
-        keep_admitted: results hold their images, so room is given back when the next one is asked for.
-        until: after a result for which this holds no further item is begun; those in flight are finished.
-        abandon: called when the run is stopped and nothing is being placed, to end what looks at no Stop.
+        keep_admitted: results hold their images, so memory is released when the next result is requested.
+        until: after a result for which this is true no further item is started; those in flight are finished.
+        abandon: called when the run is stopped and nothing is being placed, to end work that cannot check a Stop.
     """
-    over = threading.Event()  # seen by the workers themselves: the next item begins before a result is yielded
+    over = threading.Event()  # checked by the workers: the next item starts before a result is yielded
     stop = Stop()
 
     def attempt(item: T, admission: Admission) -> tuple[R, Admission] | None:
@@ -143,7 +143,7 @@ def parallel(
             result = failed(item, error)
         if until is not None and until(result):
             over.set()
-        admission.decline()  # in case it failed before it asked
+        admission.decline()  # in case it failed before it was admitted
         if not keep_admitted:
             admission.release()
         return result, admission

@@ -1,4 +1,4 @@
-"""How a run ended: counted while it goes on, and summed up."""
+"""The result of a run: counted while it runs, and summed up."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ class Summary:
     done: int = 0
     failed: int = 0
     skipped: int = 0
-    """Left alone, because their output exists or they were enhanced in place before."""
+    """Skipped because their output exists or they were enhanced in place before."""
 
     unchanged: int = 0
-    """Done by an earlier run, and still as they were."""
+    """Done by an earlier run and unchanged."""
 
     planned: int = 0
-    """What would be done, in a run that does nothing (`dry_run`)."""
+    """How many would be done, in a dry run."""
 
     megapixels: float = 0.0
     seconds: float = 0.0
     device: str = "none"
-    """What ran; `none` where there was nothing to do."""
+    """The device used; `none` if there was nothing to do."""
 
     report: Path | None = None
-    """The report's file; None where none is kept."""
+    """The report's file; None if there is none."""
 
     report_to_stdout: bool = False
     to_stdout: bool = False
     """Whether the image went to stdout."""
 
     exit_code: ExitCode = ExitCode.OK
-    """What the command line ends with."""
+    """The exit code of the command line."""
 
     @property
     def photos(self) -> int:
-        """All that the run met."""
+        """The number of photos the run encountered."""
         return self.done + self.failed + self.skipped + self.unchanged
 
     def to_json(self) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ class Summary:
 
 @dataclass(slots=True)
 class Tally:
-    """How many ended how, so far; for several threads."""
+    """Counts of results so far. Thread-safe."""
 
     unchanged: int = 0
     done: int = 0
@@ -80,7 +80,7 @@ class Tally:
     _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, outcome: Outcome) -> None:
-        """Add one; the workers do, so that what is placed is counted whoever still hears of it."""
+        """Add a result; called by the workers, so that everything placed is counted even if the run is stopped."""
         with self._counting:
             setattr(self, outcome.status, getattr(self, outcome.status) + 1)
             self.megapixels += outcome.megapixels
@@ -88,7 +88,7 @@ class Tally:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the counts come to; outputs that cannot be written come before photos that cannot be read."""
+        """The exit code; outputs that cannot be written take precedence over photos that cannot be read."""
         if self.unwritable or self.lost_lines:
             return ExitCode.OUTPUT
         if self.failed == 0:
@@ -96,7 +96,7 @@ class Tally:
         return ExitCode.SOME_FAILED if self.done or self.skipped or self.unchanged else ExitCode.ALL_FAILED
 
     def summary(self, **details: Any) -> Summary:
-        """The sum, with what else a `Summary` says."""
+        """The counts as a `Summary`, with its other fields."""
         counts = {name: getattr(self, name) for name in ("done", "failed", "skipped", "unchanged", "megapixels")}
         return Summary(**counts, exit_code=self.exit_code, **details)
 

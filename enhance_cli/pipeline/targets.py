@@ -1,4 +1,4 @@
-"""Where outputs go and what they are called, from what a user typed: one place for all names that are written."""
+"""Where outputs go and how they are named, from what the user typed: all output names are made here."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Destination:
     name: Callable[[Found], Path | None]
     single_file: bool = False
     takes_one: str = ""
-    """What to say when there are several images for it; empty where several may come."""
+    """The error message if there are several images for it; empty if several are allowed."""
 
 
 def destination(
     arguments: Sequence[str], beside: Sequence[str], endings: Sequence[str], format: str | None, *, stacked: bool
 ) -> Destination:
-    """Where `INPUT... OUTPUT` puts its outputs.
+    """The destination for `INPUT... OUTPUT`.
 
     Raises:
-        UsageError: there is no OUTPUT, or it cannot hold what is asked for.
+        UsageError: there is no OUTPUT, or it cannot take the requested outputs.
     """
     if len(arguments) < 2:
         hint = f"`{arguments[0]}` and no OUTPUT" if arguments else "neither"
@@ -75,14 +75,14 @@ def in_place_destination(inputs: Sequence[str], endings: Sequence[str]) -> Desti
     def itself(item: Found) -> Path:
         if item.source is None:
             raise UsageError("A photo from stdin has no file to replace: leave out --in-place.")
-        # A link stays a link: what it leads to is replaced.
+        # A link stays a link: its target is replaced.
         return Path(os.path.realpath(item.source)) if item.source.is_symlink() else item.source
 
     return Destination(inputs, first if first.is_dir() else first.parent, itself)
 
 
 def refuse_nesting(place: Destination) -> None:
-    """Folders of images must not lie where images are written: the next run would read what this one wrote."""
+    """Refuse an OUTPUT that is or contains an INPUT folder: the next run would read what this one wrote."""
     if place.folder is None:
         return
     output = place.folder.resolve()
@@ -106,8 +106,8 @@ def refuse_nesting(place: Destination) -> None:
 
 
 def _single_file_target(inputs: Sequence[str], output: str, *, several: bool = False) -> Path | None:
-    """The output as a file: no existing folder, an image's suffix, one input that is no folder, or several files
-    that may become one image.
+    """The output as a file: not an existing folder, with an image suffix, for one input that is not a folder, or for
+    several files that may become one image.
     """
     path = Path(output)
     announced = format_of_suffix(path)
