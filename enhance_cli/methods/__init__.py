@@ -1,4 +1,4 @@
-"""The methods: one folder each, found by listing the folders; a sixth method is one more folder."""
+"""The methods, one folder each. They are found by listing the folders, so a new method is a new folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Method:
-    """What a method declares of itself.
+    """A method's declaration.
 
     Raises:
         UsageError: there is no such method.
@@ -40,6 +40,6 @@ def open_enhancer(method: Method, engine: Engine) -> Enhancer:
 
 
 def plan_kind(method: Method) -> type[Plan]:
-    """The Plan of a method."""
+    """A method's Plan class."""
     module, _, name = method.plan.partition(":")
     return cast(type[Plan], getattr(import_module(module), name))

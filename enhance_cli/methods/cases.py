@@ -1,4 +1,4 @@
-"""What is measured and shown of a method: named settings that benchmarks, tables and sheets run.
+"""Cases: the named settings of a method that benchmarks measure and that tables and sheets show.
 
 A method's folder may hold `cases.py` with `CASES: tuple[Case, ...]`; it needs the standard library and this file only.
 """
@@ -20,7 +20,7 @@ EVERYWHERE = (*PAIRED, "clean", "two-tone", "backlit", "clipped")
 
 
 class Case(NamedTuple):
-    """A name and the controls that it stands for."""
+    """A named set of controls."""
 
     name: str
     """Unique within the method; shown after the method's name."""
@@ -36,11 +36,11 @@ class Case(NamedTuple):
     """Whether its speed is measured."""
 
     sees_reference: bool = False
-    """Whether it is given the reference too, as `reference`: a bound, no contender."""
+    """Whether it is also given the reference image, as `reference`: an upper bound, not a competitor."""
 
 
 def options_of(controls: Mapping[str, Any]) -> list[str]:
-    """Controls as the words that the command line takes."""
+    """Controls as command-line arguments."""
     words = []
     for name, value in controls.items():
         option = option_name(name)
@@ -52,7 +52,7 @@ def options_of(controls: Mapping[str, Any]) -> list[str]:
 
 
 def cases_of(name: str) -> tuple[Case, ...]:
-    """The cases of a method; one with its default controls where it has no `cases.py`.
+    """The cases of a method; without a `cases.py`, a single case with the default controls.
 
     Raises:
         UsageError: there is no such method.

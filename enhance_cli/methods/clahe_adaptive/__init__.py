@@ -48,20 +48,20 @@ _LONGEST = 1 << 24
 
 
 class MappedPicture(NamedTuple):
-    """The limits of one image, as a report has them."""
+    """The clip limits of one photo, as read from a report."""
 
     source: str
-    """Its path as it was given then; empty where the limits are for any image."""
+    """Its path as given in that run; empty if the limits apply to any photo."""
 
     relative: str
-    """Its path below the folder that was enhanced, by where its output lies; empty where that is not known."""
+    """Its path below the folder that was enhanced, derived from its output's path; empty if not known."""
 
     limits: Limits
 
 
 @dataclass(frozen=True)
 class ClipMap:
-    """Clip limits per tile that somebody decided: read from a report, or edited by hand."""
+    """Given clip limits per tile: read from a report, or edited by hand."""
 
     path: str
     pictures: tuple[MappedPicture, ...]
@@ -70,7 +70,7 @@ class ClipMap:
     def parse(cls, value: str | Path | ClipMap | Sequence[Sequence[float]]) -> ClipMap:
         """Read a report (JSON lines), one report line, or a JSON matrix; or take a matrix of numbers.
 
-        Of several lines of one source the last one holds.
+        If several lines have the same source, the last one counts.
 
         Raises:
             ValueError: it cannot be read, or holds no limits.
@@ -92,14 +92,14 @@ class ClipMap:
         return cls(str(value), tuple(found.values()))
 
     def for_source(self, source: SourceName) -> Limits:
-        """The limits for an image: those of its own line, else those that name no source.
+        """The limits for a photo: those of its own line, else those without a source.
 
-        A line is an image's if its source is the same file, or has the same path below the folder that was
-        enhanced; or the same file name, where no other line and no other image of the run has that. An image
-        without a name, from a pipe or an array, takes the only limits that there are.
+        A line belongs to a photo if its source is the same file, or has the same path below the folder that was
+        enhanced, or has the same file name and neither another line nor another photo of the run has it. A photo
+        without a name, from a pipe or an array, gets the limits of the only line.
 
         Raises:
-            ValueError: the map has no line of this name, or there is no telling which.
+            ValueError: the map has no line for this name, or several that could be meant.
         """
         if source.path in _NAMELESS and len(self.pictures) == 1:
             return self.pictures[0].limits
@@ -126,12 +126,12 @@ class ClipMap:
 
 
 def _own(alike: Sequence[MappedPicture], source: SourceName) -> MappedPicture | None:
-    """Of images of one file name, the one that is surely this source."""
+    """The entry that certainly is this source, among those with the same file name; None if there is none."""
     here = os.path.abspath(source.path)  # noqa: PTH100
     same = [picture for picture in alike if os.path.abspath(picture.source) == here]  # noqa: PTH100
     if same:
         return same[0]
-    # From another working folder: the path as it was given then is the end of what it is now.
+    # Run from another working folder: the path given then is a suffix of the present one.
     ends = [picture for picture in alike if "/" in picture.source and here.endswith("/" + _plain(picture.source))]
     if ends:
         return max(ends, key=lambda picture: len(_plain(picture.source)))
@@ -140,13 +140,13 @@ def _own(alike: Sequence[MappedPicture], source: SourceName) -> MappedPicture | 
 
 
 def _plain(path: str) -> str:
-    """A path without what leads up or nowhere at its beginning."""
+    """A normalised path without leading `/`, `.` and `..`."""
     parts = os.path.normpath(path).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
 def _mapped(document: Any, path: str | Path) -> MappedPicture | None:
-    """The limits of a report line, a plan or a matrix; None for a line without."""
+    """The limits of a report line, a plan or a matrix; None for a line without limits."""
     if isinstance(document, list):
         return MappedPicture("", "", _limits(document, path))
     if not isinstance(document, dict):
@@ -169,11 +169,11 @@ def _mapped(document: Any, path: str | Path) -> MappedPicture | None:
 
 
 def _documents(path: str | Path) -> Iterator[Any]:
-    """What a file holds: one JSON value, or one in every line; a last line that was cut off is passed over.
+    """The contents of a file: one JSON value, or one per line; a truncated last line is ignored.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     with Path(path).open("rb") as file:
         beginning = file.read(_LONGEST)
@@ -201,7 +201,7 @@ _NOTHING = object()
 
 
 def _parsed(data: bytes) -> Any:
-    """A JSON value, or `_NOTHING`; also where it is nested too deeply, or a number has thousands of digits."""
+    """A JSON value, or `_NOTHING` if it is not JSON, is nested too deeply, or has a number of thousands of digits."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -260,7 +260,7 @@ class ClaheAdaptiveControls(Controls):
 
     @property
     def looks_for_names(self) -> bool:
-        """The lines of a report do."""
+        """Whether names decide which limits a photo gets: they do with a report."""
         return self.clip_map is not None
 
 

@@ -1,4 +1,4 @@
-"""What is measured and shown of `clahe-adaptive`."""
+"""The cases of `clahe-adaptive` for benchmarks, tables and sheets."""
 
 from enhance_cli.methods.cases import Case
 

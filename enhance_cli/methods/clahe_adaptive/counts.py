@@ -1,4 +1,4 @@
-"""What is counted of an image for its clip limits, by kernels, or by opacity where parts of it are transparent."""
+"""The counts from which clip limits are estimated: by kernels, or weighted by opacity if the image has transparency."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Counts(NamedTuple):
-    """Of the tiles of an image. What only the network needs is counted when it is asked for."""
+    """Counts for the tiles of an image. What only the network needs is computed on demand."""
 
     histograms: Array
     """rows×columns×256 counts of luma."""
 
     whole: Array | None
-    """256 counts of the whole image, where that is not the sum of its tiles."""
+    """256 counts of the whole image, if they are not the sum over its tiles; else None."""
 
     thumbnail: Callable[[], Array]
     """Luma, float32 `THUMBNAIL`×`THUMBNAIL` in 0..1."""

@@ -1,4 +1,4 @@
-"""IA-CLAHE as estimate and render: histograms and a small network decide, a look-up per pixel does the rest."""
+"""IA-CLAHE as estimate and render: histograms and a small network give tone curves, render looks them up per pixel."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class ClaheAdaptive:
         return self._engine.network(METHOD, "estimator")[1].report()
 
     def reads_planes(self, controls: ClaheAdaptiveControls) -> bool:
-        """Kept chroma means that luma alone changes."""
+        """Whether luma alone changes: if chroma is kept."""
         return controls.chroma == "keep"
 
     def estimate(self, image: Image, controls: ClaheAdaptiveControls) -> ClahePlan:
-        """Histograms of all tiles at full resolution, clip limits for them, and a curve for each.
+        """Histograms, clip limits and tone curves of all tiles; histograms are taken at full resolution.
 
         Raises:
-            UsageError: a clip map has no line for this image.
+            UsageError: the clip map has no line for this photo.
         """
         kernels, engine = self._kernels, self._engine
         height, width = image.height, image.width
@@ -94,10 +94,10 @@ class ClaheAdaptive:
         )
 
     def render(self, window: Window, plan: ClahePlan, out: Array | None = None) -> Array:
-        """Blend the curves of the nearest tiles at every pixel; bit-equal for any window."""
+        """Blend the curves of the nearest tiles at every pixel; bit-identical for any window."""
         kernels = self._kernels
         if window.pixels.ndim == 2:
-            if plan.chroma != "keep":  # a kept plan, under other controls
+            if plan.chroma != "keep":  # a saved plan, replayed with other controls
                 raise UsageError(f"This plan was made with --chroma {plan.chroma}; say the same with it.")
             kernel = kernels.render_luma
         else:
@@ -107,7 +107,7 @@ class ClaheAdaptive:
         return self._engine.into(out, kernel, window.pixels, plan.curves, *place)
 
     def illustrations(self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls) -> Mapping[str, Array]:
-        """The clip-limit map over the image, with `--heatmap`."""
+        """With `--heatmap`, the clip-limit map over the image."""
         if not controls.heatmap:
             return {}
         from enhance_cli.methods.clahe_adaptive.heatmap import draw_clip_limits

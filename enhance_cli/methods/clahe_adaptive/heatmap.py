@@ -1,4 +1,4 @@
-"""The clip-limit map drawn over the image: what the network decided, at a glance."""
+"""The clip-limit map drawn over the image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEGEND_HEIGHT = 44
 
 
 def draw_clip_limits(image: Image, clip_limits: Array) -> Array:
-    """Colour every tile by its clip limit (viridis, dark is low), print the number where it fits.
+    """Colour every tile by its clip limit (viridis, dark is low) and print the number if it fits.
 
     Args:
         image: the image before enhancement.

@@ -1,12 +1,12 @@
-"""The pixel work of clahe-adaptive on numpy arrays: luma, histograms, tile curves and their blend.
+"""The pixel kernels of clahe-adaptive on NumPy arrays: luma, histograms, tile curves and their blending.
 
-The same functions as `kernels_cuda.py`, equal to one grey level. Two thoughts make them fast: the curves of
+The same functions as `kernels_cuda.py`, equal to within one grey level. Two ideas make them fast: the curves of
 the two neighbouring rows of tiles are blended once per image row, so that a pixel needs one look-up of a value
-and a slope, not four of values; and the look-ups (scalar by nature) are kept apart from the arithmetic (which
-then runs on vectors).
+and a slope, not four of values; and the look-ups (which are scalar) are separate from the arithmetic (which can
+then be vectorised).
 
-Every pixel's weights are functions of its place in the whole image, so rendering a window equals the same
-part of rendering the whole, bit for bit: threads may share an image by bands.
+A pixel's weights depend only on its position in the whole image, so rendering a window gives the same bits as
+that part of the whole: threads can split an image into bands.
 
 References: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994; OpenCV's
 `createCLAHE`, whose integer results `opencv_tile_curves` reproduces; the real-valued form is IA-CLAHE's.
@@ -43,17 +43,17 @@ __all__ = [
 Array = NDArray[Any]
 
 _ENTRY = 2 * (BINS + 1)
-"""Floats of a blended curve: value and slope for every knot, the last knot twice (16 bits look one ahead)."""
+"""Floats of a blended curve: value and slope for every knot, the last knot twice (16-bit look-ups read one ahead)."""
 
 _CHUNK = 1024
-"""Pixels looked up before they are computed: 8 KiB of look-ups (16 bits: 16), which stay in the first cache."""
+"""Pixels looked up before the arithmetic: 8 KiB of look-ups (16 KiB for 16 bits), which stay in the L1 cache."""
 
 
 def thumbnail(luma: Array, size: int) -> Array:
     """Area mean of H×W luma, uint8 or uint16, over `size`×`size` bins: float32 in 0..1.
 
     Bins are whole pixels, `floor(i * H / size)` to `ceil((i + 1) * H / size)` (see `tiles.bin_edges`); they
-    overlap by a pixel where the side does not divide.
+    overlap by a pixel if the side is not a multiple of `size`.
     """
     height, width = luma.shape
     line, stride = flat_rows(luma)
@@ -93,7 +93,7 @@ def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, la
         luma: H×W uint8 or uint16, the whole image.
         rows: rows of tiles.
         columns: columns of tiles.
-        first_row: the first row of tiles wanted, so that threads can share an image.
+        first_row: the first row of tiles to count, so that threads can split an image.
         last_row: the row of tiles to stop before; None for all.
 
     Returns:
@@ -106,16 +106,16 @@ def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, la
 
 
 def diagonal_counts(luma: Array, rows: int, columns: int, first_row: int = 0, last_row: int | None = None) -> Array:
-    """Counts of absolute diagonal differences in every tile, a sample of them (docs/papers.md, C11).
+    """Counts of sampled absolute diagonal differences in every tile (docs/papers.md, C11).
 
-    Of the corners of squares |a - b - c + d| in whole levels, 16-bit values binned as for `tile_histograms`; the last
-    bin holds all from 255 on.
+    For the corners of small squares, |a - b - c + d| in whole levels, 16-bit values binned as for `tile_histograms`;
+    the last bin holds all differences from 255 up.
 
     Args:
         luma: H×W uint8 or uint16; the other arguments as for `tile_histograms`.
         rows: rows of tiles.
         columns: columns of tiles.
-        first_row: the first row of tiles wanted.
+        first_row: the first row of tiles to count.
         last_row: the row of tiles to stop before; None for all.
 
     Returns:
@@ -199,8 +199,8 @@ def opencv_tile_curves(histograms: Array, clip_limits: Array, tile_area: int) ->
     """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (docs/papers.md, C3 to C5).
 
     The limit is truncated to whole counts, the residue of the excess goes to the first bins of a comb, and
-    the curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`, whose
-    arguments it takes.
+    the curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`. The arguments are
+    the same.
 
     Returns:
         float32 rows×columns×256 whole grey levels in 0..255.
@@ -220,7 +220,7 @@ def opencv_tile_curves(histograms: Array, clip_limits: Array, tile_area: int) ->
 
 
 def _row_parts(histograms: Array) -> list[slice]:
-    """Parts of some hundred tiles: a whole grid of 256x256 at once would hold half a gigabyte of doubles."""
+    """Slices of about a hundred tiles: a whole 256x256 grid at once would take half a gigabyte of doubles."""
     rows, columns, _ = histograms.shape
     step = max(1, 256 // columns)
     return [slice(start, start + step) for start in range(0, rows, step)]
@@ -280,7 +280,7 @@ def render_rgb(
 ) -> Array:
     """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (docs/papers.md, C1).
 
-    Luma enters R, G and B with weight one, so the sum equals the way through YCbCr without its rounding.
+    Luma enters R, G and B with weight one, so the sum equals a conversion to YCbCr and back without its rounding.
 
     Args:
         rgb: h×w×3 uint8 or uint16; the other arguments as for `render_luma`.
@@ -341,9 +341,9 @@ def _target(window: Array, out: Array | None) -> Array:
 
 
 def _knots(curves: Array, rows: tuple[Array, ...]) -> Array:
-    """The curves as the loops take them: clipped, so that no blend of them needs it; contiguous float32.
+    """The curves as the loops take them: contiguous float32, clipped here so that blends need no clipping.
 
-    Only up to the last row of tiles that is needed: many bands of a fine grid would each clip all of it.
+    Only up to the last row of tiles needed: otherwise each of the many bands of a fine grid would clip all of it.
     """
     _, above, below, _ = rows
     knots = np.zeros((int(below.max(initial=0)) + 1, *curves.shape[1:]), np.float32)
@@ -353,9 +353,9 @@ def _knots(curves: Array, rows: tuple[Array, ...]) -> Array:
 
 
 def _scratch(runs: int) -> tuple[Array, ...]:
-    """Room for a call: the curves of two rows of tiles, their blend, and what a chunk of pixels finds in it.
+    """Buffers for a call: curves of two rows of tiles, their blend, and the entries looked up for a chunk of pixels.
 
-    The latter two are seen twice: as floats, and as entries of a value and a slope.
+    The latter two come in two views: as floats, and as entries of a value and a slope.
     """
     upper, lower, table = np.empty((3, runs * _ENTRY), np.float32)
     found = np.empty(4 * _CHUNK, np.float32)
@@ -367,7 +367,7 @@ def _place(
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Where the rows and the columns of a window lie among the tiles: `_between_centres` of both.
 
-    The loops check no index, so what would lead them astray is refused here.
+    The loops do not check indices, so a window outside of the image is refused here.
     """
     if len(grid) != 3 or grid[2] != BINS:
         raise ValueError(f"curves are rows×columns×{BINS}, not {'×'.join(map(str, grid))}")
@@ -381,12 +381,12 @@ def _place(
 
 
 def _between_centres(start: int, length: int, tile: int, tiles: int) -> tuple[Array, Array, Array, Array]:
-    """The pixels start..start+length of a side of tiles, in runs between the same two centres of tiles.
+    """Split the pixels start..start+length of one axis into runs that lie between the same two tile centres.
 
     Returns:
         The edges of the n runs, counted from `start` (int64, n + 1); for each run the tiles whose centres lie
-        before and after it, the same one at the ends (int64, n); for each pixel the weight of the latter
-        (float32, in single precision and this order as OpenCV has it, so that most ties round alike).
+        before and after it, the same one at the ends (int64, n); for each pixel the weight of the tile after it
+        (float32, computed in single precision and in OpenCV's order, so that most ties round alike).
     """
     position = np.arange(start, start + length, dtype=np.float32) * np.float32(1 / tile) - np.float32(0.5)
     before = np.floor(position)
@@ -397,7 +397,7 @@ def _between_centres(start: int, length: int, tile: int, tiles: int) -> tuple[Ar
 
 @kernel
 def _pair_curves(curves, columns, pairs):  # type: ignore[no-untyped-def]
-    """A row of tiles as values and slopes: for each run of columns its left curve, and the way to its right."""
+    """A row of tiles as values and slopes: for each run of columns its left curve, and the difference to its right."""
     _, before, after, _ = columns
     for run in range(len(before)):
         left = curves[before[run]]
@@ -412,7 +412,7 @@ def _pair_curves(curves, columns, pairs):  # type: ignore[no-untyped-def]
 
 @kernel
 def _blend_rows(share, scratch):  # type: ignore[no-untyped-def]
-    """The table of `scratch` for one image row, which lies `share` of the way to the lower tiles."""
+    """Blend the table of `scratch` for one image row, at the fraction `share` between the upper and lower tiles."""
     upper, lower, table, _, _, _ = scratch
     for i in range(len(table)):
         table[i] = upper[i] + (lower[i] - upper[i]) * share
@@ -505,7 +505,7 @@ def _add_change_at_depth(rgb, luma, shaded, out):  # type: ignore[no-untyped-def
     sample = np.uint8 if luma.dtype == types.uint8 else np.uint16
 
     def saturating(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
-        # A saturated subtraction and a saturated addition in the samples' own width, one of them by nothing:
+        # A saturating subtraction and a saturating addition in the samples' own width, one of them of zero:
         # three times as fast as clipping wider integers.
         for x in range(len(luma)):
             least = min(luma[x], shaded[x])
@@ -523,7 +523,7 @@ def _add_change_at_depth(rgb, luma, shaded, out):  # type: ignore[no-untyped-def
 
 @kernel
 def _chroma_factor(before, after):  # type: ignore[no-untyped-def]
-    """What colour differences are multiplied by where luma goes from `before` to `after`: 0.71..1.41."""
+    """The factor for colour differences if luma goes from `before` to `after`: 0.71..1.41."""
     ratio = np.float32(after) / max(np.float32(before), np.float32(1))
     return np.sqrt(min(max(ratio, np.float32(0.5)), np.float32(2)))
 

@@ -1,8 +1,8 @@
-"""The pixel work of clahe-adaptive in torch: luma, histograms, tile curves and their blend.
+"""The pixel kernels of clahe-adaptive in torch: luma, histograms, tile curves and their blending.
 
 These functions run on CUDA in production, on CPU tensors in the tests, and in training, where gradients flow
-from the image through the curves to the clip limits: what is trained is what is run. `kernels_cpu.py` holds
-the same names over numpy arrays. No networks and no files here.
+from the image through the curves to the clip limits: what is trained is what is run. `kernels_cpu.py` has
+the same functions on NumPy arrays. No networks and no files here.
 
 References: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994; OpenCV's
 `createCLAHE`, whose integer results `opencv_tile_curves` reproduces; the differentiable form is that of IA-CLAHE.
@@ -61,8 +61,8 @@ def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
 def diagonal_counts(luma: Tensor, rows: int, columns: int) -> Tensor:
     """Counts of absolute diagonal differences in every tile: int64 rows×columns×256 (docs/papers.md, C11).
 
-    Of the corners of squares |a - b - c + d| in whole levels, at the places of `sample_places`, in the padded image;
-    16-bit values are binned as for `tile_histograms`, and the last bin holds all from 255 on.
+    For the corners of small squares, |a - b - c + d| in whole levels, at the positions of `sample_places`, in the
+    padded image; 16-bit values are binned as for `tile_histograms`, and the last bin holds all differences from 255 up.
     """
     height, width = luma.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
@@ -194,7 +194,7 @@ def render_rgb(
 ) -> Tensor:
     """Map the luma of a window of RGB and add its change to R, G and B: Cb and Cr stay (docs/papers.md, C1).
 
-    Luma enters R, G and B with weight one, so the sum equals the way through YCbCr without its rounding.
+    Luma enters R, G and B with weight one, so the sum equals a conversion to YCbCr and back without its rounding.
 
     Args:
         rgb: h×w×3 uint8 or uint16; the other arguments as for `blend_curves`.
@@ -242,9 +242,9 @@ def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, l
 
 
 def _neighbours(start: int, length: int, tile: int, tiles: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For pixels start..start+length: the tiles whose centres lie before and after, and the latter's weight.
+    """For pixels start..start+length: the tiles whose centres lie before and after, and the weight of the tile after.
 
-    Positions are absolute and each pixel is computed alone, so windows equal the whole bit for bit.
+    Positions are absolute and each pixel is computed on its own, so windows equal the whole bit for bit.
     """
     position = torch.arange(start, start + length, device=like.device, dtype=torch.float32)
     position = position * (1.0 / tile) - 0.5

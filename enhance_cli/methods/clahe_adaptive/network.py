@@ -2,8 +2,8 @@
 
 Paper: "IA-CLAHE: Image-Adaptive Clip Limit Estimation for CLAHE". As there: a 3×3 convolution of stride 2, a
 hard-swish, 1×1 convolutions, a sigmoid map of local factors, and a global factor by pooling, an MLP and a
-softplus; the limits are their product. Ours beside it: statistics of the image's histogram feed the global
-MLP, and a third factor, between a half and two, comes from each tile's own histogram. Only the network here.
+softplus; the limits are their product. Our additions: statistics of the image's histogram feed the global
+MLP, and a third factor, between 0.5 and 2, comes from each tile's own histogram. Only the network here.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TILE_RANGE = math.log(2.0)
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """Sizes of the network; they travel in the metadata of the weights, which so rebuild it."""
+    """Sizes of the network, stored in the metadata of the weights, from which it is rebuilt."""
 
     filters: int = 16
     """Channels of the first convolution, as in the paper."""
 
     maps: int = 8
-    """Channels that the heads read."""
+    """Input channels of the heads."""
 
     hidden: int = 16
     """Width of the global MLP."""
 
     tile_hidden: int = 16
-    """Width of the tile head; 0 leaves it out."""
+    """Width of the tile head; 0 for no tile head."""
 
     def to_json(self) -> dict[str, int]:
         """The sizes as plain numbers."""
@@ -88,7 +88,7 @@ class Estimator(nn.Module):
         if not self.dimensions.tile_hidden:
             return global_factor, local, torch.ones_like(tiles[:, :1])
         hidden = self.tile(tiles) + self.context(embedding)[:, :, None, None]
-        # Within a factor of two: unbounded, the tile head learns the training scenes' tiles by heart.
+        # Within a factor of two: unbounded, the tile head memorises the tiles of the training scenes.
         tile_factor = torch.exp(TILE_RANGE * torch.tanh(self.tile_scale(nn.functional.hardswish(hidden))))
         return global_factor, local, tile_factor
 
@@ -103,5 +103,5 @@ def limits(outputs: tuple[Tensor, Tensor, Tensor], rows: int, columns: int) -> T
 
 
 def build(configuration: Mapping[str, int]) -> Estimator:
-    """An estimator of the sizes that its weights carry."""
+    """An estimator of the sizes stored with its weights."""
     return Estimator(Dimensions(**configuration))

@@ -65,10 +65,10 @@ class ClahePlan(Plan):
     """rows×columns int32: the same in pixels per bin, as OpenCV would clip."""
 
     global_factor: float | None
-    """The network's factor for the whole image; None where no network was asked."""
+    """The network's factor for the whole image; None without the network."""
 
     structure: Array | None = None
-    """rows×columns float32: the share of every tile that is not noise, by which the network's limits were weighed."""
+    """rows×columns float32: the share of each tile that is not noise, by which the network's limits were weighted."""
 
     chroma: Literal["keep", "scale"] = "keep"
 
@@ -89,5 +89,5 @@ def _rows(field: Array) -> list[list[float]]:
 
 
 def _digits(number: float) -> float:
-    """The nine digits that tell any float32 from its neighbours, so that a replayed report gives the same bytes."""
+    """Nine significant digits, which identify any float32, so that a replayed report gives the same bytes."""
     return float(f"{number:.9g}")

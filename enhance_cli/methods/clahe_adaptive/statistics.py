@@ -1,7 +1,7 @@
-"""What the estimator's network is given and what is made of its answer: numpy in, numpy out.
+"""Inputs of the estimator's network, and clip limits from its outputs; NumPy in, NumPy out.
 
-Both engines and training call these two functions, so a network never meets an input that it was not trained on.
-No torch, no onnxruntime: whoever runs the network stands between the two calls.
+Both engines and training call these two functions, so production inputs are computed exactly as in training.
+No torch, no onnxruntime: the caller runs the network between the two calls.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from enhance_cli.imaging.blocks import reflected
 from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 THUMBNAIL = 256
-"""Side of the luma thumbnail that the network looks at, as in the paper."""
+"""Side of the luma thumbnail that the network sees, as in the paper."""
 
 FEATURES = 16
 """Numbers that describe one histogram; see `describe_histograms`."""
 
 THIN = 1 / 16
-"""Mean opacity of a tile below which its histogram leans on those of its neighbours."""
+"""Mean opacity of a tile below which its histogram is mixed with those of its neighbours."""
 
 LOWEST, HIGHEST = 0.01, 256.0
 """The range of clip limits: never 0, which OpenCV reads as no limit; from 256 on nothing can be clipped."""
@@ -36,7 +36,7 @@ def network_inputs(
     Args:
         histograms: rows×columns×256 counts, from `tile_histograms`.
         thumbnail: 256×256 luma in 0..1, from `thumbnail`.
-        whole: 256 counts of the whole image, where that is not the sum of its tiles.
+        whole: 256 counts of the whole image, if they are not the sum over its tiles.
 
     Returns:
         `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole image's histogram and
@@ -55,15 +55,16 @@ def network_inputs(
 def weighted_histograms(
     luma: NDArray[np.integer], weights: NDArray[np.integer], rows: int, columns: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Histograms of tiles whose pixels count by their opacity, at the area of a tile.
+    """Histograms of tiles with pixels weighted by opacity, normalised to the area of a tile.
 
-    A tile of which next to nothing is seen takes what its neighbours have, or the whole image where they hide too.
+    A tile that is almost fully transparent takes its neighbours' histogram, or the whole image's if they are
+    transparent too.
 
     Args:
         luma: H×W uint8 or uint16.
         weights: H×W opacity, uint8 or uint16, not 0 everywhere.
-        rows: of tiles.
-        columns: of tiles.
+        rows: rows of tiles.
+        columns: columns of tiles.
 
     Returns:
         rows×columns×256 whole numbers that sum to a tile's pixels, and 256 counts of the whole image.
@@ -90,7 +91,7 @@ def weighted_histograms(
     leant = np.where(near > 0, around / np.maximum(near, 1.0), whole / whole.sum())
     lean = np.clip(1.0 - totals / (THIN * area * np.iinfo(weights.dtype).max), 0.0, 1.0)
     shares = (1.0 - lean) * sums / np.maximum(totals, 1.0) + lean * leant
-    # Rounded as running sums, so that they come out as the area.
+    # The cumulative sums are rounded, so that the counts sum to the area.
     running = np.rint(np.cumsum(shares, axis=2) * area).astype(np.int64)
     running[..., -1] = area
     return np.diff(running, axis=2, prepend=0), whole
@@ -99,8 +100,8 @@ def weighted_histograms(
 def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: int) -> NDArray[np.float32]:
     """The clip limit of every tile: rows×columns float32 in 0.01..256, in multiples of the uniform bin height.
 
-    The product of three answers of the network: the image's factor, the local map averaged over the area of
-    the tile (so any grid can be read from it), and the tile's own factor from its histogram.
+    The product of three outputs of the network: the image's factor, the local map averaged over the area of
+    the tile (so it serves any grid), and the tile's own factor from its histogram.
 
     Args:
         outputs: `global_factor` 1, `local` 1×1×128×128 and `tile_factor` 1×1×rows×columns.
@@ -118,13 +119,13 @@ def global_factor(outputs: Mapping[str, NDArray[np.float32]]) -> float:
 
 
 def area_pool(field: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """Mean of an H×W field over rows×columns equal areas, fractions of pixels counted: rows×columns float32."""
+    """Mean of an H×W field over rows×columns equal areas, fractional pixels included: rows×columns float32."""
     height, width = field.shape
     return np.asarray(coverage(height, rows) @ field @ coverage(width, columns).T, np.float32)
 
 
 def coverage(length: int, bins: int) -> NDArray[np.float32]:
-    """bins×length weights: the share that each pixel of a side has in each of `bins` equal stretches of it."""
+    """bins×length weights: the share of each pixel of a side in each of `bins` equal intervals of it."""
     edges = np.linspace(0.0, length, bins + 1)
     pixel = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
@@ -136,7 +137,7 @@ def describe_histograms(histograms: NDArray[Any]) -> NDArray[np.float32]:
 
     Where the tones lie (mean, deviation, quantiles), how full the scale is (entropy, share of levels in use) and
     what a clip limit would do: the shares above 0.25, 1, 4 and 16 times the uniform bin height are exactly the
-    excess of docs/papers.md, C7, at those limits, and the height of the largest bin is where clipping ends.
+    excess of docs/papers.md, C7, at those limits, and no limit above the height of the largest bin clips anything.
     """
     counts = histograms.astype(np.float64)
     shares = counts / counts.sum(axis=-1, keepdims=True)

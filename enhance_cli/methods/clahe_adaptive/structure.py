@@ -1,8 +1,8 @@
-"""How much of every tile is structure and how much noise: what a clip limit would raise (docs/papers.md, C11).
+"""How much of each tile is structure and how much is noise that a clip limit would amplify (docs/papers.md, C11).
 
-Histogram equalisation stretches the levels that many pixels have. Where these are the levels of one surface and its
-noise, nothing but the noise is there to be stretched. So the width of a tile's histogram is compared with the width
-that noise alone would give it; numpy in, numpy out, the same for both engines.
+Histogram equalisation stretches the levels that many pixels have. If these are the levels of a single surface with
+noise, only the noise is stretched. So the width of a tile's histogram is compared with the width that noise alone
+would give it. NumPy in, NumPy out, the same for both engines.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from enhance_cli.imaging.blocks import reflected
 from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 APART = 2
-"""Pixels from one to the next that is compared: those side by side a JPEG, and a camera before it, has smoothed."""
+"""Distance in pixels between the samples compared: adjacent pixels have been smoothed by the camera and by JPEG."""
 
 SAMPLES = 48
-"""Samples of the noise along a side of a tile, about: their median is then good to a few per cent."""
+"""Approximate number of noise samples along a side of a tile: enough for their median to be right to a few per cent."""
 
 QUANTISED = 0.5
-"""Deviation in levels that rounding leaves unseen: to whole levels, and of the dark parts of a JPEG to flat blocks."""
+"""Standard deviation in levels that quantisation can hide: by rounding to whole levels, or by flat dark JPEG blocks."""
 
 NOISE_ALONE, CLEAR = 1.05, 1.4
-"""Histograms up to the former times as wide as noise makes them are noise; from the latter on they are structure."""
+"""Width of a histogram over the width from noise alone: up to `NOISE_ALONE` it is noise, from `CLEAR` up structure."""
 
 SPREAD, WIDE = 2.0, 3.0
-"""The same of the stretch that holds all tones but a tenth at either end: large tiles show more than one thing, and a
-image is not without structure because most of it is blown out, or black."""
+"""The same two bounds for the range between the first and the last decile: large tiles show more than one thing, and an
+image is not without structure because most of it is clipped or black."""
 
 OTHER, SAME = 0.25, 0.6
-"""Common area of the histograms of two tiles side by side: up to the former they show different things, from the latter
-on the same. The same is treated alike, or walls would come out in patches."""
+"""Intersection of the histograms of two adjacent tiles: up to `OTHER` they show different surfaces, from `SAME` up the
+same one. One surface is treated alike, or walls would come out in patches."""
 
 ROUNDS = 6
-"""Tiles over which what looks alike is averaged."""
+"""Rounds of averaging among adjacent tiles that look alike, that is the distance in tiles that it reaches."""
 
 LITTLE, MUCH = 0.05, 0.5
-"""Means of structure over what looks alike: up to the former none is seen in it, from the latter on nothing else."""
+"""Mean structure over tiles that look alike: up to `LITTLE` it counts as none, from `MUCH` up as all."""
 
 LEFT = 0.5
-"""The limit of a tile without structure, if it is not lower anyway: its noise grows by half, its level moves by one."""
+"""Upper bound of the limit of a tile without structure: its noise grows by half, its level moves by one."""
 
 _GAUSSIAN = 2.0 * math.sqrt(math.pi)
-"""Effective levels of a normal distribution, by its deviation."""
+"""Effective levels of a normal distribution per unit of standard deviation."""
 
 _TENTHS = 2.563
-"""From the first to the last tenth of a normal distribution, by its deviation."""
+"""Distance from the first to the last decile of a normal distribution, in standard deviations."""
 
 _MEDIAN = 0.6745
-"""Median of the absolute value of a normal variable, by its deviation."""
+"""Median of the absolute value of a centred normal variable, in standard deviations."""
 
 
 def structure(histograms: NDArray[np.integer], diagonals: NDArray[np.integer]) -> NDArray[np.float32]:
-    """The share of structure in every tile: 0 for noise, or nothing at all, to 1: rows×columns float32.
+    """The share of structure in every tile, from 0 (noise or a flat tone) to 1: rows×columns float32.
 
-    The width of a histogram is its number of effective levels, one by the sum of squared shares: it looks at what most
-    pixels have, so that a lamp does not make a night sky a tile with structure. Tiles side by side that look alike
-    share what structure they have.
+    The width of a histogram is its number of effective levels, the reciprocal of the sum of squared shares. It reflects
+    what most pixels have, so that a lamp does not make a night sky a tile with structure. Adjacent tiles that look
+    alike share their structure.
 
     Args:
         histograms: rows×columns×256 counts, from `tile_histograms`.
@@ -81,20 +81,21 @@ def structure(histograms: NDArray[np.integer], diagonals: NDArray[np.integer]) -
 
 
 def noise_deviations(diagonals: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The deviation of white noise in every tile, in levels, by the median of its diagonal differences.
+    """The standard deviation of white noise in every tile, in levels, from the median of its diagonal differences.
 
-    A difference a - b - c + d of the corners of a square sees no edge that is level or upright and no slope, and its
-    deviation is twice that of the noise. Edges that it does see are outliers, which a median leaves out.
+    The difference a - b - c + d of the corners of a square does not respond to horizontal or vertical edges or to
+    linear gradients, and its standard deviation is twice that of the noise. Other edges are outliers, which the median
+    ignores.
 
     Args:
-        diagonals: ...×256 counts of absolute differences; where there are none, the deviation is 0.
+        diagonals: ...×256 counts of absolute differences; without any, the deviation is 0.
     """
     running = np.cumsum(diagonals, axis=-1)
     half = running[..., -1:] / 2.0
     middle = np.minimum((running < half).sum(axis=-1, keepdims=True), 255)
     within = np.take_along_axis(diagonals, middle, -1)
     before = np.take_along_axis(running, middle, -1) - within
-    # Counts stand for differences from half a level below to half a level above, those of 0 for its upper half.
+    # A count covers differences from half a level below to half a level above; that of 0 only its upper half.
     lower = np.maximum(middle - 0.5, 0.0)
     median = lower + (middle + 0.5 - lower) * (half - before) / np.maximum(within, 1)
     found: NDArray[np.float64] = np.where(half > 0, median, 0.0)[..., 0] / (2.0 * _MEDIAN)
@@ -102,7 +103,7 @@ def noise_deviations(diagonals: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def weighed(limits: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Limits drawn towards `LEFT` by what is not structure; limits below it stay: float32 as both arguments."""
+    """Limits pulled towards `LEFT` where structure is missing; limits below it stay. float32, as both arguments."""
     least = np.minimum(limits, np.float32(LEFT))
     return np.asarray(least + (limits - least) * share, np.float32)
 
@@ -110,7 +111,7 @@ def weighed(limits: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[
 def weighted_diagonals(
     luma: NDArray[np.integer], weights: NDArray[np.integer], rows: int, columns: int
 ) -> NDArray[np.int64]:
-    """`diagonal_counts` where four pixels count as much as the least seen of them: rows×columns×256 int64.
+    """`diagonal_counts` with each square weighted by the least opaque of its four pixels: rows×columns×256 int64.
 
     Args:
         luma: H×W uint8 or uint16.
@@ -136,29 +137,29 @@ def weighted_diagonals(
 
 
 def sample_places(tile: int, tiles: int) -> NDArray[np.intp]:
-    """Where along a side of tiles samples start, so that they end inside a tile: tiles×samples.
+    """Start positions of the samples along an axis of tiles, such that each sample lies inside a tile: tiles×samples.
 
-    Steps are odd, so that samples meet every place of a JPEG's blocks alike.
+    Steps are odd, so that samples fall equally often on every position within a JPEG block.
     """
     places: NDArray[np.intp] = np.arange(tiles)[:, None] * tile + np.arange(0, tile - APART, tile // SAMPLES | 1)
     return places
 
 
 def eight_bit(samples: NDArray[Any]) -> NDArray[np.int32]:
-    """Whole levels of 0..255, of either depth, as histograms bin them."""
+    """Samples of 8 or 16 bits as whole levels in 0..255, as histograms bin them."""
     levels = samples.astype(np.int32)
     return (levels + 128) // 257 if samples.dtype == np.uint16 else levels
 
 
 def _shares(histograms: NDArray[np.integer]) -> NDArray[np.float64]:
-    """A row of histograms, each with the sum 1: a whole grid of 256x256 would take half a gigabyte."""
+    """One row of histograms, each normalised to the sum 1: a whole 256x256 grid would take half a gigabyte."""
     counts = histograms.astype(np.float64)
     shares: NDArray[np.float64] = counts / counts.sum(axis=-1, keepdims=True)
     return shares
 
 
 def _common_areas(histograms: NDArray[np.integer]) -> NDArray[np.float64]:
-    """What the histograms of a tile and of those around it have in common, as `_around`: 3×3×rows×columns in 0..1."""
+    """Intersections of the histograms of each tile and its neighbours, as in `_around`: 3×3×rows×columns, 0..1."""
     rows, columns, _ = histograms.shape
     common = np.zeros((3, 3, rows, columns))
     for i in range(rows):
@@ -171,14 +172,14 @@ def _common_areas(histograms: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def _around(field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every tile's own value, in the middle, and those around it, 0 beyond the image: 3×3×rows×columns."""
+    """Each tile's own value, in the centre, and its neighbours' values, 0 outside of the image: 3×3×rows×columns."""
     rows, columns = field.shape
     padded = np.pad(field, 1)
     return np.array([[padded[i : i + rows, j : j + columns] for j in range(3)] for i in range(3)])
 
 
 def _eased(values: NDArray[np.float64], none: float, all_of_it: float) -> NDArray[np.float64]:
-    """From 0 at one value to 1 at another, without corners."""
+    """Smoothstep from 0 at `none` to 1 at `all_of_it`."""
     share = np.clip((values - none) / (all_of_it - none), 0.0, 1.0)
     eased: NDArray[np.float64] = share * share * (3.0 - 2.0 * share)
     return eased

@@ -1,4 +1,4 @@
-"""The arithmetic of tiles that both kernel files share: sizes, padding and grids. Standard library only."""
+"""Tile arithmetic shared by both kernel modules: sizes, padding and grids. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import math
 def tile_geometry(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
     """Height and width of a tile in pixels, after OpenCV's padding (docs/papers.md, C2).
 
-    Where both sides divide, nothing is padded. Else *both* sides are padded by `n - side % n`, which adds a
-    whole `n` to a side that did divide: a quirk of `cv2.createCLAHE`, kept for parity.
+    If both sides are multiples of the grid, nothing is padded. Otherwise *both* sides are padded by `n - side % n`,
+    which adds a whole `n` to a side that is a multiple: a quirk of `cv2.createCLAHE`, kept for parity.
 
     Raises:
         ValueError: a side or a count is below one.
@@ -32,7 +32,7 @@ def fit_grid(height: int, width: int, rows: int, columns: int, minimum: int = 8)
 def bin_edges(length: int, bins: int) -> list[tuple[int, int]]:
     """Half-open ranges `[floor(i * length / bins), ceil((i + 1) * length / bins))`, one for each bin.
 
-    The bins of adaptive average pooling: they overlap by a pixel where `length` does not divide, and work for
-    `length < bins` too (a pixel is then repeated).
+    The bins of adaptive average pooling: they overlap by a pixel if `length` is not a multiple of `bins`, and work
+    for `length < bins` too (pixels are then repeated).
     """
     return [(i * length // bins, math.ceil((i + 1) * length / bins)) for i in range(bins)]

@@ -1,9 +1,9 @@
-"""What is measured and shown of `clode`."""
+"""The cases of `clode` for benchmarks, tables and sheets."""
 
 from enhance_cli.methods.cases import EVERYWHERE, PAIRED, Case
 
 _SLOW = ("lol",)
-"""For what takes minutes a megapixel."""
+"""Test sets for cases that take minutes per megapixel."""
 
 CASES = (
     Case("lite auto", {"model": "lite", "time": "auto"}, (*EVERYWHERE, "dark"), shown=True),

@@ -1,10 +1,10 @@
-"""What is measured and shown of `irle`."""
+"""The cases of `irle` for benchmarks, tables and sheets."""
 
 from enhance_cli.methods.cases import EVERYWHERE, PAIRED, Case
 
 _LITE, _FULL = {"model": "lite"}, {"model": "full"}
 _SLOW = ("lol",)
-"""For what takes minutes a megapixel."""
+"""Test sets for cases that take minutes per megapixel."""
 
 CASES = (
     Case("lite", _LITE, EVERYWHERE, shown=True, timed=True),

@@ -1,6 +1,7 @@
-"""What is measured and shown of `local`.
+"""The cases of `local` for benchmarks, tables and sheets.
 
-It lights what it is told to, so figures of whole photos say little of it: benchmarks/ablations/areas.py measures areas.
+It brightens only what a mask selects, so figures for whole photos say little; benchmarks/ablations/areas.py measures
+the areas.
 """
 
 from enhance_cli.methods.cases import PAIRED, Case

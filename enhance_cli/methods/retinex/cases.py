@@ -1,4 +1,4 @@
-"""What is measured and shown of `retinex`."""
+"""The cases of `retinex` for benchmarks, tables and sheets."""
 
 from enhance_cli.methods.cases import EVERYWHERE, PAIRED, Case
 

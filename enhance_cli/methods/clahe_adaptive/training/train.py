@@ -1,7 +1,7 @@
-"""How the estimator of clahe-adaptive is trained: data mixture, loss, schedule, with a reason for every number.
+"""Training of the clahe-adaptive estimator: data mixture, loss and schedule, with a reason for every number.
 
-Pairs of a faulty and a good image, both as luma, go through the very kernels that production runs; the loss
-compares the images and its gradient reaches the clip limits through the tile curves. The loop, the
+Pairs of a degraded and a good image, both as luma, go through the same kernels as in production; the loss
+compares the images, and its gradient reaches the clip limits through the tile curves. The loop, the
 degradations and the export are those of `enhance_cli.training`.
 """
 
@@ -40,15 +40,15 @@ DYNAMIC_AXES: Mapping[str, Mapping[int, str]] = {
     "tile_factor": {2: "rows", 3: "columns"},
 }
 HELD_OUT_EVERY = 8
-"""Of the clean photos, stacks and pairs, in order of name, the last of every eight validates."""
+"""The last of every eight clean photos, stacks and pairs, in order of name, is held out for validation."""
 
 HELD_OUT_SEED = 77
-"""Of the fixed validation pairs; kept apart from the seeds of runs."""
+"""Seed of the fixed validation pairs, independent of the seeds of runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every number of the training, with its reason. What is measured is in `weights/clahe_adaptive/card.md`."""
+    """Every number of the training, with its reason. Measurements are in `weights/clahe_adaptive/card.md`."""
 
     dimensions: Dimensions = field(default_factory=Dimensions)
 
@@ -56,15 +56,15 @@ class Recipe:
     """Photos are shrunk to this; tiles of an 8×8 grid then hold the few thousand pixels of real use."""
 
     crop: float = 0.7
-    """Share of draws cut to a random half to whole of each side: more histograms from the same photos."""
+    """Share of draws cropped to between half and all of each side: more histograms from the same photos."""
 
     window: int = 224
-    """Side of the random window in which a draw is rendered and judged: a fifth of the cost of the whole, while
+    """Side of the random window in which the loss is computed: a fifth of the cost of the whole image, while
     histograms and thumbnail are those of the whole image."""
 
     schedule: loop.Schedule = field(
         default_factory=lambda: loop.Schedule(
-            iterations=20_000,  # the paper's 17,680 and a little: ten minutes of one core
+            iterations=20_000,  # slightly more than the paper's 17,680: ten minutes on one core
             learning_rate=3e-3,  # at the paper's 1e-4 the limits collapse to one value for all images
             validate_every=4_000,
             checkpoint_every=1_000,
@@ -72,16 +72,16 @@ class Recipe:
     )
 
     compress_shift: float = 0.40
-    """Share of draws: the paper's own degradation of clean photos, and the gates' measure."""
+    """Share of draws: the paper's own degradation of clean photos, which validation measures too."""
 
     tone_curve: float = 0.22
-    """Share of draws: clean photos with a wrong exposure; compression alone teaches limits of a quarter."""
+    """Share of draws: clean photos with a wrong exposure; compression alone teaches limits of 0.25."""
 
     stacks: float = 0.26
-    """Share of draws: real frames of exposure stacks against the best exposed one; limits of 2 to 4 pay here."""
+    """Share of draws: real frames of exposure stacks against the best exposed one; limits of 2 to 4 are best here."""
 
     lowlight: float = 0.12
-    """Share of draws: real dark frames with noise, which want limits above 10."""
+    """Share of draws: real dark frames with noise, which need limits above 10."""
 
     grid_8x8: float = 0.2
     """Share of draws with the default grid of users."""
@@ -99,13 +99,13 @@ class Recipe:
 
     log_error: float = 0.5
     """Weight of log10(mean squared error), that is of the mean PSNR: easy images, where a strong limit does
-    most harm, count as much as hopeless ones, which dominate a sum of errors."""
+    most harm, count as much as hopeless ones, which would dominate a sum of squared errors."""
 
     error_floor: float = 1e-3
-    """Added to the mean squared error: below 30 dB of error nothing is to be gained."""
+    """Added to the mean squared error, so that little is gained beyond a PSNR of 30 dB."""
 
     structure: float = 0.4
-    """Weight of 1 - SSIM, which errors in brightness hardly touch and amplified noise does."""
+    """Weight of 1 - SSIM, which responds to amplified noise and hardly to errors in brightness."""
 
     pull: float = 1e-4
     """Weight of the mean limit: above the largest bin a limit has no gradient, so it must not drift there."""
@@ -122,7 +122,7 @@ ABLATIONS: Mapping[str, Recipe] = {
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training leaves behind."""
+    """The results of a training."""
 
     exported: Exported
     figures: Mapping[str, float]
@@ -143,7 +143,7 @@ def train(
 
     Args:
         options: where the photos are, where the results go, seed and device.
-        log: receives sentences for people.
+        log: receives progress messages.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
@@ -180,13 +180,13 @@ class Box(NamedTuple):
     width: int
 
     def slices(self) -> tuple[slice, slice]:
-        """What takes it out of an array."""
+        """Slices that cut it out of an array."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One training example: luma H×W uint8 twice, the grid to look at it with, and where the loss looks."""
+    """One training example: degraded and reference luma, H×W uint8, the grid, and the window of the loss."""
 
     degraded: Codes
     reference: Codes
@@ -203,13 +203,13 @@ class Mixture:
     stacks: Sequence[Pair]
     lowlight: Sequence[Pair]
     held_out: Mapping[str, Sequence[Pair]]
-    """Kind of fault to the pairs that never train: `compressed`, `under`, `over`, `lowlight`, `clean`."""
+    """Held-out pairs by kind of fault: `compressed`, `under`, `over`, `lowlight`, `clean`."""
 
     recipe: Recipe
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Mixture:
-        """Read the folders of `train`, and put every eighth photo, stack and pair aside."""
+        """Read the folders of `train`, and hold out every eighth photo, stack and pair."""
         side = recipe.long_side
         sources = Sources.read(data, side, luma=True)
         pictures = sources.clean or read_photographs(data, side, luma=True)  # faults are made of them: some must be
@@ -230,7 +230,7 @@ class Mixture:
         return cls([luma for _, luma in clean], stacks, dark, kept, recipe)
 
     def draw(self, seed: int, iteration: int) -> Draw:
-        """The example of one iteration: a function of seed and number alone."""
+        """The example of one iteration: it depends on the seed and the iteration's number alone."""
         random = generator(seed, iteration)
         recipe = self.recipe
         weights = np.array(
@@ -275,7 +275,7 @@ class Mixture:
 
 
 def _anywhere(random: np.random.Generator, shape: tuple[int, ...], height: int, width: int) -> Box:
-    """A box of a size at a random place within an image."""
+    """A box of the given size at a random position within an image."""
     top = int(random.integers(0, shape[0] - height + 1))
     return Box(top, int(random.integers(0, shape[1] - width + 1)), height, width)
 
@@ -285,7 +285,7 @@ def _fitted(luma: Codes, rows: int, columns: int) -> tuple[int, int]:
 
 
 def _compressed(name: str, luma: Codes, index: int) -> Pair:
-    """A fixed validation pair; draws that changed nothing are drawn again, as doing nothing cannot be beaten there."""
+    """A fixed validation pair; draws that change nothing are repeated, as the identity would be perfect there."""
     picture = luma.astype(np.float32) / 255.0
     for attempt in range(100):
         degraded = compress_shift(picture, generator(HELD_OUT_SEED, index, attempt))
@@ -298,7 +298,7 @@ def _compressed(name: str, luma: Codes, index: int) -> Pair:
 
 
 def build(recipe: Recipe, seed: int) -> nn.Module:
-    """A freshly initialised network, the same for the same seed."""
+    """A newly initialised network, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UniformLimit(recipe.dimensions) if recipe.uniform else Estimator(recipe.dimensions)
@@ -313,7 +313,7 @@ class UniformLimit(nn.Module):
         self.limit = nn.Parameter(torch.tensor([4.0]))
 
     def forward(self, thumbnail: Tensor, statistics: Tensor, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Estimator.forward`, deaf to all of it; the zeros keep the inputs in the ONNX file."""
+        """As `Estimator.forward`, but independent of the inputs; the zero factors keep them in the ONNX file."""
         local = 0.0 * thumbnail[:, :, ::2, ::2] + 0.5
         return functional.softplus(self.limit) + 0.0 * statistics.sum(), local, 0.0 * tiles[:, :1] + 1.0
 
@@ -334,7 +334,7 @@ def predict(
 
 
 def loss(network: nn.Module, draw: Draw, recipe: Recipe) -> Tensor:
-    """What one example costs: the error of the image, of its structure, and the pull on the limits."""
+    """The loss of one example: log MSE, 1 - SSIM, and the penalty on the limits."""
     device = next(network.parameters()).device
     degraded = torch.from_numpy(draw.degraded).to(device)
     clip_limits, enhanced = predict(network, degraded, draw.rows, draw.columns, draw.window)
@@ -366,12 +366,12 @@ def similarity(first: Tensor, second: Tensor, window: int = 8, step: int = 4) ->
 
 
 def validate(network: nn.Module, held_out: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
-    """Mean PSNR in luma by kind of fault, at 8×8 and 1×1, and how the limits vary.
+    """Mean PSNR of luma by kind of fault, at 8×8 and 1×1, and the variation of the limits.
 
     Returns:
-        `<kind> 8x8` and `<kind> 1x1` in decibels (at most 60 an image); `spread`, the deviation of the mean limit
-        over the compressed images; `variation`, the median over real frames of deviation over mean of an
-        image's limits.
+        `<kind> 8x8` and `<kind> 1x1` in decibels (at most 60 per image); `spread`, the standard deviation of the mean
+        limit over the compressed images; `variation`, the median over real frames of the coefficient of variation of
+        an image's limits.
     """
     device = next(network.parameters()).device
     figures: dict[str, float] = {}
