@@ -98,7 +98,7 @@ def icc_profile(name: str, chromaticities: Chromaticities, curve: tuple[float, .
         b"bXYZ": b"XYZ " + bytes(4) + _fixed(*blue),
         **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), trc),
     }
-    return _assembled(tags)
+    return assembled(tags)
 
 
 def primaries_to_d50(chromaticities: Chromaticities) -> Matrix | None:
@@ -133,7 +133,7 @@ def _text(text: str) -> bytes:
     return b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(coded), 28) + coded
 
 
-def _assembled(tags: dict[bytes, bytes]) -> bytes:
+def assembled(tags: dict[bytes, bytes]) -> bytes:
     """Header, table and data of a profile, every tag on a multiple of four bytes."""
     place = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""

@@ -118,14 +118,14 @@ def meddling(monkeypatch):
     """Have somebody write a file while an image is being staged."""
 
     def at(path, data=b"theirs"):
-        real = atomic.Staged._open
+        real = atomic.Staged.__init__
 
-        def opening(self, folder):
+        def staging(self, *arguments):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_bytes(data)
-            real(self, folder)
+            real(self, *arguments)
 
-        monkeypatch.setattr(atomic.Staged, "_open", opening)
+        monkeypatch.setattr(atomic.Staged, "__init__", staging)
 
     return at
 

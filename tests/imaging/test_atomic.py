@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -133,20 +135,17 @@ def test_a_name_too_long_is_our_error(tmp_path):
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_the_mode_honours_the_umask(tmp_path, monkeypatch, umask, mode):
-    monkeypatch.setattr(atomic, "_UMASK", umask)
+def test_the_mode_honours_the_umask_and_leaves_it(tmp_path, umask, mode):
     target = tmp_path / "a.jpg"
-    atomic.write_atomically(target, b"new")
+    writing = (
+        "import os, pathlib, sys; from enhance_cli.imaging import atomic; "
+        "atomic.write_atomically(pathlib.Path(sys.argv[1]), b'new'); print(os.umask(0))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", writing, target], umask=umask, capture_output=True, text=True, check=True
+    )
     assert stat.S_IMODE(target.stat().st_mode) == mode
-
-
-def test_the_umask_is_read_and_left_as_it_was():
-    before = os.umask(0o027)
-    try:
-        assert atomic._read_umask() == 0o027
-        assert os.umask(0o027) == 0o027
-    finally:
-        os.umask(before)
+    assert int(ran.stdout) == umask
 
 
 def test_a_folder_in_the_way_is_our_error(tmp_path):

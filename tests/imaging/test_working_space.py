@@ -26,20 +26,25 @@ PROFILES = {
 WHOLE = slice(None), slice(None)
 
 
+def tags_of(icc):
+    """Name and data of every tag of a profile."""
+    tags = {}
+    for place in range(132, 132 + 12 * int.from_bytes(icc[128:132], "big"), 12):
+        name, start, length = struct.unpack(">4sII", icc[place : place + 12])
+        tags[name] = icc[start : start + length]
+    return tags
+
+
 def to_version_2(icc, table):
     """The same with its curves as a table of samples, in version 2."""
-    tag = b"curv" + bytes(4) + struct.pack(f">I{len(table)}H", len(table), *table)
-    entries = {}
-    for place in range(132, 132 + 12 * int.from_bytes(icc[128:132], "big"), 12):
-        name, (start, length) = icc[place : place + 4], struct.unpack(">II", icc[place + 4 : place + 12])
-        entries[name] = tag if name.endswith(b"TRC") else icc[start : start + length]
-    made = profiles._assembled(entries)
+    curve = b"curv" + bytes(4) + struct.pack(f">I{len(table)}H", len(table), *table)
+    made = profiles.assembled({name: curve if name.endswith(b"TRC") else data for name, data in tags_of(icc).items()})
     return made[:8] + bytes((2, 0x10, 0, 0)) + made[12:]
 
 
 def grey_profile(gamma):
     tag = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    made = profiles._assembled({b"kTRC": tag, b"wtpt": b"XYZ " + bytes(4) + profiles._fixed(*profiles._D50)})
+    made = profiles.assembled({b"kTRC": tag, b"wtpt": tags_of(PROFILES["linear"])[b"wtpt"]})
     return made[:16] + b"GRAY" + made[20:]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -245,24 +246,13 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
     with ReportFile(path) as report:
         report.append({"a": 1})
 
-        class Full:
-            def __init__(self, file):
-                self.file, self.left = file, 10
-
-            def write(self, data):
-                if self.left == 0:
-                    raise OSError(28, "No space left on device")
-                written = self.file.write(bytes(data[: self.left]))
-                self.left -= written
-                return written
-
-            def __getattr__(self, name):
-                return getattr(self.file, name)
-
-        real, report._file = report._file, Full(report._file)
-        with pytest.raises(OutputError, match="No space left"):
-            report.append({"text": "longer than ten bytes"})
-        report._file = real
+        limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+        try:
+            with pytest.raises(OutputError, match="File too large"):
+                report.append({"text": "longer than ten bytes"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         report.append({"b": 2})
     assert [json.loads(line) for line in path.read_bytes().splitlines()] == [{"a": 1}, {"b": 2}]
 

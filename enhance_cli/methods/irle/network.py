@@ -264,10 +264,10 @@ class BlindDenoiser(Network):
             kept = torch.sigmoid(told[:, 7:] - 2.0)
             clean = blind + kept[:, :1] * own + kept[:, 1:] * (rest - own)
         if self.acutance and not self.training:
-            clean = clean + self.acutance * self._crispness(_luma(clean))
+            clean = clean + self.acutance * self.crispness(_luma(clean))
         return clean, blind
 
-    def _crispness(self, grey: Tensor) -> Tensor:
+    def crispness(self, grey: Tensor) -> Tensor:
         """The middle band of a luma N×1×H×W, where its variance is well above that of grain."""
         around = functional.avg_pool2d(grey, 7, stride=1, padding=3)
         variance = (functional.avg_pool2d(grey * grey, 7, stride=1, padding=3) - around * around).clamp_min(0.0)

@@ -94,7 +94,7 @@ class Retinex:
             biases=biases,
             candidates=names,
             illuminations=illuminations,
-            shares=_shares(formulas.weights(candidates, self._fusion(biases)), seen),
+            shares=_shares(formulas.weights(candidates, self.fusion(biases)), seen),
             noise_energy=0.0,
             notes=frame_notes(frames) if image.frames else (),
         )
@@ -110,7 +110,7 @@ class Retinex:
         biases: Array = known @ tensors["statistics.weight"].T + tensors["first.bias"]
         return biases.astype(np.float32)
 
-    def _fusion(self, biases: Array) -> FusionWeights:
+    def fusion(self, biases: Array) -> FusionWeights:
         """Fusion-Net for candidates with these biases."""
         tensors = self._arrays("fusion")
         if biases.shape[1] != len(tensors["first.weight"]):
@@ -125,7 +125,7 @@ class Retinex:
             around = patch.grown(HALO)
             parts = [np.ascontiguousarray(frame[around.within_window]) for frame in frames]
             wanted = patch._replace(window_top=around.top, window_left=around.left)
-            squares = np.square(self._engine.numpy(self._noise(parts, wanted, plan)[1]))
+            squares = np.square(self._engine.numpy(self.light_and_noise(parts, wanted, plan)[1]))
             if weights is None:
                 return float(squares.mean()), 1.0
             share = weights[patch.within_window].astype(np.float64)
@@ -148,18 +148,18 @@ class Retinex:
         frames = [window.pixels, *window.frames]
         if plan.denoise in (0.0, 1.0):
             restoration = self._restoration() if plan.denoise else None
-            networks = self._fusion(plan.biases), restoration
+            networks = self.fusion(plan.biases), restoration
             return engine.into(out, kernels.render, frames, valid, plan.grids, (plan.under, plan.over), *networks)
         if valid.shape != out.shape[:2]:
             out[...] = window.pixels
-        engine.into(out[valid.within_window], kernels.store, *self._noise(frames, valid, plan))
+        engine.into(out[valid.within_window], kernels.store, *self.light_and_noise(frames, valid, plan))
         return out
 
-    def _noise(self, frames: list[Array], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
+    def light_and_noise(self, frames: list[Array], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
         """The fused light of a region of a window, and what is added to it: where the engine's kernels leave them."""
         kernels, engine = self._kernels, self._engine
         region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
-        networks = self._fusion(plan.biases), self._restoration()
+        networks = self.fusion(plan.biases), self._restoration()
         light, noise = engine.run(kernels.render_light, frames, region, plan.grids, (plan.under, plan.over), *networks)
         if plan.denoise < 1.0:
             light = light[:, *wanted.within(region)]
@@ -168,7 +168,7 @@ class Retinex:
 
     def illustrations(self, image: Image, plan: RetinexPlan, controls: RetinexControls) -> Mapping[str, Array]:
         """`--maps`."""
-        return {"maps": draw_maps(image, plan, self._fusion(plan.biases))} if controls.maps else {}
+        return {"maps": draw_maps(image, plan, self.fusion(plan.biases))} if controls.maps else {}
 
 
 def _spread(values: Array, seen: Array | None) -> Array:

@@ -401,7 +401,7 @@ def test_strange_sampling_is_read_or_refused(factors):
 )
 def test_factors_count_by_their_ratio(factors, expected):
     header = read_jpeg_header(coded(16, 16))._replace(sampling=factors)
-    assert jpeg._chroma_factors(header) == expected
+    assert jpeg.chroma_factors(header) == expected
 
 
 def test_arithmetic_coding_is_read_or_refused():

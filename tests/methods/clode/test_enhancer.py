@@ -29,6 +29,8 @@ from tests.pictures import dark
 
 torch = pytest.importorskip("torch")
 
+ENGINE = CpuEngine(1)
+
 # --- networks that are known ---------------------------------------------------------------------------------
 
 
@@ -75,7 +77,7 @@ def planes(pixels):
 
 
 def enhanced(clode, pixels, **controls):
-    return Recipe(clode._engine, clode, ClodeControls(**controls)).enhance(Image(pixels))
+    return Recipe(ENGINE, clode, ClodeControls(**controls)).enhance(Image(pixels))
 
 
 # --- controls ------------------------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ def test_light_stays_in_range_and_rises_with_time(clode):
 @pytest.mark.parametrize("proxy", [256, "full"])
 def test_a_sweep_is_its_times_run_apart(clode, fake, proxy):
     pixels = dark(270, 400)
-    recipe = Recipe(clode._engine, clode, ClodeControls(time="1,2.3,3,-0.5", proxy=proxy, denoise=0))
+    recipe = Recipe(ENGINE, clode, ClodeControls(time="1,2.3,3,-0.5", proxy=proxy, denoise=0))
     together = list(recipe.enhance_variants(Image(pixels)))
     assert fake.calls == 2 * 6 + 2 + 2  # six whole steps up, a shorter one on the side, one down
     assert [item.ending for item in together] == ["_t1", "_t2.3", "_t3", "_t-0.5"]
@@ -314,7 +316,7 @@ def test_auto_reaches_its_target(clode, level, sign):
 
 def test_auto_leaves_good_exposure_alone(clode):
     pixels = dark(level=0.4)
-    mean = Recipe(clode._engine, clode, ClodeControls(time=0)).enhance(Image(pixels)).exposure["before"]["mean"]
+    mean = Recipe(ENGINE, clode, ClodeControls(time=0)).enhance(Image(pixels)).exposure["before"]["mean"]
     result = enhanced(clode, pixels, time="auto", target=round(mean + 0.05, 2))
     assert np.array_equal(result.image.pixels, pixels)
     assert result.plan.time == 0

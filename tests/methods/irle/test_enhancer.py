@@ -18,7 +18,6 @@ import pytest
 
 from benchmarks.lib.sets import DATA
 from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
-from enhance_cli.engines import open_engine
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
@@ -33,6 +32,7 @@ from enhance_cli.types import Image, Window
 from tests.pictures import dark
 
 ROOT = Path(__file__).resolve().parents[3]
+ENGINE, SHIPPED = CpuEngine(1), CpuEngine(2)
 
 
 class Fake:
@@ -73,14 +73,14 @@ def irle(fake):
 
 @pytest.fixture(scope="module")
 def shipped():
-    return Irle(open_engine("cpu", threads=2))
+    return Irle(SHIPPED)
 
 
 scene = partial(dark, level=0.05, noise=0.008, edge=0.1)
 
 
 def enhanced(irle, pixels, **controls):
-    return Recipe(irle._engine, irle, IrleControls(**controls)).enhance(Image(pixels))
+    return Recipe(ENGINE, irle, IrleControls(**controls)).enhance(Image(pixels))
 
 
 def rendered(irle, pixels, **controls):
@@ -217,7 +217,7 @@ def test_blocks_show_no_seams(shipped):
     whole = shipped.render(Window(pixels, 0, 0), plan)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK", 128)
-        parts = Irle(shipped._engine).render(Window(pixels, 0, 0), plan)
+        parts = Irle(SHIPPED).render(Window(pixels, 0, 0), plan)
     assert np.abs(parts.astype(int) - whole).max() <= 1
     assert (parts != whole).mean() < 1e-3
 
@@ -243,8 +243,7 @@ def test_the_stream_computes_no_block_twice(irle, fake):
     pixels = scene(40, 3 * blocks.BLOCK + 300)  # narrower than the halo, the last one would be done twice
     plan = replace(irle.estimate(Image(pixels), IrleControls()), notes=())
     fake.calls = 0
-    recipe = Recipe(irle._engine, irle, IrleControls())
-    recipe._render(Image(pixels), plan, [None], reuse=False)
+    Recipe(ENGINE, irle, IrleControls(), plan=plan).enhance(Image(pixels))
     assert fake.calls == 4
 
 
@@ -353,11 +352,13 @@ def test_the_reference_is_smooth_and_of_the_asked_exposure(irle, fake):
     assert fine[0] < 0.25 * fine[1]
 
 
-def test_the_model_follows_the_device(irle):
-    assert irle._model(IrleControls()) == "lite"
-    irle._engine.model = "full"
-    assert irle._model(IrleControls()) == "full"
-    assert irle._model(IrleControls(model="lite")) == "lite"
+def test_the_model_follows_the_device(fake):
+    for preferred in ("lite", "full"):
+        engine = CpuEngine(1)
+        engine.model = preferred
+        irle = fake.on(engine)
+        for asked, model in (("auto", preferred), ("lite", "lite"), ("full", "full")):
+            assert irle.estimate(Image(scene(40, 50)), IrleControls(model=asked)).model == model
 
 
 @pytest.mark.parametrize(
@@ -446,7 +447,7 @@ def test_hues_of_photographs_stay(shipped):
 @pytest.mark.parametrize("controls", [{}, {"stage": "1"}, {"stage": "reference"}, {"denoise": 0.5}])
 def test_the_report_fits_its_schema(shipped, controls):
     schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
-    recipe = Recipe(shipped._engine, shipped, IrleControls(**controls))
+    recipe = Recipe(SHIPPED, shipped, IrleControls(**controls))
     for pixels in (scene(), scene(20, 20), np.zeros((70, 70, 3), np.uint8)):
         done = recipe.enhance(Image(pixels))
         line = recipe.line("in.png", "out.png", enhanced=done, ms=done.ms)

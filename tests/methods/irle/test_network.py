@@ -102,7 +102,7 @@ def test_acutance_lifts_the_band_of_structure_and_not_of_grain_nor_in_training()
         expected = 0.5 * (fine - coarse) * variance / (variance + network.STRUCTURE)
         inside = np.s_[6:-6, 6:-6]
         np.testing.assert_allclose(added[0, 0].numpy()[inside], expected[inside], atol=1e-6)
-        grain = module._crispness(torch.from_numpy(np.random.default_rng(0).normal(0.5, 0.01, (1, 1, 64, 64))))
+        grain = module.crispness(torch.from_numpy(np.random.default_rng(0).normal(0.5, 0.01, (1, 1, 64, 64))))
         assert grain[0, 0][inside].std() < 0.001
         module.train()
         assert torch.equal(module(image, gain)[0], before)

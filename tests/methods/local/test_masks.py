@@ -424,10 +424,10 @@ def test_two_masks_of_a_large_picture_are_worked_on_in_bands(monkeypatch):
     inner[200:700, 40:200] = 255
     outer = np.zeros_like(inner)
     outer[180:705, 35:230] = 255
-    covers = [masks._Bits.of(masks._within(None, mask, False, owned=False), 900, 300) for mask in (inner, outer)]
-    alone = masks._drawn(*covers)
+    controls = LocalControls(mask=inner, mask_outer=outer)
+    alone = regions(blank(900, 300), controls)
     monkeypatch.setattr(masks, "LARGE", 0)
-    bands = masks._drawn(*covers)
+    bands = regions(blank(900, 300), controls)
     assert (bands.top, bands.left, bands.transition) == (alone.top, alone.left, alone.transition)
     assert np.abs(bands.fall_off.astype(int) - alone.fall_off).max() <= 1
 

@@ -93,7 +93,7 @@ def noise_of(retinex, pixels, **controls):
     """The light before the restoration and the map that it adds, of the whole picture."""
     plan = retinex.estimate(Image(pixels), RetinexControls(**controls))
     height, width = pixels.shape[:2]
-    return retinex._noise([pixels], Region(height, width, 0, 0, 0, 0, height, width), plan)
+    return retinex.light_and_noise([pixels], Region(height, width, 0, 0, 0, 0, height, width), plan)
 
 
 def test_denoise_0_is_the_fused_picture_and_1_adds_the_whole_map(retinex):
@@ -122,7 +122,7 @@ def test_illumination_is_never_below_the_channel_and_weights_sum_to_1(retinex):
             assert (illumination >= channel - 1e-6).all()
             assert (illumination <= 1.0 + 1e-6).all()
         candidates = formulas.candidates(light, plan.grids, (1.0, 1.0))
-        shares = formulas.weights(candidates, retinex._fusion(plan.biases))
+        shares = formulas.weights(candidates, retinex.fusion(plan.biases))
         assert np.abs(shares.sum(axis=0) - 1.0).max() < 1e-6
         assert (shares >= 0).all()
 

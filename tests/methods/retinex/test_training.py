@@ -144,7 +144,7 @@ def test_the_crop_of_another_frame_is_brought_to_the_mended_light() -> None:
     light = np.full((40, 40), 99, np.uint8)
     for scaled, expected in ((True, 60), (False, 100)):
         picture = training.Worn(mended, light, target, scaled=scaled)
-        crop = training._crop(picture, np.random.default_rng(1), 16)
+        crop = training.crop_of(picture, np.random.default_rng(1), 16)
         assert crop[0].shape == (16, 16, 3)
         assert crop[2] == pytest.approx(expected / 255.0, abs=1e-5)
         assert crop[1] == pytest.approx(99 / 255.0)
@@ -166,22 +166,20 @@ def test_both_stages_train_and_are_written(folder: Path, tmp_path: Path) -> None
 
 def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:
     whole = training.train(TrainOptions(folder, tmp_path / "whole"), recipe=tiny())
-    out, calls, honest = tmp_path / "parts", 0, loop._save
+    out, ends = tmp_path / "parts", 0
 
     class Stop(Exception):
         """Stands for the plug being pulled."""
 
-    def save_then_stop(*arguments: object) -> None:
-        nonlocal calls
-        honest(*arguments)  # type: ignore[arg-type]
-        calls += 1
-        if calls == 3:  # in the middle of stage 2
+    def stop(sentence: str) -> None:
+        nonlocal ends
+        ends += sentence.startswith("4 of 4")
+        if ends == 2:  # at the end of stage 2, before its last checkpoint
             raise Stop
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_save", save_then_stop)
-        with pytest.raises(Stop):
-            training.train(TrainOptions(folder, out), recipe=tiny())
+    with pytest.raises(Stop):
+        training.train(TrainOptions(folder, out), stop, tiny())
+    assert (out / "restoration" / loop.CHECKPOINT).is_file()
     resumed = training.train(TrainOptions(folder, out, resume=True), recipe=tiny())
     for stem in whole.exported:
         first, second = (load_file(run.exported[stem].safetensors) for run in (whole, resumed))

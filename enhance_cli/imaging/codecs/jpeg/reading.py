@@ -78,7 +78,7 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
     found = extras.survey(data, header, carried, turned=orientation != 1)
     carried = found.carried
     notes += found.notes
-    factors = _chroma_factors(header)
+    factors = chroma_factors(header)
     lane = _plane_lane(header, factors, orientation) if planes else None
     chroma: tuple[Array, Array] | None = None
     if components == 1:
@@ -183,7 +183,7 @@ def _standard_huffman_tables() -> frozenset[bytes]:
     return frozenset(read_header(plain).huffman_tables)
 
 
-def _chroma_factors(header: JpegHeader) -> tuple[int, int] | None:
+def chroma_factors(header: JpegHeader) -> tuple[int, int] | None:
     """Columns and rows of luma for a sample of chroma, of three components sampled in a way that has a name."""
     if len(header.sampling) != 3:
         return None

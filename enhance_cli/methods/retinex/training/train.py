@@ -303,7 +303,7 @@ def restoration_loss(
     shares = {kind: share for kind, share in shares.items() if kind in pictures}
     kinds = [draw_kind(random, shares) for _ in range(recipe.batch)]
     kinds.sort(key=lambda kind: kind == "two tones")
-    crops = [_crop(pictures[kind][int(random.integers(len(pictures[kind])))], random, recipe.side) for kind in kinds]
+    crops = [crop_of(pictures[kind][int(random.integers(len(pictures[kind])))], random, recipe.side) for kind in kinds]
     image, light, target = (tensor([crop[part] for crop in crops]).to(device) for part in range(3))
     noise = module(torch.cat([image, light], dim=1))[0]
     output = image + noise
@@ -318,7 +318,7 @@ def restoration_loss(
     return total
 
 
-def _crop(picture: Worn, random: np.random.Generator, side: int) -> tuple[Picture, Picture, Picture, Picture]:
+def crop_of(picture: Worn, random: np.random.Generator, side: int) -> tuple[Picture, Picture, Picture, Picture]:
     """The same random square of the mended image, its light, its target and its tones, turned and mirrored alike."""
     height, width = picture.light.shape
     rows, columns = (min(side, size) for size in (height, width))
