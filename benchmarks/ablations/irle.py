@@ -19,7 +19,7 @@ CASTS = {"warm": (1.2, 1.0, 0.8), "lamp": (1.3, 0.9, 0.5), "sodium": (1.3, 0.7, 
 
 
 def patches(plane: Picture) -> Picture:
-    """n×32×32: the plane's patches."""
+    """The plane's patches: n×32×32."""
     rows, columns = (length // PATCH for length in plane.shape)
     cut = plane[: rows * PATCH, : columns * PATCH].reshape(rows, PATCH, columns, PATCH)
     return cut.transpose(0, 2, 1, 3).reshape(-1, PATCH, PATCH)

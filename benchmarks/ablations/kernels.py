@@ -1,4 +1,4 @@
-"""Kernels of clahe-adaptive beside what OpenCV has for the same."""
+"""Kernels of clahe-adaptive compared with their OpenCV counterparts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def clahe(asked: Asked) -> Iterator[Row]:
 
 
 def in_bands(luma: np.ndarray, out: np.ndarray, threads: int, pool: ThreadPoolExecutor) -> None:
-    """The method's own way through one plane: threads share its rows of tiles, then its rows of pixels."""
+    """One plane as the method processes it: threads share its rows of tiles, then its rows of pixels."""
     (height, width), (rows, columns) = luma.shape, GRID
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
     tile_rows, bands = ([length * i // threads for i in range(threads + 1)] for length in (rows, height))

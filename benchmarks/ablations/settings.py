@@ -64,7 +64,7 @@ def enhanced(asked: Asked, picture: Picture, **controls: Any) -> Any:
 
 
 def photos(asked: Asked, name: str) -> list[Sample]:
-    """A set, 12 photos of it unless --photos says otherwise; `dark` has the inputs of lol and under too."""
+    """A set, 12 photos of it unless --photos says otherwise; `dark` includes the inputs of lol and under."""
     most = asked.photos or 12
     if name != "dark":
         return samples(asked.data, name, most)

@@ -1,4 +1,4 @@
-"""The backlit test: photos one part of which stands in the shade, beside the photo without it.
+"""The backlit test: photos with one part in the shade, compared with the photo without shade.
 
 A backlit photo is good in one part and too dark in the other, so one brightness for the whole cannot fix it. Here the
 light of one part of a good photo is taken away by a known number of stops, along the edges of what is in it, so that
@@ -46,7 +46,7 @@ class Backlit(NamedTuple):
 
 
 class Recovery(NamedTuple):
-    """What an enhancer made of it."""
+    """How well an enhancer restored it."""
 
     regained: float
     """Rise of the shaded part's mean luma as a share of what was taken: 1 is the original, 0 nothing done."""
@@ -82,7 +82,7 @@ def backlit_pictures(photographs: Mapping[str, Codes], count: int = 20) -> list[
 
 
 def recovery(picture: Backlit, output: Picture) -> Recovery:
-    """Judge one output by the means of luma in the shade (more than .9 of the stops) and in the light (below .1).
+    """Judge one output by the means of luma in the shade (more than 0.9 of the stops) and in the light (below 0.1).
 
     Raises:
         ValueError: the sizes differ.

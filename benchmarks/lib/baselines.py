@@ -1,4 +1,4 @@
-"""What everything is compared with: doing nothing, and OpenCV's CLAHE and exposure fusion, each written once."""
+"""Baselines: the unchanged input, and OpenCV's CLAHE and exposure fusion."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def sample(name: str, seed: int) -> bytes:
 
 
 def damaged(data: bytes, rng: np.random.Generator) -> bytes:
-    """Cut, hit or spliced."""
+    """Bytes that are truncated, altered or spliced."""
     bytes_of = bytearray(data)
     for _ in range(rng.integers(1, 12)):
         place = int(rng.integers(0, len(bytes_of) if rng.random() < 0.5 else min(300, len(bytes_of))))

@@ -75,7 +75,7 @@ def fused(sample: Sample, output: Picture) -> Row:
 
 
 def count(holds: Callable[[float], bool]) -> Callable[[Sequence[float]], int]:
-    """How many photos have a figure of which something holds."""
+    """How many photos have a figure that meets a condition."""
     return lambda values: sum(map(holds, values))
 
 

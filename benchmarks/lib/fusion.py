@@ -1,4 +1,4 @@
-"""MEF-SSIM: how much of what exposures of a scene show best is in the image that was fused from them.
+"""MEF-SSIM: how much of the best parts of several exposures is in the image fused from them.
 
 Reference: Ma, Zeng, Wang, "Perceptual quality assessment for multi-exposure image fusion", 2015, eq. 4-10, on luma at
 one scale. Around every pixel each exposure is a mean, a contrast and a structure. The best that could be is the
@@ -26,7 +26,7 @@ _STABLE = (0.03 * 255.0) ** 2
 
 
 def mef_ssim(frames: Sequence[Picture], fused: Picture) -> float:
-    """The mean over all pixels, 0..1, 1 being the best that could be.
+    """The mean over all pixels, 0..1, where 1 is the best possible.
 
     Args:
         frames: two or more exposures of one size.

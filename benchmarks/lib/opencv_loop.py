@@ -1,4 +1,4 @@
-"""What somebody would write by hand: CLAHE on luma with OpenCV, of a file or of a folder. Imports nothing of ours.
+"""A hand-written baseline: CLAHE on luma with OpenCV, for a file or a folder. Imports nothing of ours.
 
     python benchmarks/lib/opencv_loop.py one|loop|pool|codec IN OUT
 

@@ -9,8 +9,8 @@ A data folder holds `test/` with these parts (each may be missing; a set of miss
     fivek      test/exposure/fivek/input against expertC, same file name
     clean      test/clean, good photos against themselves: an enhancer should do them no harm
     two-tone   two flat tones, which should stay flat (two_tone.py), drawn in two sizes
-    backlit    photos of test/clean with a part in the shade (backlit.py), against the photos themselves
-    clipped    the photos of `over` a fiftieth of which is clipped to white
+    backlit    photos of test/clean with one part in the shade (backlit.py), against the original photos
+    clipped    the photos of `over` with at least a fiftieth clipped to white
     dark       photos without reference in test/unpaired_dark and test/exposure_error_unpaired
     stacks     the stacks of `under` and `over` with two frames or more beside `_ref`
 """

@@ -14,7 +14,7 @@ Contender = tuple[str, str]
 """Method and case."""
 
 Text = Callable[[Row], str]
-"""What a cell says of a row."""
+"""Formats one cell of a row."""
 
 
 # --- cells ---------------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def named(one: Contender) -> str:
 
 
 def briefly(one: Contender) -> str:
-    """Of ours, the case alone."""
+    """For our methods, the case alone."""
     method, case = one
     return (case or "the defaults") if method in methods.names() else method
 
@@ -68,7 +68,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], measured: Sequence
 
 
 def origin(row: Row) -> str:
-    """When, on what and from which commit a row is."""
+    """Date, machine and commit of a row."""
     machine = row["machine"]
     processor = f"{machine['cpu']}, " if machine["cpu"] else ""
     commit = f", commit {row['commit']}" if row["commit"] else ""
@@ -82,7 +82,7 @@ def by_contender(
     name: str = "quality",
     part: str = "sets",
 ) -> str:
-    """A row for each contender of which something is stored; columns are heading, set and what a cell says."""
+    """A row for each contender with stored results; columns are heading, set and cell format."""
     found = latest(name)
     rows, measured = [], []
     for one in contenders:
@@ -95,7 +95,7 @@ def by_contender(
 
 
 def by_row(name: str, part: str, columns: Sequence[tuple[str, Text]], of_set: str | None = None) -> str:
-    """A line for each stored row of a part (and set); columns are heading and what a cell says."""
+    """A line for each stored row of a part (and set); columns are heading and cell format."""
     found = [row for row in latest(name).values() if (row["part"], row.get("set")) == (part, of_set)]
     return table([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in found], found)
 
@@ -163,7 +163,7 @@ MEMORY = (
 
 
 def shown() -> list[Contender]:
-    """The baselines, and of each method the cases that are for showing."""
+    """The baselines, and the cases of each method that are shown."""
     ours = [(name, case.name) for name in methods.names() for case in cases_of(name) if case.shown]
     return [*((name, "") for name in BASELINES), *ours]
 

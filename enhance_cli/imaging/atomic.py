@@ -1,9 +1,9 @@
-"""Writing a file so that there is never half of one under its name.
+"""Atomic writing: a file appears under its name complete or not at all.
 
-A file is staged (written whole under a short hidden name in the target's folder, synced, its size checked), and
-placed by a rename. Between the two its maker can look at it, or write down that it is about to be there. While it
-is staged an flock is held on it, so that `sweep` can tell what a killed process left behind from what a living
-one is writing.
+A file is staged (written completely under a short hidden name in the target's folder, synced, its size checked), then
+placed by a rename. Between the two the caller can verify it, or record that it is about to appear. While it is
+staged an flock is held on it, so that `sweep` can distinguish files left by killed processes from files that a
+running process is writing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from enhance_cli.errors import OutputError
 _PREFIX, _SUFFIX = ".enhance-", ".tmp"
 
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-"""What file systems without hard links answer when asked for one."""
+"""Errors of file systems without hard links when asked for one."""
 
 _staged: set[Staged] = set()
 _staging = threading.Lock()
@@ -34,10 +34,10 @@ _over = False
 
 
 class Staged:
-    """A file that is whole and on the disk, but not yet under its name. Leaving the context unplaced removes it."""
+    """A complete file on the disk, not yet under its name. Leaving the context before it is placed removes it."""
 
     def __init__(self, target: Path, data: bytes) -> None:
-        """Write all of `data` beside `target`.
+        """Write all of `data` to the folder of `target`.
 
         The temporary name is short and hidden, so that a 255-byte target name works and folder scans skip it.
 
@@ -49,7 +49,7 @@ class Staged:
         self._temporary: Path | None = None
         try:
             with _explained(target):
-                # Held open, so that the file is found and removed where somebody moves the folder meanwhile.
+                # Held open, so that the file can be removed even if the folder is moved meanwhile.
                 self._folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
                 self._open(target.parent)
                 view = memoryview(data)
@@ -72,7 +72,7 @@ class Staged:
                 self._descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
                 self._temporary = Path(name)
                 _staged.add(self)
-            with contextlib.suppress(OSError):  # a file system without locks; nobody can sweep there either
+            with contextlib.suppress(OSError):  # a file system without locks, on which `sweep` does nothing either
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink == 0:
                 os.close(self._descriptor)
@@ -96,10 +96,10 @@ class Staged:
         _staged.discard(self)
 
     def place_anew(self) -> None:
-        """Give the file its name if nothing has it, in one step.
+        """Give the file its name if there is no such file, in one step.
 
         Raises:
-            FileExistsError: something has it, be it a folder or a link to nothing; it is left as it is.
+            FileExistsError: the name exists, possibly as a folder or a broken link; it is left unchanged.
             OutputError: the name is too long, or the folder is gone.
         """
         try:
@@ -152,12 +152,12 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 
 def discard_all() -> None:
-    """Remove all that this process has staged and not placed, because it is about to end. Nothing is staged after it.
+    """Remove everything this process has staged but not placed, because it is about to end; staging then fails.
 
-    Whoever was writing one of them is left behind: it writes to a file without a name, and cannot place it.
+    A thread that is still writing one of them writes to a deleted file, and cannot place it.
     """
     global _over
-    held = _staging.acquire(timeout=0.2)  # a file system that hangs must not hang the end as well
+    held = _staging.acquire(timeout=0.2)  # a file system that hangs must not block the end
     try:
         _over = True
         for item in list(_staged):
@@ -168,7 +168,7 @@ def discard_all() -> None:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed processes left staged in a folder; what a living one holds stays. Returns how many."""
+    """Remove staged files left by killed processes; those of running processes stay. Returns how many were removed."""
     swept = 0
     with contextlib.suppress(OSError):
         for path in list(folder.glob(f"{_PREFIX}*{_SUFFIX}")):
@@ -184,7 +184,7 @@ def sweep(folder: Path) -> int:
 
 
 def try_lock(file: BinaryIO | int) -> bool:
-    """Take a file's lock, unless another has it; it goes with the open file, or with the process."""
+    """Lock a file unless another process holds the lock; closing the file or ending the process releases it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -195,7 +195,7 @@ def try_lock(file: BinaryIO | int) -> bool:
 
 
 def probe(target: Path, size: int) -> None:
-    """Try whether there is room for `size` bytes beside a target, leaving nothing.
+    """Test whether there is space for `size` bytes in the folder of a target; leaves nothing behind.
 
     Raises:
         OutputError: there is not, or the folder cannot be written.
@@ -220,7 +220,7 @@ def _read_umask() -> int:
     return mask
 
 
-_UMASK = _read_umask()  # read once, at import: reading it means setting it, which is not safe among threads
+_UMASK = _read_umask()  # read once, at import: reading it means setting it, which is not thread-safe
 
 
 def make_folder(folder: Path) -> None:

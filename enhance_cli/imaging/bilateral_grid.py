@@ -1,8 +1,8 @@
-"""A bilateral grid: a coarse field that follows edges of an image, brought to any resolution by its guide.
+"""A bilateral grid: a coarse field that follows the edges of an image, upsampled to any resolution by a guide.
 
 Values seen on a small image are averaged by place *and* by tone ("splat"); a full-resolution pixel reads the
 field at its own place and tone ("slice"). So the field is smooth where the image is and steps where it does,
-and pixels of one tone get one value on both sides of an edge: halos have nowhere to come from.
+and pixels of one tone get one value on both sides of an edge, which prevents halos.
 
 Reference: Chen, Paris, Durand, "Real-time edge-aware image processing with the bilateral grid", 2007.
 """

@@ -1,4 +1,4 @@
-"""Parts of an image: what of a window can be computed, the blocks that it is computed by, and what borders continue as.
+"""Parts of an image: which part of a window can be computed, the blocks to compute it by, and border extension.
 
 A network's convolutions and a library's vector loops may round differently on arrays of other sizes. So what looks at
 neighbours is computed on blocks that lie at the same places of an image whatever window is asked for, each with its
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Window
 
 Border = Literal["edge", "reflect"]
-"""How an image goes on beyond its border: the edge pixel repeated, or reflected without the edge pixel itself."""
+"""How an image is extended beyond its border: the edge pixel repeated, or reflected without the edge pixel."""
 
 
 class Region(NamedTuple):
-    """A rectangle of pixels of an image, of which a window is at hand; all in the image's coordinates."""
+    """A rectangle of pixels of an image of which a window is given; all in the image's coordinates."""
 
     height: int
     """Rows of the image."""
@@ -60,11 +60,11 @@ class Region(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether there is no pixel in it."""
+        """Whether it contains no pixel."""
         return self.top >= self.bottom or self.left >= self.right
 
     def grown(self, margin: int) -> Self:
-        """With as many pixels more on every side, as far as there is an image."""
+        """Grown by this many pixels on every side, within the image."""
         return self._replace(
             top=max(self.top - margin, 0),
             left=max(self.left - margin, 0),
@@ -73,12 +73,12 @@ class Region(NamedTuple):
         )
 
     def with_context(self, inside: int, border: int, multiple: int = 1) -> Self:
-        """With the pixels around it that a network looks at, also beyond the image's border.
+        """Grown by the pixels around it that a network needs, also beyond the image's border.
 
         Args:
             inside: pixels more on a side that has more of the image beyond it.
             border: pixels more on a side that lies at the image's border.
-            multiple: of what both sides are to be multiples; what that takes is added below and to the right.
+            multiple: both sides become multiples of this; pixels are added below and to the right.
         """
         top = self.top - (inside if self.top > 0 else border)
         left = self.left - (inside if self.left > 0 else border)
@@ -98,7 +98,7 @@ class Region(NamedTuple):
                 yield self._replace(top=top, left=left, bottom=bottom, right=right)
 
     def common(self, other: Self) -> Self:
-        """What it has in common with another region."""
+        """Its intersection with another region."""
         return self._replace(
             top=max(self.top, other.top),
             left=max(self.left, other.left),
@@ -122,7 +122,7 @@ class Region(NamedTuple):
         )
 
     def read(self, window: Array, border: Border, *, planes: bool = False) -> Array:
-        """Its pixels out of the window: contiguous.
+        """Its pixels from the window, contiguous.
 
         What lies beyond the image continues it; what lies within the image and beyond the window is arbitrary, and no
         valid pixel depends on it.
@@ -166,6 +166,6 @@ def _valid(start: int, count: int, length: int, halo: int) -> tuple[int, int]:
 def _places(begin: int, end: int, length: int, start: int, count: int, border: Border) -> slice | NDArray[Any]:
     """Where positions `begin` to `end` of an image lie in a window of `count` from `start`."""
     if begin >= start and end <= start + count:
-        return slice(begin - start, end - start)  # a view; gathering by indices may cost as much as a small network
+        return slice(begin - start, end - start)  # a view; indexing with arrays may take as long as a small network
     at = reflected(begin, end, length) if border == "reflect" else np.arange(begin, end).clip(0, length - 1)
     return np.clip(at - start, 0, count - 1)

@@ -1,6 +1,7 @@
 """The history in an image's XMP: its entries, and where one more can be put in.
 
-Places are found by a real parser, whatever prefixes the XMP uses. Apart from `marks`: an image without XMP needs none.
+Positions are found by a real parser, whatever prefixes the XMP uses. Separate from `marks`, because an image without
+XMP needs no parser.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 _DEEPEST, _MOST_NAMESPACES, _MOST_ELEMENTS = 64, 500, 50_000
-"""Elements within elements, and prefixes and elements in all; no XMP has as many, and a hostile one costs no time."""
+"""Limits on nesting and on the number of prefixes and elements; real XMP has fewer, malicious XMP is refused early."""
 
 NAME = "enhance"
 """The software agent of our own entries."""
@@ -55,7 +56,7 @@ class Event:
 
 @dataclass(slots=True)
 class Found:
-    """What matters of a document."""
+    """The relevant parts of a document."""
 
     place: Place | None = None
     about: str | None = None
@@ -63,7 +64,7 @@ class Found:
 
 
 def read(xmp: bytes) -> Found | None:
-    """Walk through XMP; None where it is none or is damaged before the end of its rdf:RDF."""
+    """Parse XMP; None if it is not XMP or is damaged before the end of its rdf:RDF."""
     body = xmp.rstrip(b"\0")
     if b"\0" in body:  # UTF-16 or UTF-32, where offsets and what is put in would be others
         return None
@@ -99,7 +100,7 @@ class _Walk:
         self._count = 0
 
     def refuse(self, *_: object) -> None:
-        """No XMP has a document type, and entities are a way to blow up."""
+        """Refuse document types: XMP has none, and entities can expand without limit."""
         raise ValueError
 
     def start(self, index: int, name: str, values: dict[str, str]) -> None:
@@ -170,7 +171,7 @@ def _resolve(name: str, spaces: dict[str, str], *, of_attribute: bool = False) -
 
 
 def _tag_end(data: bytes, start: int) -> int:
-    """Where the tag that begins at `start` is over; a > within quotes is none."""
+    """Where the tag that begins at `start` ends; a > within quotes does not end it."""
     quote = 0
     for position in range(start, len(data)):
         byte = data[position]

@@ -1,7 +1,7 @@
-"""Luma, the one channel that exposure is judged by: its planes and its histograms.
+"""Luma, the channel by which exposure is measured: its planes and its histograms.
 
 All of it is BT.601 in fixed point, so that grey images, colour images and the luma of a JPEG are measured
-with one ruler. The loops take images as flat views of their rows (`flat_rows`): a contiguous image, a window
+the same way. The loops take images as flat views of their rows (`flat_rows`): a contiguous image, a window
 of one and a read-only one are then the same type to the compiler, and every loop is compiled once per depth.
 """
 

@@ -18,7 +18,7 @@ _XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 
 MOST_ENTRIES = 20
-"""Of ours in a history: the oldest go, so that a photo that is enhanced again and again keeps a small XMP."""
+"""Maximum number of our entries in a history: the oldest are removed, so that XMP stays small."""
 
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
@@ -46,11 +46,11 @@ class Mark:
     """Of enhance."""
 
     role: str = ""
-    """Empty for the photo itself, `illustration` for an image that was drawn beside it."""
+    """Empty for the photo itself, `illustration` for an illustration of it."""
 
 
 def with_mark(xmp: bytes | None, mark: Mark, *, limit: int | None = None) -> bytes | None:
-    """XMP with one entry more in its history; as it was where it cannot be read, or where there is no room.
+    """XMP with one more entry in its history; unchanged if it cannot be read, or if there is no space.
 
     Args:
         xmp: a packet, with or without its wrapper; None for an image that has none.

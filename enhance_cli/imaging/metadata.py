@@ -101,7 +101,7 @@ def upright_exif(exif: bytes | None, otherwise: int = 1) -> tuple[int, bytes | N
             _swap_sizes(upright, order, details)
         _drop_thumbnail(upright, order)
     except struct.error:
-        pass  # damaged directories never fail an image: what could be read counts
+        pass  # a damaged directory is no reason to fail: what could be read counts
     return (orientation if 1 <= orientation <= 8 else otherwise), bytes(upright)
 
 
@@ -201,7 +201,7 @@ def _drop_thumbnail(exif: bytearray, order: str) -> None:
         exif[start:end] = bytes(length)
 
 
-# --- what its owner would not tell -------------------------------------------------------------------------
+# --- stripping private data --------------------------------------------------------------------------------
 
 
 def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
@@ -213,7 +213,7 @@ def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
             whole where its structure is too damaged for that; `all` removes EXIF, XMP and IPTC. Colour profile and
             density stay: they are about the image, and without its profile colours would change.
     """
-    if metadata.trailer is not None:  # a video tells its place too, and nobody has searched it
+    if metadata.trailer is not None:  # a video may contain its location too, and is not searched
         metadata = replace(
             metadata,
             trailer=None,
@@ -242,7 +242,7 @@ def _exif_without_gps(exif: bytes) -> bytes | None:
         first = _offset(exif, order, 4)
         places = {tag: place for tag, _, place in _directory(exif, order, first)}
         _remove_gps(bare, order, first)
-        if _EXIF_DIRECTORY_TAG in places:  # where it does not belong, but readers find it
+        if _EXIF_DIRECTORY_TAG in places:  # it does not belong here, but readers find it
             _remove_gps(bare, order, _offset(exif, order, places[_EXIF_DIRECTORY_TAG]))
     except struct.error:
         return None
@@ -283,7 +283,7 @@ _XMP_PLACE_ELEMENT = re.compile(rb"<(%s)(?=[\s/>])[^<>]*>" % _XMP_PLACE)
 
 
 def _xmp_without_gps(xmp: bytes) -> bytes | None:
-    if b"\0" in xmp:  # no UTF-8, so nothing would be found in it
+    if b"\0" in xmp:  # not UTF-8, so nothing would be found in it
         return None
     return _without_elements(_XMP_PLACE_ATTRIBUTE.sub(b"", xmp), _XMP_PLACE_ELEMENT)
 

@@ -1,7 +1,7 @@
-"""What transparency means to a method: pixels count as much as they are seen, and those that are not, not at all.
+"""What transparency means to a method: pixels are weighted by their opacity, and hidden ones are ignored.
 
-Colour under full transparency is whatever a program happened to leave there. Before a method looks, it is replaced by
-what the visible pixels around suggest, from a pyramid of means ("push and pull": Gortler et al., "The lumigraph",
+Colour under full transparency is arbitrary. Before a method sees it, it is replaced by an interpolation of the visible
+pixels around it, from a pyramid of means ("push and pull": Gortler et al., "The lumigraph",
 1996); and every statistic weighs pixels by their opacity.
 """
 
@@ -27,7 +27,7 @@ _BAND = 256
 def weights_of(image: Image) -> Array | None:
     """The opacity that pixels are weighed by, H×W uint8 or uint16; None where all count alike.
 
-    They do where there is no alpha, and where it is the same everywhere, be it nothing.
+    They do if there is no alpha, or if it is the same everywhere, even 0.
     """
     alpha = image.alpha
     return None if alpha is None or alpha.min() == alpha.max() else alpha
@@ -62,7 +62,7 @@ def area_means(image: Image, height: int, width: int, means: Callable[..., Any] 
 def weighted_means(pixels: Array, weights: Array, height: int, width: int) -> Array:
     """Area means of H×W×3 or H×W samples by weights H×W: float32 3×height×width, or height×width, in 0..1.
 
-    Cells lean on those around them by as much as they are less seen than the best seen one.
+    Cells with less opacity than the most opaque one are interpolated from their neighbours accordingly.
     """
     planes = pixels if pixels.ndim == 3 else pixels[..., None]
     rows, columns, channels = planes.shape
@@ -121,7 +121,7 @@ def quantiles(values: Array, shares: tuple[float, ...], weights: Array | None) -
 
 
 class Fill:
-    """What stands where an image is hidden: nothing that is hidden itself has any part in it."""
+    """The colours to put where an image is hidden; hidden pixels do not influence them."""
 
     def __init__(self, part: Callable[[tuple[slice, slice]], Array], alpha: Array) -> None:
         """Take means of all that is visible.
@@ -170,7 +170,7 @@ def _neighbours(places: Array, count: int) -> tuple[Array, Array, Array]:
 
 
 def _cell_means(part: Callable[[tuple[slice, slice]], Array], alpha: Array) -> tuple[Array, Array]:
-    """Means of what is visible in cells, rows×columns×channels in 0..1, and how far to believe them."""
+    """Means of what is visible in cells, rows×columns×channels in 0..1, and their confidence."""
     height, width = alpha.shape
     whole_width = -(-width // CELL) * CELL
     sums, totals = [], []
@@ -183,7 +183,7 @@ def _cell_means(part: Callable[[tuple[slice, slice]], Array], alpha: Array) -> t
         seen = planes.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max) * opacity[..., None]
         sums.append(_blocks(np.pad(seen, (*padding, (0, 0)))))
         totals.append(_blocks(np.pad(opacity, padding)[..., None]))
-    total = np.concatenate(totals)  # a cell in which one whole pixel is seen is believed
+    total = np.concatenate(totals)  # a cell with one fully visible pixel has full confidence
     return np.concatenate(sums) / np.maximum(total, np.float32(1e-9)), np.minimum(total, np.float32(1.0))
 
 
@@ -196,11 +196,11 @@ def _blocks(values: Array, side: int = CELL) -> Array:
 
 
 def _pulled(means: Array, weights: Array, belief: float = 1.0) -> Array:
-    """Means of cells, hidden ones leaning on coarser cells, those on coarser ones still.
+    """Means of cells; hidden cells take theirs from coarser cells, recursively.
 
     Args:
         means: h×w×channels.
-        weights: h×w×1 in 0..1, how far to believe them.
+        weights: h×w×1 in 0..1, the confidence of the means.
         belief: in a cell, as a share of the sum of that in its four parts, at most 1: 1 believes in what is seen of
             few, 1/4 in what most are.
     """

@@ -1,4 +1,4 @@
-"""Cutting an image into windows, so that rendering by tiles equals rendering whole."""
+"""Divides an image into tiles, so that rendering by tiles equals rendering the whole."""
 
 from __future__ import annotations
 

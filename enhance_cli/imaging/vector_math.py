@@ -81,7 +81,7 @@ def exp_row(values, whole):  # type: ignore[no-untyped-def]
 def log2_row(values, whole):  # type: ignore[no-untyped-def]
     """The logarithm to base 2 of positive values in place, to 1e-6, exactly 0 at 1.
 
-    The exponent by bits, the rest m in .707..1.414 by the series of artanh at (m - 1) / (m + 1).
+    The exponent by bits, the rest m in 0.707..1.414 by the series of artanh at (m - 1) / (m + 1).
     """
     bits = values.view(np.int32)
     for x in range(len(values)):

@@ -1,7 +1,7 @@
-"""An image as methods see it, and the way back: in sRGB, and with nothing of what is hidden by transparency.
+"""Converts an image to what methods see and back: sRGB, with the hidden parts of transparent images filled.
 
-Both ways are taken window by window, so that an image of another colour space costs no copy of its own while it is
-rendered. Images in sRGB that hide nothing have no view and cost nothing.
+Both conversions are done window by window, so that an image in another colour space needs no copy while it is
+rendered. Images in sRGB without hidden parts have no view and cost nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Image
 
 _ROWS = 256
-"""Taken at once where a whole image is wanted."""
+"""Rows converted at once if the whole image is wanted."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 _DEEPEST, _MOST_NAMESPACES, _MOST_ELEMENTS = 100, 500, 50_000
-"""What no packet has, so that a hostile one costs no time."""
+"""Limits that no real packet reaches, so that malicious ones are refused early."""
 
 _TAG = re.compile(rb"<([^\s/>]+)((?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*)\s*(/?)>")
 _ATTRIBUTE = re.compile(rb"\s+([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")

@@ -1,1 +1,1 @@
-"""Judging images: against a reference, without one, and whole folders of them. Prints nothing."""
+"""Image quality measures: with a reference, without one, and for whole folders. Prints nothing."""

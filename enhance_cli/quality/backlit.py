@@ -1,4 +1,4 @@
-"""Taking light away from one part of a photo, along the edges of what is in it: what backlight does.
+"""Simulates backlight: darkens one part of a photo, along the edges of its objects.
 
 Training simulates backlit photos with it, and so does the backlit test of the benchmarks.
 """
@@ -19,13 +19,13 @@ GAMMA = 2.2
 
 
 def light_behind(photograph: Codes, rough: Shade) -> float:
-    """By how many levels the part in the light is brighter than what would stand in the shade."""
+    """By how many levels the lit part is brighter than the part that would be shaded."""
     grey = luma(photograph)
     return float(grey[rough < 0.5].mean() - grey[rough >= 0.5].mean())
 
 
 def shade_along(photograph: Codes, rough: Shade, steps: int = 4) -> Shade:
-    """A rough shade drawn to the edges of the photo, as light ends at the outlines of things.
+    """A rough shade aligned with the edges of the photo, as light ends at the outlines of objects.
 
     A guided filter (He, Sun, Tang, 2013) of the rough place by the photo's luma, over a tenth of the shorter
     side, and then steeper, so that little is left half in the shade.

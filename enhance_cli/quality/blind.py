@@ -1,4 +1,4 @@
-"""Figures of one image, or of an image before and after, that need no reference.
+"""Quality measures of one image, or of an image before and after, that need no reference.
 
 numpy is all this module imports at the top: the stream calls `exposure` for every photo, and a start
 must not pay for more. Images are H×W×3 RGB or H×W grey, uint8, uint16 or floating point in 0..1

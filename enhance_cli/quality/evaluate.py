@@ -1,6 +1,6 @@
-"""Judges a folder of outputs against a folder of references, and against the inputs they were made from.
+"""Measures a folder of outputs against a folder of references, and against the inputs they were made from.
 
-It returns values and prints nothing; an image that cannot be judged is a row with its reason.
+It returns values and prints nothing; an image that cannot be measured is a row with the reason.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PSNR_CAP = 100.0
 """dB written for identical images, whose PSNR is infinite, and for anything beyond.
 
 JSON has no infinity, and a mean over a folder must stay finite. Two 8-bit images that differ in one sample
-of 50 megapixels are 130 dB apart; no judgement is lost above 100.
+of 50 megapixels are 130 dB apart; nothing useful is lost above 100.
 """
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What became of a folder of outputs."""
+    """The results for a folder of outputs."""
 
     rows: tuple[Row, ...]
     """One per output that was judged or should have been, in order of names."""
@@ -101,7 +101,7 @@ class Evaluation:
 
     @property
     def all_failed(self) -> bool:
-        """There were outputs, and not one of them could be judged (failed, or without a reference)."""
+        """Whether there were outputs, but none could be judged (failed, or without a reference)."""
         return self.judged == 0 and bool(self.rows or self.unmatched["outputs"])
 
     @property
@@ -150,7 +150,7 @@ def evaluate(
         read: decodes a file to H×W×3 or H×W, uint8, uint16 or floating point in 0..1.
 
     Raises:
-        UsageError: one of the paths does not exist. Images that cannot be judged do not raise: they are
+        UsageError: one of the paths does not exist. Images that cannot be judged do not raise; they are
             rows with an `error`.
     """
     for path in (outputs, references, inputs):
@@ -260,7 +260,7 @@ def _blind_figures(picture: Picture, before: Picture | None) -> dict[str, float]
 
 
 def _fault_figures(before: Picture, after: Picture) -> dict[str, float]:
-    """Those of `faults` that the photo has something to judge for."""
+    """The figures of `faults` that apply to the photo."""
     judged = {
         "highlight": faults.highlights(before, after),
         "skin": faults.skin(before, after),
@@ -303,7 +303,7 @@ class _Partners:
         return partner
 
     def unused(self) -> tuple[str, ...]:
-        """Those whose path, but for the suffix, no output has."""
+        """Those whose path without suffix matches no output."""
         keys = {key for key, paths in self._by_key.items() if not self._used.isdisjoint(paths)}
         return tuple(str(path) for key, paths in self._by_key.items() if key not in keys for path in paths)
 

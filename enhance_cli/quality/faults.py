@@ -1,7 +1,7 @@
-"""Figures of what people complain about: grey highlights, veils, drained or burnt skin, noise lifted out of the dark.
+"""Measures of common complaints: grey highlights, veils, pale or oversaturated skin, noise amplified in the dark.
 
-They stand beside PSNR and SSIM because those two hardly see these faults. Each takes the photo before and after, or an
-output and its reference, and gives None where the photo has nothing to judge: no clipped sky, no skin, no empty dark.
+They complement PSNR and SSIM, which hardly respond to these faults. Each takes the photo before and after, or an
+output and its reference, and gives None if the photo has nothing to judge: no clipped sky, no skin, no empty dark.
 Images are H×W×3 RGB or H×W grey, uint8, uint16 or floating point in 0..1 (`pictures.levels`); figures are in 8-bit
 levels, in L* (0..100), in degrees, or shares in 0..1.
 """
@@ -17,10 +17,10 @@ from enhance_cli.quality.lab import lab
 from enhance_cli.quality.pictures import Levels, Picture, level_pair, luma
 
 CLIPPED, BRIGHT = 252.0, 240.0
-"""Levels from which on a pixel is clipped (all channels), and luma beside which a new contour counts."""
+"""Level from which a pixel counts as clipped (all channels), and luma above which a new contour counts."""
 
 LEAST_AREA = 256
-"""Pixels below which an area is no area: its figures would be chance."""
+"""Minimum pixels of an area: figures of smaller ones would be random."""
 
 _BLOCK = 16
 """Side of the blocks that are judged flat, dark and empty."""
@@ -30,7 +30,7 @@ _DARK, _FLAT, _LIFTED = 30.0, 1.5, 40.0
 
 
 class Highlights(NamedTuple):
-    """What became of what was clipped."""
+    """The effect on clipped areas."""
 
     level: float
     """Median luma of the area, in levels: 255 where white stayed white."""
@@ -40,39 +40,39 @@ class Highlights(NamedTuple):
 
 
 class Veil(NamedTuple):
-    """The tones of an output beside its reference's."""
+    """The tones of an output relative to its reference."""
 
     black_point: float
     """2nd percentile of L*, minus the reference's."""
 
     contrast: float
-    """Deviation of L*, by the reference's."""
+    """Standard deviation of L*, divided by the reference's."""
 
     chroma: float
-    """Mean C*ab, by the reference's."""
+    """Mean C*ab, divided by the reference's."""
 
 
 class Skin(NamedTuple):
-    """What became of skin-like colours."""
+    """The effect on skin-like colours."""
 
     turn: float
     """Median change of hue angle, in degrees 0..180."""
 
     chroma: float
-    """Mean C*ab, by that before."""
+    """Mean C*ab, divided by that before."""
 
     luma: float
     """Median luma in 0..1."""
 
 
 class EmptyDark(NamedTuple):
-    """What became of dark blocks that show nothing but noise."""
+    """The effect on dark blocks that show nothing but noise."""
 
     noise: float
-    """Median deviation of luma within a block, by that before."""
+    """Median standard deviation of luma within a block, divided by that before."""
 
     lifted: float
-    """Share of the pixels that came to lie above luma 40."""
+    """Share of the pixels whose luma rose above 40."""
 
 
 def highlights(before: Picture, after: Picture) -> Highlights | None:
@@ -95,7 +95,7 @@ def highlights(before: Picture, after: Picture) -> Highlights | None:
 
 
 def veil(output: Picture, reference: Picture) -> Veil:
-    """How far black lies above the reference's, and how much contrast and colour there is beside it.
+    """How much black, contrast and colour differ from the reference's.
 
     Raises:
         ValueError: the sizes differ, or an array is no image.
@@ -109,7 +109,7 @@ def veil(output: Picture, reference: Picture) -> Veil:
 
 
 def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> Skin | None:
-    """What became of skin.
+    """The effect on skin.
 
     Args:
         before: the photo.
@@ -158,7 +158,7 @@ def skin_like(picture: Picture) -> NDArray[np.bool_]:
 
 
 def empty_dark(before: Picture, after: Picture) -> EmptyDark | None:
-    """What became of blocks of 16×16 pixels that are dark and show no structure, such as a night sky.
+    """The effect on blocks of 16×16 pixels that are dark and show no structure, such as a night sky.
 
     Raises:
         ValueError: the sizes differ, or an array is no image.
@@ -173,7 +173,7 @@ def empty_dark(before: Picture, after: Picture) -> EmptyDark | None:
     if np.count_nonzero(empty) * _BLOCK**2 < LEAST_AREA:
         return None
     noise = float(np.median(blocks[empty].std(axis=(1, 2))))
-    # A block of one tone has no noise to compare with: half a level is that of rounding.
+    # A block of one tone has no noise to compare with; half a level stands for rounding noise.
     after_noise = float(np.median(results[empty].std(axis=(1, 2))))
     return EmptyDark(max(after_noise, 0.5) / max(noise, 0.5), float(np.mean(results[empty] > _LIFTED)))
 

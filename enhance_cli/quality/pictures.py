@@ -1,4 +1,4 @@
-"""What the quality figures take: images read from files, and their samples on the scale of 8-bit levels.
+"""The input of the quality measures: images read from files, and their samples on the scale of 8-bit levels.
 
 Every figure of this package accepts H×W×3 RGB or H×W grey arrays, display-referred, as uint8, uint16, or
 floating point in 0..1. They are compared on the scale of 8-bit levels (0..255), because that is where the

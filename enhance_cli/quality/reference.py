@@ -1,6 +1,6 @@
-"""Figures of an output against a reference: PSNR, SSIM, the mean-matched output, delta E 2000.
+"""Quality measures of an output against a reference: PSNR, SSIM, the mean-matched output, delta E 2000.
 
-The conventions are those of the published low-light tables, so that figures can be held side by side: 8-bit
+The conventions are those of the published low-light tables, so that figures can be compared: 8-bit
 levels, RGB, all channels alike. Images are H×W×3 RGB or H×W grey of one size, uint8, uint16 or floating
 point in 0..1 (`pictures.levels`); a grey image beside an RGB one is repeated over the channels.
 """
@@ -46,7 +46,7 @@ def ssim(output: Picture, reference: Picture) -> float:
     """Structural similarity, -1..1: Gaussian 11x11 windows of sigma 1.5, mean over valid area and channels.
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, eq. 13,
-    with K1 = .01, K2 = .03, a range of 255 and population (not sample) covariances. It equals scikit-image's
+    with K1 = 0.01, K2 = 0.03, a range of 255 and population (not sample) covariances. It equals scikit-image's
     `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1,
     data_range=255)`: that function filters a padded image, but then averages its map without the 5 pixels
     at every border, so both use only windows that lie inside the image.

@@ -1,6 +1,6 @@
-"""Folders of photos as arrays in memory: decoded once, shrunk once, in a stable order.
+"""Loads folders of photos into memory: decoded and resized once, in a stable order.
 
-Nothing here degrades or chooses; a method's recipe does. No torch here.
+Degradation and selection are up to a method's recipe. No torch here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two aligned photos of one scene: a faulty one and the one to be approached."""
+    """Two aligned photos of one scene: a degraded one and its target."""
 
     name: str
     degraded: Codes
@@ -75,7 +75,7 @@ def read_photographs(folder: Path, long_side: int, luma: bool = False) -> dict[s
 
 
 def read_pairs(low: Path, high: Path, long_side: int, luma: bool = False) -> list[Pair]:
-    """Pairs of two folders whose stems agree; what has no partner is left out."""
+    """Pairs of two folders with equal stems; files without a partner are left out."""
     degraded, references = read_photographs(low, long_side, luma), read_photographs(high, long_side, luma)
     shared = sorted(degraded.keys() & references.keys())
     return [Pair(stem, degraded[stem], references[stem]) for stem in shared]
@@ -104,14 +104,14 @@ class Sources:
     """`exposure/sice512`, see `read_stacks`."""
 
     clean: Mapping[str, Codes]
-    """`clean` by stem; where there is nothing of all three, the photos of the folder itself."""
+    """`clean` by stem; if none of the three exists, the photos of the folder itself."""
 
     @classmethod
     def read(cls, data: Path, long_side: int, luma: bool = False) -> Sources:
-        """Read what there is.
+        """Read what exists.
 
         Raises:
-            UsageError: no photo at all, or one that cannot be decoded.
+            UsageError: there are no photos, or one cannot be decoded.
         """
         paired, sice, clean = data / "paired_lowlight", data / "exposure" / "sice512", data / "clean"
         lowlight = read_pairs(paired / "low", paired / "high", long_side, luma) if (paired / "low").is_dir() else []
@@ -122,12 +122,12 @@ class Sources:
 
 
 def scene_of(stem: str) -> str:
-    """What the frames of one stack share; of another photo its own stem."""
+    """The scene of a photo: the common name of a stack's frames, or the stem of a single photo."""
     return stem.rsplit("_e", 1)[0]
 
 
 def put_aside(items: Sequence[Item], every: int, scene: Callable[[Item], str]) -> tuple[list[Item], list[Item]]:
-    """Split into what trains and what is held out: all items of every so-manieth scene, in sorted order.
+    """Split into training and held-out items: all items of every n-th scene, in sorted order, are held out.
 
     Frames of one stack stay together, since a network that saw one of them has seen the scene.
     """

@@ -1,4 +1,4 @@
-"""Simulated faults of exposure and sensor: the degraded twin of a good photo.
+"""Simulated faults of exposure and sensor: degraded versions of good photos.
 
 Every function takes an image in 0..1 (float32, sRGB-encoded; H×W luma or H×W×3 RGB) and an explicit
 `numpy.random.Generator`, and returns the degraded image, quantised to 8 bit as a camera file would be
@@ -44,7 +44,7 @@ def smooth_field(
 def compress_shift(picture: Picture, random: np.random.Generator) -> Codes:
     """Histogram compression and intensity shift `a x + b`, nothing clipped: the degradation of IA-CLAHE.
 
-    a ~ U(.25, 1) (1 with probability .1: the net must know when to stop), b ~ U(0, 1 - a); in half of the draws
+    a ~ U(0.25, 1) (1 with probability 0.1: the net must know when to stop), b ~ U(0, 1 - a); in half of the draws
     a and b are smooth fields, without which limits would not need to vary over the image; in three of ten,
     noise of 0 to 3 grey levels, so that flat noisy tiles are seen.
     """
@@ -83,7 +83,7 @@ def tone_curve(picture: Picture, random: np.random.Generator) -> Codes:
 
 
 def lowlight(picture: Picture, random: np.random.Generator) -> Codes:
-    """A dark frame with sensor noise: 1.5 to 5 stops under, or .5 to 2.5 with probability one half.
+    """A dark frame with sensor noise: 1.5 to 5 stops under, or 0.5 to 2.5 with probability one half.
 
     In linear light: exposure, in half of the draws an uneven illumination, white-balance cast (RGB only), shot
     and read noise; then encoding, in half of the draws a 3×3 box that correlates the noise as demosaicing does,
@@ -95,7 +95,7 @@ def lowlight(picture: Picture, random: np.random.Generator) -> Codes:
     if random.random() < 0.5:
         rough = random.normal(0.0, 0.5, (height, width)).astype(np.float32)
         smooth = cv2.GaussianBlur(rough, (0, 0), max(width / 4, 1.0), borderType=cv2.BORDER_REFLECT)
-        # The blur shrinks the deviation; .5 is meant after it.
+        # The blur reduces the deviation; 0.5 is the value wanted after it.
         field = np.asarray(smooth * (0.5 / max(float(smooth.std()), 1e-6)), np.float32)
         light = light * _like(np.exp(field), picture)
     if picture.ndim == 3:
@@ -110,7 +110,7 @@ def lowlight(picture: Picture, random: np.random.Generator) -> Codes:
 
 
 def overexpose(picture: Picture, random: np.random.Generator) -> Codes:
-    """A bright frame: .5 to 2 stops over in linear light, with a soft shoulder from .8 on and clipping."""
+    """A bright frame: 0.5 to 2 stops over in linear light, with a soft shoulder from 0.8 on and clipping."""
     light = _linear(picture) * np.float32(2.0 ** random.uniform(0.5, 2.0))
     shoulder = np.where(light > 0.8, 0.8 + 0.2 * (1.0 - np.exp(-(light - 0.8) / 0.2)), light)
     return _quantised(_display(shoulder.astype(np.float32)))

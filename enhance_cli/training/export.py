@@ -1,4 +1,4 @@
-"""From a trained network to the files that are shipped: safetensors, ONNX, manifest and card.
+"""Exports a trained network to the files that are shipped: safetensors, ONNX, manifest and card.
 
 The safetensors file carries the network's dimensions, so that it rebuilds its network; the ONNX file is what
 machines without torch run, and is compared with the network before anything is kept; the manifest names the
@@ -27,7 +27,7 @@ from enhance_cli.errors import WeightsError
 Inputs = Mapping[str, NDArray[np.float32]]
 
 OPSET = 17
-"""Old enough for every onnxruntime of the last years, new enough for every operator used here."""
+"""Old enough for every recent onnxruntime, new enough for every operator used here."""
 
 TOLERANCE = 1e-4
 """Largest difference between network and ONNX, relative to the larger of 1 and the value: float32 rounding."""
@@ -43,19 +43,19 @@ class Exported:
     manifest: Path
     sha256: Mapping[str, str]
     parity: float
-    """The largest relative difference that was seen between network and ONNX."""
+    """The largest relative difference observed between network and ONNX."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the training of a method of several networks leaves behind."""
+    """The results of training a method with several networks."""
 
     exported: Mapping[str, Exported]
     figures: Mapping[str, Mapping[str, float]]
-    """Of each network, the last validation."""
+    """The last validation of each network."""
 
     sheets: Sequence[Path]
-    """Images of held-out photos, before and after."""
+    """Held-out photos, before and after."""
 
 
 def export(
@@ -100,7 +100,7 @@ def export(
             draft.unlink()
         raise WeightsError(f"The ONNX export of {identity} differs from the network by {parity:.2g}; not written.")
     for kind, draft in drafts.items():
-        draft.chmod(0o644)  # safetensors writes for the owner alone; weights are for everybody
+        draft.chmod(0o644)  # safetensors makes files readable only by the owner; weights are for everyone
         draft.replace(paths[kind])
     digests = {kind: sha256_of(path) for kind, path in paths.items()}
     manifest = folder / f"{stem}.json"
@@ -109,7 +109,7 @@ def export(
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """What rebuilds the network of a safetensors file.
+    """The configuration that rebuilds the network of a safetensors file.
 
     Raises:
         WeightsError: the file carries no configuration.
@@ -181,7 +181,7 @@ def _write_onnx(
             dynamo=False,
         )
     model = onnx.load(path)
-    # What a network returns as a constant, the exporter names by a number.
+    # The exporter names constant outputs by numbers.
     for output, name in zip(model.graph.output, outputs, strict=True):
         if output.name != name:
             model.graph.node.append(onnx.helper.make_node("Identity", [output.name], [name]))

@@ -1,6 +1,6 @@
-"""The one training loop: learning rate, draw, step, log, validate, checkpoint, in a straight line.
+"""The training loop of all methods: learning rate, draw, step, log, validate, checkpoint.
 
-What is trained, on what, and against which loss is the method's recipe; the loop knows a network and two
+What is trained, on what data, and against which loss is up to the method's recipe; the loop knows a network and two
 functions. Draws are functions of (seed, iteration) alone, so a run that was interrupted and resumed ends with
 the same weights, bit for bit, as one that was not (on the same device with the same threads).
 """
@@ -28,28 +28,28 @@ JOURNAL = "training.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast."""
+    """Training length and learning rate."""
 
     iterations: int
     """Steps of the optimizer; the cosine ends here."""
 
     learning_rate: float
-    """Adam's rate at the top."""
+    """Adam's peak learning rate."""
 
     final_share: float = 0.05
-    """The cosine ends at this share of the top: not at zero, where the last thousand steps would be idle."""
+    """The cosine ends at this share of the peak: not at zero, where the last thousand steps would do nothing."""
 
     warm_up: int = 100
-    """Steps of linear rise: Adam's second moments know nothing before."""
+    """Steps of linear warm-up, while Adam's second moments are still inaccurate."""
 
     largest_gradient: float = 1.0
-    """Norm to which gradients are shortened; single images give outliers."""
+    """Gradient clipping norm; single images give outliers."""
 
     averaging: float = 0.0
-    """Decay of a running average of the weights, which is then the result; 0 takes the last weights."""
+    """Decay of a running average of the weights, which is then the result; 0 uses the last weights."""
 
     journal_every: int = 100
-    """Steps between two lines of the journal; each gives the mean loss since the last."""
+    """Steps between two lines of the journal; each gives the mean loss since the previous one."""
 
     validate_every: int = 2000
     """Steps between two validations."""
@@ -78,16 +78,16 @@ def train(
     resume: bool = False,
     log: Log = lambda sentence: None,
 ) -> nn.Module:
-    """Train a network in place and return what is to be shipped: it, or the running average of its weights.
+    """Train a network in place and return the result: the network, or the running average of its weights.
 
     Args:
         network: on its device, initialised; `loss` must use this very object.
         loss: the scalar loss of one iteration, drawn from its number alone.
         validate: named figures of a network, called without gradients.
-        schedule: how long and how fast.
+        schedule: training length and learning rate.
         out: folder for the journal (`training.jsonl`) and the checkpoint (`checkpoint.pt`).
         resume: go on from the checkpoint, if there is one; a finished run is only loaded.
-        log: receives sentences for people.
+        log: receives progress messages.
 
     Raises:
         UsageError: the checkpoint was made with another schedule or another network, or there is one that would be
@@ -140,7 +140,7 @@ def train(
 
 
 def _refuse_used(out: Path) -> None:
-    """What another training took hours for is not begun anew by a forgotten option."""
+    """Refuse to overwrite an earlier training, which may have taken hours, without --resume."""
     for name in (CHECKPOINT, JOURNAL):
         path = out / name
         if path.exists() and path.stat().st_size > 0:
@@ -151,7 +151,7 @@ def _refuse_used(out: Path) -> None:
 
 
 def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float, iteration: int) -> None:
-    # The average of the first steps must not remember the random start, so the decay begins small.
+    # The average must not retain the random initial weights, so the decay starts small.
     decay = min(decay, (iteration + 1) / (iteration + 10)) if decay else 0.0
     for name, value in network.state_dict().items():
         if value.is_floating_point():

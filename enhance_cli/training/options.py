@@ -25,7 +25,7 @@ class TrainOptions:
     """Steps of the optimizer; None is the recipe's own number."""
 
     resume: bool = False
-    """Go on from the checkpoint in `out`, if there is one, to the same weights as without the interruption."""
+    """Continue from the checkpoint in `out`, if there is one, to the same weights as without the interruption."""
 
     threads: int = 1
     """Threads of torch; sums depend on it, so the shipped weights are those of one thread."""

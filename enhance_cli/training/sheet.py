@@ -1,4 +1,4 @@
-"""A sheet of images side by side, with a label over each: what a person looks at after training."""
+"""A sheet of labelled images side by side, for visual inspection after training."""
 
 from __future__ import annotations
 

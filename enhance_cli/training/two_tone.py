@@ -1,7 +1,7 @@
 """Synthetic images of two flat tones: what an enhancer does around an edge shows here as a halo.
 
 Batches hold some of them because photos alone teach an enhancer to even out neighbourhoods; their losses ask that
-flat stays flat on either side. `quality/two_tone.py` draws the nine that judge.
+flat stays flat on either side. benchmarks/lib/two_tone.py draws the nine test images.
 """
 
 from __future__ import annotations

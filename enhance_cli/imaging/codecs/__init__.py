@@ -1,6 +1,6 @@
-"""Image files: `decode` bytes into an Image, `encode` it again; `table` holds one `Codec` for each format.
+"""Image files: `decode` bytes to an Image, `encode` it again; `table` holds one `Codec` for each format.
 
-The content decides what a file is, never its suffix. What decodes a format is imported when it first turns up, so a
+The content decides the format of a file, never its suffix. Decoders are imported when their format first occurs, so a
 folder of JPEGs never loads Pillow or OpenCV.
 """
 
@@ -58,10 +58,10 @@ def decode(
         source: its path, for messages and metadata.
         planes: the caller changes luma only and accepts a JPEG's own planes (`Image.chroma`).
         max_pixels: refuse more than this before decoding.
-        admit: called with (height, width, bits of a sample) before decoding; may wait for memory.
+        admit: called with (height, width, bits per sample) before decoding; may wait for memory.
 
     Raises:
-        UnsupportedFormat: the bytes are of no format that is read.
+        UnsupportedFormat: the bytes are not in a format that enhance reads.
         CorruptPicture: they are truncated or damaged.
         PictureTooLarge: the header announces more than `max_pixels`.
     """
@@ -97,7 +97,7 @@ def decode(
 
 
 class _Told(Exception):
-    """A header has been read."""
+    """Ends decoding once the header has been read."""
 
     def __init__(self, height: int, width: int, depth: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _Told(Exception):
 
 
 def announced(data: bytes, *, source: str = "", max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
-    """Height, width and bits of a sample, as a file's header has them, without decoding it; raises as `decode`."""
+    """Height, width and bits per sample from a file's header, without decoding it; raises as `decode`."""
 
     def tell(height: int, width: int, depth: int) -> None:
         raise _Told(height, width, depth)
@@ -126,7 +126,7 @@ def _require_extra(wanted: Codec, name: str) -> None:
 
 
 def encode(image: Image, format_name: str, *, quality: int | None = None) -> tuple[bytes, tuple[str, ...]]:
-    """Encode in a format of the table, reducing to what it can carry.
+    """Encode in a format of the table, reduced to what it can hold.
 
     Args:
         image: any image of this package.
@@ -151,7 +151,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
     if image.alpha is not None and not (wanted.alpha and wanted.is_lossless(meta, quality)):
         from enhance_cli.imaging import opacity
 
-        image = opacity.with_hidden_filled(image)  # else the blocks of lossy coding spread what nobody sees
+        image = opacity.with_hidden_filled(image)  # else the blocks of lossy coding spread hidden colours
     if image.alpha is not None and not wanted.alpha:
         image = image.replace(alpha=None)
         notes.append(f"{wanted.name} has no transparency: the alpha channel was dropped")

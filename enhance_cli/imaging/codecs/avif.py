@@ -1,4 +1,4 @@
-"""AVIF through Pillow, whose depth, subsampling and colour tag are read from its boxes by hand."""
+"""AVIF through Pillow; depth, subsampling and colour tag are read from its boxes here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPEED = 8  # 6, the default, takes seven times as long
 
 
 class AvifFile:
-    """An AVIF, whose depth, subsampling and colour tag Pillow does not tell."""
+    """An AVIF, whose depth, subsampling and colour tag Pillow does not report."""
 
     def __init__(self, data: bytes, name: str) -> None:
         from PIL.AvifImagePlugin import AvifImageFile
@@ -46,7 +46,7 @@ class AvifFile:
         from enhance_cli.imaging import profiles
 
         held = self.file.read(notes)
-        if self.header.depth > 8:  # OpenCV has more, but takes video range for full range where there is no colour
+        if self.header.depth > 8:  # OpenCV reads more, but takes video range for full range in grey images
             notes.append(f"its {self.header.depth} bits a sample were read as 8")
         icc = held.carried.icc or profiles.icc_of_cicp(self.header.cicp, notes)
         coding = JpegCoding(DEFAULT_QUALITY, self.header.subsampling)
@@ -64,7 +64,7 @@ def _encode(image: Image, *, quality: int | None) -> Encoded:
 
 
 class AvifHeader(NamedTuple):
-    """What the boxes of an AVIF say of its coding."""
+    """What the boxes of an AVIF say about its coding."""
 
     depth: int
     subsampling: Literal["444", "422", "420"]
@@ -77,7 +77,7 @@ class AvifHeader(NamedTuple):
 
 
 def read_header(data: bytes) -> AvifHeader:
-    """Find the coding of an AVIF's first item; what is not found has the commonest value."""
+    """Find the coding of an AVIF's first item; anything not found gets the most common value."""
     from enhance_cli.imaging.profiles import Cicp
 
     depth, largest = 8, (0, 0)

@@ -1,4 +1,4 @@
-"""What HEIF, AVIF and JPEG XL hold besides their image, told from their boxes (ISO 14496-12, 23008-12, 18181-2)."""
+"""What HEIF, AVIF and JPEG XL hold besides their image, from their boxes (ISO 14496-12, 23008-12, 18181-2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 100_000  # of boxes; no real file has as many
 
 
 def brands(data: bytes) -> list[bytes]:
-    """The kinds that an ISO media file says it is, the principal one first; none where it is no such file."""
+    """The brands of an ISO media file, the major brand first; empty if it is not such a file."""
     if data[4:8] != b"ftyp":
         return []
     end = min(int.from_bytes(data[:4], "big"), 256)
@@ -65,7 +65,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
 
 
 def _items(data: bytes, meta: _Box) -> Iterator[str]:
-    """What the items of a file are beside its primary image."""
+    """The kinds of items in a file besides its primary image."""
     inside = {box.kind: box for box in _boxes(data, meta.start + 4, meta.end)}
     kinds, hidden = _item_kinds(data, inside.get(b"iinf"))
     references = list(_references(data, inside.get(b"iref")))

@@ -1,7 +1,7 @@
-"""What one format is to this package: the `Codec` that its module declares, and what its files give when opened.
+"""The interface of a format: the `Codec` that its module declares, and its opened files.
 
 A format's module (or the `__init__.py` of its folder) needs the standard library alone, because `--help` reads the
-table. What decodes and encodes is imported by the functions that a Codec holds, when its format first turns up.
+table. Decoders and encoders are imported by the functions of a Codec when its format first occurs.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ BLOCKS = {
     "IPTC": "iptc",
     "density": "density",
 }
-"""What an image may carry besides pixels, and the field of `types.Metadata` that holds it."""
+"""What an image may hold besides pixels, and the field of `types.Metadata` for it."""
 
 Check = Callable[[int, int, int], None]
 """Called with (height, width, bits of a sample) from the header, before anything is decoded; may raise, or wait."""
 
 Encoded = tuple[bytes, tuple[str, ...]]
-"""A file, and a note for everything that it could not hold."""
+"""An encoded file, and a note for everything that it could not hold."""
 
 
 class Held(NamedTuple):
-    """What a file turned out to hold: samples as they are stored, and blocks as they stand there."""
+    """The content of a file: samples and metadata blocks as stored."""
 
     pixels: Array
     """H×W or H×W×3, uint8 or uint16."""
@@ -41,7 +41,7 @@ class Held(NamedTuple):
     carried: Carried
     coding: JpegCoding | None = None
     lost: tuple[str, ...] = ()
-    """What else the file holds that is lost when it is written anew, each with its article."""
+    """Other content of the file that is lost when it is written again, each with its article."""
 
 
 class PictureFile(Protocol):
@@ -50,7 +50,7 @@ class PictureFile(Protocol):
     height: int
     width: int
     depth: int
-    """Bits that a sample will have when it is read: 8 or 16; 32 for floating point, which takes that much to read."""
+    """Bits per sample when read: 8 or 16; 32 for floating point, which takes that much memory to read."""
 
     def read(self, notes: list[str]) -> Held:
         """Decode the first frame, not turned; adds to `notes` what the user should know."""
@@ -82,13 +82,13 @@ class Codec:
     """Lower case, the usual one first."""
 
     sniff: Callable[[bytes], bool]
-    """Whether a file's first bytes are those of this format. The first of the table that says so has it."""
+    """Whether a file's first bytes are those of this format. The first match in the table decides."""
 
     open: Callable[[bytes, str], PictureFile] | None = None
-    """Open a file, given its bytes and its name for messages; what all formats share is done with what it gives."""
+    """Open a file, given its bytes and its name for messages; `codecs.reading` then does what all formats share."""
 
     decode: Decode | None = None
-    """In place of `open`, for a format that is decoded in a way of its own."""
+    """Used instead of `open` by formats with a decoder of their own."""
 
     encode: Encode | None = None
     """None for a format that is only read."""
@@ -97,44 +97,44 @@ class Codec:
     """Further names of the format, such as `tif`."""
 
     sixteen_bit: bool = False
-    """Whether 16 bits a sample are written; reading is another matter."""
+    """Whether 16 bits per sample can be written; reading is independent of this."""
 
     alpha: bool = False
     coding: Literal["lossless", "lossy", "either"] = "lossy"
     """Of what is written; `either` is lossless where neither the source was lossy nor a quality is given."""
 
     carries: tuple[str, ...] = ("colour profile", "EXIF", "XMP")
-    """What it holds besides pixels, among the names of `BLOCKS`."""
+    """What it can hold besides pixels, as names of `BLOCKS`."""
 
     xmp_limit: int | None = None
-    """The most bytes of XMP that it holds, where there is a limit that matters."""
+    """The maximum bytes of XMP, if there is a relevant limit."""
 
     planes: bool = False
     """Whether it stores luma and subsampled chroma, which are read and written as they are (`Image.chroma`)."""
 
     trailer: bool = False
-    """Whether what follows the image stays (`types.Trailer`)."""
+    """Whether data after the image is kept (`types.Trailer`)."""
 
     longest_side: int | None = None
-    """The most pixels of a side that its encoder takes, where `encode` does not look itself."""
+    """The longest side in pixels that its encoder accepts, unless `encode` checks this itself."""
 
     turned_by_decoder: bool = False
-    """Whether the format itself tells the orientation, so that its decoder turns the pixels and XMP only repeats it."""
+    """Whether the format itself stores the orientation, so that its decoder rotates and XMP only repeats it."""
 
     boxes: bool = False
-    """Whether its files are boxes (ISO 14496-12), which tell what else is there (`codecs.boxes`)."""
+    """Whether its files consist of boxes (ISO 14496-12), which list other content (`codecs.boxes`)."""
 
     written_as: str | None = None
-    """The format that images of this one are written in, where it has no encoder worth using."""
+    """The format to write images of this format in, if it has no useful encoder."""
 
     extra: str | None = None
-    """The extra of the package that reads and writes it; None where nothing more is needed."""
+    """The extra of the package that it needs; None if it needs none."""
 
     module: str | None = None
-    """The module that the extra installs, by which one sees whether it is there."""
+    """The module that the extra installs, to test whether it is available."""
 
     refusal: str | None = None
-    """Why it is not read, for the one sentence about it; such a format is known so that no image is passed over."""
+    """Why it is not read, for the message; such formats are listed so that no image is skipped silently."""
 
     @property
     def writable(self) -> bool:
@@ -147,5 +147,5 @@ class Codec:
         return self.refusal is None
 
     def is_lossless(self, metadata: Metadata, quality: int | None) -> bool:
-        """Whether an image is written so that every sample comes back as it was."""
+        """Whether an image is written losslessly."""
         return self.coding == "lossless" or (self.coding == "either" and not (quality or metadata.jpeg))

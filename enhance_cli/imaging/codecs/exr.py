@@ -1,4 +1,4 @@
-"""OpenEXR, which is known in order to be refused by its name."""
+"""OpenEXR, recognised only to be refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures of decoders as ours."""
+"""Turns the failures of decoders into our errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from enhance_cli.errors import CorruptPicture, PictureTooLarge
 
-# What decoders raise on hostile bytes, found by fuzzing; wide, and therefore only around their own calls.
+# What decoders raise on malicious bytes, found by fuzzing; broad, and therefore only around their own calls.
 FAILURES = (
     OSError,
     ValueError,
@@ -40,5 +40,5 @@ def decoding(format_name: str, name: str) -> Iterator[None]:
         raise PictureTooLarge(f"{name} needs more memory than there is.") from error
     except FAILURES as error:
         reason = " ".join(str(error).split())
-        why = f" ({reason})" if reason and "<" not in reason else ""  # no addresses of objects
+        why = f" ({reason})" if reason and "<" not in reason else ""  # no object addresses in messages
         raise CorruptPicture(f"its {format_name} data is truncated, damaged or of an unknown kind{why}") from error

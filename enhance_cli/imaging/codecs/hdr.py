@@ -1,4 +1,4 @@
-"""Radiance HDR, which is known in order to be refused by its name."""
+"""Radiance HDR, recognised only to be refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file may hold beside its image and cannot keep: how it is called, and the notes about it."""
+"""Content besides the image that cannot be kept: its names, and the notes about it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pillow's decoders and encoders, opened one by one.
 
-Pillow's file classes are opened directly: its own limit on pixels, a global of the whole process, is not touched, and
-nothing but the format that was sniffed is tried.
+Pillow's file classes are opened directly: its own pixel limit, a process-wide global, is not changed, and only the
+detected format is tried.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def silence() -> None:
-    """What Pillow thinks of a file's metadata is not for the user's terminal.
+    """Silence Pillow's warnings about metadata.
 
     Set anew each time, because filters come and go with `warnings.catch_warnings`; that itself is not for
     threads. Setting a filter that is already in front changes nothing.

@@ -1,4 +1,4 @@
-"""Samples of more than 8 bits, which Pillow squeezes into 8 without a word: OpenCV decodes them."""
+"""Samples of more than 8 bits, which Pillow silently reduces to 8: OpenCV decodes them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a JPEG holds besides its image, found by structure, and what of it the enhanced file keeps.
+"""What a JPEG holds besides its image, found by its structure, and what the enhanced file keeps of it.
 
-Behind the end marker there may be a motion photo's video, an HDR gain map, a depth map, a stereo partner, previews, or
-Samsung's own trailer; three directories tell of them: the container in XMP (Google), the index of the Multi-Picture
+After the end marker there may be a motion photo's video, an HDR gain map, a depth map, a stereo partner, previews, or
+Samsung's own trailer; three directories list them: the container in XMP (Google), the index of the Multi-Picture
 Format, and Samsung's at the very end. Kept is what stays true when the image's tones change. Dropped is a gain map,
 which says how the old tones become brighter ones, a preview, which shows the old image, and a C2PA signature, which
-is of the old bytes. All directories then say what is there. Whatever is not known is kept, as it stands.
+signs the old bytes. All directories are then updated. Unknown data is kept unchanged.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SAMSUNG_VIDEO = 0x0A30
 
 @dataclass(slots=True)
 class _Part:
-    """A stretch of what follows the image."""
+    """A range of the data after the image."""
 
     start: int
     end: int
@@ -47,19 +47,19 @@ class _Part:
 
 
 class Survey(NamedTuple):
-    """What is to become of a JPEG's extras."""
+    """What to do with a JPEG's extras."""
 
     carried: Carried
-    """The blocks, with only true claims in XMP."""
+    """The metadata blocks, with XMP limited to claims that stay true."""
 
     trailer: Trailer | None
     notes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
-    """What cannot be kept, each named for a sentence."""
+    """What cannot be kept, each worded for a message."""
 
 
 def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -> Survey:
-    """Look at everything beside the image of a JPEG.
+    """Examine everything in a JPEG besides its image.
 
     Args:
         data: the whole file.
@@ -105,10 +105,10 @@ def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -
 
 
 def _picture_end(data: bytes, scan: int) -> int | None:
-    """Where the image whose first scan begins there has ended, its end marker included; None where it never does."""
+    """The end of the image whose first scan begins there, including its end marker; None if there is none."""
     first = data.find(b"\xff\xd9", scan)
     if first < 0 or first + 2 == len(data):
-        return None if first < 0 else len(data)  # nearly always: nothing follows
+        return None if first < 0 else len(data)  # usually nothing follows
     position, marker_code = scan, re.compile(_MARKER)
     while found := marker_code.search(data, position):
         marker = data[found.end() - 1]
@@ -124,7 +124,7 @@ def _picture_end(data: bytes, scan: int) -> int | None:
 
 
 def _parts(tail: bytes, header: JpegHeader, claims: xmp.Claims, end: int) -> list[_Part]:
-    """Everything that a directory names and that is there, in order."""
+    """Everything that is listed in a directory and exists, in order."""
     found: dict[int, _Part] = {}
     for number, entry in enumerate(mpf.entries(header.mpf_index)[1:], start=1):
         start = header.mpf_at + entry.offset - end
@@ -176,7 +176,7 @@ def _is_picture(tail: bytes, start: int) -> bool:
 
 
 def _chained(tail: bytes, found: dict[int, _Part]) -> _Part | None:
-    """The first JPEG that follows the image, or another such, and that no directory names."""
+    """The first JPEG after the image, or after another such JPEG, that no directory lists."""
     position = 0
     while _is_picture(tail, position):
         part = found.get(position)
@@ -236,7 +236,7 @@ def _kind_of_item(item: xmp.Item) -> str | None:
 
 
 def _kind_by_content(picture: bytes) -> str | None:
-    """What a further image says of itself."""
+    """The kind of a further image, from its own metadata."""
     try:
         header = read_header(picture)
     except CorruptPicture:

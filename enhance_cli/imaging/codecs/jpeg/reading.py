@@ -1,11 +1,11 @@
 """Decoding JPEG through libjpeg-turbo, either as RGB or as the planes that the file itself stores.
 
-The plane lane reads an image whose luma alone will change: one decode gives luma and the subsampled chroma
+The plane path reads an image of which only luma will change: one decode gives luma and the subsampled chroma
 exactly as stored, and the encoder takes them back as planes, so chroma is neither converted nor resampled.
 libjpeg-turbo's plane decoder is not in its Python binding, but the same pixels are: told by an Adobe marker
 that the components are R, G and B, the decoder hands them out unconverted, and with plain replication as its
 upsampling every stored chroma sample can be picked out again (tests/imaging/codecs/test_jpeg.py checks both, bit
-for bit, for every subsampling). What the binding refuses (CMYK, unheard-of sampling) goes through Pillow.
+for bit, for every subsampling). What the binding refuses (CMYK, unusual sampling) goes through Pillow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 _TURNED = {"422": "440", "440": "422", "411": "444"}
-"""What a subsampling becomes when rows turn into columns; 4:1:1 on its side has no name, so it keeps all."""
+"""The subsampling after rows and columns are exchanged; 4:1:1 turned has no name, so chroma is kept in full."""
 
 _PROGRESSIVE = (0xC2, 0xCA)  # Huffman and arithmetic coding
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # tells that the components are R, G and B
@@ -45,7 +45,7 @@ _HARMLESS = (
     "Invalid SOS parameters",
     "bytes before marker 0xd9",
 )
-"""Warnings of libjpeg that say nothing of lost pixels: odd headers, and stray bytes before the end marker."""
+"""Warnings of libjpeg that do not mean lost pixels: odd headers, and stray bytes before the end marker."""
 
 
 def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
@@ -54,11 +54,11 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
     Args:
         data: the whole file.
         source: the path, for metadata and messages.
-        planes: hand out luma with stored chroma instead of RGB, where the file allows it.
+        planes: return luma with stored chroma instead of RGB, if the file allows it.
         check: called with (height, width, 8) from the header, before decoding; may raise.
 
     Returns:
-        uint8, contiguous and writable; H×W for a grey JPEG, H×W luma with `chroma` on the plane lane, else H×W×3.
+        uint8, contiguous and writable; H×W for a grey JPEG, H×W luma with `chroma` on the plane path, else H×W×3.
 
     Raises:
         CorruptPicture: the data is truncated or damaged.
@@ -131,10 +131,10 @@ def _decode_with_pillow(data: bytes, notes: list[str]) -> Array:
 
 
 def _decode(data: bytes, header: JpegHeader, colorspace: str, notes: list[str], *, raw: bool = False) -> Array:
-    """Decode strictly; `raw` hands out the components of `_relabelled` data as stored.
+    """Decode strictly; `raw` returns the components of `_relabelled` data as stored.
 
-    libjpeg warns of odd headers as it does of lost pixels, and tells only the first warning. So a file whose
-    warning is harmless is decoded again without the segments that usually cause one.
+    libjpeg warns about odd headers as it does about lost pixels, and reports only the first warning. So a file with a
+    harmless warning is decoded again without the segments that usually cause one.
     """
     decoded: Any
     try:
@@ -165,7 +165,7 @@ def _raise_unless_harmless(error: ValueError) -> None:
 
 
 def _plain(error: ValueError) -> str:
-    """The library's words without the names of its functions."""
+    """The library's message without the names of its functions."""
     return str(error).rpartition("(): ")[2].rstrip(".")
 
 
@@ -184,7 +184,7 @@ def _standard_huffman_tables() -> frozenset[bytes]:
 
 
 def chroma_factors(header: JpegHeader) -> tuple[int, int] | None:
-    """Columns and rows of luma for a sample of chroma, of three components sampled in a way that has a name."""
+    """Columns and rows of luma per chroma sample, for three components with a named subsampling."""
     if len(header.sampling) != 3:
         return None
     (horizontal, vertical), *chroma = header.sampling
@@ -195,7 +195,7 @@ def chroma_factors(header: JpegHeader) -> tuple[int, int] | None:
 
 
 def _plane_lane(header: JpegHeader, factors: tuple[int, int] | None, orientation: int) -> tuple[int, int] | None:
-    """Rows and columns of luma for a sample of chroma, where the planes can be had and be encoded again."""
+    """Rows and columns of luma per chroma sample, if the planes can be read and encoded again."""
     if factors is None or header.process not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) or not _stores_ycbcr(header):
         return None
     across, down = factors

@@ -66,7 +66,7 @@ def _rows_together(pixels: Array) -> Array:
 
 
 def _within_whole_blocks(luma: Array, chroma: tuple[int, ...]) -> Array:
-    """H×W luma whose memory goes on, with its edge repeated, to where the last chroma samples end.
+    """H×W luma with its edge repeated in the memory beyond it, up to the end of the last chroma samples.
 
     The encoder reads luma for every chroma sample: up to a row and three columns beyond the image where a side is
     no multiple of the chroma block. It takes the size of the image from the view and the next row from its stride,
@@ -93,7 +93,7 @@ def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> Encoded:
 
 
 def _pillow_buffer(pixels: int, quality: int) -> int:
-    """The bytes that Pillow keeps free for a progressive or optimised JPEG; one that is larger fails."""
+    """The buffer size that Pillow allocates for a progressive or optimised JPEG; a larger file fails."""
     return max(2**16, pixels * (2 if quality >= 95 else 1))
 
 
