@@ -60,7 +60,7 @@ def contenders(asked: Asked) -> list[Contender]:
     found.append(Contender("OpenCV Mertens", Case("", {}, ("stacks",)), lambda sample: baselines.mertens(sample.made)))
     ours = [(name, case) for name in asked.methods for case in program.chosen(asked, name)]
     ours = sorted(ours, key=lambda one: not one[1].shown) + list(map(parsed, asked.row))
-    return [*([] if asked.no_baselines else found), *(Contender(*one, partial(enhanced, *one)) for one in ours)]
+    return [*found, *(Contender(*one, partial(enhanced, *one)) for one in ours)]
 
 
 def enhanced(name: str, case: Case, sample: Sample) -> Picture:
@@ -126,7 +126,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--row", action="append", default=[], metavar="'METHOD CONTROL=VALUE ...'")
     parser.add_argument("--out", type=Path, help="folder for sheets")
-    parser.add_argument("--no-baselines", action="store_true", help="our methods alone")
     asked = parser.parse_args(arguments)
     if not (asked.data / "test").is_dir():
         parser.error(f"{asked.data} has no folder test")

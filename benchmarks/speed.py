@@ -43,7 +43,7 @@ FRAMES = (720, 1280)
 
 def startup(asked: Asked) -> Iterator[Row]:
     """Whole processes with little to do."""
-    with tempfile.TemporaryDirectory(dir=asked.folder) as text:
+    with tempfile.TemporaryDirectory() as text:
         source, target = Path(text) / "in.jpg", Path(text) / "out.jpg"
         source.write_bytes(scenes.jpeg(scenes.photo(asked.photograph, 480, 640)))
         commands = {
@@ -73,7 +73,7 @@ def stream(asked: Asked) -> Iterator[Row]:
             commands[name, case.name] = timing.enhance(name, *options_of(case.controls))
     others = {way: ("simplejpeg" if way == "codec" else "OpenCV CLAHE", way) for way in ("loop", "pool", "codec")}
     commands |= {who: [*LOOP, way] for way, who in others.items()}
-    with tempfile.TemporaryDirectory(dir=asked.folder) as text:
+    with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         data = scenes.jpeg(scenes.photo(asked.photograph, 3000, 4000))
         for size, count in counts.items():
@@ -141,7 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts."""
     parser = program.parser(__doc__, list(PARTS), rounds=5)
     parser.add_argument("--photograph", type=Path, help="of 12 megapixels or more; else a scene is made")
-    parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
     parser.add_argument("--long", type=int, default=60, help="photos of the long folder (60)")
     parser.add_argument("--short", type=int, default=12, help="and of the short one (12)")
     parser.add_argument("--cores", type=int, default=2, help="of a stream's processes (2)")
