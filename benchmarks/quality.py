@@ -1,22 +1,20 @@
 """Judge every method on test photos: likeness to references, hues, halos, harm to good photos, backlight, white.
 
     python -m benchmarks.quality DATA [--methods clode ...] [--cases lite ...] [--sets lol under ...] [--photos 5]
-                                 [--row "clahe-adaptive grid=8x8 strength=0.5"] [--out DIR [--maps]] [--store FILE]
+                                 [--row "clahe-adaptive grid=8x8 strength=0.5"] [--out DIR] [--store FILE]
 
 DATA is a folder with `test/` (benchmarks/lib/sets.py says what is in it). Printed is a JSON line for each baseline and
 each case of each method (enhance_cli/methods/*/cases.py) on each set; benchmarks/lib/figures.py says what is measured.
 A row that the file given with --store already has of the same commit is not measured again. Stacks are fused, by
 methods that fuse and by OpenCV's Mertens; the best frame is left out and is what the outcome is compared with.
 
-`--out` receives a sheet of each set: input | every case that is shown | reference; with `--maps` also what methods draw
-of their decisions.
+`--out` receives a sheet of each set: input | every case that is shown | reference.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -28,9 +26,8 @@ import enhance_cli
 from benchmarks.lib import baselines, figures, program, results
 from benchmarks.lib.program import Asked, Row
 from benchmarks.lib.sets import SETS, Sample, samples
-from enhance_cli import methods
 from enhance_cli.methods.cases import EVERYWHERE, Case
-from enhance_cli.quality.pictures import Picture, read_rgb
+from enhance_cli.quality.pictures import Picture
 from enhance_cli.quality.reference import psnr
 from enhance_cli.training.sheet import write_sheet
 
@@ -63,7 +60,7 @@ def contenders(asked: Asked) -> list[Contender]:
     found.append(Contender("OpenCV Mertens", Case("", {}, ("stacks",)), lambda sample: baselines.mertens(sample.made)))
     ours = [(name, case) for name in asked.methods for case in program.chosen(asked, name)]
     ours = sorted(ours, key=lambda one: not one[1].shown) + list(map(parsed, asked.row))
-    return [*([] if asked.no_baselines else found), *(Contender(*one, partial(enhanced, *one)) for one in ours)]
+    return [*found, *(Contender(*one, partial(enhanced, *one)) for one in ours)]
 
 
 def enhanced(name: str, case: Case, sample: Sample) -> Picture:
@@ -107,31 +104,19 @@ def of_sets(asked: Asked) -> Iterator[Row]:
             yield about | figures.summary(measure, program.each(work, sets[name], asked.jobs))
     for name, found in sets.items() if asked.out else ():
         drawn = [one for one in everyone if one.case.shown and name in one.case.sets]
-        rows = [list(cells(sample, drawn, asked.maps)) for sample in program.spread(found, SHEET_ROWS)]
+        rows = [list(cells(sample, drawn)) for sample in program.spread(found, SHEET_ROWS)]
         write_sheet(asked.out / f"{name}.png", rows, HEIGHT)
 
 
-def cells(sample: Sample, drawn: Sequence[Contender], maps: bool) -> Iterator[tuple[str, Picture]]:
+def cells(sample: Sample, drawn: Sequence[Contender]) -> Iterator[tuple[str, Picture]]:
     """A row of a sheet: labels and photos."""
     yield sample.name, sample.pixels
     judged = sample.reference is not sample.pixels
     for one in drawn:
         output = one.output(sample)
         yield f"{one.method} {one.case.name}" + (f" {psnr(output, sample.reference):.1f} dB" if judged else ""), output
-        if maps and one.method in methods.names():
-            yield from (("", drawing) for drawing in drawings(one, sample.pixels))
     if judged:
         yield "reference", sample.reference
-
-
-def drawings(one: Contender, pixels: Picture) -> Iterator[Picture]:
-    """What a method draws of its decisions on a photo, as a run writes it."""
-    for drawing in methods.get(one.method).illustrations:
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "photo.png"
-            cv2.imwrite(str(source), pixels[..., ::-1])
-            enhance_cli.run(one.method, [source, Path(folder) / "out"], **one.case.controls, **{drawing: True})
-            yield from map(read_rgb, sorted((Path(folder) / "out").glob("photo_*.png")))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -140,8 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder with test/")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--row", action="append", default=[], metavar="'METHOD CONTROL=VALUE ...'")
-    parser.add_argument("--maps", action="store_true", help="with --out: beside each output what is drawn of it")
-    parser.add_argument("--no-baselines", action="store_true", help="our methods alone")
+    parser.add_argument("--out", type=Path, help="folder for sheets")
     asked = parser.parse_args(arguments)
     if not (asked.data / "test").is_dir():
         parser.error(f"{asked.data} has no folder test")

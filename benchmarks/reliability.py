@@ -1,98 +1,37 @@
-"""Try to break runs: damaged files, kills at random moments, more pixels than memory.
+"""Try to break runs: kills at random moments, more pixels than memory.
 
-    python -m benchmarks.reliability [--parts fuzz killed memory] [--seconds 60] [--kills 10] [--store FILE]
+    python -m benchmarks.reliability [--parts killed memory] [--kills 10] [--store FILE]
 
 Printed is a JSON line for each row of the parts, whose `held` says whether all was as it must be; the exit code is 1 if
 a row did not hold.
 
-    fuzz       small files of each format, cut, hit and spliced, decoded, stripped of GPS and encoded, in batches of 200
-               with a process each, for --seconds in all. A find is anything but an image or one of our errors, and a
-               process that dies; --out receives the files
     killed     a run is killed (kill -9) --kills times at random moments among --count photos and then left alone.
                `whole`: every output in place has at any time the bytes of a run that nobody killed; `complete`: in the
                end all are there and the report says so; `again`: at most the photos in flight were done again for each
                kill; `clean`: nothing else is in the folder
     memory     the peak of whole runs. `large`: 200 JPEGs of 24 megapixels within the default budget and 300 MB more,
                and with a budget of 300 MB; `huge`: one JPEG of 200 megapixels by methods that stream within 2.5 times
-               its decoded size and 300 MB; `small`: 2,000 JPEGs within 20 MB of 200; `photo`: one of 12 megapixels by
-               each method's timed cases, without a bound
+               its decoded size and 300 MB; `small`: 2,000 JPEGs within 20 MB of 200
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import multiprocessing
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.lib import damage, program, scenes, timing
+from benchmarks.lib import program, scenes, timing
 from benchmarks.lib.program import Asked, Row
 from enhance_cli import methods
-from enhance_cli.errors import PhotographError
-from enhance_cli.imaging import codecs, metadata
-from enhance_cli.methods.cases import options_of
 from enhance_cli.pipeline.memory import default_budget
-
-BATCH = 200
-
-
-# --- damaged files -------------------------------------------------------------------------------------------
-
-
-def batch(name: str, seed: int) -> tuple[int, int, list[tuple[str, bytes]]]:
-    """Decode, strip and encode damaged files: how many were read, how many refused, and finds with their bytes."""
-    rng = np.random.default_rng(seed)
-    whole = damage.sample(name, seed)
-    read = refused = 0
-    finds: list[tuple[str, bytes]] = []
-    for _ in range(BATCH):
-        data = damage.damaged(whole, rng)
-        try:
-            image = codecs.decode(data, source="a", planes=bool(rng.integers(2)), max_pixels=10**6)
-            stripped = image.replace(metadata=metadata.strip(image.metadata, "gps"))
-            codecs.encode(stripped, codecs.FORMATS[image.metadata.format].written_as or "png")
-            read += 1
-        except PhotographError:
-            refused += 1
-        except Exception as error:  # noqa: BLE001 - a find is whatever nobody expected
-            finds.append((f"{type(error).__name__}: {error}", data))
-    return read, refused, finds
-
-
-def fuzz(asked: Asked) -> Iterator[Row]:
-    """Each format in turn until its time is up."""
-    for name in asked.formats:
-        counts, finds, seed = {"read": 0, "refused": 0, "crashed": 0}, set(), asked.seed
-        deadline = time.monotonic() + asked.seconds / len(asked.formats)
-        while time.monotonic() < deadline:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
-                try:
-                    read, refused, found = child.submit(batch, name, seed).result()
-                except BrokenProcessPool:
-                    read, refused, found = 0, 0, []
-                    counts["crashed"] += 1
-                    finds.add(f"a decoder crashed with seed {seed}")
-            counts["read"] += read
-            counts["refused"] += refused
-            for text, data in found:
-                finds.add(text)
-                if asked.out:
-                    asked.out.mkdir(parents=True, exist_ok=True)
-                    (asked.out / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}").write_bytes(data)
-            seed += 1
-        yield {"case": name, **counts, "finds": sorted(finds), "held": not finds}
-
 
 # --- kills ---------------------------------------------------------------------------------------------------
 
@@ -163,7 +102,7 @@ def killed_runs(folder: Path, *, count: int, kills: int, method: str, jobs: int,
 def killed(asked: Asked) -> Iterator[Row]:
     """Once for each of --methods; where all are asked for, of clahe-adaptive alone."""
     for name in ["clahe-adaptive"] if asked.methods == list(methods.names()) else asked.methods:
-        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             how = {"count": asked.count, "kills": asked.kills, "jobs": asked.jobs, "seed": asked.seed}
             yield {"method": name, "case": f"seed {asked.seed}", **killed_runs(Path(folder), method=name, **how)}
 
@@ -177,42 +116,23 @@ ANEW = ("--report", "none")
 def memory(asked: Asked) -> Iterator[Row]:
     """Peaks of whole runs."""
     for size in asked.kinds:
-        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             for row in KINDS[size](Path(folder), asked):
-                yield {"size": size, **row, "held": row["peak_mb"] <= row.get("bound_mb", np.inf)}
-
-
-def linked(folder: Path, height: int, width: int, *counts: int) -> list[Path]:
-    """`photo.jpg`, and folders with so many names for it."""
-    (folder / "photo.jpg").write_bytes(scenes.jpeg(scenes.soft(height, width)))
-    made = [folder / str(count) for count in counts]
-    for path, count in zip(made, counts, strict=True):
-        path.mkdir()
-        for number in range(count):
-            (path / f"{number:04d}.jpg").hardlink_to(folder / "photo.jpg")
-    return made
+                yield {"size": size, **row, "held": row["peak_mb"] <= row["bound_mb"]}
 
 
 def small(folder: Path, asked: Asked) -> Iterator[Row]:
     """Many small photos take no more than some."""
-    few, many = linked(folder, 480, 640, 200, 2000)
+    data = scenes.jpeg(scenes.soft(480, 640))
+    few, many = (scenes.folder(folder / str(count), data, count) for count in (200, 2000))
     first = timing.peak_mb("clahe-adaptive", few, folder / "few")
     peak = timing.peak_mb("clahe-adaptive", many, folder / "many")
     yield {"case": "clahe-adaptive", "of_200_mb": first, "peak_mb": peak, "bound_mb": first + 20}
 
 
-def one_photo(folder: Path, asked: Asked) -> Iterator[Row]:
-    """Each method's timed cases."""
-    linked(folder, 3000, 4000)
-    for name in asked.methods:
-        for case in program.chosen(asked, name, timed=True):
-            words = (name, *ANEW, *options_of(case.controls), folder / "photo.jpg", folder / "out")
-            yield {"method": name, "case": case.name, "peak_mb": timing.peak_mb(*words)}
-
-
 def huge(folder: Path, asked: Asked) -> Iterator[Row]:
     """One photo of 200 megapixels."""
-    linked(folder, 10_000, 20_000)
+    (folder / "photo.jpg").write_bytes(scenes.jpeg(scenes.soft(10_000, 20_000)))
     for words in (words for words in HUGE if words.split()[0] in asked.methods):
         peak = timing.peak_mb(*words.split(), *ANEW, folder / "photo.jpg", folder / "out")
         yield {"case": words, "peak_mb": peak, "bound_mb": 2.5 * 600 + 300}
@@ -220,23 +140,20 @@ def huge(folder: Path, asked: Asked) -> Iterator[Row]:
 
 def large(folder: Path, asked: Asked) -> Iterator[Row]:
     """Many large photos stay within the budget."""
-    (inputs,) = linked(folder, 4000, 6000, asked.photos or 200)
+    inputs = scenes.folder(folder / "in", scenes.jpeg(scenes.soft(4000, 6000)), asked.photos or 200)
     for words, bound in ((), default_budget() / 1e6 + 300), (("--memory", "300M", "--jobs", 8), 600):
         peak = timing.peak_mb("clahe-adaptive", *ANEW, *words, inputs, folder / "out")
         yield {"case": " ".join(map(str, words)) or "default budget", "peak_mb": peak, "bound_mb": bound}
 
 
-KINDS = {"small": small, "photo": one_photo, "huge": huge, "large": large}
-PARTS = {"fuzz": fuzz, "killed": killed, "memory": memory}
+KINDS = {"small": small, "huge": huge, "large": large}
+PARTS = {"killed": killed, "memory": memory}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts."""
     parser = program.parser(__doc__, list(PARTS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of fuzzing, all formats together (60)")
-    parser.add_argument("--formats", nargs="+", choices=damage.NAMES, default=damage.NAMES)
     parser.add_argument("--count", type=int, default=300, help="photos of a run that is killed (300)")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of runs measured for memory")

@@ -11,7 +11,7 @@ Printed is a JSON line for each row of:
                minus that of a short one (--short), by each method's first timed case; beside a plain OpenCV loop,
                the same in a pool of two threads, and decoding and encoding alone. `ratios` are within rounds
     photo      one JPEG in a warm process, from bytes to bytes, by each timed case and --sizes: seconds (median and
-               least), of the processor, of each stage in the quickest round, and of each photo of two at once
+               least), of the processor, and of each stage in the quickest round
 
 Speeds are compared within one run: seconds alone say more about the machine than about the program.
 """
@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,7 +43,7 @@ FRAMES = (720, 1280)
 
 def startup(asked: Asked) -> Iterator[Row]:
     """Whole processes with little to do."""
-    with tempfile.TemporaryDirectory(dir=asked.folder) as text:
+    with tempfile.TemporaryDirectory() as text:
         source, target = Path(text) / "in.jpg", Path(text) / "out.jpg"
         source.write_bytes(scenes.jpeg(scenes.photo(asked.photograph, 480, 640)))
         commands = {
@@ -72,13 +71,13 @@ def stream(asked: Asked) -> Iterator[Row]:
     for name in asked.methods:
         for case in program.chosen(asked, name, timed=True)[: None if asked.cases else 1]:
             commands[name, case.name] = timing.enhance(name, *options_of(case.controls))
-    others = {way: ("simplejpeg" if way == "codec" else "OpenCV CLAHE", way) for way in asked.beside}
+    others = {way: ("simplejpeg" if way == "codec" else "OpenCV CLAHE", way) for way in ("loop", "pool", "codec")}
     commands |= {who: [*LOOP, way] for way, who in others.items()}
-    with tempfile.TemporaryDirectory(dir=asked.folder) as text:
+    with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        picture = scenes.photo(asked.photograph, 3000, 4000)
+        data = scenes.jpeg(scenes.photo(asked.photograph, 3000, 4000))
         for size, count in counts.items():
-            scenes.folder(folder / size, picture, count)
+            scenes.folder(folder / size, data, count)
 
         def work(words: Sequence[str], size: str) -> Any:
             run = timing.process([*words, str(folder / size), str(folder / "out")], asked.cores)
@@ -132,11 +131,6 @@ def stages(method: Any, data: bytes, controls: Any, count: int) -> Row:
 
     found: Row = timing.warm(once, count)
     found["stages"] = min(rounds[1:], key=lambda row: row["all"])
-    if count > 1:
-        began = time.perf_counter()
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda _: once(), range(2 * count)))
-        found["two_at_once"] = (time.perf_counter() - began) / (2 * count)
     return found
 
 
@@ -147,11 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts."""
     parser = program.parser(__doc__, list(PARTS), rounds=5)
     parser.add_argument("--photograph", type=Path, help="of 12 megapixels or more; else a scene is made")
-    parser.add_argument("--folder", type=Path, help="where files are made, such as a folder in memory")
     parser.add_argument("--long", type=int, default=60, help="photos of the long folder (60)")
     parser.add_argument("--short", type=int, default=12, help="and of the short one (12)")
     parser.add_argument("--cores", type=int, default=2, help="of a stream's processes (2)")
-    parser.add_argument("--beside", nargs="*", default=["loop", "pool", "codec"], choices=("loop", "pool", "codec"))
     parser.add_argument("--sizes", nargs="+", default=["1250x800", "4000x3000"], metavar="WIDTHxHEIGHT")
     parser.add_argument("--threads", type=int, default=2, help="of one photo (2)")
     asked = parser.parse_args(arguments)

@@ -116,10 +116,6 @@ MEASURES = {
             "chroma_above_1.5": ("chroma", count(lambda factor: factor > 1.5)),
         },
     ),
-    "dark": Measure(
-        lambda sample, output: {"before": luma(sample.pixels).mean() / 255.0, "after": luma(output).mean() / 255.0},
-        {"before": ("before", fmean), "after": ("after", fmean)},
-    ),
     "stacks": Measure(fused, {name: (name, fmean) for name in ("mef_ssim", "psnr", "ssim")}),
 }
 

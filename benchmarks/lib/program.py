@@ -27,7 +27,6 @@ def parser(description: str | None, parts: Sequence[str], *, rounds: int = 1) ->
     made.add_argument("--photos", type=int, help="at most, of each set (all)")
     made.add_argument("--rounds", type=int, default=rounds, help=f"of each measurement of time ({rounds})")
     made.add_argument("--jobs", "-j", type=int, default=2, help="photos at once, one thread each (2)")
-    made.add_argument("--out", type=Path, help="folder for sheets, for files that broke a decoder, for trainings")
     made.add_argument("--store", type=Path, metavar="FILE", help="append rows, with date, commit and machine")
     return made
 

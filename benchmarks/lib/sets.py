@@ -11,7 +11,6 @@ A data folder holds `test/` with these parts (each may be missing; a set of miss
     two-tone   two flat tones, which should stay flat (two_tone.py), drawn in two sizes
     backlit    photos of test/clean with one part in the shade (backlit.py), against the original photos
     clipped    the photos of `over` with at least a fiftieth clipped to white
-    dark       photos without reference in test/unpaired_dark and test/exposure_error_unpaired
     stacks     the stacks of `under` and `over` with two frames or more beside `_ref`
 """
 
@@ -32,7 +31,7 @@ PAIRED = ("lol", "under", "over", "fivek")
 DATA = Path(os.environ.get("ENHANCE_BENCHMARK_DATA", Path(__file__).parents[2] / "data"))
 """Where tests look for photos that are not in the repository; they are skipped where there are none."""
 
-SETS = (*PAIRED, "clean", "two-tone", "backlit", "clipped", "dark", "stacks")
+SETS = (*PAIRED, "clean", "two-tone", "backlit", "clipped", "stacks")
 
 
 class Pair(NamedTuple):
@@ -75,10 +74,6 @@ def samples(data: Path, name: str, photos: int | None = None) -> list[Sample]:
         case "clipped":
             bright = (sample for sample in samples(data, "over") if clipped(sample.pixels).mean() >= 0.02)
             return spread(list(bright), photos)
-        case "dark":
-            folders = (data / "test" / "unpaired_dark", data / "test" / "exposure_error_unpaired")
-            paths = [path for folder in folders for path in _photos(folder)]
-            return [Sample(path.stem, read := read_rgb(path), read) for path in spread(paths, photos)]
         case "stacks":
             found = [
                 (name, read_rgb(ref), list(map(read_rgb, rest))) for name, ref, rest in spread(stacks(data), photos)

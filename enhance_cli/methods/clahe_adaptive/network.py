@@ -38,7 +38,7 @@ class Dimensions:
     """Width of the global MLP."""
 
     tile_hidden: int = 16
-    """Width of the tile head; 0 for no tile head."""
+    """Width of the tile head."""
 
     def to_json(self) -> dict[str, int]:
         """The sizes as plain numbers."""
@@ -58,12 +58,11 @@ class Estimator(nn.Module):
         self.local = nn.Conv2d(d.maps, 1, 1)
         self.embed = nn.Linear(d.maps + FEATURES + 1, d.hidden)
         self.scale = nn.Linear(d.hidden, 1)
-        if d.tile_hidden:
-            self.tile = nn.Conv2d(FEATURES, d.tile_hidden, 1)
-            self.context = nn.Linear(d.hidden, d.tile_hidden)
-            self.tile_scale = nn.Conv2d(d.tile_hidden, 1, 1)
-            nn.init.zeros_(self.tile_scale.weight)
-            nn.init.zeros_(self.tile_scale.bias)  # type: ignore[arg-type]
+        self.tile = nn.Conv2d(FEATURES, d.tile_hidden, 1)
+        self.context = nn.Linear(d.hidden, d.tile_hidden)
+        self.tile_scale = nn.Conv2d(d.tile_hidden, 1, 1)
+        nn.init.zeros_(self.tile_scale.weight)
+        nn.init.zeros_(self.tile_scale.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.local.bias)  # type: ignore[arg-type]
         # Limits start near 4 * sigmoid(0) = 2, where most tiles clip: without clipping there is no gradient.
         nn.init.constant_(self.scale.bias, 3.98)
@@ -85,8 +84,6 @@ class Estimator(nn.Module):
         pooled = maps.mean(dim=(2, 3))
         embedding = nn.functional.hardswish(self.embed(torch.cat([pooled, statistics], dim=1)))
         global_factor = nn.functional.softplus(self.scale(embedding)).reshape(1)
-        if not self.dimensions.tile_hidden:
-            return global_factor, local, torch.ones_like(tiles[:, :1])
         hidden = self.tile(tiles) + self.context(embedding)[:, :, None, None]
         # Within a factor of two: unbounded, the tile head memorises the tiles of the training scenes.
         tile_factor = torch.exp(TILE_RANGE * torch.tanh(self.tile_scale(nn.functional.hardswish(hidden))))

@@ -6,7 +6,7 @@ _SLOW = ("lol",)
 """Test sets for cases that take minutes per megapixel."""
 
 CASES = (
-    Case("lite auto", {"model": "lite", "time": "auto"}, (*EVERYWHERE, "dark"), shown=True),
+    Case("lite auto", {"model": "lite", "time": "auto"}, EVERYWHERE, shown=True),
     Case("lite T=3", {"model": "lite"}, (*PAIRED, "two-tone"), timed=True),
     Case("lite T=3, denoise 0", {"model": "lite", "denoise": 0.0}, sets=(), timed=True),
     Case("lite T=3, denoise 1", {"model": "lite", "denoise": 1.0}, sets=(), timed=True),

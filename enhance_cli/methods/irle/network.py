@@ -2,8 +2,8 @@
 
 Paper: "IRLE: Internally Referenced Low-light Enhancement" (written without its code; docs/papers.md).
 `BlindDenoiser` is its second stage: pixel-unshuffle, a convolution without its centre, a U-Net of gain-aware blocks,
-pixel-shuffle. `SeeingDenoiser` is the same trunk behind a plain pixel-unshuffle, which sees the pixel that it
-predicts. Only the networks here.
+pixel-shuffle. `IlluminationNet` and `ReflectanceNet` are its first: the same trunk, without gain. Only the networks
+here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GAIN_SCALE = 1.0 / 3.0
 
 
 class Network(nn.Module):
-    """What production must know of each of the four networks."""
+    """What production must know of each of the networks."""
 
     outputs: tuple[str, ...]
     """Names of what `forward` returns."""
@@ -144,30 +144,6 @@ def _through(blocks: nn.Module, features: Tensor, gain: Tensor | None) -> Tensor
     for block in blocks.children():
         features = block(features, gain)
     return features
-
-
-class SeeingDenoiser(Network):
-    """The trunk behind a pixel-unshuffle; its output for a pixel may depend on that very pixel."""
-
-    outputs = ("clean",)
-
-    def __init__(
-        self,
-        widths: Sequence[int] = (24, 32, 48),
-        blocks: Sequence[int] = (1, 1, 2),
-        gain: int = 8,
-        fold: int = 2,
-    ) -> None:
-        super().__init__()
-        self.fold = fold
-        self._looks(fold << (len(widths) - 1), fold, blocks)
-        self.trunk = GainAwareUNet(3 * fold * fold + 1, 3 * fold * fold, widths, blocks, gain)
-
-    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
-        """Stage 1's N×3×H×W in 0..1 and ln(gain) N×1×H×W to the clean image; sides are multiples of `multiple`."""
-        scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
-        maps = torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1)
-        return (image + functional.pixel_shuffle(self.trunk(maps, scaled), self.fold),)
 
 
 class MaskedConvolution(nn.Conv2d):
@@ -361,17 +337,25 @@ class IlluminationNet(Network):
         return (functional.interpolate(small, scale_factor=float(self.fold), mode="bilinear", align_corners=False),)
 
 
-class ReflectanceNet(SeeingDenoiser):
-    """R-Net: what the reflectance that the curve gives still lacks; the trunk of `SeeingDenoiser`, without gain."""
+class ReflectanceNet(Network):
+    """R-Net: what the reflectance that the curve gives still lacks; it may see the very pixel that it predicts."""
 
     outputs = ("reflectance",)
 
     def __init__(self, widths: Sequence[int] = (16, 32, 64), blocks: Sequence[int] = (1, 1, 1), fold: int = 2) -> None:
-        super().__init__(widths, blocks, 0, fold)
+        super().__init__()
+        self.fold = fold
+        self._looks(fold << (len(widths) - 1), fold, blocks)
+        self.trunk = GainAwareUNet(3 * fold * fold + 1, 3 * fold * fold, widths, blocks, 0)
+
+    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
+        """The curve's N×3×H×W in 0..1 and ln(gain) N×1×H×W to R; sides are multiples of `multiple`."""
+        scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
+        maps = torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1)
+        return (image + functional.pixel_shuffle(self.trunk(maps, scaled), self.fold),)
 
 
 KINDS: Mapping[str, type[Network]] = {
-    "seeing": SeeingDenoiser,
     "blind": BlindDenoiser,
     "illumination": IlluminationNet,
     "reflectance": ReflectanceNet,

@@ -1,7 +1,6 @@
 """The cases of `local` for benchmarks, tables and sheets.
 
-It brightens only what a mask selects, so figures for whole photos say little; benchmarks/ablations/areas.py measures
-the areas.
+It brightens only what a mask selects, so figures for whole photos say little; its card has figures of lit areas.
 """
 
 from enhance_cli.methods.cases import PAIRED, Case

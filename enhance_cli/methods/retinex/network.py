@@ -25,9 +25,9 @@ BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 class Illumination(nn.Module):
     """Illumination-Net: curves of tone by place, for the image and its negative by the same weights.
 
-    Eleven statistics of the channel's own tones and eleven of the other's say what the image lacks as a whole. Where
-    `scales` are given, the packed channel's mean and deviation around a place join them there: a part in the shade is
-    darker than the image. Otherwise one curve holds for the whole image.
+    Eleven statistics of the channel's own tones and eleven of the other's say what the image lacks as a whole. The
+    packed channel's mean and deviation around a place, at each of `scales`, join them there: a part in the shade is
+    darker than the image.
     """
 
     outputs = ("forward", "inverse")
@@ -36,8 +36,7 @@ class Illumination(nn.Module):
         super().__init__()
         self.bins, self.scales, self.pack = bins, tuple(scales), pack
         self.context = nn.Linear(2 * (len(BRIGHT_QUANTILES) + 2), hidden)
-        if scales:
-            self.place = nn.Linear(2 * len(scales), hidden, bias=False)
+        self.place = nn.Linear(2 * len(scales), hidden, bias=False)
         self.curve = nn.Linear(hidden, 2 * bins)
         nn.init.zeros_(self.curve.weight)
         with torch.no_grad():
@@ -52,7 +51,7 @@ class Illumination(nn.Module):
 
         Returns:
             N×rows×columns×bins×2, (k, o) of the illumination, for max RGB and for the max of the negative. Nodes lie
-            on corners of cells; rows = columns = 1 is a curve for the whole image.
+            on corners of cells.
         """
         bright, dark = bright_channel(image), bright_channel(1.0 - image)
         of_bright, of_dark = describe(bright), describe(dark)
@@ -62,9 +61,7 @@ class Illumination(nn.Module):
         )
 
     def _grid(self, channel: Tensor, statistics: Tensor) -> Tensor:
-        context = self.context(statistics)[:, None, None]
-        if self.scales:
-            context = context + self.place(self._around(channel))
+        context = self.context(statistics)[:, None, None] + self.place(self._around(channel))
         curve = self.curve(torch.relu(context))
         return curve.reshape(-1, curve.shape[1], curve.shape[2], self.bins, 2)  # type: ignore[no-any-return]
 

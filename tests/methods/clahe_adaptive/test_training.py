@@ -104,14 +104,6 @@ def test_a_folder_of_photographs_is_enough(photographs: Path, tmp_path: Path) ->
     assert "under 8x8" not in trained.figures
 
 
-@pytest.mark.parametrize("name", ["fixed 8x8 grid", "one limit for all", "no tile head"])
-def test_the_ablations_run(photographs: Path, tmp_path: Path, name: str) -> None:
-    recipe = replace(training.ABLATIONS[name], long_side=RECIPE.long_side, schedule=RECIPE.schedule)
-    options = TrainOptions(data=photographs / "clean", out=tmp_path, iterations=2)
-    trained = training.train(options, recipe=recipe)
-    assert (trained.figures["variation"] < 1e-5) == (name == "one limit for all")
-
-
 def test_held_out_scenes_do_not_train(photographs: Path) -> None:
     mixture = training.Mixture.read(photographs, RECIPE, lambda sentence: None)
     kept = {pair.name.rsplit("_e", 1)[0] for pair in mixture.stacks}

@@ -198,7 +198,6 @@ def test_no_gradient_through_the_ratio_of_low_passes() -> None:
     assert (weights * distance.square()).mean().item() == pytest.approx(texture.item(), rel=1e-4)
 
 
-def test_the_blind_spot_loss_and_the_spatial_pair_by_hand() -> None:
+def test_the_blind_spot_loss_by_hand() -> None:
     one, other = torch.full((1, 3, 2, 2), 0.5), torch.full((1, 3, 2, 2), 0.3)
     assert losses.blind_spot(one, other).item() == pytest.approx(0.04, rel=1e-5)
-    assert losses.spatial_pair(one, other).item() == pytest.approx(0.2, rel=1e-5)

@@ -186,7 +186,7 @@ def test_parameters() -> None:
 
 @pytest.mark.parametrize(
     "configuration",
-    [SMALL, {**SMALL, "widths": [4, 6, 8], "blocks": [1, 1, 1]}, {"kind": "seeing", "widths": [4, 6], "blocks": [1, 1]},
+    [SMALL, {**SMALL, "widths": [4, 6, 8], "blocks": [1, 1, 1]},
      {"kind": "reflectance", "widths": [4, 6, 8], "blocks": [1, 1, 1]},
      {"kind": "illumination", "widths": [4, 6], "blocks": [1, 1]}],
 )  # fmt: skip

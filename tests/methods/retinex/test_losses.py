@@ -17,17 +17,6 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return (target + 0.2 * torch.randn(target.shape, generator=generator)).clamp(0, 1), target
 
 
-def test_huber_is_half_the_square_and_then_a_line() -> None:
-    target = torch.zeros(1, 3, 4, 4)
-    assert losses.huber(target + 0.3, target).item() == pytest.approx(0.5 * 0.3**2)
-    assert losses.huber(target + 0.9, target).item() == pytest.approx(0.5 * (0.9 - 0.25))
-
-
-def test_squared_is_the_mean_square(pair) -> None:
-    output, target = pair
-    assert losses.squared(output, target).item() == pytest.approx(float(((output - target) ** 2).mean()), rel=1e-5)
-
-
 def test_root_huber_counts_pictures_alike() -> None:
     target = torch.zeros(2, 3, 4, 4)
     output = torch.stack([target[0] + 0.1, target[1] + 0.4])

@@ -47,7 +47,6 @@ def test_one_network_serves_the_picture_and_its_negative(pictures: torch.Tensor)
     assert torch.allclose(forward, of_negative_inverse, atol=1e-5)
     assert torch.allclose(inverse, of_negative, atol=1e-5)
     assert forward.shape == (3, 16, 16, 12, 2)
-    assert network.Illumination(scales=())(pictures)[0].shape == (3, 1, 1, 12, 2)
 
 
 def test_statistics_are_quantiles_of_every_second_pixel(pictures: torch.Tensor) -> None:
@@ -162,10 +161,9 @@ def test_what_training_mends_is_what_the_formulas_give(pictures: torch.Tensor) -
     assert torch.allclose(weights.sum(dim=1), torch.ones_like(weights[:, 0]), atol=1e-6)
 
 
-@pytest.mark.parametrize("scales", [(), (3, 7)])
-def test_a_weights_file_rebuilds_its_network(tmp_path, pictures: torch.Tensor, scales: tuple[int, ...]) -> None:
-    illumination = shaken(network.Illumination(hidden=8, scales=scales))
-    configuration = {"part": "illumination", "hidden": 8, "scales": list(scales)}
+def test_a_weights_file_rebuilds_its_network(tmp_path, pictures: torch.Tensor) -> None:
+    illumination = shaken(network.Illumination(hidden=8, scales=(3, 5)))
+    configuration = {"part": "illumination", "hidden": 8, "scales": [3, 5]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sizes are asked for while tracing; this network has one
         exported = export(

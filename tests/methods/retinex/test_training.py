@@ -117,9 +117,7 @@ def test_a_loss_is_a_function_of_seed_and_number(folder: Path) -> None:
     module = training.fresh_mending(recipe, 0)
     values = [training.mending_loss(module, read, recipe, 0, number).item() for number in (1, 1, 2)]
     assert values[0] == values[1] != values[2]
-    for change in ({"distance": "huber"}, {"distance": "squared"}, {"similarity": 0.0}):
-        other = training.mending_loss(module, read, replace(recipe, **change), 0, 1).item()
-        assert other < values[0]
+    assert training.mending_loss(module, read, replace(recipe, similarity=0.0), 0, 1).item() < values[0]
 
 
 def test_stage_1_learns(folder: Path) -> None:

@@ -91,12 +91,6 @@ class Recipe:
 
     largest_grid: int = 16
 
-    grid: tuple[int, int] | None = None
-    """One fixed grid for all draws: the paper's ablation, not for use."""
-
-    uniform: bool = False
-    """Learn one limit for every image and tile: the paper's ablation, not for use."""
-
     log_error: float = 0.5
     """Weight of log10(mean squared error), that is of the mean PSNR: easy images, where a strong limit does
     most harm, count as much as hopeless ones, which would dominate a sum of squared errors."""
@@ -109,15 +103,6 @@ class Recipe:
 
     pull: float = 1e-4
     """Weight of the mean limit: above the largest bin a limit has no gradient, so it must not drift there."""
-
-
-ABLATIONS: Mapping[str, Recipe] = {
-    "random grids": Recipe(),
-    "fixed 8x8 grid": Recipe(grid=(8, 8)),
-    "one limit for all": Recipe(uniform=True),
-    "no tile head": Recipe(dimensions=Dimensions(tile_hidden=0)),
-}
-"""What the card compares: the paper's two ablations and ours; `train(options, log, recipe)` runs each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +247,7 @@ class Mixture:
         return Draw(degraded, reference, rows, columns, _anywhere(random, degraded.shape, height, width))
 
     def _grid(self, random: np.random.Generator) -> tuple[int, int]:
-        recipe = self.recipe
-        if recipe.grid is not None:
-            return recipe.grid
-        share = random.random()
+        recipe, share = self.recipe, random.random()
         if share < recipe.grid_8x8:
             return 8, 8
         if share < recipe.grid_8x8 + recipe.grid_1x1:
@@ -297,25 +279,11 @@ def _compressed(name: str, luma: Codes, index: int) -> Pair:
 # --- loss and validation -----------------------------------------------------------------------------------
 
 
-def build(recipe: Recipe, seed: int) -> nn.Module:
+def build(recipe: Recipe, seed: int) -> Estimator:
     """A newly initialised network, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return UniformLimit(recipe.dimensions) if recipe.uniform else Estimator(recipe.dimensions)
-
-
-class UniformLimit(nn.Module):
-    """The ablation without adaptation: one learned clip limit for every tile of every image."""
-
-    def __init__(self, dimensions: Dimensions) -> None:
-        super().__init__()
-        self.dimensions = dimensions
-        self.limit = nn.Parameter(torch.tensor([4.0]))
-
-    def forward(self, thumbnail: Tensor, statistics: Tensor, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Estimator.forward`, but independent of the inputs; the zero factors keep them in the ONNX file."""
-        local = 0.0 * thumbnail[:, :, ::2, ::2] + 0.5
-        return functional.softplus(self.limit) + 0.0 * statistics.sum(), local, 0.0 * tiles[:, :1] + 1.0
+        return Estimator(recipe.dimensions)
 
 
 def predict(

@@ -62,14 +62,6 @@ def blind_spot(blind: Tensor, noisy: Tensor) -> Tensor:
     return (flatness(blind) * (blind - noisy).square()).mean()
 
 
-def spatial_pair(first: Tensor, second: Tensor) -> Tensor:
-    """The mean distance of two views pixel by pixel: what SISC replaces, kept for the ablation.
-
-    Two checker-pattern views are half a pixel apart in both directions, so this asks for blur.
-    """
-    return (first - second).abs().mean()
-
-
 # --- stage 1: illumination and reflectance -------------------------------------------------------------------
 
 

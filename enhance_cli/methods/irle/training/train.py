@@ -69,11 +69,11 @@ class DenoiserRecipe:
 
 @dataclass(frozen=True, slots=True)
 class StageOneRecipe:
-    """Every number of stage 1's training, with its reason; a weight of 0 is an ablation."""
+    """Every number of stage 1's training, with its reason."""
 
     schedule: loop.Schedule
-    draws: Draws = field(default_factory=lambda: Draws(batch=4, side=256, simulated=0.1, resampled=0.0))
-    """Sub-images of 128 pixels, on which patches of 64 have room; four singles are as much as eight twins."""
+    draws: Draws = field(default_factory=lambda: Draws(batch=2, side=256, simulated=0.1, resampled=0.0))
+    """Sub-images of 128 pixels, on which patches of 64 have room."""
 
     reconstruction: float = 0.3
     """Below the others: L R = I asks for a local quotient, which bright references are not (docs/papers.md, I8)."""
@@ -84,9 +84,6 @@ class StageOneRecipe:
     reference: float = 1.0
     illumination: float = 0.1
     sisc: float = 0.1
-    spatial_pair: float = 0.0
-    """What takes SISC's place in the ablation."""
-
     iap: float = 0.2
     exposure: float = 0.1
     """What docs/papers.md, I5, adds up."""
@@ -127,8 +124,7 @@ class Recipe:
         default_factory=lambda: StageOneRecipe(
             loop.Schedule(
                 iterations=120, learning_rate=1e-3, averaging=0.97, warm_up=30, validate_every=200, checkpoint_every=100
-            ),
-            Draws(batch=2, side=256, simulated=0.1, resampled=0.0),
+            )
         )
     )
 
@@ -352,19 +348,13 @@ def stage_one_loss(
         dark, other = views[2][i], solved[1 - i][1]
         total = total + recipe.reconstruction * losses.reconstruction(light, reflectance, dark)
         total = total + recipe.cross * losses.reconstruction(light, other, dark)
-        if recipe.reference:
-            total = total + recipe.reference * losses.pseudo_ground_truth(reflectance, views[3][i])
+        total = total + recipe.reference * losses.pseudo_ground_truth(reflectance, views[3][i])
         prior = torch.exp(-views[1][i])
         total = total + recipe.illumination * losses.illumination_prior(light, prior, dark)
         total = total + recipe.exposure * losses.exposure(reflectance, tone.TARGET)
-        if recipe.sisc:
-            total = total + recipe.sisc * losses.sisc(reflectance, losses.aligned(quiet, reflectance).detach())
-        if recipe.iap:
-            total = total + recipe.iap * losses.iap(reflectance, quiet, features)
-    if recipe.sisc:
-        total = total + recipe.sisc * losses.sisc(solved[0][1], solved[1][1])
-    if recipe.spatial_pair:
-        total = total + recipe.spatial_pair * losses.spatial_pair(solved[0][1], solved[1][1])
+        total = total + recipe.sisc * losses.sisc(reflectance, losses.aligned(quiet, reflectance).detach())
+        total = total + recipe.iap * losses.iap(reflectance, quiet, features)
+    total = total + recipe.sisc * losses.sisc(solved[0][1], solved[1][1])
     return 0.5 * total
 
 

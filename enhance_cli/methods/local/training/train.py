@@ -136,15 +136,7 @@ def fresh(backbone: str, seed: int) -> network.Localised:
         return network.assemble(backbone)
 
 
-def fit(
-    module: nn.Module,
-    backbone: str,
-    album: Album,
-    options: TrainOptions,
-    recipe: Recipe,
-    log: loop.Log,
-    name: str | None = None,
-) -> None:
+def fit(module: nn.Module, backbone: str, album: Album, options: TrainOptions, recipe: Recipe, log: loop.Log) -> None:
     """Train one network by the losses of its backbone; log and checkpoint go into a folder of its name."""
     frozen_from = round((1.0 - recipe.frozen) * recipe.schedule.iterations)
 
@@ -154,7 +146,7 @@ def fit(
         batch = album.batch(options.seed, iteration)
         return batch_loss(module, batch.to(options.device), backbone, recipe)
 
-    folder = options.out / (name or backbone)
+    folder = options.out / backbone
     loop.train(module, loss, album.figures, recipe.schedule, folder, resume=options.resume, log=log)
 
 

@@ -12,23 +12,13 @@ from torch.nn import functional
 from enhance_cli.methods.retinex.formulas_torch import luma
 
 
-def huber(output: Tensor, target: Tensor, delta: float = 0.5) -> Tensor:
-    """Huber's loss of every sample: half the square up to `delta`, linear beyond, as in the paper."""
-    return functional.huber_loss(output, target, delta=delta)
-
-
-def squared(output: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error, which the paper's ablation puts in the place of Huber's loss."""
-    return functional.mse_loss(output, target)
-
-
 def root_huber(output: Tensor, target: Tensor, delta: float = 0.5, floor: float = 1e-4) -> Tensor:
     """The root of twice Huber's loss of each picture: about its RMS error, so that hard and easy pictures count alike.
 
     Args:
         output: what came out.
         target: what was wanted.
-        delta: as in `huber`.
+        delta: up to which error the loss is half its square, and linear beyond; the paper's.
         floor: added under the root; below an error of .01 a picture is left in peace.
     """
     each = functional.huber_loss(output, target, delta=delta, reduction="none").mean(dim=(1, 2, 3))

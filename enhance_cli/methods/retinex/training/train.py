@@ -181,15 +181,12 @@ def mending_loss(
     if photographs:
         mended = output[:photographs]
         target = thinned(tensor([one.target for one in drawn[:photographs]])).to(device)
-        distance = {"root_huber": losses.root_huber, "huber": losses.huber, "squared": losses.squared}[recipe.distance]
-        total = total + distance(mended, target)
-        if recipe.similarity:
-            total = total + recipe.similarity * losses.dissimilarity(mended, target)
-    if recipe.smoothness:
-        total = total + recipe.smoothness * (
-            losses.illumination_smoothness(light, image) + losses.illumination_smoothness(light_of_negative, image)
-        )
-    if recipe.flatness and photographs < recipe.batch:
+        total = total + losses.root_huber(mended, target)
+        total = total + recipe.similarity * losses.dissimilarity(mended, target)
+    total = total + recipe.smoothness * (
+        losses.illumination_smoothness(light, image) + losses.illumination_smoothness(light_of_negative, image)
+    )
+    if photographs < recipe.batch:
         bright = tensor([one.bright for one in drawn[photographs:] if one.bright is not None]).to(device)
         flatness = losses.two_tone(output[photographs:], thinned(bright))
         total = total + recipe.flatness * (recipe.batch - photographs) * flatness
