@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "enhance_cli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-ROOMS = {
+LAYERS = {
     "errors": set(),
     "types": set(),
     "controls": {"errors", "types"},
@@ -109,7 +109,7 @@ def imports_of(path: Path) -> Iterator[Import]:
 IMPORTS = [found for path in FILES for found in imports_of(path)]
 
 
-def room_of(path: Path) -> str:
+def layer_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     if parts[0] == "methods" and parts[2:3] == ("training",):
         return "methods/*/training"
@@ -126,18 +126,18 @@ def dynamic_imports(path: Path) -> Iterator[ast.Call]:
             yield node
 
 
-def test_every_room_is_known() -> None:
-    assert {room_of(path) for path in FILES} <= set(ROOMS)
+def test_every_layer_is_known() -> None:
+    assert {layer_of(path) for path in FILES} <= set(LAYERS)
 
 
-def test_rooms_import_one_way() -> None:
+def test_layers_import_one_way() -> None:
     wrong = []
     for found in IMPORTS:
         if not found.module.startswith("enhance_cli") or found.for_types:
             continue
         inside = found.module.removeprefix("enhance_cli").removeprefix(".")
-        room, target = room_of(found.file), inside.split(".")[0]
-        if room != target and target not in ROOMS[room] and inside not in ROOMS[room]:
+        layer, target = layer_of(found.file), inside.split(".")[0]
+        if layer != target and target not in LAYERS[layer] and inside not in LAYERS[layer]:
             wrong.append(str(found))
     assert not wrong
 
@@ -146,12 +146,12 @@ def test_imports_for_types_never_climb_to_the_command_line() -> None:
     assert not [
         str(found)
         for found in IMPORTS
-        if found.for_types and found.module.startswith("enhance_cli.cli") and room_of(found.file) != "cli"
+        if found.for_types and found.module.startswith("enhance_cli.cli") and layer_of(found.file) != "cli"
     ]
 
 
 @pytest.mark.parametrize("package", HOMES)
-def test_packages_stay_in_their_rooms(package: str) -> None:
+def test_packages_are_imported_only_in_their_layers(package: str) -> None:
     users = [found for found in IMPORTS if found.module.split(".")[0] == package and not found.for_types]
     assert not [str(found) for found in users if not matches(found.file, HOMES[package])]
     if package in LAZY_ONLY:
@@ -194,11 +194,11 @@ def test_shared_values_are_light() -> None:
             assert found.for_types or found.module.split(".")[0] in (*sys.stdlib_module_names, "enhance_cli"), found
 
 
-def test_no_room_below_the_command_line_names_a_method() -> None:
-    rooms = ("pipeline", "engines", "imaging", "quality", "training", "cli", "")
+def test_no_layer_below_the_command_line_names_a_method() -> None:
+    layers = ("pipeline", "engines", "imaging", "quality", "training", "cli", "")
     names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
     concrete = tuple(f"enhance_cli.methods.{name}" for name in names)
-    assert not [str(found) for found in IMPORTS if room_of(found.file) in rooms and found.module.startswith(concrete)]
+    assert not [str(found) for found in IMPORTS if layer_of(found.file) in layers and found.module.startswith(concrete)]
 
 
 def module_of(path: Path) -> str:
@@ -227,7 +227,7 @@ def circles_of(imports: Iterable[Import]) -> list[list[str]]:
 def test_no_modules_import_one_another() -> None:
     """Not even when a function postpones one of the imports: whoever reads either must read both."""
     assert not circles_of(found for found in IMPORTS if not found.for_types)
-    assert not circles_of(found for found in IMPORTS if room_of(found.file) == "methods"), "nor for annotations"
+    assert not circles_of(found for found in IMPORTS if layer_of(found.file) == "methods"), "nor for annotations"
 
 
 def test_a_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_a_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_nothing_that_enhances_imports_a_training() -> None:
     training = re.compile(r"enhance_cli\.methods\.\w+\.training")
-    outside = [found for found in IMPORTS if room_of(found.file) != "methods/*/training"]
+    outside = [found for found in IMPORTS if layer_of(found.file) != "methods/*/training"]
     assert not [str(found) for found in outside if training.match(found.module)]
 
 
@@ -269,7 +269,7 @@ def test_methods_know_nothing_of_files() -> None:
     """They get images and give images; codecs and the stream are not theirs (a recipe reads its own data)."""
     banned = ("enhance_cli.imaging.codecs", "enhance_cli.imaging.atomic")
     for found in IMPORTS:
-        if room_of(found.file).startswith("methods"):
+        if layer_of(found.file).startswith("methods"):
             assert not found.module.startswith(banned), found
 
 

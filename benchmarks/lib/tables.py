@@ -176,7 +176,7 @@ def published() -> str:
 
 
 def card(name: str) -> str:
-    """The measured part of a method's card: its cases beside doing nothing and OpenCV's CLAHE."""
+    """The measured part of a method's card: its cases next to the unchanged input and OpenCV's CLAHE."""
     contenders = [*((one, "") for one in list(BASELINES)[:2]), *((name, case.name) for case in cases_of(name))]
     return "\n\n".join(by_contender(contenders, briefly, columns) for columns in (on_pairs(), HARM, HUES))
 

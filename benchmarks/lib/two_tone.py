@@ -26,7 +26,7 @@ class TwoTone(NamedTuple):
     """One test image."""
 
     name: str
-    """Shape and tones, such as `circle .08|.60`."""
+    """Shape and tones, such as `circle 0.08|0.60`."""
 
     pixels: NDArray[np.uint8]
     """H×W×3 grey RGB."""

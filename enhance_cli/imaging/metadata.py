@@ -36,7 +36,7 @@ _IPTC_RESOURCE = 0x0404
 
 
 class Carried(NamedTuple):
-    """The blocks that a file holds beside its pixels; fields are named as in `types.Metadata`."""
+    """The metadata blocks of a file; fields are named as in `types.Metadata`."""
 
     icc: bytes | None = None
     exif: bytes | None = None

@@ -27,7 +27,7 @@ class View:
     """An image as methods see it."""
 
     image: Image
-    """H×W×3 or H×W; a JPEG's luma beside its chroma too."""
+    """H×W×3 or H×W; also the luma plane of a JPEG with its chroma."""
 
     space: Space | None = None
     """None for sRGB."""

@@ -63,8 +63,8 @@ class Beside(NamedTuple):
         return {name: one.shared() for name, one in self.found.items()}
 
     def hand_over(self) -> HandedOver:
-        """The same for a large photo, beside whose decoding theirs takes little time: for it alone, and held by
-        nobody else.
+        """The same for a large photo: decoded for it alone, which takes little time compared with its own decoding, and
+        not shared.
         """
         return HandedOver({name: one.decode() for name, one in self.found.items()})
 

@@ -145,7 +145,7 @@ class Past:
             return False
         self._is_ours = True
         if trace.illustration:
-            self.reason = f"{self._source} was drawn by enhance beside a photo, left alone."
+            self.reason = f"{self._source} is an illustration that enhance made, left alone."
         elif not self._again:
             self.reason = f"{self._source} was enhanced before ({trace.method}), left alone; --again enhances it again."
         return self.reason is not None

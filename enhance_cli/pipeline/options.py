@@ -63,7 +63,7 @@ class RunOptions(Knobs):
     """How a run finds, writes and reports photos, whatever the method."""
 
     recursive: bool = _files(False, "Include subfolders.", short="-r")
-    overwrite: bool = _files(False, "Process everything again, replacing existing files, whoever wrote them.")
+    overwrite: bool = _files(False, "Process everything again, replacing any existing files.")
     skip_existing: bool = _files(False, "Skip photos whose output already exists.")
     in_place: bool = _files(False, "Replace the input files; every argument is an INPUT, and there is no OUTPUT.")
     again: bool = _files(False, "With --in-place: enhance photos again that were enhanced before.")

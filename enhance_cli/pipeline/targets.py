@@ -147,7 +147,7 @@ def output_paths(
 
 
 def illustration_paths(target: Path, names: Iterable[str], shared_stems: Collection[Path] = ()) -> Iterator[Path]:
-    """Where the images beside an output go: `<stem>_<name>.png`, or `<whole name>_<name>.png` for shared stems."""
+    """The paths of an output's illustrations: `<stem>_<name>.png`, or `<whole name>_<name>.png` for shared stems."""
     for name in names:
         path = target.with_name(f"{target.stem}_{name}.png")
         yield target.with_name(f"{target.name}_{name}.png") if path in shared_stems else path

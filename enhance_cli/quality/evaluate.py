@@ -138,10 +138,10 @@ def evaluate(
     of several partners that differ in suffix only, the one with the output's suffix is taken. If `references`
     or `inputs` is a file it is the partner of every output.
 
-    With references the figures are psnr, ssim, psnr_mean_matched, ssim_mean_matched, delta_e_2000, and the tones beside
-    the reference's: black_point, contrast_ratio and chroma_ratio. Without references, or with inputs, they are entropy,
-    contrast, clipped_low and clipped_high; with inputs also loe, and of photos that have such areas what became of
-    clipped highlights, of skin-like colours and of empty dark (`quality.faults`).
+    With references the figures are psnr, ssim, psnr_mean_matched, ssim_mean_matched, delta_e_2000, and the tones
+    relative to the reference's: black_point, contrast_ratio, chroma_ratio. Without references, or with inputs, they are
+    entropy, contrast, clipped_low and clipped_high; with inputs also loe and, for photos that have such areas, the
+    effect on clipped highlights, skin-like colours and empty dark areas (`quality.faults`).
 
     Args:
         outputs: a folder of images, or one image.

@@ -2,7 +2,7 @@
 
 The conventions are those of the published low-light tables, so that figures can be compared: 8-bit
 levels, RGB, all channels alike. Images are H×W×3 RGB or H×W grey of one size, uint8, uint16 or floating
-point in 0..1 (`pictures.levels`); a grey image beside an RGB one is repeated over the channels.
+point in 0..1 (`pictures.levels`); a grey image compared with an RGB one is repeated over the channels.
 """
 
 from __future__ import annotations

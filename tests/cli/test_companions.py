@@ -1,4 +1,4 @@
-"""Files that belong to a photo are found by its path first, by its bare name only where that tells it."""
+"""Companion files of a photo are found by its path first, and by its bare name only if that is unique."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a restart knows: files told apart by their state, lines cut anywhere, the later line holding."""
+"""What a restart knows: files identified by their state, lines cut anywhere, later lines taking precedence."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_a_digest_of_settings_tells_every_part():
 @settings(max_examples=60)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=8), st.data())
 def test_a_report_cut_anywhere_is_gone_on_with(tmp_path_factory, texts, data):
-    """A kill may cut a line anywhere: whole lines before it stay, and the next one stands alone."""
+    """A kill may cut a line anywhere: complete lines before it stay, and the next one starts on its own line."""
     path = tmp_path_factory.mktemp("cut") / "r.jsonl"
     with ReportFile(path) as report:
         for text in texts:

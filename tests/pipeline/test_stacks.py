@@ -1,4 +1,4 @@
-"""Which files become one image."""
+"""Which files are grouped into one image."""
 
 from __future__ import annotations
 

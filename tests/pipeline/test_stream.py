@@ -16,7 +16,7 @@ from enhance_cli.pipeline.holding import LARGEST_TWICE, held_bytes
 from enhance_cli.pipeline.stream import ByteBudget, parallel
 
 LONG = 60.0
-"""Seconds that only a thread waits which nobody wakes."""
+"""Seconds that a thread waits only if nothing wakes it."""
 
 
 def run(items, work, **details):
@@ -155,7 +155,7 @@ def test_kept_results_hold_their_room():
     whole = threading.Thread(target=budget.queue(), args=(100,), daemon=True)
     whole.start()
     whole.join(LONG)
-    assert not whole.is_alive()  # all the room is there again
+    assert not whole.is_alive()  # all memory is available again
 
 
 @pytest.mark.parametrize(("depth", "further", "bytes_of_a_pixel"), [(8, 0, 6), (16, 0, 12), (8, 2, 12), (16, 2, 24)])
@@ -229,7 +229,7 @@ def test_a_closed_stream_waits_for_what_is_being_placed(monkeypatch):
 
 
 def test_who_waits_for_room_hears_of_the_stop(monkeypatch):
-    """Results that are held keep their room, so without a word these workers would wait forever."""
+    """Results that are held keep their memory, so unless they are notified these workers would wait forever."""
     two, heard = threading.Barrier(3), []
 
     def work(item, admit):

@@ -1,4 +1,4 @@
-"""What nobody sees decides nothing, and what is seen counts by how much it is seen."""
+"""Hidden pixels decide nothing, and visible ones count by their opacity."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def writable_formats() -> tuple[str, ...]:
 
 
 def is_installed(format_name: str) -> bool:
-    """Whether what a format needs beside the package is there."""
+    """Whether the extra packages that a format needs are installed."""
     module = FORMATS[format_name].module
     return module is None or find_spec(module) is not None
 

@@ -1,4 +1,4 @@
-"""What files carry besides their image: kept whole, dropped with a note, and never claimed where it is gone."""
+"""Content besides the image: kept complete or dropped with a note, and never claimed once it is gone."""
 
 from __future__ import annotations
 

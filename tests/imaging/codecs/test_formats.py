@@ -1,4 +1,4 @@
-"""Formats beside JPEG: every kind of samples comes out right, and goes back in."""
+"""Formats other than JPEG: every kind of sample is read and written correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about JPEG XL: what goes in comes out, with EXIF, XMP and profile; depth and damage are told."""
+"""JPEG XL: round trips with EXIF, XMP and profile; reduced depth and damage are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of formats is whole, and nobody but a format's own module asks which format it is."""
+"""The table of formats is complete, and only a format's own module compares format names."""
 
 from __future__ import annotations
 

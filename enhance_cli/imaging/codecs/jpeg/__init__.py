@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Image
 
 XMP_LIMIT = 65_502
-"""Bytes of the one XMP packet that a JPEG holds beside its header."""
+"""Maximum bytes of the standard XMP packet in a JPEG, without its header."""
 
 
 def _decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:

@@ -254,7 +254,7 @@ def _directory(data: bytes, offset: int, order: str, big: bool) -> tuple[dict[in
     (count,) = struct.unpack_from(order + head, data, offset)
     start = offset + struct.calcsize("=" + head)
     if start + entry * count > len(data):
-        raise struct.error("this directory is cut short")  # and nobody knows what kind of image it was
+        raise struct.error("this directory is cut short")  # the kind of image is unknown
     tags: dict[int, tuple[int, ...]] = {}
     for at in range(start, start + entry * count, entry):
         tag, kind = struct.unpack_from(order + "HH", data, at)
