@@ -11,7 +11,7 @@ A data folder holds `test/` with these parts (each may be missing; a set of miss
     two-tone   two flat tones, which should stay flat (two_tone.py), drawn in two sizes
     backlit    photos of test/clean with one part in the shade (backlit.py), against the original photos
     clipped    the photos of `over` with at least a fiftieth clipped to white
-    stacks     the stacks of `under` and `over` with two frames or more beside `_ref`
+    stacks     the stacks of `under` and `over` with at least two frames besides `_ref`
 """
 
 from __future__ import annotations
