@@ -111,7 +111,7 @@ def _device(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
         found["got"] = None
         problems.append((str(error), error.exit_code))
     if found["cards seen by the driver"] and found["got"] == "cpu" and asked == "auto":
-        problems.append(("There is a card, but torch cannot use it; `--device cuda` says why.", ExitCode.DEVICE))
+        problems.append(("There is a GPU, but torch cannot use it; `--device cuda` says why.", ExitCode.DEVICE))
     return found
 
 

@@ -157,7 +157,7 @@ class RunOptions(Knobs):
         show=lambda pixels: f"{pixels // 10**6}M",
     )
     timeout: float | None = _machine(
-        None, "Give up a photo after this many seconds; implies --isolate.", minimum=0.1, maximum=86400.0
+        None, "Give up on a photo after this many seconds; implies --isolate.", minimum=0.1, maximum=86400.0
     )
     isolate: bool = _machine(False, "Use child processes, so that a crashing decoder costs one photo only.")
 

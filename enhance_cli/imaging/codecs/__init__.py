@@ -157,7 +157,7 @@ def encode(image: Image, format_name: str, *, quality: int | None = None) -> tup
         notes.append(f"{wanted.name} has no transparency: the alpha channel was dropped")
     if image.pixels.dtype.itemsize > 1 and not wanted.sixteen_bit:
         image = colour.to_eight_bit(image)
-        notes.append(f"{wanted.name} is written with 8 bits a channel: reduced from 16")
+        notes.append(f"{wanted.name} is written with 8 bits per channel: reduced from 16")
     lost = [name for name, field in BLOCKS.items() if getattr(meta, field) and name not in wanted.carries]
     if lost:
         notes.append(f"{wanted.name} cannot hold {' and '.join(lost)}: left out")

@@ -80,7 +80,7 @@ def _encode(image: Image, *, quality: int | None) -> Encoded:
         if meta.icc is None:
             raise
         coded = pylibjxl.encode(samples, exif=meta.exif, xmp=meta.xmp, **way)
-        notes += ("its colour profile is none that JPEG XL's encoder takes, and was left out",)
+        notes += ("its colour profile was refused by the JPEG XL encoder and left out",)
     return bytes(coded), notes
 
 

@@ -271,7 +271,7 @@ def test_grey_is_coded_progressively_too():
 def test_progressive_of_odd_subsampling_says_that_it_is_sequential(subsampling):
     image = Image(smooth(64, 64), metadata=Metadata(jpeg=JpegCoding(90, subsampling, progressive=True)))
     again, notes = codecs.encode(image, "jpeg")
-    assert notes == ("its order of coding was progressive and is sequential now",)
+    assert notes == ("its coding was progressive and is now sequential",)
     assert codecs.decode(again).metadata.jpeg == JpegCoding(90, subsampling)
 
 

@@ -155,7 +155,7 @@ def _decode(data: bytes, header: JpegHeader, colorspace: str, notes: list[str], 
             decoded = simplejpeg.decode_jpeg(plain, colorspace, fastupsample=raw, strict=False)
         except ValueError as worse:
             raise CorruptPicture(f"its JPEG data is damaged ({_plain(worse)})") from worse
-        notes.append(f"its JPEG data is unusual ({_plain(error)}); look whether all of it is there")
+        notes.append(f"its JPEG data is unusual ({_plain(error)}); check that the image is complete")
     return decoded  # type: ignore[no-any-return]
 
 

@@ -89,7 +89,7 @@ def _recoded(image: Image, coding: JpegCoding, plain: bytes) -> Encoded:
     pixels = image.height * image.width
     if coding.subsampling in _PILLOW_SUBSAMPLINGS and len(plain) < _pillow_buffer(pixels, coding.quality):
         return _encode_with_pillow(image, coding), ()
-    return plain, ("its order of coding was progressive and is sequential now",) if coding.progressive else ()
+    return plain, ("its coding was progressive and is now sequential",) if coding.progressive else ()
 
 
 def _pillow_buffer(pixels: int, quality: int) -> int:
