@@ -1,4 +1,4 @@
-"""CLODE: low-light enhancement as a neural ODE, whose time is the exposure that the user turns.
+"""CLODE: low-light enhancement as a neural ODE, whose integration time is the user's exposure control.
 
 This file holds only what `--help` needs: the controls and the declaration.
 """
@@ -20,10 +20,10 @@ HALO = 8
 """Pixels of context around a window: no denoiser looks further."""
 
 LOWEST_TIME, HIGHEST_TIME = -3.0, 6.0
-"""What `--time` takes: the networks are bounded, so nothing breaks beyond what they were trained for."""
+"""The range of `--time`: the networks' outputs are bounded, so times beyond the trained range are safe."""
 
 TRAINED_TIMES = (-3.0, 5.0)
-"""What the networks have seen in training; a note is made outside."""
+"""The range of times in training; the report has a note for times outside of it."""
 
 Times = tuple[float, ...] | Literal["auto", "best"]
 
@@ -68,13 +68,13 @@ def parse_proxy(value: Any) -> str:
 
 @dataclass(frozen=True)
 class References(PictureFolder):
-    """Images that `--time best` may look at: a folder of files by stem, or one array from Python."""
+    """References for `--time best`: a folder of files matched by stem, or one array from Python."""
 
     pixels: Any = None
 
     @classmethod
     def parse(cls, value: Any) -> References:
-        """List a folder; or take an image as an array."""
+        """List a folder, or take an array."""
         if isinstance(value, References):
             return value
         if not isinstance(value, str | Path):
@@ -152,11 +152,11 @@ class ClodeControls(Controls):
 
     @property
     def looks_for_names(self) -> bool:
-        """A folder of references does."""
+        """Whether names decide which reference a photo gets: they do with a folder."""
         return self.reference is not None and self.reference.pixels is None
 
     def companions(self, source: SourceName) -> Mapping[str, Path]:
-        """The reference of this image."""
+        """The reference of this photo."""
         if self.reference is None or self.reference.pixels is not None:
             return {}
         try:
@@ -165,7 +165,7 @@ class ClodeControls(Controls):
             raise UsageError(f"--reference: {error}") from None
 
     def variants(self) -> tuple[tuple[str, Controls], ...]:
-        """A list of times makes an image for each."""
+        """One variant for each time of a list."""
         if isinstance(self.time, str) or len(self.time) == 1:
             return super().variants()
         return tuple((f"_t{time:g}", dataclasses.replace(self, time=(time,))) for time in self.time)

@@ -1,8 +1,8 @@
-"""The curve that a logit shift is, on numpy arrays of light in 0..1: the reference of the kernels.
+"""The tone curve given by a logit shift, on NumPy arrays of light in 0..1: the reference for the kernels.
 
 CLODE's equation dI/dt = a I (1 - I) says d logit(I) / dt = a: whatever the network does, its solution is
-I' = sigmoid(logit(I) + S) with S the integral of a. So S is all that has to be known of a solve, black and white
-stay, and no S can leave 0..1 or turn the order of two pixels that share it.
+I' = sigmoid(logit(I) + S) with S the integral of a. So a solve is fully described by S; black and white stay, the
+result is always in 0..1, and two pixels with the same S keep their order.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 """BT.601 luma."""
 
 RATIO_SHARE = {"channel": 0.0, "blend": 0.4, "ratio": 1.0}
-"""How much of the common ratio each `--colour` takes."""
+"""The share of the common ratio for each `--colour`."""
 
 STEEPNESS = 1.0 / 0.15
-"""A blend takes its whole share from this peak on, and less in deep shadow: a ratio would keep its colour noise."""
+"""`blend` applies its full share where the largest channel is 0.15 or more, and less in deep shadows, where a ratio
+would keep colour noise."""
 
 
 def luma(light: Array) -> Array:
@@ -31,7 +32,7 @@ def luma(light: Array) -> Array:
 
 
 def guide(light: Array) -> Array:
-    """What the bilateral grid calls tone: the root of luma, so that shadows get as many bins as lights."""
+    """The guide of the bilateral grid: the square root of luma, so that shadows get as many bins as highlights."""
     tone: Array = np.sqrt(np.maximum(luma(light), 0.0))
     return tone
 
@@ -47,13 +48,13 @@ def shifted(light: Array, shift: Array) -> Array:
 def coloured(light: Array, shift: Array, share: float) -> Array:
     """The curve in each channel, mixed with one ratio for all three.
 
-    In each channel the curve lifts small values more than large ones, which turns hues and pales colours. As a
-    ratio, taken where the largest channel is, it keeps hue and saturation and clips nothing.
+    Applied per channel, the curve raises small values more than large ones, which shifts hues and desaturates. As a
+    common ratio, taken at the largest channel, it keeps hue and saturation and clips nothing.
 
     Args:
         light: 3×h×w in 0..1.
         shift: 3×h×w.
-        share: of the ratio: 0 channels alone, 1 the ratio alone; between, the share of what is no deep shadow.
+        share: of the ratio: 0 is the curve per channel, 1 the ratio alone; in between, less in deep shadows.
     """
     channels = shifted(light, shift)
     if share == 0.0:

@@ -1,7 +1,7 @@
-"""How much noise a shift makes visible, and taking out what the denoiser calls noise, by tiles that equal the whole.
+"""How much noise a shift makes visible, and the denoiser's noise estimate, identical for any window.
 
 A network's convolutions may round differently on images of different sizes. So the denoiser only ever sees
-blocks of one size, which lie at the same places of an image whatever window is rendered.
+blocks of one size, which lie at the same positions in an image whatever window is rendered.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Window
 
 BLOCK = 256
-"""Side of a block without its context, which is an eighth more to compute; tiles of the stream hold whole blocks."""
+"""Side of a block without its context, which adds an eighth of the cost; tiles of the stream hold whole blocks."""
 
 FAINT, PLAIN = 0.001, 0.002
 """Added noise, as a share of white, below which nothing is removed and above which everything is: a quarter of a
-grey level cannot be seen, half of one shows in a flat dark plane. Night photos add 7 to 30 thousandths."""
+grey level cannot be seen, half of one shows in flat dark areas. In night photos it is 0.007 to 0.03."""
 
 SEEN = 0.5
-"""Mean opacity of a patch from which on noise is judged on it: what stands where it is hidden is smooth."""
+"""Least mean opacity of a patch for noise to be measured in it: hidden pixels are filled in smoothly."""
 
 _PATCHES, _PATCH = 16, 16
-"""Noise is judged on 16x16 patches of 16x16 pixels, spread over the image."""
+"""Noise is measured in 16x16 patches of 16x16 pixels, spread over the image."""
 
 
 def visible_noise(pixels: Array, shift: Array, weights: Array | None = None) -> float:
-    """The noise that a shift adds to an image, as a share of white: the lower quartile over the patches it lifts.
+    """The noise that a shift adds to an image, as a share of white: the lower quartile over the patches it brightens.
 
-    Per patch: the noise of luma from second differences across the diagonal, times what the curve's slope adds to
-    it. Texture looks like noise to differences, so the flatter patches are believed; black and white ones, where
-    noise is clipped, are not asked. Where fewer than a tenth of the patches are lifted there is nothing to say.
+    Per patch: the noise of luma from diagonal second differences, times sqrt(s² - 1) for a curve of slope s.
+    Differences cannot tell texture from noise, hence the lower quartile; black and white patches, where noise is
+    clipped, are skipped. 0 if fewer than a tenth of the patches are brightened.
 
     Args:
         pixels: H×W×3 uint8 or uint16.
         shift: 3×h×w logit shift of a proxy of any size.
-        weights: H×W opacity; None where all pixels count alike. Patches count by what is seen of them.
+        weights: H×W opacity; None if all pixels count alike. Patches are weighted by their opacity.
     """
     height, width = pixels.shape[:2]
     white = float(np.iinfo(pixels.dtype).max)
@@ -78,22 +78,22 @@ def visible_noise(pixels: Array, shift: Array, weights: Array | None = None) -> 
 
 
 def strength_for(noise: float) -> float:
-    """`--denoise auto`: nothing below `FAINT`, everything above `PLAIN`, a line between; small shares are none."""
+    """`--denoise auto`: 0 below `FAINT`, 1 above `PLAIN`, linear in between; small shares are set to 0."""
     strength = min(max((noise - FAINT) / (PLAIN - FAINT), 0.0), 1.0)
     return round(strength, 2) if strength > 0.1 else 0.0
 
 
 def noise_of(light: Array, window: Window, height: int, width: int, network: Callable[..., dict[str, Array]]) -> Array:
-    """What a denoiser calls noise in a window of light.
+    """A denoiser's noise estimate for a window of light.
 
-    Within `HALO` pixels of a window's edge that is no edge of the image, the result is not to be used.
+    The result is invalid within `HALO` pixels of a window edge that is not an edge of the image.
 
     Args:
         light: 3×h×w float32, the window's light.
-        window: where it lies.
+        window: its position.
         height: rows of the whole image.
         width: columns of the whole image.
-        network: `image` 1×3×h×w to `noise` 1×3×h×w, looking no further than `HALO` pixels.
+        network: `image` 1×3×h×w to `noise` 1×3×h×w, with a receptive field of at most `HALO` pixels to each side.
 
     Returns:
         float32 3×h×w.
@@ -101,7 +101,7 @@ def noise_of(light: Array, window: Window, height: int, width: int, network: Cal
     valid = Region.valid(window, height, width, HALO)
     noise = np.zeros_like(light)
     for block in valid.blocks(BLOCK):
-        # The network always gets arrays of one size, also where the image ends within a block.
+        # The network always gets arrays of one size, even if the image ends within a block.
         around = block.with_context(HALO, HALO, multiple=BLOCK + 2 * HALO)
         found = network(image=around.read(light, "edge", planes=True)[None])["noise"][0]
         part = block.common(valid)

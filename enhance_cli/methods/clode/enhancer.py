@@ -1,4 +1,4 @@
-"""CLODE as estimate and render: the equation is solved on a proxy, its shift is applied to every pixel."""
+"""CLODE as estimate and render: the equation is solved on a proxy, and the logit shift is applied to every pixel."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 CELL, BINS, SIGMA, ROUNDS = 12.0, 24, 0.7, 2
-"""Pixels of the proxy to a cell of the bilateral grid, its cells of tone, the blur in cells, and corrections: the
-best of those compared in docs/clode.md."""
+"""The bilateral grid: proxy pixels per cell, tone bins, blur in cells, and rounds of correction; the best of those
+compared in docs/clode.md."""
 
 
 class Clode:
@@ -54,15 +54,15 @@ class Clode:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: ClodeControls) -> ClodePlan:
-        """Solve on the proxy to the time asked for, or found.
+        """Solve on the proxy to the given time, or to the time found by `auto` or `best`.
 
         Raises:
-            UsageError: the reference is missing, or shaped differently.
+            UsageError: the reference is missing, or has another shape.
         """
         return self.estimate_variants(image, controls)[0]
 
     def estimate_variants(self, image: Image, controls: ClodeControls) -> list[ClodePlan]:
-        """A plan for every time that the controls name, from one solve."""
+        """A plan for every time in the controls, from one solve."""
         light = self._proxy(image, controls.proxy)
         rate = Rate(self._engine.network(METHOD, f"estimator-{self._model(controls)}")[0])
         step = 3.0 / controls.steps
@@ -149,7 +149,7 @@ class Clode:
     # --- render --------------------------------------------------------------------------------------------
 
     def render(self, window: Window, plan: ClodePlan, out: Array | None = None) -> Array:
-        """Apply the curve, then take out noise; bit-equal for any window that has its halo."""
+        """Apply the curve, then remove noise; bit-identical for any window that includes its halo."""
         kernels, engine = self._kernels, self._engine
         out = np.empty_like(window.pixels) if out is None else out
         if plan.time == 0.0 and plan.strength == 0.0:

@@ -1,12 +1,12 @@
-"""The pixel work of clode on numpy arrays: the proxy, and the curve sliced and applied in one pass.
+"""The pixel kernels of clode on NumPy arrays: the proxy, and the grid sliced and the curve applied in one pass.
 
-The same functions as `kernels_cuda.py`, equal to one grey level. A row of pixels goes through three loops over
-buffers that fit the first cache: to light and tone, which the compiler turns into vectors; the look-ups of the
-grid, scalar by nature, in a grid row blended beforehand so that a pixel needs four nodes, not eight; and the
-curve, vectors again, with an exponential of its own because a call of the library's would break them.
+The same functions as `kernels_cuda.py`, equal to within one grey level. A row of pixels goes through three loops over
+buffers that fit the L1 cache: conversion to light and tone, vectorised; grid look-ups, which are scalar, in a grid
+row blended beforehand so that a pixel needs four nodes, not eight; and the curve, vectorised again, with our own
+exponential because a library call would prevent it.
 
-Every pixel's place in the grid is a function of its place in the whole image, so rendering a window equals the
-same part of rendering the whole, bit for bit.
+A pixel's position in the grid depends only on its position in the whole image, so rendering a window gives the same
+bits as that part of the whole.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def proxy(pixels: Array, height: int, width: int) -> Array:
     return area_means(pixels, height, width)
 
 
-# --- solvers of others -------------------------------------------------------------------------------------
+# --- library solvers ---------------------------------------------------------------------------------------
 
 
 def step_on_light(solver: str) -> Step:
@@ -52,7 +52,7 @@ def step_on_light(solver: str) -> Step:
 def adaptive(
     derivative: Derivative, start: Array, times: Sequence[float], tol: float
 ) -> Iterator[tuple[float, Array, int]]:
-    """Dormand-Prince 4(5) of SciPy: (time, state, steps so far) at each of the times, between steps by its quartic."""
+    """SciPy's Dormand-Prince 4(5): (time, state, steps so far) at each time, by quartic interpolation between steps."""
     if sys.modules.get("scipy.linalg.cython_blas", sys) is None:
         del sys.modules["scipy.linalg.cython_blas"]  # the command line keeps Numba from loading it; SciPy needs it
     try:
@@ -90,8 +90,8 @@ def render(
 
     Args:
         pixels: h×w×3 uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` image.
-        grid: float32 rows×columns×bins×3, the field of shifts over place and root of luma; empty for no shift.
-        shift: float32 3×H×W, used instead of the grid where it is not empty: the shift of every pixel.
+        grid: float32 rows×columns×bins×3, shifts over position and square root of luma; empty for no shift.
+        shift: float32 3×H×W, the shift of every pixel, used instead of the grid unless empty.
         share: of the common ratio in the colours (see `curve.coloured`).
         height: rows of the whole image.
         width: columns of the whole image.
@@ -178,7 +178,7 @@ def _render_planes(line, stride, out, white, grid, shift, height, width, top, le
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
         _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
-        for c in range(3):  # `out[:, y] = light` would compile seconds of text for an error's message
+        for c in range(3):  # `out[:, y] = light` would take seconds to compile, for the text of an error
             to = out[c, y]
             values = light[c]
             for x in range(columns):
@@ -201,7 +201,7 @@ def _store(light, noise, strength, white, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _curve_row(row, white, grid, shift, height, width, y, left, share, light, room, codes, blended):  # type: ignore[no-untyped-def]
-    """One row of samples to `light`, curved; `room` and `codes` are buffers, `blended` one row of the grid."""
+    """Apply the curve to one row, into `light`; `room` and `codes` are buffers, `blended` is one row of the grid."""
     columns = light.shape[1]
     red, green, blue = light[0], light[1], light[2]
     up = room[3]
@@ -278,7 +278,7 @@ def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type:
 
 @kernel
 def _curve_mixed(red, green, blue, room, codes, share):  # type: ignore[no-untyped-def]
-    """The curve by channel, mixed with a common ratio at the largest channel (`curve.coloured`)."""
+    """The curve per channel, mixed with a common ratio at the largest channel (`curve.coloured`)."""
     common = room[3]
     third = np.float32(1.0 / 3.0)
     one, two, three = room[0], room[1], room[2]

@@ -1,7 +1,7 @@
-"""The pixel work of clode in torch: the proxy, and the curve sliced and applied.
+"""The pixel kernels of clode in torch: the proxy, and the grid sliced and the curve applied.
 
-These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` holds the same names
-over numpy arrays. The solvers on light are torchdiffeq's.
+These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` has the same functions
+on NumPy arrays. The solvers on light are torchdiffeq's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def step_on_light(solver: str) -> Step:
 def adaptive(
     derivative: Derivative, start: Array, times: Sequence[float], tol: float
 ) -> Iterator[tuple[float, Array, int]]:
-    """Dormand-Prince 4(5) of torchdiffeq: (time, state, steps in all) at each of the times."""
+    """Dormand-Prince 4(5) of torchdiffeq: (time, state, total steps) at each of the times."""
     from torchdiffeq import odeint
 
     field = _Counted(derivative)
@@ -56,7 +56,7 @@ def _of_tensors(derivative: Derivative) -> Any:
 
 
 class _Counted(torch.nn.Module):
-    """A derivative that hears of the solver's accepted steps."""
+    """A derivative that counts the solver's accepted steps."""
 
     def __init__(self, derivative: Derivative) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def store(light: Tensor, noise: Tensor, strength: float, out: Tensor) -> None:
 
 
 def _sliced(light: Tensor, grid: Tensor, height: int, width: int, top: int, left: int) -> Tensor:
-    """The grid's field over a window: 3×h×w, trilinear."""
+    """The grid sliced over a window by trilinear interpolation: 3×h×w."""
     red, green, blue = light
     tone = torch.sqrt(0.299 * red + 0.587 * green + 0.114 * blue).clamp(max=1.0)
     rows, columns, bins = (size - 1 for size in grid.shape[:3])
@@ -143,7 +143,7 @@ def _sliced(light: Tensor, grid: Tensor, height: int, width: int, top: int, left
 
 
 def _places(start: int, count: int, length: int, cells: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """The cell of each of `count` pixels from `start`, and how far into it they lie."""
+    """The cell of each of `count` pixels from `start`, and the pixel's fractional position in it."""
     at = (np.arange(start, start + count) + 0.5) * cells / length
     cell = np.minimum(at.astype(np.int64), cells - 1)
     share = torch.from_numpy((at - cell).astype(np.float32)).to(like.device)

@@ -1,9 +1,9 @@
-"""The networks of CLODE: how fast each pixel brightens at a time, and the noise to take away.
+"""The networks of CLODE: the rate at which each pixel brightens at a given time, and the noise to remove.
 
 Paper: "CLODE: Continuous Exposure Learning for Low-light Image Enhancement using Neural ODEs". `FullEstimator` and
 `FullDenoiser` are the paper's networks (docs/papers.md, O3; 22,275 + 184,830 parameters); `LiteEstimator` and
 `LiteDenoiser` are ours for CPUs: a rate that is nearly a function of a pixel's own tone and of the image's
-statistics, which cannot draw halos, and a filter by bands of detail. Only the networks here.
+statistics, which cannot cause halos, and a filter on detail bands. Only the networks here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 OUTPUTS = ("rate",)
-"""What an estimator returns; every network here names its own in `outputs`, a denoiser `noise`."""
+"""Output names of the estimators; each network lists its own in `outputs`, which for a denoiser is `noise`."""
 
 HALO = {"full": 2, "lite": 8}
-"""Pixels beyond a tile that a denoiser of each kind looks at: what lies further changes nothing inside."""
+"""Receptive field of each kind of denoiser beyond a tile, in pixels to each side."""
 
 SLOPE = 0.2
-"""Of the leaky rectifiers of both denoisers, as in the paper's code."""
+"""Negative slope of the leaky ReLUs of both denoisers, as in the paper's code."""
 
 
 class FullDenoiser(nn.Module):
@@ -43,11 +43,11 @@ class FullDenoiser(nn.Module):
 
 
 class LiteDenoiser(nn.Module):
-    """A lighter g: it learns which part of which detail is noise, and invents none.
+    """A lighter g: it learns the share of noise in each detail band, so it cannot invent detail.
 
-    An image's luma and its two colour differences fall into three bands of detail, each coarser than the one before,
-    and a rest. From the strength of the bands around a pixel, how they compare and its tone, a pixel-wise network
-    tells the share of noise in each. White noise is strong in the finest band, edges are strong in all of them.
+    An image's luma and its two colour differences are split into three detail bands, each coarser than the one before,
+    and a residual. From the strength of the bands around a pixel, their ratios and its own tone, a pointwise network
+    predicts the share of noise in each. White noise is strong in the finest band, edges are strong in all of them.
     """
 
     outputs = ("noise",)
@@ -94,7 +94,7 @@ class LiteDenoiser(nn.Module):
 
 
 class TimedConvolution(nn.Module):
-    """A convolution of the time, as a plane of its own before the others, and of feature maps, as published."""
+    """A convolution of feature maps with the time as an additional first plane, as published."""
 
     def __init__(self, inputs: int, outputs: int, size: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class TimedConvolution(nn.Module):
 
 
 class FullEstimator(nn.Module):
-    """h behind g: the paper's estimator of the rate; both sides of its input must be at least 3 pixels."""
+    """h after g: the paper's estimator of the rate; both sides of its input must be at least 3 pixels."""
 
     outputs = ("rate",)
 
@@ -131,14 +131,14 @@ class FullEstimator(nn.Module):
         z2 = torch.cat([torch.relu(self.narrow(layer(t, z1))) for layer in (self.a3, self.a5)], dim=1)
         z3 = torch.cat([torch.relu(self.wide(layer(t, z2))) for layer in (self.b3, self.b5)], dim=1)
         z4 = torch.relu(self.narrow(self.z4(t, z3)))
-        # The paper's network gives A of dI/dt = A (I² - I): its sign is turned, so that positive brightens.
+        # The paper's network gives A of dI/dt = A (I² - I): the sign is flipped, so that positive brightens.
         return (-torch.tanh(self.rate(t, z4)),)
 
 
 class LiteEstimator(nn.Module):
     """Rates from a pixel's tone, its eight neighbours and the statistics of the whole image.
 
-    One shared rate, and three small deviations that sum to zero, so that hues hardly turn.
+    One shared rate, and three small deviations that sum to zero, so that hues hardly shift.
     """
 
     outputs = ("rate",)
@@ -172,15 +172,15 @@ class LiteEstimator(nn.Module):
         return (torch.tanh(rates[:, :1]) * (1.0 - 1.34 * self.deviation) + self.deviation * apart,)
 
     def describe(self, image: Tensor, root: Tensor, time: Tensor) -> Tensor:
-        """The image in numbers: time, means and deviations, and how much of it is darker than a few levels.
+        """Statistics of the image: time, means and deviations, and the shares of pixels darker than a few levels.
 
-        The shares are a soft cumulative histogram of the root of the brightest channel: quantiles read the other
-        way round, in sums alone, which cost less than sorting and have a gradient everywhere.
+        The shares are a soft cumulative histogram of the square root of the largest channel. They carry the same
+        information as quantiles, but by sums alone, which cost less than sorting and have a gradient everywhere.
         """
         mean = image.mean(dim=(2, 3))
         deviation = torch.sqrt(((image - mean[:, :, None, None]) ** 2).mean(dim=(2, 3)) + 1e-6)
         brightest = root.amax(dim=1, keepdim=True)
-        # Every second pixel of every second row tells as much.
+        # Every second pixel of every second row is enough.
         shares = torch.sigmoid((brightest[:, :, ::2, ::2] - self.levels) * 25.0).mean(dim=(2, 3))
         return torch.cat([time.reshape(-1, 1) / 3.0 + 0.0 * mean[:, :1], mean, 2.0 * deviation, shares], dim=1)
 

@@ -1,4 +1,4 @@
-"""What `clode` decides for an image: how its light shifts, to what time, and how much noise goes."""
+"""What `clode` decides for an image: the logit shift, the time, and how much noise is removed."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class ClodePlan(Plan):
     height: int
     width: int
     grid: Array
-    """rows×columns×bins×3 float32: the shift over place and root of luma; empty where there is none."""
+    """rows×columns×bins×3 float32: the shift over position and square root of luma; empty if there is none."""
 
     shift: Array
-    """3×height×width float32 where the networks saw every pixel; else empty."""
+    """3×height×width float32 if the networks saw every pixel; else empty."""
 
     colour: Literal["channel", "ratio", "blend"]
     strength: float
@@ -89,7 +89,7 @@ class ClodePlan(Plan):
     """Mean gain of linear light in dark, mid and bright parts of the input."""
 
     def describe(self) -> ClodeReport:
-        """The time used, what the solve cost, and what it did to the light."""
+        """The time used, the cost of the solve, and the change in light."""
         dark, mid, bright = self.gain_stops
         return {
             "time": self.time,

@@ -1,9 +1,9 @@
-"""From the network's rate to the logit shift S(t): six fixed-step solvers, and the door to an adaptive one.
+"""From the network's rate to the logit shift S(t): six fixed-step solvers, and an interface to an adaptive one.
 
-Solvers work on one of two states. On *logits* the state is S itself, dS/dt = a(I(S), t), and light is had from it
-in closed form: no step can leave 0..1 and errors are a tenth. On *light*, as the paper does it, the state is I,
-dI/dt = a I (1 - I), and S is read off at the end. The logit solvers are ours; of the others the adaptive one is a
-library's (SciPy's on the CPU, torchdiffeq's beside torch), and the fixed steps are torchdiffeq's beside torch.
+Solvers work on one of two states. On *logits* the state is S itself, dS/dt = a(I(S), t), and light follows from it
+in closed form: no step can leave 0..1, and errors are a tenth. On *light*, as in the paper, the state is I,
+dI/dt = a I (1 - I), and S is computed at the end. The logit solvers are ours. Of the solvers on light, the adaptive
+one is SciPy's on the CPU and torchdiffeq's with torch, and the fixed-step ones are torchdiffeq's with torch.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Step = Callable[[Derivative, float, float, Any], Any]
 """The state after a step: (derivative, time, length, state)."""
 
 _EDGE = 1e-3
-"""Solvers on light start this far from 0 and 1, where light does not move and S could not be read off."""
+"""Solvers on light start at least this far from 0 and 1, where light does not change and S is undefined."""
 
 _LEAST_SIDE = 16
-"""Proxies are padded to this many pixels a side: the networks' convolutions reflect at the border."""
+"""Least side of a proxy in pixels, reached by padding: the networks use reflect padding."""
 
 
 class Point(NamedTuple):
-    """Where a solve has come to."""
+    """The state of a solve at a time."""
 
     time: float
     shift: Array
@@ -45,7 +45,7 @@ class Rate:
     """The network as a function a(I, t) of 3×h×w light, and the count of its evaluations."""
 
     def __init__(self, network: Callable[..., dict[str, Array]]) -> None:
-        """Take what an engine opened: `image` 1×3×h×w and `time` 1 to `rate` 1×3×h×w."""
+        """Wrap a network opened by an engine: `image` 1×3×h×w and `time` 1 to `rate` 1×3×h×w."""
         self._network = network
         self.evaluations = 0
 
@@ -96,10 +96,10 @@ SOLVERS = (*LOGIT_STEPS, *LIGHT_STEPS, "dopri5")
 def solve(
     rate: Rate, light: Array, times: Sequence[float], *, solver: str, length: float, tol: float, kernels: Any
 ) -> Iterator[Point]:
-    """The shift at each of some times, lazily: who stops asking stops the solve.
+    """Yield the shift at each of the given times, lazily: the solve goes no further than it is consumed.
 
-    A fixed-step solver goes on in whole steps whatever is asked; a time between two of them is reached by a
-    shorter step on the side. So a time's result does not depend on which others were asked for.
+    A fixed-step solver always advances in whole steps; a time between two of them is reached by a separate, shorter
+    step. So the result for a time does not depend on the other times.
 
     Args:
         rate: the network.
@@ -149,14 +149,14 @@ def _march(step: Step, derivative: Derivative, state: Any, times: Sequence[float
 
 
 def _logit(light: Array) -> Array:
-    """log(I / (1 - I)); a first-order step may have left 0..1, which no S could reach."""
+    """log(I / (1 - I)) of light clipped to within 0..1, as a first-order step may leave that range."""
     inside = np.clip(light, np.float32(1e-6), np.float32(1.0 - 1e-6))
     odds: Array = np.log(inside) - np.log1p(-inside)
     return odds
 
 
 def between(one: Point, two: Point, time: float) -> Array:
-    """The shift at a time between two points: S is smooth, and a line is within a quarter of a grey level."""
+    """The shift at a time between two points: S is smooth, and linear interpolation is within a quarter grey level."""
     share = np.float32((time - one.time) / (two.time - one.time))
     shift: Array = one.shift + share * (two.shift - one.shift)
     return shift

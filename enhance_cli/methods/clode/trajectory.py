@@ -1,4 +1,4 @@
-"""The way of one proxy through the equation: what its light is at each time, and at which time to stop."""
+"""The trajectory of one proxy through the equation: its light at each time, and at which time to stop."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _STANDSTILL = 0.01
-"""`--time auto` stops where mean luma moves less than this in a unit of time."""
+"""`--time auto` stops where mean luma changes by less than this per unit of time."""
 
 _FREE, _LIT = 3.0, 0.75
-"""Beyond the paper's time, 3, `--time auto` brightens only until what is lit is this bright on average, or has gone
-half of its way to white."""
+"""Beyond the paper's time of 3, `--time auto` brightens only until bright parts have this mean (`Seen.lit`), or have
+gone half of the way to white."""
 
 
 class Seen(NamedTuple):
-    """The light of a proxy under a shift."""
+    """Statistics of a proxy's light under a shift."""
 
     mean: float
-    """Of luma."""
+    """Mean luma."""
 
     lit: float
-    """How bright what was lit has become: the mean of the largest channel, weighted by itself before.
+    """Brightness of what was bright before: the mean of the largest channel, weighted by that channel of the input.
 
-    Where all of an image is dark it follows the mean. Where one thing shines before black, the mean hardly sees it
-    and this sees little else.
+    In an image that is dark all over it follows the mean. With a bright object before a black background, the mean
+    hardly depends on the object, and this value on little else.
     """
 
 
 @dataclass(slots=True)
 class Trajectory:
-    """One solve on one proxy, and what was seen on its way."""
+    """One solve on one proxy, with the statistics at the points visited."""
 
     light: Array
     """The proxy, 3×h×w float32 in 0..1."""
 
     share: float
-    """Of the common ratio (`curve.coloured`)."""
+    """The share of the common ratio (`curve.coloured`)."""
 
     solve: Callable[[Sequence[float]], Iterator[Point]]
-    """The solution at times, all above 0 or all below, in the order of their distance from 0."""
+    """Solves for times that are all above 0 or all below, in the order of their distance from 0."""
 
     spacing: float
-    """Time between the points that are looked at: a whole step of a fixed-step solver."""
+    """Time between the points visited: a whole step of a fixed-step solver."""
 
     weights: Array | None = None
-    """Opacity of the proxy, h×w in 0..1; None where all of it counts alike."""
+    """Opacity of the proxy, h×w in 0..1; None if all pixels count alike."""
 
     seen: dict[float, Seen] = field(default_factory=dict)
-    """By time."""
+    """Statistics by time."""
 
     def __post_init__(self) -> None:
-        """Look at the start."""
+        """Record the statistics at time 0."""
         self.seen[0.0] = self._look(self.start.shift)
 
     @property
@@ -71,7 +71,7 @@ class Trajectory:
         return Point(0.0, np.zeros_like(self.light), 0)
 
     def visit(self, times: Sequence[float]) -> list[Point]:
-        """The points at some times, in their order, by one walk up and one down."""
+        """The points at the given times, in their order, by one solve upwards and one downwards."""
         found = {0.0: self.start}
         for sign in (1.0, -1.0):
             wanted = sorted((time for time in times if time * sign > 0), key=abs)
@@ -81,9 +81,9 @@ class Trajectory:
         return [found[time] for time in times]
 
     def reach(self, target: float, dead_band: float) -> tuple[Point, tuple[str, ...]]:
-        """`--time auto`: the first point whose mean luma is the target's, and a note where it is not reached.
+        """`--time auto`: the first point whose mean luma is the target, and a note if it is not reached.
 
-        Far up, what is lit already must not be blown (`_LIT`), and where light stands still the way ends.
+        At large times, bright parts must not clip (`_LIT`), and the search ends where light no longer changes.
         """
         before = self.seen[0.0]
         if abs(before.mean - target) <= dead_band:
@@ -137,7 +137,7 @@ class Trajectory:
     def gain_stops(self, shift: Array) -> tuple[float | None, float | None, float | None]:
         """Mean gain of linear light, which is encoded luma to the power 2.2, in stops.
 
-        By the luma of the input: below a quarter, to three quarters, above; None where the image has no such part.
+        For luma of the input below 0.25, up to 0.75, and above; None if the image has no such part.
         """
         before = np.maximum(luma(self.light), 1e-3)
         after = np.maximum(luma(coloured(self.light, shift, self.share)), 1e-3)
@@ -166,13 +166,13 @@ class Trajectory:
             yield point
 
     def _stops(self, end: float) -> list[float]:
-        """Times to look at on the way to `end`, and that."""
+        """Times to visit on the way to `end`, and `end` itself."""
         length = math.copysign(self.spacing, end)
         stops = [round(length * n, 9) for n in range(1, math.floor(end / length + 1e-6) + 1)]
         return stops if stops and abs(stops[-1] - end) < 1e-6 else [*stops, end]
 
     def _bisect(self, low: Point, high: Point, arrived: Callable[[Seen], bool]) -> Point:
-        """The point between two from which on a solve has arrived."""
+        """The first point between two at which `arrived` holds, by bisection."""
         start, end = low.time, high.time
         for _ in range(12):
             middle = 0.5 * (start + end)

@@ -12,7 +12,7 @@ from enhance_cli.controls import Controls, knob
 from enhance_cli.types import Method
 
 HALO = 144
-"""Pixels of context around a window: no denoiser looks further, its gain map included."""
+"""Pixels of context around a window: the largest receptive field of a denoiser and its gain map to each side."""
 
 
 @dataclass(frozen=True)

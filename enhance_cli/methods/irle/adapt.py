@@ -1,12 +1,12 @@
-"""`--adapt N`: steps of self-supervised tuning on the very image; the method needs no reference, so it may.
+"""`--adapt N`: steps of self-supervised tuning on the photo itself, which needs no reference.
 
-What the shipped network makes of a piece, cleaned twice, is taken for the truth; noise as strong as what was taken
-away, drawn anew, is put on it; and the network learns to find the truth again (Zhang et al., "IDR: self-supervised
-image denoising via iterative data refinement", 2022). The loss of a blind-spot network (docs/papers.md, I7), on the
-piece itself, was tried first: its target is as noisy as the image, and 50 steps of it cost 0.02 of SSIM.
+The shipped network's output for a crop, denoised twice, serves as ground truth; new random noise, as strong as what was
+removed, is added to it; and the network learns to recover the ground truth (Zhang et al., "IDR: self-supervised
+image denoising via iterative data refinement", 2022). The loss of a blind-spot network (docs/papers.md, I7) on the
+crop itself was tried first: its target is as noisy as the image, and 50 steps of it cost 0.02 of SSIM.
 
-torch is imported here alone of all that `estimate` can reach, and only when steps are asked for: the tuned weights are
-a flat array, which a Plan can hold, and `network_of` makes of them what the engines' networks are.
+Of everything that `estimate` can reach, only this module imports torch, and only if steps are asked for: the tuned
+weights are a flat array, which a Plan can hold, and `network_of` turns them into a network as the engines have it.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from enhance_cli.errors import UsageError
 Array = NDArray[Any]
 
 Piece = Callable[[int, int, int, int], tuple[Array, Array]]
-"""(top, left, height, width) to what the denoiser gets there: the bright image h×w×3 and its ln(gain) h×w."""
+"""(top, left, height, width) to the denoiser's inputs there: the bright image h×w×3 and its ln(gain) h×w."""
 
 SIDE, BATCH = 96, 4
-"""Pieces of a step: as large as memory of any machine allows, and enough for means of the gradient."""
+"""Side and number of the crops per step: small enough for the memory of any machine, enough to average gradients."""
 
 RATE = 5e-5
-"""A twentieth of training's: the image is to be leaned to, not learned by heart."""
+"""Learning rate, a twentieth of training's: the network is to adapt to the image, not to overfit it."""
 
 AROUND = 15
-"""Side in pixels of the boxes over which the strength of the noise is measured."""
+"""Side in pixels of the box means that give the strength of the noise."""
 
 
 def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: int = 0) -> NDArray[np.float32]:
-    """Tune a denoiser on pieces of one image.
+    """Tune a denoiser on crops of one image.
 
-    The same image, steps and seed give the same weights on the same machine. On one thread of the calling engine's
-    own choice; on the CPU.
+    The same image, steps and seed give the same weights on the same machine. Runs on the CPU, on threads of the calling
+    engine's choice.
 
     Args:
         path: the `.safetensors` of a denoiser.
-        piece: gives parts of the image as stage 1 leaves it.
+        piece: gives crops of the image after stage 1.
         height: rows of the image.
         width: columns of the image.
         steps: of Adam; 0 gives the shipped weights.
-        seed: of the places and of the noise.
+        seed: of the crops' positions and of the noise.
 
     Returns:
         All parameters in order, flat.

@@ -1,6 +1,6 @@
-"""The blocks that irle renders, squares at the same places of an image whatever window is asked for.
+"""The blocks that irle renders: squares at fixed positions of an image, whatever window is asked for.
 
-They are as large as their context of a hundred pixels and more pays for, and as small as their memory demands.
+They are large enough that over a hundred pixels of context are affordable, and small enough for memory.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Window
 
 BLOCK = 1024
-"""Side of a block without its context. The stream's tiles hold whole blocks, which are with their context 1.47 times a
-image of 12 megapixels, where blocks of 512 would be 2.15 times it; a lite block takes half a gigabyte."""
+"""Side of a block without its context. The stream's tiles hold whole blocks. For an image of 12 megapixels, blocks with
+their context cover 1.47 times its pixels; blocks of 512 would cover 2.15 times. A lite block takes half a gigabyte."""
 
 LARGE, SMALL_BLOCK = 32_000_000, 512
-"""Pixels of an image from which on blocks are smaller, and run no more than the cores have work for: such an image
-itself takes what blocks of the other size would. A lite block of this size takes 190 MB."""
+"""Images of at least `LARGE` pixels use smaller blocks, and no more at once than keep the cores busy: the image itself
+takes the memory that larger blocks would need. A lite block of this size takes 190 MB."""
 
 BORDER, MULTIPLE = 32, 16
-"""Reflected pixels around the image, and of what the sides that a denoiser gets are multiples."""
+"""Pixels of reflect padding around the image, and the number that the sides of a denoiser's input are multiples of."""
 
 
 def is_large(plan: IrlePlan) -> bool:
-    """Whether a plan is for an image of which few blocks may be worked on at once."""
+    """Whether a plan is for a large image, of which few blocks may be processed at once."""
     return plan.height * plan.width > LARGE
 
 
@@ -39,12 +39,12 @@ def side_of(plan: IrlePlan) -> int:
 
 
 def with_context(block: Region, plan: IrlePlan) -> Region:
-    """A block with what the denoiser looks at around it."""
+    """A block with the context that the denoiser needs around it."""
     return block.with_context(plan.context, min(BORDER, plan.context), MULTIPLE)
 
 
 class LatestBlock:
-    """The latest block of an image that has only one, which all windows of that image share."""
+    """A cache of the latest block, for images of a single block, which all of their windows share."""
 
     def __init__(self) -> None:
         """Hold nothing."""

@@ -1,4 +1,4 @@
-"""Which denoiser renders a plan: a shipped one, or one that was tuned on the very image."""
+"""The denoiser for a plan: a shipped one, or one tuned on the image itself."""
 
 from __future__ import annotations
 

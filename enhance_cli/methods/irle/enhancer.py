@@ -1,4 +1,4 @@
-"""IRLE as estimate and render: light is decided on a proxy, noise is taken out at full resolution by blocks."""
+"""IRLE as estimate and render: brightness is decided on a proxy, noise is removed at full resolution, in blocks."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 FAINT = 0.7
-"""ln of the gain from which on the denoiser works in full: noise that is hardly amplified stays where it is."""
+"""ln of the gain from which the denoiser is applied fully: noise that is hardly amplified is kept."""
 
 SHADOWS = (1.2, 2.2, 0.6)
-"""ln of the gain where colour begins to go, the way to where all of it has gone that will, and the share that goes:
-`pseudo_ground_truth.desaturated_shadows`."""
+"""Desaturation of shadows: ln of the gain at which it begins, the range of ln over which it increases, and its largest
+share: `pseudo_ground_truth.desaturated_shadows`."""
 
 LEVELS = (0.9, 1.1)
-"""Bounds of the factor at the end: what the bounds of the curve hold back is not put in here again."""
+"""Bounds of the final factor, which must not undo the bounds of the curve."""
 
 
 class Irle:
@@ -52,7 +52,7 @@ class Irle:
         return self._engine.model if controls.model == "auto" else controls.model
 
     def prepare(self, controls: IrleControls) -> Mapping[str, str] | None:
-        """Load the denoiser, where one will run."""
+        """Load the denoiser, if one will run."""
         if controls.stage != "2" or controls.denoise == 0.0:
             return None
         return self._engine.network(METHOD, f"denoiser-{self._model(controls)}")[1].report()
@@ -124,7 +124,7 @@ class Irle:
         return replace(plan, tuned=tuned, adapted=steps)
 
     def _noise(self, pixels: Array, plan: IrlePlan, weights: Array | None) -> tuple[float, float, float] | None:
-        """`IrlePlan.noise`, by rendering the flattest of the dark patches."""
+        """`IrlePlan.noise`, measured by rendering the flattest dark patches."""
         if plan.stage == "reference":
             return None
         found = []
@@ -143,7 +143,7 @@ class Irle:
     # --- render --------------------------------------------------------------------------------------------
 
     def render(self, window: Window, plan: IrlePlan, out: Array | None = None) -> Array:
-        """Curve, denoiser and desaturation by blocks; bit-equal for any window that has its halo."""
+        """Curve, denoiser and desaturation, in blocks; bit-identical for any window that includes its halo."""
         engine = self._engine
         out = np.empty_like(window.pixels) if out is None else out
         if plan.stage == "reference":
@@ -161,12 +161,12 @@ class Irle:
         return out
 
     def _block(self, pixels: Array, block: Region, around: Region, plan: IrlePlan) -> Array:
-        """A block of a window as it will be.
+        """Render a block of a window.
 
         Args:
             pixels: the window.
-            block: the pixels wanted.
-            around: these and their context.
+            block: the pixels to render.
+            around: the block with its context.
             plan: of the whole image.
         """
         picture, gain = self._first_stage(pixels, around, plan)
@@ -183,7 +183,7 @@ class Irle:
         )
 
     def _first_stage(self, pixels: Array, region: Region, plan: IrlePlan) -> tuple[Any, Any]:
-        """Stage 1 of a part of a window, and ln of its gain: 3×h×w and h×w, where the engine's kernels leave them."""
+        """Stage 1 of a region of a window, 3×h×w, and ln of its gain, h×w: arrays of the engine's device."""
         engine, curve = self._engine, plan.curve
         wide = region.with_context(REACH, REACH)
         codes = wide.read(pixels, "reflect")

@@ -1,4 +1,4 @@
-"""Where an image is flat: the weights of squared errors, in training and in tuning on one photo (`adapt`)."""
+"""Weights of squared errors by local flatness, for training and for tuning on one photo (`adapt`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 LUMA = (0.299, 0.587, 0.114)
 
 CONTRAST = 1e-3
-"""Variance, of white 1, below which a place is flat: near the C2 of SSIM, 0.03²."""
+"""Variance, with white at 1, below which an area counts as flat: near the C2 of SSIM, 0.03²."""
 
 
 def luma(image: Tensor) -> Tensor:
@@ -19,16 +19,16 @@ def luma(image: Tensor) -> Tensor:
 
 
 def box(image: Tensor, side: int) -> Tensor:
-    """Means over side×side pixels (odd), of the same size; at borders over what lies inside."""
+    """Box mean over side×side pixels (odd), of the same size; at borders over the pixels inside."""
     return functional.avg_pool2d(image, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
 def flatness(image: Tensor) -> Tensor:
     """Weights N×1×H×W of mean 1, without gradient: 1 / (local variance of luma + `CONTRAST`).
 
-    Squared errors are largest at edges, so a plain mean is decided there and leaves grain where nothing hides it, which
-    the eye and SSIM see first; this is the normalisation that SSIM does. As the weights follow from the output and not
-    from the noise of its target, the mean that a pixel tends to stays the same.
+    Squared errors are largest at edges, so they dominate a plain mean, which then leaves grain in flat areas, where the
+    eye and SSIM notice it first; SSIM normalises in the same way. As the weights depend on the output and not on the
+    noise of its target, they do not bias the mean that a pixel converges to.
     """
     grey = luma(image.detach())
     around = box(grey, 7)

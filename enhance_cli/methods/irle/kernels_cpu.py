@@ -1,7 +1,7 @@
-"""The pixel work of irle on numpy arrays: stage 1 by look-up, its gain, and everything after the denoiser.
+"""The pixel kernels of irle on NumPy arrays: stage 1 by look-up, its gain, and everything after the denoiser.
 
-The same functions as `kernels_cuda.py`, equal to one grey level. White balance and curve are functions of single
-samples, so they come as tables with an entry for each code: a pixel costs six look-ups and a quotient.
+The same functions as `kernels_cuda.py`, equal to within one grey level. White balance and curve are functions of single
+samples, so they are given as tables with an entry for each code: a pixel costs six look-ups and a quotient.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from enhance_cli.methods.irle.tone import PEDESTAL
 Array = NDArray[Any]
 
 BLUR, REACH = 4.0, 16
-"""Deviation of the blur of luma, in pixels, and how far it looks: the noise of a single pixel must not steer what is
-read off it."""
+"""Standard deviation and radius of the Gaussian blur of luma, in pixels: a pixel's own noise must not affect its
+gain."""
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _LN2 = np.float32(0.6931471805599453)
@@ -28,7 +28,7 @@ _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 
 
 def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array]:
-    """White balance and curve of an image that keeps its hue (`tone.ToneCurve.picture`).
+    """White balance and hue-preserving curve of an image (`tone.ToneCurve.picture`).
 
     Args:
         codes: h×w×3 uint8 or uint16, contiguous.
@@ -47,7 +47,7 @@ def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array
 def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
     """Log of the curve's gain at blurred luma (`tone.ToneCurve.log_gain`), float32 like `luma`.
 
-    Within `REACH` pixels of a border that is no border of the image it is not to be used.
+    The result is invalid within `REACH` pixels of a border that is not a border of the image.
 
     Args:
         luma: h×w float32; borders are reflected.
@@ -62,15 +62,15 @@ def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
 def finish(
     picture: Array, clean: Array, gain: Array, numbers: tuple[float, float, float, float, float, float], out: Array
 ) -> None:
-    """Take the noise out, and colour out of the deepest shadows, set the level, and round half up.
+    """Remove noise, desaturate the deepest shadows, apply the final factor, and round half up.
 
     Args:
         picture: 3×h×w, stage 1.
         clean: the same from the denoiser; may be `picture` itself.
         gain: h×w, ln of the gain.
-        numbers: share of the noise that goes, ln of the gain from which all of that share goes (from 0 on, some);
-            ln of the gain where colour begins to go and one over the width of the way to all of it, the share of it
-            that goes; the factor at the end.
+        numbers: share of the noise to remove, and ln of the gain from which this full share is removed (rising from 0
+            at ln 0); ln of the gain at which desaturation begins, one over the range over which it increases, and its
+            largest share; the final factor.
         out: h×w×3 uint8 or uint16.
     """
     _finish(picture, clean, gain, *(np.float32(value) for value in (*numbers, np.iinfo(out.dtype).max)), out)
@@ -93,7 +93,7 @@ def enlarge(small: Array, height: int, width: int, top: int, left: int, out: Arr
 
 
 def places(start: int, count: int, length: int, cells: int) -> tuple[Array, Array]:
-    """The cell before each of `count` pixels from `start`, int64, and how far they lie towards the next, float32."""
+    """The cell before each of `count` pixels from `start`, int64, and the fraction towards the next, float32."""
     at = np.clip((np.arange(start, start + count) + 0.5) * cells / length - 0.5, 0.0, cells - 1.0)
     cell = np.minimum(at.astype(np.int64), max(cells - 2, 0))
     return cell, (at - cell).astype(np.float32)
@@ -108,7 +108,7 @@ def _first_stage(codes, light, bright, picture, luma):  # type: ignore[no-untype
             r, g, b = codes[y, x, 0], codes[y, x, 1], codes[y, x, 2]
             red, green, blue = light[0, r], light[1, g], light[2, b]
             luma[y, x] = _RED * red + _GREEN * green + _BLUE * blue
-            # The curve rises, so its ends are the curve of the ends.
+            # The curve is increasing, so the extremes of the result are the curve at the extremes.
             low = min(red, min(green, blue))
             high = max(red, max(green, blue))
             one, two, three = bright[0, r], bright[1, g], bright[2, b]

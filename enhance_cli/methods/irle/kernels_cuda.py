@@ -1,7 +1,7 @@
-"""The pixel work of irle in torch: stage 1 by look-up, its gain, and everything after the denoiser.
+"""The pixel kernels of irle in torch: stage 1 by look-up, its gain, and everything after the denoiser.
 
-These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` holds the same names
-over numpy arrays, and says what their arguments are.
+These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` has the same functions
+on NumPy arrays, and documents their arguments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BLUR, REACH = 4.0, 16
 
 
 def first_stage(codes: Tensor, light: Tensor, bright: Tensor) -> tuple[Tensor, Tensor]:
-    """White balance and curve of an image that keeps its hue: the bright image 3×h×w and its light's luma h×w."""
+    """White balance and hue-preserving curve: the bright image 3×h×w and the luma of its balanced light h×w."""
     at = codes.to(torch.int64).permute(2, 0, 1).reshape(3, -1)
     shape = (3, *codes.shape[:2])
     balanced, ends = (torch.gather(table, 1, at).reshape(shape) for table in (light, bright))
@@ -48,7 +48,7 @@ def log_gain(luma: Tensor, curve: tuple[float, float, float]) -> Tensor:
 def finish(
     picture: Tensor, clean: Tensor, gain: Tensor, numbers: tuple[float, float, float, float, float, float], out: Tensor
 ) -> None:
-    """Take the noise out, and colour out of the deepest shadows, set the level, and round half up, into h×w×3."""
+    """Remove noise, desaturate the deepest shadows, apply the final factor, and round half up, into h×w×3."""
     strength, full, start, steepness, amount, level = numbers
     share = strength * (gain / full).clamp(0.0, 1.0)
     result = picture + share * (clean - picture)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw_maps(image: Image, plan: IrlePlan) -> Array:
-    """Of a proxy h×w the illumination, white where nothing was lifted, and the gain, a stop for every 32 levels.
+    """The illumination of a proxy h×w, white where nothing is brightened, and the gain, 32 levels per stop.
 
     Args:
         image: the image before enhancement.

@@ -17,40 +17,40 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Negative slope of the leaky ReLUs."""
 
 GAIN_SCALE = 1.0 / 3.0
-"""The networks see ln(gain) / 3: a gain of 20 is 1."""
+"""The networks' input is ln(gain) / 3: 1 for a gain of 20."""
 
 
 class Network(nn.Module):
-    """What production must know of each of the networks."""
+    """What production needs to know about each of the networks."""
 
     outputs: tuple[str, ...]
     """Names of what `forward` returns."""
 
     multiple: int
-    """Of which the sides of an image must be multiples."""
+    """The sides of an image must be multiples of this."""
 
     halo: int
-    """Pixels beyond a tile that it looks at: what lies further changes nothing inside. A multiple of `multiple`."""
+    """Receptive field beyond a tile, in pixels to each side. A multiple of `multiple`."""
 
     configuration: dict[str, Any]
     """What `build` makes it from; plain JSON values."""
 
     def _looks(self, multiple: int, unit: int, blocks: Sequence[int], beyond: int = 0) -> None:
-        """Note the multiple and the halo of a trunk whose pixels are unit×unit pixels of the image."""
+        """Set the multiple and the halo of a trunk whose pixels are unit×unit pixels of the image."""
         reach = 0
         for count in reversed(blocks):
-            # Two convolutions a block, down and up again; the level below sees twice as far, and one pixel beside;
-            # the gain's adapter looks one pixel further than the block that it modulates.
+            # Two convolutions per block, on the way down and up; the level below sees twice as far and one pixel more;
+            # the gain adapter sees one pixel further than the block that it modulates.
             reach = 2 * count + 1 + (2 * reach + 1 + 2 * count if reach else 0)
         pixels = unit * (reach + 3) + beyond
         self.multiple, self.halo = multiple, -(-pixels // multiple) * multiple
 
 
 class GainModulation(nn.Module):
-    """GAFM: x (1 + scale) + shift, both read from the log gain at the pixel; the identity before training."""
+    """GAFM: x (1 + scale) + shift, both predicted from the log gain at the pixel; the identity before training."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ def _through(blocks: nn.Module, features: Tensor, gain: Tensor | None) -> Tensor
 
 
 class MaskedConvolution(nn.Conv2d):
-    """A 3×3 convolution that does not look at its own centre."""
+    """A 3×3 convolution without its centre."""
 
     mask: Tensor
 
@@ -165,22 +165,21 @@ class MaskedConvolution(nn.Conv2d):
 class BlindDenoiser(Network):
     """Exactly blind: the prediction of a pixel does not depend on that pixel (J-invariance).
 
-    A feature of the masked convolution at q sees q's eight neighbours. The image of features is then taken apart
-    into its four phases (positions alike modulo 2), and the trunk works on each alone, behind a pixel-unshuffle of its
-    own: what it says at p comes from features at q with q - p even in both directions, and none of their neighbours is
-    p. Nothing crosses phases: no normalisation, no pooling. This is docs/papers.md, I7, with dilated convolutions
+    A feature of the masked convolution at q sees q's eight neighbours. The feature map is then split into its four
+    phases (positions equal modulo 2), and the trunk processes each separately, after a pixel-unshuffle of its own: its
+    output at p comes from features at q with q - p even in both directions, and p is not a neighbour of any of them.
+    Nothing crosses phases: no normalisation, no pooling. This is docs/papers.md, I7, with dilated convolutions
     written as plain ones on the phases, which is the figure's pixel-unshuffle and pixel-shuffle.
 
-    The prediction is a mean of the pixel's surroundings at three widths, mixed pixel by pixel, and a correction. That
-    a wide mean is right where nothing is to be seen is the first thing to learn of noise, and convolutions alone learn
-    it slowly: after 3,000 iterations they left twice as much grain. Luma and colour are mixed apart, as colour is
-    coarser than its noise. What the pixel itself still tells is decided after the blind part, by shares in 0..1 of
-    its luma and its colour, which are blind too: clean = blind + share (pixel - blind). A purely internal training
-    has no share.
+    The prediction is a mean of the pixel's surroundings at three widths, mixed pixel by pixel, plus a correction. In
+    flat areas a wide mean is the right answer, and convolutions alone learn this slowly: after 3,000 iterations they
+    left twice as much grain. Luma and colour are mixed separately, as colour is coarser than its noise. How much of the
+    pixel itself is used is decided after the blind part, by shares in 0..1 for its luma and its colour, which are
+    predicted blindly too: clean = blind + share (pixel - blind). A purely internal training has no share.
 
-    A mean over what might be there is duller than what is there. So the clean image's luma is made crisper at the
-    end, by `acutance` of its middle band, where there is structure; not while it trains, as it would only learn to
-    undo that.
+    A mean over possible values is smoother than the true image. So the luma of the clean image is sharpened at the
+    end, by `acutance` times its middle band, where there is structure; not during training, as the network would only
+    learn to undo it.
     """
 
     outputs = ("clean", "blind")
@@ -201,7 +200,7 @@ class BlindDenoiser(Network):
         super().__init__()
         self.fold, self.acutance = fold, acutance
         self._looks(2 * fold << (len(widths) - 1), 2 * fold, blocks, beyond=1 + (REACH if acutance else 0))
-        # Correction of R, G, B; how far luma and colour mix the wider two surroundings in; shares of luma and colour.
+        # Correction of R, G, B; weights of the two wider surroundings for luma and colour; shares of luma and colour.
         self.told = 9 if share else 7
         self.masked = MaskedConvolution(3, first)
         self.trunk = GainAwareUNet(first * fold * fold + 1, self.told * fold * fold, widths, blocks, gain)
@@ -229,7 +228,7 @@ class BlindDenoiser(Network):
         red, green, blue = means.chunk(3, dim=1)
         grey = _luma(means, 3)
         light, colour = (_shares(told[:, start : start + 2]) for start in (3, 5))
-        # The mix of colours is of what differs from grey, and the mix of grey is added to all channels.
+        # The colour mix is applied to the differences from grey, and the mixed grey is added to all channels.
         luma = (light * grey).sum(dim=1, keepdim=True)
         mixed = [(colour * (means_ - grey)).sum(dim=1, keepdim=True) + luma for means_ in (red, green, blue)]
         blind = torch.cat(mixed, dim=1) + told[:, :3]
@@ -252,23 +251,24 @@ class BlindDenoiser(Network):
 
 
 SURROUNDINGS = (None, 1.2, 2.2)
-"""Of a blind pixel: its eight neighbours alike, and Gaussians of these deviations in pixels, all without the centre."""
+"""Means around a pixel: its eight neighbours equally weighted (None), and Gaussians of these standard deviations in
+pixels, all without the centre."""
 
 REACH = 6
-"""Pixels that the widest of them looks: nearly three deviations."""
+"""Radius in pixels of the widest of them: nearly three standard deviations."""
 
 LUMA = (0.299, 0.587, 0.114)
 
 
 BAND = (0.7, 2.0)
-"""Deviations of the Gaussians whose difference is the band that `acutance` lifts, in pixels."""
+"""Standard deviations, in pixels, of the Gaussians whose difference is the band that `acutance` amplifies."""
 
 STRUCTURE = 1e-3
-"""Variance of luma, of white 1, at which half of `acutance` is applied; that of grain left over is a tenth of it."""
+"""Variance of luma, with white at 1, at which half of `acutance` is applied; remaining grain has a tenth of it."""
 
 
 def _gaussian(sigma: float | None) -> Tensor:
-    """13×13 weights that sum to 1; None for the middle 3×3 alike."""
+    """13×13 weights that sum to 1; for None, a 3×3 box mean."""
     steps = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
     line = (steps.abs() <= 1).float() if sigma is None else torch.exp(-0.5 * (steps / sigma) ** 2)
     kernel = line[:, None] * line
@@ -276,14 +276,14 @@ def _gaussian(sigma: float | None) -> Tensor:
 
 
 def _surrounding(sigma: float | None) -> Tensor:
-    """The same without the pixel in the middle."""
+    """The same without the centre pixel."""
     kernel = _gaussian(sigma)
     kernel[REACH, REACH] = 0.0
     return kernel / kernel.sum()
 
 
 def _luma(image: Tensor, each: int = 1) -> Tensor:
-    """N×3k×H×W, k planes a channel, to their lumas, N×k×H×W."""
+    """N×3k×H×W, k planes per channel, to their lumas, N×k×H×W."""
     red, green, blue = image[:, :each], image[:, each : 2 * each], image[:, 2 * each :]
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
@@ -291,7 +291,7 @@ def _luma(image: Tensor, each: int = 1) -> Tensor:
 def _shares(told: Tensor) -> Tensor:
     """N×2×H×W to N×3×H×W that sum to 1; before training a third of each.
 
-    A softmax with a zero in front, written out: over three planes a library's own is slower than two convolutions.
+    A softmax with a leading zero, written out: the library's softmax over three planes is slower than two convolutions.
     """
     odds = torch.exp(told.clamp(-20.0, 20.0))
     nearest = 1.0 / (1.0 + odds[:, :1] + odds[:, 1:])
@@ -299,7 +299,7 @@ def _shares(told: Tensor) -> Tensor:
 
 
 def _phases(maps: Tensor) -> Tensor:
-    """N×C×H×W to 4N×C×H/2×W/2: pixels alike modulo 2 in both directions."""
+    """N×C×H×W to 4N×C×H/2×W/2: one phase for each pair of row and column modulo 2."""
     return torch.cat([maps[:, :, y::2, x::2] for y in (0, 1) for x in (0, 1)], dim=0)
 
 
@@ -310,9 +310,9 @@ def _from_phases(maps: Tensor) -> Tensor:
 
 
 class IlluminationNet(Network):
-    """L-Net: how much more or less light than the curve gives, as a bounded log correction at every pixel.
+    """L-Net: a bounded log correction at every pixel of the illumination that follows from the tone curve.
 
-    L = L0 exp(-c) with L0 = x / R0 from the tone curve: the network corrects, it does not invent.
+    L = L0 exp(-c) with L0 = x / R0 from the tone curve: the network only corrects.
     """
 
     outputs = ("correction",)
@@ -338,7 +338,7 @@ class IlluminationNet(Network):
 
 
 class ReflectanceNet(Network):
-    """R-Net: what the reflectance that the curve gives still lacks; it may see the very pixel that it predicts."""
+    """R-Net: a correction of the reflectance given by the curve; it may see the pixel that it predicts."""
 
     outputs = ("reflectance",)
 

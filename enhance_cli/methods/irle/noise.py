@@ -1,4 +1,4 @@
-"""How much noise an image has where it is flat and dark, which is where it shows."""
+"""The noise of an image in flat dark areas, where it is most visible."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 PATCHES, PATCH = 12, 32
-"""Noise is judged on the flattest four of 12×12 patches of 32×32 pixels."""
+"""Noise is measured in the flattest four of 12×12 patches of 32×32 pixels."""
 
 
 def flat_patches(pixels: Array, weights: Array | None) -> list[tuple[int, int]]:
-    """Where the four flattest patches of the darker half lie that are not black: first rows and columns.
+    """First rows and columns of the four flattest patches in the darker half that are not black.
 
-    Patches of which less than all is seen are passed over: what hides is flat.
+    Patches that are not fully opaque are skipped: hidden pixels are flat.
 
     Args:
         pixels: H×W×3 uint8 or uint16.
-        weights: H×W opacity; None where all of the image is seen.
+        weights: H×W opacity; None if the whole image is opaque.
     """
     height, width = pixels.shape[:2]
     if min(height, width) < PATCH:
@@ -43,7 +43,7 @@ def flat_patches(pixels: Array, weights: Array | None) -> list[tuple[int, int]]:
 
 
 def deviation(patch: Array) -> float:
-    """Deviation of luma from the plane that fits it best, as a share of white, of h×w×3 uint8 or uint16."""
+    """Standard deviation of luma from its best-fitting plane, as a share of white, for h×w×3 uint8 or uint16."""
     luma = patch.astype(np.float64) @ LUMA / np.iinfo(patch.dtype).max
     y, x = np.mgrid[: luma.shape[0], : luma.shape[1]]
     plane = np.stack([np.ones(luma.size), y.ravel(), x.ravel()], axis=1)

@@ -1,4 +1,4 @@
-"""What `irle` decides for an image: white balance, tone curve, and how much noise goes."""
+"""What `irle` decides for an image: white balance, tone curve, and how much noise is removed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 REACH = 16
-"""Pixels that the blur of the gain looks beyond a block (`kernels_cpu.log_gain`)."""
+"""Radius in pixels of the gain's blur, needed as context around a block (`kernels_cpu.log_gain`)."""
 
 NETWORK_HALO = {"lite": 112, "full": 128}
-"""Of each denoiser: `network.build` declares it, a multiple of `enhancer.MULTIPLE`, from which on nothing is seen."""
+"""Receptive field of each denoiser in pixels to each side, as `network.build` declares it: a multiple of
+`blocks.MULTIPLE`."""
 
 
 Channels = Annotated[list[NotNegative], Length(3, 3)]
@@ -96,16 +97,16 @@ class IrlePlan(Plan):
     exponent: float
     factor: float
     max_gain: float
-    """The tone curve, see `tone.ToneCurve`; exponent and factor are 1 where light is left alone."""
+    """Parameters of the tone curve, see `tone.ToneCurve`; exponent and factor are 1 if brightness does not change."""
 
     level: float
-    """Factor after everything: desaturation and the keeping of hues move the mean a little."""
+    """The final factor: desaturation and hue preservation shift the mean slightly."""
 
     strength: float
-    """Share of the noise that goes; 0 in other stages than the second."""
+    """Share of the noise that is removed; 0 except in stage 2."""
 
     reference: Array
-    """h×w×3 float32, the pseudo ground truth of the proxy; empty unless it is what is asked for."""
+    """h×w×3 float32, the pseudo ground truth of the proxy; empty except with `--stage reference`."""
 
     tuned: Array
     """Weights of `--adapt`, flat float32; empty without."""
@@ -115,7 +116,7 @@ class IrlePlan(Plan):
     """1 %, 50 % and 99 % quantiles of the proxy's gain, in stops."""
 
     means: tuple[float, float]
-    """Mean of all samples before, and as the proxy has it after."""
+    """Mean of all samples before, and after, as measured on the proxy."""
 
     noise: tuple[float, float, float] | None = None
     """Deviation of luma in flat dark patches, as a share of white: of the input, brightened, and after; None where
@@ -123,7 +124,7 @@ class IrlePlan(Plan):
 
     @classmethod
     def fault_in(cls, values: Mapping[str, Any]) -> str:
-        """Where the reference is what is asked for, there is one."""
+        """Check that a plan of stage `reference` has a reference."""
         missing = values["stage"] == "reference" and values["reference"].size == 0
         return "it has no reference" if missing else ""
 

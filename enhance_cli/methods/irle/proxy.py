@@ -1,4 +1,4 @@
-"""The small copy of an image that light is decided on, and the gain of a curve over it."""
+"""The downscaled copy of an image on which brightness is decided, and the gain of a curve over it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def proxy_of(pixels: Array, weights: Array | None) -> tuple[Array, Array | None]:
-    """Area means as light, float32 h×w×3, long side at most `PROXY_SIDE`; and of weights, where there are such."""
+    """Area means as light, float32 h×w×3, long side at most `PROXY_SIDE`; and of the weights, if given."""
     height, width = pixels.shape[:2]
     scale = min(1.0, PROXY_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -34,5 +34,5 @@ def gain_of(light: Array, curve: ToneCurve) -> Array:
 
 
 def mean(picture: Array, shares: Array | None) -> float:
-    """Mean of all samples of an image h×w×3, by opacity h×w where that is given."""
+    """Mean of all samples of an image h×w×3, weighted by opacity h×w if given."""
     return opacity.mean(picture, None if shares is None else np.repeat(shares[..., None], 3, axis=2))

@@ -1,8 +1,8 @@
-"""The physical reference that a dark photo holds itself: what stage 1 learns from, and `--stage reference` shows.
+"""The pseudo ground truth made from a dark photo itself: stage 1 learns from it, and `--stage reference` shows it.
 
 Robust white balance, the tone curve, the local maximum as illumination smoothed along structure, a bounded gain,
 less colour in the deepest shadows, and a low-pass (docs/papers.md, I2 and I8: the reference of real pairs is near
-a global power curve, so illumination only bends it). Everything is decided on a small proxy and kept as a few
+a global power curve, so illumination only modifies it). Everything is decided on a small proxy and kept as a few
 numbers and one bilateral grid. NumPy and OpenCV; images are sRGB-encoded RGB in 0..1.
 """
 
@@ -23,30 +23,30 @@ Array = NDArray[Any]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 PROXY_SIDE = 384
-"""Long side of the proxy: every constant below is a share of it, so that results do not hang on resolution."""
+"""Long side of the proxy: all constants below are relative to it, so that results do not depend on resolution."""
 
 NORM = 6.0
 """Minkowski norm of Shades of Grey: between the mean (1) and the brightest pixel (infinity)."""
 
 LIGHTEST_CAST, HEAVIEST_CAST = 0.6, 1.7
-"""Bounds of a channel's factor before luma is normalised: beyond them a channel is too empty to be restored."""
+"""Bounds of a channel's factor before luma is normalised: beyond them a channel holds too little to be restored."""
 
 BINS, CELL = 10, 24.0
-"""The grid's tones, and the side of its cells in proxy pixels."""
+"""Tone bins of the bilateral grid, and the side of its cells in proxy pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """What the light of an image is tinted with, and what undoes it."""
+    """The colour cast of an image, and the factors that correct it."""
 
     balance: tuple[float, float, float]
-    """Factors of R, G and B that make the light grey, within bounds, with luma kept."""
+    """Factors of R, G and B that neutralise the light, within bounds and at constant luma."""
 
     tint: tuple[float, float, float]
-    """The light itself: 1 is neutral, above 1 the channel is too strong; not bounded."""
+    """The estimated light: 1 is neutral, above 1 the channel is too strong; not bounded."""
 
     beyond: bool
-    """Whether the bounds hold the factors back: the cast is then restored in part."""
+    """Whether the bounds limit the factors, so that the cast is corrected only in part."""
 
 
 def balanced_with(cast: Cast, strength: float) -> tuple[float, float, float]:
@@ -56,10 +56,10 @@ def balanced_with(cast: Cast, strength: float) -> tuple[float, float, float]:
 
 
 def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
-    """Shades of Grey on what is neither black, noise nor lamp (docs/papers.md, I2, 1).
+    """Shades of Grey over pixels that are neither black, noise nor lamps (docs/papers.md, I2, 1).
 
-    The blurred proxy's pixels between the 5th and the 95th percentile of luma that are not near white; the norm of
-    each channel over them is its light. An image with no such pixels has no cast.
+    It uses the blurred proxy's pixels between the 5th and the 95th percentile of luma that are not near white; the norm
+    of each channel over them is its light. An image without such pixels has no cast.
 
     Args:
         proxy: h×w×3 in 0..1.
@@ -120,10 +120,10 @@ def guided_filter(guide: Array, values: Array, radius: int, epsilon: float) -> A
 
 
 def local_bend(proxy: Array, curve: tone.ToneCurve) -> Array:
-    """Log of the gain that the curve has at a pixel's illumination over the gain at the pixel: h×w, at most 0.
+    """Log of the curve's gain at a pixel's illumination over its gain at the pixel: h×w, at most 0.
 
-    All of it turns the curve into a Retinex quotient by a power of the illumination, which keeps local contrast and
-    loses light; a share of it lies between.
+    Applied fully, it turns the curve into a Retinex quotient by a power of the illumination, which keeps local contrast
+    and loses brightness; a share of it is a compromise.
     """
     light = cv2.GaussianBlur(np.asarray(proxy, np.float32), (0, 0), 1.0) @ LUMA
     around = illumination(proxy)
@@ -131,7 +131,7 @@ def local_bend(proxy: Array, curve: tone.ToneCurve) -> Array:
 
 
 def grid_of(guide: Array, values: Array) -> Array:
-    """A field over the proxy as a bilateral grid that full-resolution luma slices: (rows+1)×(columns+1)×(bins+1).
+    """A field over the proxy as a bilateral grid, to be sliced by full-resolution luma: (rows+1)×(columns+1)×(bins+1).
 
     Args:
         guide: h×w, see `guide_of`.
@@ -149,15 +149,15 @@ def slice_of(grid: Array, guide: Array) -> Array:
 
 
 def guide_of(picture: Array) -> Array:
-    """What slices the grid: the root of luma, as most of a dark image's tones lie low."""
+    """The guide of the grid: the square root of luma, as most tones of a dark image are low."""
     return np.asarray(np.sqrt(np.maximum(np.asarray(picture, np.float32) @ LUMA, 0.0)), np.float32)
 
 
 def desaturated_shadows(picture: Array, log_gain: Array, amount: float = 0.6) -> Array:
-    """Less colour where the gain is highest: what is left there is mostly the sensor's own tint (I2, 4).
+    """Less colour where the gain is highest: the colour there is mostly the sensor's own tint (I2, 4).
 
-    From a gain of 3.3 on, and in full from one of 30. Beginning at 9 was tried: beginning here is nearer to 30 pairs of
-    the training photos, by 0.2 dB of matched PSNR.
+    It begins at a gain of 3.3 and is complete at 30. Beginning at 9 was tried: 3.3 is better by 0.2 dB of matched PSNR
+    on 30 pairs of the training photos.
 
     Args:
         picture: h×w×3.
@@ -170,7 +170,7 @@ def desaturated_shadows(picture: Array, log_gain: Array, amount: float = 0.6) ->
 
 
 def low_passed(picture: Array) -> Array:
-    """Only light and colours of a reference, never its noise: a Gaussian of 5 pixels at 600 (I2, 5)."""
+    """Low-pass that keeps a reference's light and colours but not its noise: a Gaussian of 5 pixels at 600 (I2, 5)."""
     sigma = max(0.8, 5.0 * max(picture.shape[:2]) / 600.0)
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
 

@@ -1,9 +1,9 @@
-"""The tone curve of a dark photo: where the pseudo ground truth and the illumination start (docs/papers.md, I8).
+"""The tone curve of a dark photo, on which the pseudo ground truth and the illumination are based (docs/papers.md, I8).
 
 Pairs of low and high exposures lie near one *power* curve with log-log slopes of 0.43 to 0.70, the flatter the
-darker the image. So an image's mean alone gives the exponent, and the factor follows from the exposure that is
-asked for. Because the curve is a function of single samples, its mean over an image is exact from a histogram: no
-pixel is rendered to find it.
+darker the image. So the mean of an image gives the exponent, and the factor follows from the requested exposure.
+Because the curve is a function of single samples, its mean over an image is exact from a histogram, without
+rendering any pixel.
 
 NumPy; images are sRGB-encoded samples in 0..1.
 """
@@ -21,41 +21,42 @@ from enhance_cli.imaging import opacity
 Array = NDArray[Any]
 
 TARGET = 0.47
-"""Mean of all samples after the curve: what dark images' own bright twins have."""
+"""Mean of all samples after the curve: that of the bright counterparts of dark images."""
 
 LARGEST_FACTOR = 4.0
-"""Of `factor`: a nearly black image has no detail that a larger one could show, only steps."""
+"""Upper bound of `factor`: in a nearly black image a larger one would show no detail, only banding."""
 
 WHITE, BLOWN = 0.9, 0.1
-"""At most `BLOWN` of an image's samples may be lifted above `WHITE`: in a night with lamps the mean is no goal. One
-in ten of the dark training images with references is held back by it, and two in three of lamp-lit streets."""
+"""At most the share `BLOWN` of an image's samples may be raised above `WHITE`: in night photos with lamps the target
+mean is not reachable otherwise. It limits one in ten dark training images with references, and two in three of
+lamp-lit streets."""
 
 KNEE = 0.8
 """Where the soft shoulder begins, as a share of white: lamps roll off instead of clipping."""
 
 PEDESTAL = 0.004
-"""One grey level, added to light before a gain is read off it, so that black has one."""
+"""One grey level, added to light before its gain is computed, so that the gain of black is defined."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToneCurve:
-    """R = shoulder(a x^g), never more than `max_gain` times x."""
+    """R = shoulder(a x^g), at most `max_gain` times x."""
 
     exponent: float
-    """g, 0.42 for the darkest images, 0.70 from a mean of 0.18 on; 1 leaves an image alone."""
+    """g: 0.42 for the darkest images, 0.70 from a mean of 0.18 up, 1 for no change."""
 
     factor: float
     """a, 0..4."""
 
     max_gain: float = np.inf
-    """Bound of R / x: what `--max-gain` sets; black lies below it in every curve."""
+    """Upper bound of R / x, from `--max-gain`."""
 
     knee: float = KNEE
     """Where the shoulder begins, 0..1; 1 is a hard clip."""
 
     @property
     def is_identity(self) -> bool:
-        """Whether light is left alone."""
+        """Whether the curve changes nothing."""
         return self.exponent == self.factor == 1.0
 
     def __call__(self, light: Array) -> Array:
@@ -67,12 +68,12 @@ class ToneCurve:
         return shoulder(raw, self.knee, min(self.factor, self.max_gain))
 
     def picture(self, light: Array) -> Array:
-        """The curve of a colour image, which keeps every pixel's hue: float32, H×W×3.
+        """The hue-preserving curve of a colour image: float32, H×W×3.
 
-        Its largest and its smallest channel follow the curve, which also decides how much colour is left; the one
-        between stays where it was between them. The curve of each channel alone turns hues by a median of 12 degrees
-        on dark pairs of the training photos and this by 4, for 0.15 dB of matched PSNR; one ratio for all three
-        keeps them too and costs 2.5 dB.
+        The largest and the smallest channel of a pixel follow the curve, which determines saturation; the middle one
+        keeps its relative position between them. Applied per channel, the curve shifts hues by a median of 12 degrees
+        on dark pairs of the training photos, and this by 4, at a cost of 0.15 dB of matched PSNR; one ratio for all
+        three channels preserves hues too and costs 2.5 dB.
         """
         x = np.asarray(light, np.float32)
         low, high = x.min(axis=2, keepdims=True), x.max(axis=2, keepdims=True)
@@ -81,9 +82,9 @@ class ToneCurve:
         return np.asarray(bottom + (top - bottom) * place, np.float32)
 
     def log_gain(self, light: Array) -> Array:
-        """Log of the curve's gain at smoothed light: float32, what the denoiser is told of the noise it will meet.
+        """Log of the curve's gain at smoothed light: float32, the denoiser's input for the noise to expect.
 
-        Without shoulder, and with a pedestal, so that it is finite and smooth.
+        Without the shoulder, and with a pedestal, so that it is finite and smooth.
         """
         x = np.asarray(light, np.float32) + np.float32(PEDESTAL)
         gain = np.float32(np.log(max(self.factor, 1e-6))) + np.float32(self.exponent - 1.0) * np.log(x)
@@ -91,15 +92,15 @@ class ToneCurve:
 
 
 def shoulder(raw: Array, knee: float, white: float) -> Array:
-    """Values up to the knee as they are, beyond it compressed so that `white` becomes 1; C¹ and strictly rising.
+    """Values unchanged up to the knee, and compressed above so that `white` maps to 1; C¹ and strictly increasing.
 
     Reinhard et al., "Photographic tone reproduction for digital images", 2002, eq. 4, above the knee: an exponential
-    shoulder keeps 0.1 dB more and leaves nothing of what a lamp lights.
+    shoulder gains 0.1 dB and loses all detail near lamps.
 
     Args:
         raw: values of at least 0.
         knee: 0..1; 1 clips.
-        white: the largest value; at most 1 there is nothing to compress.
+        white: the largest value; nothing is compressed if it is at most 1.
     """
     if knee >= 1.0 or white <= 1.0:
         return np.minimum(raw, np.float32(1.0))
@@ -124,13 +125,13 @@ def histogram(pixels: Array, weights: Array | None = None) -> NDArray[Any]:
 
     Args:
         pixels: the image.
-        weights: H×W uint8 or uint16 that pixels count by; float64 is returned then.
+        weights: H×W uint8 or uint16 weights of the pixels; the result is then float64.
     """
     codes = np.iinfo(pixels.dtype).max + 1
     if weights is not None:
         return np.stack([opacity.histogram(pixels[..., channel], weights, codes) for channel in range(3)])
     counts = np.zeros((3, codes), np.int64)
-    for top in range(0, pixels.shape[0], 128):  # in bands: bincount widens what it counts to 8 bytes
+    for top in range(0, pixels.shape[0], 128):  # in bands: bincount converts its input to 8 bytes per value
         for channel in range(3):
             counts[channel] += np.bincount(pixels[top : top + 128, :, channel].ravel(), minlength=codes)
     return counts
@@ -165,7 +166,7 @@ def fitted(
     knee: float = KNEE,
     exponent: float | None = None,
 ) -> ToneCurve:
-    """The curve that gives an image the mean `target`, or comes as near to it as its lights and its black allow.
+    """The curve that gives an image the mean `target`, or comes as near to it as its highlights and blacks allow.
 
     Args:
         counts: the image's `histogram`, 3×codes.
@@ -174,7 +175,7 @@ def fitted(
         max_gain: bound of the curve's gain.
         largest_factor: bound of a; an image that needs more stays darker than `target`.
         knee: of the shoulder.
-        exponent: g, if it is not to follow from the image's mean.
+        exponent: g; None to derive it from the image's mean.
     """
     light, weights = _levels(counts, balance)
     if exponent is None:
@@ -192,7 +193,7 @@ def fitted(
 def reaching(
     counts: Array, exposure: float, *, balance: tuple[float, float, float], max_gain: float = np.inf
 ) -> ToneCurve:
-    """The curve that makes `exposure` the mean; none where the image is as bright already, or black.
+    """The curve that makes `exposure` the mean; the identity if the image is already that bright, or black.
 
     Args:
         counts: the image's `histogram`, 3×codes.
@@ -206,7 +207,7 @@ def reaching(
     curve = fitted(counts, target=exposure, balance=balance, max_gain=max_gain)
     if curve.factor >= 1.0:
         return curve
-    # A factor below 1 makes white grey. The image needs a gentler curve, up to none: white stays, the exponent moves.
+    # A factor below 1 would turn white grey, so a gentler curve is needed: the factor stays 1 and the exponent changes.
     light = np.arange(counts.shape[1])[None] * (np.asarray(balance) / (counts.shape[1] - 1))[:, None]
     low, high = curve.exponent, 1.0
     for _ in range(24):

@@ -1,4 +1,4 @@
-"""The photos that CLODE's networks learn from, and the images that are drawn of them."""
+"""The training photos of CLODE's networks, and the images drawn from them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 8
-"""Of the dark images, stacks and clean photos, in order of name, the last of every eight validates."""
+"""The last of every eight dark photos, stacks and clean photos, in order of name, is held out for validation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The photos in memory by kind, and what is put aside."""
+    """The photos in memory by kind, and those held out."""
 
     dark: Sequence[Codes]
     stacks: Sequence[Codes]
@@ -52,7 +52,7 @@ class Album:
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
-        """Read what there is, and put every eighth scene of it aside."""
+        """Read the data that is present, and hold out every eighth scene."""
         side = recipe.read_side
         low, unpaired, sice = data / "paired_lowlight", data / "unpaired_dark", data / "exposure" / "sice512"
         pairs = read_pairs(low / "low", low / "high", side) if (low / "low").is_dir() else []
@@ -61,7 +61,7 @@ class Album:
         if unpaired.is_dir():
             dark += list(read_photographs(unpaired, side).values())
         frames = read_photographs(sice, side) if sice.is_dir() else {}
-        # All frames, the references too: no pair is needed to learn from.
+        # All frames, including the references: training needs no pairs.
         kept, aside = put_aside(list(frames), HELD_OUT_EVERY, scene_of)
         stacks = [frames[stem] for stem in kept]
         of_stacks = [pair for pair in (read_stacks(sice, side) if frames else []) if pair.name in aside]
@@ -78,13 +78,13 @@ class Album:
         return cls(dark, stacks, clean, {kind: found for kind, found in held_out.items() if found}, recipe)
 
     def picture(self, random: np.random.Generator, side: int, native: bool) -> Picture:
-        """An image of side×side in 0..1: a piece of a photo at its own pixels, or most of it made small."""
+        """An image of side×side in 0..1: a crop of a photo at native resolution, or most of the photo downscaled."""
         recipe = self.recipe
         shares = np.array([recipe.dark * bool(self.dark), recipe.stacks * bool(self.stacks), recipe.clean])
         if not self.clean:
             shares[2] = 0.0
         if native:
-            shares[1] *= 0.2  # their noise is compressed away
+            shares[1] *= 0.2  # compression has removed their noise
         kind = int(random.choice(3, p=shares / shares.sum()))
         photographs = (self.dark, self.stacks, self.clean)[kind]
         piece = cut(photographs[int(random.integers(len(photographs)))], random, side, native)
@@ -104,8 +104,8 @@ class Album:
 def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool) -> Picture:
     """A random square of a photo, mirrored half of the time, in 0..1.
 
-    At its own pixels; or half to all of each side, shrunk to the square by area means: the whole image's light,
-    as the proxy of production shows it.
+    At native resolution; or half to all of each side, reduced to the square by area means: the light of the whole
+    image, as in the proxy that production uses.
     """
     height, width = photograph.shape[:2]
     share = 1.0 if native else random.uniform(0.5, 1.0)
@@ -120,6 +120,6 @@ def cut(photograph: Codes, random: np.random.Generator, side: int, native: bool)
 
 
 def tones(random: np.random.Generator, side: int) -> tuple[Picture, Picture]:
-    """An image of two flat tones, 3×side×side, and where the bright one is, 1×side×side."""
+    """An image of two flat tones, 3×side×side, and the mask of the bright one, 1×side×side."""
     picture, bright = two_tones(random, side)
     return np.ascontiguousarray(picture.transpose(2, 0, 1)), bright[None]

@@ -1,9 +1,9 @@
-"""How CLODE's networks are trained: images without references, the solver, the losses, a reason per number.
+"""Training of CLODE's networks: data without references, the solver, the losses, with a reason for every number.
 
-The denoisers learn from single noisy images, brightened as they will be when they are used (ZS-N2N). The
-estimators learn what exposure to reach at each time: the equation is solved in logits from 0 to a random time,
-and every step on the way is judged, so that time means something everywhere. The loop, the degradations and the
-export are those of `enhance_cli.training`.
+The denoisers learn from single noisy images, brightened as in production (ZS-N2N). The estimators learn the
+exposure to reach at each time: the equation is solved in logits from 0 to a random time, and the loss covers every
+step on the way, so that every time has a meaning. The loop, the degradations and the export are those of
+`enhance_cli.training`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def train(
     """Train the networks from a folder of photos and export them.
 
     The folder may hold `unpaired_dark/`, `paired_lowlight/low/`, `exposure/sice512/` and `clean/`, as
-    docs/training.md says, or the photos themselves, which then count as clean. No reference is looked at
-    but by the validation.
+    docs/training.md says, or the photos themselves, which then count as clean. References are used only for
+    validation.
 
     Args:
         options: where the photos are, where the results go, seed and device.
-        log: receives sentences for people.
+        log: receives progress messages.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
@@ -91,7 +91,7 @@ def deliver(module: nn.Module, out: Path, part: str, kind: str) -> Exported:
 
     free = {2: "height", 3: "width"}
     with warnings.catch_warnings():
-        # Normalisation and reflect padding ask for sizes while they are traced; the samples below have several.
+        # Normalisation and reflect padding read sizes during tracing; the samples below have several sizes.
         warnings.simplefilter("ignore")
         return export(
             module,
@@ -139,7 +139,7 @@ def solve(estimator: nn.Module, image: Tensor, end: float, steps: int, *, heun: 
 
 
 def draw_time(random: np.random.Generator) -> float:
-    """Where one training solve ends: at the paper's T in four of ten, before, beyond it, or below 0."""
+    """End time of a training solve: the paper's T in four of ten draws; else earlier, later, or below 0."""
     kind = random.random()
     if kind < 0.4:
         return 3.0
@@ -153,7 +153,7 @@ def draw_time(random: np.random.Generator) -> float:
 def estimator_loss(
     estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int, device: str = "cpu"
 ) -> Tensor:
-    """What the images of one iteration cost; a function of seed and number alone."""
+    """The loss of one iteration; the images depend on the seed and the iteration's number alone."""
     random = generator(seed, iteration)
     side = int(random.choice(recipe.sides))
     image = album.batch(random, recipe.batch - 1, side)
@@ -165,7 +165,7 @@ def estimator_loss(
 
 
 def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: EstimatorRecipe) -> Tensor:
-    """The losses of one solve; the last image of the batch is a synthetic two-tone."""
+    """The losses of one solve; the last image of the batch is a synthetic two-tone image."""
     output, end = solution.states[-1], solution.times[-1]
     photographs, real = image[:-1], output[:-1]
     before = photographs.mean(dim=(1, 2, 3))
@@ -175,7 +175,7 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
         losses.exposure(state[:-1], goal.means(before, time), pool=None)
         for time, state in zip(solution.times, solution.states, strict=True)
     ]
-    # The end counts as much as all steps on the way to it.
+    # The end counts as much as all steps before it together.
     total = recipe.mean_exposure * 0.5 * (reached[-1] + torch.stack(reached).mean())
     total = total + recipe.spatial * losses.spatial_consistency(real, photographs)
     total = total + recipe.chromaticity * losses.chromaticity(real, photographs)
@@ -189,9 +189,9 @@ def solution_loss(solution: Solution, image: Tensor, bright: Tensor, recipe: Est
 
 
 def tone_loss(estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed: int, iteration: int) -> Tensor:
-    """How far the rates are from those of the plainest answer: one shift for the image that keeps to the goal.
+    """Distance of the rates from those of the simplest solution: a single shift per image that follows the goal.
 
-    No solve: every image is shown as that shift leaves it at a time of its own.
+    Without a solve: each image is used as that shift leaves it at a random time.
     """
     device = next(estimator.parameters()).device
     random = generator(seed, iteration)
@@ -201,7 +201,7 @@ def tone_loss(estimator: nn.Module, album: Album, recipe: EstimatorRecipe, seed:
     time = torch.from_numpy(random.uniform(-3.0, 5.0, count).astype(np.float32)).to(device)
     near = 0.1
     before, after = (recipe.goal.shift(image, time + offset) for offset in (-near, near))
-    wanted = ((after - before) / (2.0 * near)).clamp(-0.95, 0.95)  # tanh reaches no further
+    wanted = ((after - before) / (2.0 * near)).clamp(-0.95, 0.95)  # within the range of tanh
     state = shifted(image, recipe.goal.shift(image, time)[:, None, None, None])
     difference: Tensor = estimator(state, time)[0] - wanted[:, None, None, None]
     return 10.0 * difference.square().mean()
@@ -215,7 +215,7 @@ def _train_estimator(stem: str, album: Album, options: TrainOptions, recipe: Rec
         prior = options.out / "denoiser-full.safetensors"
         if prior.exists():
             read_weights(module.denoiser, prior)
-        # g is trained by noise alone: here it would only blur what the estimator sees.
+        # g is trained on noise alone: trained here, it would only blur the estimator's input.
         module.denoiser.requires_grad_(False)
     module = module.to(options.device)
 
@@ -240,7 +240,7 @@ def _estimator_figures(album: Album, recipe: Recipe) -> Callable[[nn.Module], Ma
 
 
 def estimator_figures(module: nn.Module, held_out: Mapping[str, Sequence[Pair]], side: int = 96) -> dict[str, float]:
-    """PSNR at T = 3 (lowlight, under) or T = -2 (over) of held-out pairs made small, and the means reached there."""
+    """PSNR at T = 3 (lowlight, under) or T = -2 (over) of downscaled held-out pairs, and the means reached there."""
     device = next(module.parameters()).device
     figures = {}
     for kind, pairs in held_out.items():
@@ -268,9 +268,9 @@ def _small(codes: Codes, side: int) -> Tensor:
 
 
 def brightened(image: Tensor) -> Tensor:
-    """Noisy images as production hands them to g: under one shift that brings their mean to one half.
+    """Noisy images as g sees them in production: with one shift that brings their mean to 0.5.
 
-    At most 3.5 logits up, as far as T = 3 to 4 can go, and never down.
+    The shift is 0 to 3.5 logits, as much as T = 3 to 4 can reach.
     """
     mean = image.mean(dim=(1, 2, 3), keepdim=True).clamp(1e-3, 0.999)
     return shifted(image, (-torch.logit(mean)).clamp(0.0, 3.5))
@@ -285,13 +285,13 @@ def denoiser_loss(
     device: str = "cpu",
     teacher: nn.Module | None = None,
 ) -> Tensor:
-    """ZS-N2N on pieces of brightened noisy photos, or the distance to a teacher's noise there.
+    """ZS-N2N on crops of brightened noisy photos, or the distance to a teacher's noise there.
 
-    A function of seed and number alone.
+    The crops depend on the seed and the iteration's number alone.
     """
     random = generator(seed, iteration, 1)
     image = brightened(album.batch(random, recipe.batch - 1, recipe.side, native=True))
-    # Flat tones under white noise, in every batch: in photos they are rare, and seen at once where noise is left.
+    # Flat tones with white noise in every batch: they are rare in photos, but remaining noise is most visible there.
     flat = tones(random, recipe.side)[0] + random.normal(0.0, random.uniform(0.01, 0.1), (3, *image.shape[2:]))
     image = torch.cat([image, torch.from_numpy(flat.clip(0.0, 1.0).astype(np.float32))[None]]).to(device)
     if teacher is not None:
@@ -359,14 +359,14 @@ def _whole(codes: Codes) -> Tensor:
 
 
 def _fresh(part: str, kind: str, seed: int) -> nn.Module:
-    """A freshly initialised network, the same for the same seed."""
+    """A newly initialised network, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return network.build({"part": part, "kind": kind})
 
 
 def _teacher(stem: str, options: TrainOptions) -> nn.Module | None:
-    """A network that this run has exported before; None where it has not."""
+    """A network that this run has exported before; None if it has not."""
     path = options.out / f"{stem}.safetensors"
     if not path.exists():
         return None
@@ -376,7 +376,7 @@ def _teacher(stem: str, options: TrainOptions) -> nn.Module | None:
 
 
 def _row(estimator: nn.Module, name: str, picture: Codes) -> list[tuple[str, Codes]]:
-    """Input and the states at a few times, of the image made small."""
+    """Input and the states at a few times, for the downscaled image."""
     image = _small(picture, 160)
     cells: list[tuple[str, Any]] = [(name, image)]
     for time in (-2.0, 1.0, 3.0, 4.0):
