@@ -152,13 +152,13 @@ def _render_codes(  # type: ignore[no-untyped-def]
     line, stride, target, target_stride, white, rows, columns, grid, shift, height, width, top, left, share
 ):
     light = np.empty((3, columns), np.float32)
-    room = np.empty((4, columns), np.float32)
+    scratch = np.empty((4, columns), np.float32)
     codes = np.empty((4, columns), np.int32)
     blended = np.empty(grid.shape[1:], np.float32)
     full = np.float32(white)
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
-        _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
+        _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, scratch, codes, blended)
         to = target[y * target_stride : y * target_stride + 3 * columns]
         red, green, blue = light[0], light[1], light[2]
         for x in range(columns):
@@ -171,13 +171,13 @@ def _render_codes(  # type: ignore[no-untyped-def]
 def _render_planes(line, stride, out, white, grid, shift, height, width, top, left, share):  # type: ignore[no-untyped-def]
     _, rows, columns = out.shape
     light = np.empty((3, columns), np.float32)
-    room = np.empty((4, columns), np.float32)
+    scratch = np.empty((4, columns), np.float32)
     codes = np.empty((4, columns), np.int32)
     blended = np.empty(grid.shape[1:], np.float32)
     full = np.float32(white)
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
-        _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, room, codes, blended)
+        _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, scratch, codes, blended)
         for c in range(3):  # `out[:, y] = light` would take seconds to compile, for the text of an error
             to = out[c, y]
             values = light[c]
@@ -200,11 +200,11 @@ def _store(light, noise, strength, white, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _curve_row(row, white, grid, shift, height, width, y, left, share, light, room, codes, blended):  # type: ignore[no-untyped-def]
-    """Apply the curve to one row, into `light`; `room` and `codes` are buffers, `blended` is one row of the grid."""
+def _curve_row(row, white, grid, shift, height, width, y, left, share, light, scratch, codes, blended):  # type: ignore[no-untyped-def]
+    """Apply the curve to one row, into `light`; `scratch` and `codes` are buffers, `blended` is one row of the grid."""
     columns = light.shape[1]
     red, green, blue = light[0], light[1], light[2]
-    up = room[3]
+    up = scratch[3]
     scale = _ONE / white
     bins = np.float32(grid.shape[2] - 1)
     for x in range(columns):
@@ -219,27 +219,27 @@ def _curve_row(row, white, grid, shift, height, width, y, left, share, light, ro
     if shift.size > 0:
         for c in range(3):
             source = shift[c, y]
-            to = room[c]
+            to = scratch[c]
             for x in range(columns):
                 to[x] = source[left + x]
     elif grid.size == 0:
         return
     else:
-        _slice_row(grid, height, width, y, left, up, room, codes, blended)
+        _slice_row(grid, height, width, y, left, up, scratch, codes, blended)
     if share > np.float32(0.0):
-        _curve_mixed(red, green, blue, room, codes, share)
+        _curve_mixed(red, green, blue, scratch, codes, share)
     else:
         for c in range(3):
-            exp_row(room[c], codes[c])
+            exp_row(scratch[c], codes[c])
             values = light[c]
-            gains = room[c]
+            gains = scratch[c]
             for x in range(columns):
                 bright = values[x] * gains[x]
                 values[x] = bright / (_ONE - values[x] + bright)
 
 
 @kernel
-def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type: ignore[no-untyped-def]
+def _slice_row(grid, height, width, y, left, up, scratch, codes, blended):  # type: ignore[no-untyped-def]
     rows, columns, bins = grid.shape[0] - 1, grid.shape[1] - 1, grid.shape[2] - 1
     at_row = (y + 0.5) * rows / height
     i = min(int(at_row), rows - 1)
@@ -259,7 +259,7 @@ def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type:
         tone = min(np.int32(up[x]), np.int32(bins - 1))
         up[x] -= np.float32(tone)
         nodes[x] = j * np.int32(stride) + np.int32(3) * tone
-    one, two, three = room[0], room[1], room[2]
+    one, two, three = scratch[0], scratch[1], scratch[2]
     for x in range(len(up)):
         n = np.uint64(nodes[x])
         m = np.uint64(n + np.uint64(stride))
@@ -277,15 +277,15 @@ def _slice_row(grid, height, width, y, left, up, room, codes, blended):  # type:
 
 
 @kernel
-def _curve_mixed(red, green, blue, room, codes, share):  # type: ignore[no-untyped-def]
+def _curve_mixed(red, green, blue, scratch, codes, share):  # type: ignore[no-untyped-def]
     """The curve per channel, mixed with a common ratio at the largest channel (`curve.coloured`)."""
-    common = room[3]
+    common = scratch[3]
     third = np.float32(1.0 / 3.0)
-    one, two, three = room[0], room[1], room[2]
+    one, two, three = scratch[0], scratch[1], scratch[2]
     for x in range(len(red)):
         common[x] = (one[x] + two[x] + three[x]) * third
     for c in range(4):
-        exp_row(room[c], codes[c])
+        exp_row(scratch[c], codes[c])
     steep = _STEEPNESS if share < _ONE else np.float32(1e9)
     for x in range(len(red)):
         r, g, b = red[x], green[x], blue[x]

@@ -104,10 +104,10 @@ def shoulder(raw: Array, knee: float, white: float) -> Array:
     """
     if knee >= 1.0 or white <= 1.0:
         return np.minimum(raw, np.float32(1.0))
-    room = np.float32(1.0 - knee)
-    above = np.maximum(raw - np.float32(knee), np.float32(0.0)) / room
+    span = np.float32(1.0 - knee)
+    above = np.maximum(raw - np.float32(knee), np.float32(0.0)) / span
     top = np.float32((white - knee) / (1.0 - knee))
-    bent = np.float32(knee) + room * above * (1.0 + above / (top * top)) / (1.0 + above)
+    bent = np.float32(knee) + span * above * (1.0 + above / (top * top)) / (1.0 + above)
     return np.where(raw > knee, np.minimum(bent, np.float32(1.0)), raw)
 
 

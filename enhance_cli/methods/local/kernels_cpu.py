@@ -1,12 +1,12 @@
-"""The pixel work of local on numpy arrays: light by the network's decision, the tail, the lock, in one pass.
+"""The pixel kernels of local on NumPy arrays: the network's brightening, the tail and the lock in one pass.
 
-The same functions as `kernels_cuda.py`, equal to one grey level. Rows go through short loops over buffers that fit
-the first caches, which the compiler turns into vectors; only the look-ups of the bilateral grid are scalar, in a row of
-the grid blended beforehand, so that a pixel needs four nodes and not eight. The tail sees three rows of lit image, so
-three are kept and each is lit once.
+The same functions as `kernels_cuda.py`, equal to within one grey level. Rows go through short loops over buffers that
+fit the L1 and L2 caches, which the compiler vectorises; only the look-ups of the bilateral grid are scalar, in a row of
+the grid blended beforehand, so that a pixel needs four nodes, not eight. The tail sees three rows of the brightened
+image, so three are kept and each is computed once.
 
-What a pixel becomes depends on its place in the whole image and on its neighbours alone: a window that has its
-neighbours gives the same bits as the whole.
+A pixel's output depends only on its position in the whole image and on its neighbours: a window with its neighbours
+gives the same bits as the whole.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def render(
         out: receives the result; of the shape of `pixels`, and not the same memory.
 
     Returns:
-        Like `pixels`. Pixels at an edge of the window that is none of the image are right but for their neighbours.
+        Like `pixels`. At an edge of the window that is not an edge of the image, the tail repeats the outermost pixels.
     """
     out = np.empty_like(pixels) if out is None else out
     box = lit_part(fall_off.shape, region, pixels.shape, place) if lock else (0, *pixels.shape[:1], 0, pixels.shape[1])
@@ -101,7 +101,7 @@ def render(
 def lit_part(
     part: tuple[int, ...], region: tuple[int, int], window: tuple[int, ...], place: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """What of a window lies in a part of the image: first row, last, first column, last (exclusive)."""
+    """The intersection of a window with a part of the image: first row, last, first column, last (exclusive)."""
     first, start = max(region[0] - place[0], 0), max(region[1] - place[1], 0)
     last, end = min(region[0] + part[0] - place[0], window[0]), min(region[1] + part[1] - place[1], window[1])
     return first, last, start, end
@@ -133,7 +133,7 @@ def _render(  # type: ignore[no-untyped-def]
     count = beyond - before
     inputs = np.empty((3, 4, count + 2), np.float32)
     source = np.empty((3, count), np.float32)
-    room = np.empty((4, count), np.float32)
+    scratch = np.empty((4, count), np.float32)
     whole = np.empty(count, np.int32)
     nodes = np.empty(count, np.int32)
     blended = np.empty((field.shape[1], field.shape[2]), np.float32)
@@ -154,9 +154,9 @@ def _render(  # type: ignore[no-untyped-def]
             lit = inputs[near % 3]
             _light(row, full, lit, places[2] + near, places[3] + before, places, fall_off, source)
             if bins > 0:
-                _illuminate(lit, source, right, field.shape[1], bins, blended, guide, degree, room, whole, nodes)
+                _illuminate(lit, source, right, field.shape[1], bins, blended, guide, degree, scratch, whole, nodes)
             else:
-                _curve(lit, source, right, field.shape[1], blended, degree, room)
+                _curve(lit, source, right, field.shape[1], blended, degree, scratch)
             for c in range(4):
                 lit[c, 0] = lit[c, 1]
                 lit[c, count + 1] = lit[c, count]
@@ -205,12 +205,12 @@ def _blend_rows(field, at, blended):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room, whole, nodes):  # type: ignore[no-untyped-def]
+def _illuminate(lit, source, across, columns, bins, blended, guide, degree, scratch, whole, nodes):  # type: ignore[no-untyped-def]
     """One row lit by DeepUPE's illumination."""
     count = source.shape[1]
     share = lit[3, 1 : count + 1]
-    up, right = room[0], room[1]
-    _guide(source, share, guide, room, whole)
+    up, right = scratch[0], scratch[1]
+    _guide(source, share, guide, scratch, whole)
     flat = blended.ravel()
     last_column = np.int32(max(columns - 2, 0))
     last_bin = np.int32(max(bins - 2, 0))
@@ -241,32 +241,32 @@ def _illuminate(lit, source, across, columns, bins, blended, guide, degree, room
         lit[0, x + 1] = fma(node[2], b, fma(node[1], g, node[0] * r)) + node[3]
         lit[1, x + 1] = fma(node[6], b, fma(node[5], g, node[4] * r)) + node[7]
         lit[2, x + 1] = fma(node[10], b, fma(node[9], g, node[8] * r)) + node[11]
-    factor = room[2]
+    factor = scratch[2]
     for x in range(count):
         factor[x] = _ONE / fma(degree - _ONE, _ramp(share[x]), _ONE)
     for c in range(3):
         values = lit[c, 1 : count + 1]
         light = source[c]
         for x in range(count):
-            room[3, x] = min(max(-values[x], np.float32(-80.0)), np.float32(80.0))
-        exp_row(room[3], whole)
+            scratch[3, x] = min(max(-values[x], np.float32(-80.0)), np.float32(80.0))
+        exp_row(scratch[3], whole)
         for x in range(count):
             value = light[x]
             # 1 / S, with the sigmoid's 1 / (1 + e) in it: one division for both.
-            inverse = min((_ONE + room[3, x]) / fma(value, room[3, x], _ONE), _BRIGHTEST)
+            inverse = min((_ONE + scratch[3, x]) / fma(value, scratch[3, x], _ONE), _BRIGHTEST)
             gain = fma(share[x], inverse - _ONE, _ONE)
             values[x] = min(value * gain * factor[x], _ONE)
 
 
 @kernel
-def _guide(source, share, guide, room, whole):  # type: ignore[no-untyped-def]
-    """Where the pixels of a row lie along the grid's third axis, into the first row of `room`."""
+def _guide(source, share, guide, scratch, whole):  # type: ignore[no-untyped-def]
+    """The position of the pixels of a row along the grid's third axis, into the first row of `scratch`."""
     count = source.shape[1]
-    roots = room[1:4]
+    roots = scratch[1:4]
     for c in range(3):
         for x in range(count):
             roots[c, x] = np.sqrt(source[c, x])
-    total = room[0]
+    total = scratch[0]
     hidden = guide.shape[0] - 1
     total[:] = guide[hidden, 5]
     for h in range(hidden):
@@ -282,11 +282,11 @@ def _guide(source, share, guide, room, whole):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _curve(lit, source, across, columns, blended, degree, room):  # type: ignore[no-untyped-def]
+def _curve(lit, source, across, columns, blended, degree, scratch):  # type: ignore[no-untyped-def]
     """One row lit by STAR's curve maps."""
     count = source.shape[1]
     share = lit[3, 1 : count + 1]
-    right, further = room[0], room[1]
+    right, further = scratch[0], scratch[1]
     for x in range(count):
         further[x] = (_ONE / degree - _ONE) * _ramp(share[x])
     for c in range(3):
@@ -339,7 +339,7 @@ def _refine(inputs, y, rows, offset, tail, sums):  # type: ignore[no-untyped-def
             above = inputs[max(y - 1, 0) % 3, k]
             here = inputs[y % 3, k]
             below = inputs[min(y + 1, rows - 1) % 3, k]
-            # Slices of their own: with offsets in the index the compiler makes no vectors of it.
+            # Separate slices: with offsets in the index the compiler does not vectorise the loop.
             a, b, d = above[offset : offset + count], above[offset + 1 : offset + 1 + count], above[offset + 2 :]
             e, f, g = here[offset : offset + count], here[offset + 1 : offset + 1 + count], here[offset + 2 :]
             h, i, j = below[offset : offset + count], below[offset + 1 : offset + 1 + count], below[offset + 2 :]

@@ -1,7 +1,7 @@
-"""The pixel work of local in torch: light by the network's decision, the tail, the lock.
+"""The pixel kernels of local in torch: the network's brightening, the tail and the lock.
 
-These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` holds the same names
-over numpy arrays, and says what the arguments are.
+These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` has the same functions
+on NumPy arrays, and documents their arguments.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def render(
 def lit_part(
     part: tuple[int, ...], region: tuple[int, int], window: tuple[int, ...], place: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """What of a window lies in a part of the image: first row, last, first column, last (exclusive)."""
+    """The intersection of a window with a part of the image: first row, last, first column, last (exclusive)."""
     first, start = max(region[0] - place[0], 0), max(region[1] - place[1], 0)
     last, end = min(region[0] + part[0] - place[0], window[0]), min(region[1] + part[1] - place[1], window[1])
     return first, last, start, end

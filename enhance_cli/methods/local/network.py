@@ -31,14 +31,14 @@ class Localised(nn.Module):
         """Light N×3×H×W in 0..1 under N×2×H×W.
 
         Returns:
-            The image, N×3×H×W, and what the network returns beside it: the illumination S, or the maps of the curve.
+            The image, N×3×H×W, and the network's second output: the illumination S, or the curve maps.
         """
         lit, light = self.network(image, mask)
         return self.tail(lit, mask), light
 
 
 class DeepUpeEstimator(nn.Module):
-    """What `estimate` runs of DeepUPE-RANLEN; the constants of what `render` does come with it."""
+    """The part of DeepUPE-RANLEN that `estimate` runs; it also returns the constants that `render` needs."""
 
     outputs = ("grid", "guide_weight", "guide_bias", "guide_out", "guide_out_bias", "tail", "tail_bias")
 
@@ -61,7 +61,7 @@ class DeepUpeEstimator(nn.Module):
 
 
 class StarEstimator(nn.Module):
-    """What `estimate` runs of STAR-DCE-RANLEN; the constants of the tail come with it."""
+    """The part of STAR-DCE-RANLEN that `estimate` runs; it also returns the constants of the tail."""
 
     outputs = ("maps", "tail", "tail_bias")
 

@@ -26,7 +26,7 @@ FALL_OFF = 1
 
 CALM = 0.1
 """Factor between the layers of RANLEN's CNNs. Each of gamma and beta is a sum over 144 inputs, all of which Adam moves
-as far as it moves a lone constant: without the factor they tremble, and the layer learns less than a constant."""
+as far as it moves a single constant: without the factor they oscillate, and the layer learns less than a constant."""
 
 
 class RegionNorm(nn.Module):
@@ -106,10 +106,10 @@ class Tail(nn.Module):
 
 
 class Statistics(nn.Module):
-    """The light of the lit area in numbers: these carry the exposure, and cannot draw halos.
+    """Statistics of the light in area A: they carry the exposure, and cannot cause halos.
 
-    Means and deviations of the channels, the logarithm of the mean, and a soft cumulative histogram of the root of the
-    brightest channel, over area A alone: how dark the rest is has no say.
+    Means and deviations of the channels, the logarithm of the mean, and a soft cumulative histogram of the square root
+    of the largest channel, over area A alone: the brightness of the rest has no influence.
     """
 
     def __init__(self, levels: int = 12) -> None:

@@ -1,4 +1,4 @@
-"""What came of a plan, area by area: light before and after, and how it falls off from A to C."""
+"""The effect of a plan by area: light before and after, and how it falls off from A to C."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RINGS = 16
 """Parts of the transition, by their t."""
 
 _LEAST = 8
-"""Pixels of a ring, or it is passed over."""
+"""Minimum number of pixels of a ring; smaller rings are skipped."""
 
 _DARKEST = 1 / 255
 
@@ -29,7 +29,7 @@ Samples = tuple[int, int, int]
 """Some pixels of an image: row and column of the first, and from one to the next."""
 
 Rendered = Callable[["Array", "Array", Samples], "Array"]
-"""From some pixels, their fall-off, and which they are, to what becomes of them."""
+"""Renders sampled pixels: (pixels, their fall-off, which samples) to the result."""
 
 
 class Review(NamedTuple):

@@ -1,7 +1,7 @@
-"""Whether the frames of a stack lie on each other: told to the user, not corrected.
+"""Checks whether the frames of a stack are aligned; misalignment is reported, not corrected.
 
-Frames differ by stops, and parts of each are clipped. So what is compared is where a frame is lighter or darker than
-its surroundings, on a logarithmic scale and squashed to about -1..1: exposure cancels out, and what is clipped is flat.
+Frames differ by stops, and parts of each are clipped. So the comparison uses how much lighter or darker than its
+surroundings a pixel is, on a log scale squashed to about -1..1: exposure cancels out, clipped areas are flat.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Image
 
 _SIDE = 1024
-"""Long side, at most, of the copies that are compared where parts at full resolution do not tell."""
+"""Maximum long side of the downscaled copies that are compared if crops at full resolution are inconclusive."""
 
 _PARTS, _PART = 3, 512
-"""Of a large image 3×3 parts of 512×512 pixels are compared first: shifts of a few pixels vanish in a small copy."""
+"""For a large image, 3×3 crops of 512×512 pixels are compared first: small shifts vanish in a downscaled copy."""
 
 _AGREEING = 4
-"""Parts that must tell the same."""
+"""Number of crops that must agree."""
 
 _LEAST = 64
-"""Shorter side of a copy below which its quarters tell nothing."""
+"""Shorter side of a copy below which its quarters are too small to compare."""
 
 _FLAT = 0.03
-"""Deviation of ln of light below which a part is as good as flat; about a grey level in the middle."""
+"""Standard deviation of ln of light below which a crop counts as flat; about one grey level in the mid-tones."""
 
 _TOLD = 1.2
-"""Pixels, for "over one": an estimate is right to about a fifth of a pixel."""
+"""Shift in pixels from which a note is made: one pixel, and the error of the estimate of about a fifth of a pixel."""
 
 
 def frame_notes(frames: Sequence[Image]) -> tuple[str, ...]:
-    """A note for each frame that does not lie on the first one, or has another colour profile.
+    """A note for each frame that is not aligned with the first, or has another colour profile.
 
     Args:
         frames: RGB, of one size and depth.
@@ -70,7 +70,7 @@ def _told(across: float, down: float) -> str:
 
 
 def _parts(pixels: Array) -> list[Array]:
-    """The reliefs of some parts at full resolution, spread over an image that is larger than they are."""
+    """The reliefs of crops at full resolution, spread over an image that is larger than they are."""
     side = min(_PART, *pixels.shape[:2])
     tops, lefts = (np.linspace(0, length - side, _PARTS).astype(int) for length in pixels.shape[:2])
     found = (_relief(pixels[top : top + side, left : left + side], 1) for top in tops for left in lefts)
@@ -78,7 +78,7 @@ def _parts(pixels: Array) -> list[Array]:
 
 
 def _agreed(shifts: list[tuple[float, float]]) -> tuple[float, float] | None:
-    """The shift that most parts tell, if enough of them do."""
+    """The shift on which most crops agree, if enough of them do."""
     near = [[other for other in shifts if np.hypot(other[0] - x, other[1] - y) < 0.35] for x, y in shifts]
     most = max(near, key=len, default=[])
     return (
@@ -100,7 +100,7 @@ def _relief(pixels: Array, step: int) -> Array | None:
 
 
 def _shift(one: Array, two: Array | None) -> tuple[float, float] | None:
-    """Columns and rows by which `two` lies right and below of `one`; None where its quarters do not agree."""
+    """Columns and rows by which `two` is shifted right and down from `one`; None if its quarters do not agree."""
     assert two is not None
     height, width = one.shape
     whole = _correlated(one, two)

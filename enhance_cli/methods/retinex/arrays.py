@@ -1,4 +1,4 @@
-"""The networks that the kernels of both engines run themselves, as plain arrays: NumPy's, or tensors of the device."""
+"""The networks that the kernels of both engines run themselves, as plain arrays: NumPy arrays or device tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 REACH = 3
-"""Blocks of 2×2 pixels that the restoration network looks at around one: a 3×3 convolution for each."""
+"""Receptive field of the restoration network to each side, in blocks of 2×2 pixels: one for each 3×3 convolution."""
 
 
 class FusionWeights(NamedTuple):

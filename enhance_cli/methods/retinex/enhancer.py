@@ -1,4 +1,4 @@
-"""Retinex as estimate and render: curves of illumination from 64×64 pixels, everything else at every pixel."""
+"""Retinex as estimate and render: illumination curves from 64×64 pixels, everything else at full resolution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from enhance_cli.engines import weights as weights_room
+from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import opacity
@@ -39,12 +39,12 @@ class Retinex:
         self._kernels: Any = engine.kernels(METHOD)
         self._made: Once[Any] = Once()
 
-    def _illumination(self) -> tuple[Any, weights_room.Weights]:
+    def _illumination(self) -> tuple[Any, weight_files.Weights]:
         return self._engine.network(METHOD, "illumination")
 
     def _arrays(self, stem: str) -> dict[str, Array]:
         """The tensors of a network that the kernels run themselves."""
-        return self._made.get(stem, lambda: weights_room.read_arrays(weights_room.find(METHOD, stem, "safetensors")))  # type: ignore[no-any-return]
+        return self._made.get(stem, lambda: weight_files.read_arrays(weight_files.find(METHOD, stem, "safetensors")))  # type: ignore[no-any-return]
 
     def _restoration(self) -> RestorationWeights:
         return self._made.get("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
@@ -63,7 +63,7 @@ class Retinex:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: RetinexControls) -> RetinexPlan:
-        """Look at the image made small: the curves of both illuminations, and how its candidates are exposed."""
+        """From the downscaled image, the curves of both illuminations and the exposure statistics of the candidates."""
         if controls.fuse is not None and not image.frames:
             raise UsageError("fuse groups the files of a run; from Python, fuse photos by `Opened.fuse`.")
         frames = (image, *image.frames)
@@ -104,7 +104,7 @@ class Retinex:
         return replace(plan, noise_energy=self._noise_energy(pixels, plan, weights))
 
     def _biases(self, candidates: Sequence[Array], seen: Array | None) -> Array:
-        """What Fusion-Net's first layer adds for each candidate, 3×h×w: its own bias, and the statistics' part."""
+        """Biases of Fusion-Net's first layer for each candidate, 3×h×w: its own, plus that of its statistics."""
         tensors = self._arrays("fusion")
         known = np.stack([formulas.luma_statistics(candidate, seen) for candidate in candidates])
         biases: Array = known @ tensors["statistics.weight"].T + tensors["first.bias"]
@@ -119,7 +119,7 @@ class Retinex:
         return FusionWeights(tensors["first.weight"], biases, *second, tensors["third.weight"].reshape(-1))
 
     def _noise_energy(self, frames: Sequence[Array], plan: RetinexPlan, weights: Array | None) -> float:
-        """Mean square of the map that will be added, over patches; by opacity, where weights are given."""
+        """Mean square of the noise map to be added, over patches; weighted by opacity if given."""
 
         def energy(patch: Region) -> tuple[float, float]:
             around = patch.grown(HALO)
@@ -138,7 +138,7 @@ class Retinex:
     # --- render --------------------------------------------------------------------------------------------
 
     def render(self, window: Window, plan: RetinexPlan, out: Array | None = None) -> Array:
-        """Slice, divide, fuse and restore; bit-equal for any window that has its halo."""
+        """Slice, divide, fuse and restore; bit-identical for any window that includes its halo."""
         kernels, engine = self._kernels, self._engine
         out = np.empty_like(window.pixels) if out is None else out
         valid = Region.valid(window, plan.height, plan.width, HALO)
@@ -156,7 +156,7 @@ class Retinex:
         return out
 
     def light_and_noise(self, frames: list[Array], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
-        """The fused light of a region of a window, and what is added to it: where the engine's kernels leave them."""
+        """The fused light of a region of a window, and the noise map to add: arrays of the engine's device."""
         kernels, engine = self._kernels, self._engine
         region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
         networks = self.fusion(plan.biases), self._restoration()
@@ -172,12 +172,12 @@ class Retinex:
 
 
 def _spread(values: Array, seen: Array | None) -> Array:
-    """Mean and 5, 50, 95 % percentiles, weighed by opacity."""
+    """Mean and 5, 50, 95 % percentiles, weighted by opacity."""
     return np.array([opacity.mean(values, seen), *opacity.quantiles(values, (0.05, 0.5, 0.95), seen)], np.float64)
 
 
 def _shares(weights: Array, seen: Array | None) -> Array:
-    """For each candidate its mean weight and the share of the pixels where no other weighs more, by opacity."""
+    """For each candidate its mean weight and the share of pixels where its weight is the largest, by opacity."""
     if seen is not None:
         winners = np.bincount(weights.argmax(axis=0).ravel(), seen.ravel(), len(weights)) / seen.sum(dtype=np.float64)
         means = [opacity.mean(weight, seen) for weight in weights]

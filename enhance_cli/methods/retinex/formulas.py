@@ -1,21 +1,21 @@
-"""The formulas of retinex and their constants, on NumPy arrays of light in 0..1: what `estimate` works with.
+"""The formulas of retinex and their constants, on NumPy arrays of light in 0..1, as used by `estimate`.
 
-`formulas_torch` has the same for training and the CUDA kernels, `kernels_cpu` row by row; both are
-tested against this file, and take their constants from it.
+`formulas_torch` has them for training and the CUDA kernels, `kernels_cpu` row by row; both are tested against this
+module and take their constants from it.
 
 With b the largest channel of a pixel I and b' that of its negative (the paper's eq. 2 and 3; docs/papers.md, R2):
 
     L = b + (1 - b) sigmoid(k u + o),  u = sqrt(b)      illumination, never below b; (k, o) from a bilateral grid
-    I_U = I / L^under                                   what it would be under full light
+    I_U = I / L^under                                   the image under full light
     Q   = 1 - (n + e) / (L' + e)                        the same for the negative n = 1 - I
-    I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       with colour held back; Y the luma of Q
+    I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       with limited saturation; Y the luma of Q
     R   = sum over candidates of softmax(score) times candidate
 
-The paper's I_O is Q with e = 0: it leaves clipped white white and makes what is next to it glow and turn violet. Here
-three bounds hold it. The offset e = OFFSET L' (1 - L') lets white come down a little. n is first scaled by
-b' / (b' + TOE (1 - L')): where all channels are within some hundredths of white, their differences are what clipping
-left over, not detail. And the differences of channels, which tell little beside clipping, grow by SATURATION at most,
-not by the whole gain 1 / (L' + e). All three are nothing where L' = 1, where nothing is to be mended.
+The paper's I_O is Q with e = 0: clipped white stays white, and its surroundings glow and turn violet. Three bounds
+prevent this. The offset e = OFFSET L' (1 - L') darkens white a little. n is first scaled by
+b' / (b' + TOE (1 - L')): where all channels are within some hundredths of white, their differences are artefacts of
+clipping, not detail. And the differences between channels, which are unreliable near clipping, grow by SATURATION at
+most, not by the whole gain 1 / (L' + e). All three have no effect where L' = 1, where there is nothing to correct.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 PROXY = 64
-"""Sides of the square, by area means, that the networks look at; the size at which they were trained."""
+"""Side of the square of area means that the networks see; the size at which they were trained."""
 
 LEAST = 1e-3
-"""No illumination is smaller: the largest gain is a thousand."""
+"""Lower bound of the illumination: the largest gain is 1000."""
 
 LEAST_OF_NEGATIVE = 0.1
-"""No illumination of the negative is smaller: the largest gain of what is nearly white is ten."""
+"""Lower bound of the negative's illumination: the largest gain of nearly white pixels is 10."""
 
 OFFSET = 0.1
 """Of the reverse quotient: clipped white comes out as 1 / (1 + OFFSET (1 - L')), never below 0.909."""
 
 TOE = 0.02
-"""Of the reverse quotient: how near to white differences count for less."""
+"""Of the reverse quotient: the distance from white below which differences between channels are attenuated."""
 
 SATURATION = 1.2
-"""Of the reverse quotient: the most by which differences of channels grow."""
+"""Of the reverse quotient: the largest factor on differences between channels."""
 
 NEARLY_WHITE = 1e-6
-"""Least sum that a negative is divided by. 16 bits know no difference as small: it is for white, where 0 stays 0."""
+"""Lower bound of a divisor, smaller than one level of 16 bits: it only matters for white, where 0 stays 0."""
 
 DARKEST, OCTAVES = 0.02, 2.8
-"""Networks see light l on a logarithmic scale from -1 to 1: log2(l + DARKEST) / OCTAVES + 1."""
+"""The networks' logarithmic scale for light l, from -1 to 1: log2(l + DARKEST) / OCTAVES + 1."""
 
 LUMA = (0.299, 0.587, 0.114)
 """BT.601."""
 
 LUMA_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-"""Of a candidate's luma; with its mean they are the eight numbers that `Fusion` knows of an image."""
+"""Quantiles of a candidate's luma; with the mean they are the eight statistics that `Fusion` gets of an image."""
 
 
 def illumination(grid: Array, channel: Array) -> Array:
@@ -80,7 +80,7 @@ def candidates(light: Array, grids: tuple[Array, Array], powers: tuple[float, fl
 
 
 def _darkened(light: Array, inverse: Array) -> Array:
-    """I_O of light 3×h×w, with L' h×w raised to its power already."""
+    """I_O of light 3×h×w, given L' h×w already raised to its power."""
     inverse = np.maximum(inverse, LEAST_OF_NEGATIVE)
     offset = OFFSET * inverse * (1.0 - inverse)
     dark = (1.0 - light).max(axis=0)
@@ -93,11 +93,11 @@ def _darkened(light: Array, inverse: Array) -> Array:
 
 
 def luma_statistics(light: Array, opacities: Array | None = None) -> Array:
-    """Seven quantiles, each a value that occurs, and the mean of luma, of every second pixel: float32, 8.
+    """Seven quantiles (without interpolation) and the mean of the luma of every second pixel: float32, 8.
 
     Args:
         light: 3×h×w in 0..1.
-        opacities: h×w, by which pixels are weighed; None where all count alike.
+        opacities: h×w weights of the pixels; None if all count alike.
     """
     luma = np.tensordot(np.array(LUMA, np.float32), light[:, ::2, ::2], axes=(0, 0))
     if opacities is not None and (seen := opacities[::2, ::2]).any():
@@ -109,7 +109,7 @@ def luma_statistics(light: Array, opacities: Array | None = None) -> Array:
 
 
 def weights(images: Sequence[Array], fusion: FusionWeights) -> Array:
-    """How much of each candidate, 3×h×w, goes into the fused image: candidates×h×w, summing to 1."""
+    """The weight of each candidate, 3×h×w, in the fused image: candidates×h×w, summing to 1."""
     scores = []
     for image, bias in zip(images, fusion.biases, strict=True):
         saturation = image.max(axis=0) - image.min(axis=0)

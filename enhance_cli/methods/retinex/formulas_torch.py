@@ -1,4 +1,4 @@
-"""The formulas of retinex in torch, for training and for the CUDA kernels; what they are is said in `formulas`.
+"""The formulas of retinex in torch, for training and for the CUDA kernels; `formulas` documents them.
 
 Images are …×3×H×W in 0..1, and maps …×1×H×W.
 """
@@ -50,12 +50,12 @@ def candidates(image: Tensor, light: Tensor, light_of_negative: Tensor) -> tuple
 
 
 def divided(image: Tensor, light: Tensor) -> Tensor:
-    """I_U = I / L: what the image would be under full light."""
+    """I_U = I / L: the image under full light."""
     return (image / light.clamp(min=LEAST)).clamp(0.0, 1.0)
 
 
 def divided_negative(image: Tensor, light: Tensor) -> Tensor:
-    """I_O: the same for the negative, with white, what is next to it and colour held within bounds."""
+    """I_O: the same for the negative, with bounds on white, nearly white pixels and saturation."""
     light = light.clamp(min=LEAST_OF_NEGATIVE)
     offset = OFFSET * light * (1.0 - light)
     negative = 1.0 - image
@@ -68,17 +68,17 @@ def divided_negative(image: Tensor, light: Tensor) -> Tensor:
 
 
 def luma_statistics(image: Tensor) -> Tensor:
-    """Seven quantiles and the mean of luma of N×3×H×W, N×8: all that `Fusion` knows of the whole of a candidate."""
+    """Seven quantiles and the mean of luma of N×3×H×W, N×8: all global information about a candidate in `Fusion`."""
     values = luma(image).flatten(1)
     return torch.cat([quantiles(values, LUMA_QUANTILES), values.mean(dim=1, keepdim=True)], dim=1)
 
 
 def thinned(image: Tensor) -> Tensor:
-    """Every second pixel of every second row: of an image made small they tell as much."""
+    """Every second pixel of every second row, which is enough for a downscaled image."""
     return image[..., ::2, ::2]
 
 
 def quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
-    """Of each row of N×K, the lowest value that a share of its values does not exceed."""
+    """Quantiles of each row of N×K without interpolation: the lowest value that a share of the row does not exceed."""
     places = [round(share * (int(values.shape[1]) - 1)) for share in shares]
     return torch.sort(values, dim=1).values[:, places]

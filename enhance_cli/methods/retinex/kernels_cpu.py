@@ -1,14 +1,14 @@
-"""The pixel work of retinex on numpy arrays: slice, divide, fuse and restore in one pass, without large temporaries.
+"""The pixel kernels of retinex on NumPy arrays: slice, divide, fuse and restore in one pass, without large temporaries.
 
-The same functions as `kernels_cuda.py`, equal to one grey level. A window is done in vertical strips; down a strip
-walks a cascade: two rows of pixels are divided and fused (`kernels_light`), then every convolution that now has its
-rows makes one of its own (`kernels_restoration`), and the pixels three blocks above are finished. All that waits
-between are a few rows, which the second cache holds. Rows are kept as their even columns followed by their odd ones:
-that is the packing of the restoration network already, so that its twelve channels are views of them.
+The same functions as `kernels_cuda.py`, equal to within one grey level. A window is processed in vertical strips, and
+each strip by a cascade from top to bottom: two rows of pixels are divided and fused (`kernels_light`), then every
+convolution that now has its input rows computes one output row (`kernels_restoration`), and the pixels three blocks
+above are finished. Only a few rows are kept in between, which fit the L2 cache. Rows are stored as their even columns
+followed by their odd ones: this is already the packing of the restoration network, whose twelve channels are views.
 
-Loops are written so that the compiler makes vectors of them and keeps weights in registers; buffers are whole
-numbers of vectors long. Every value of a pixel is a function of the pixels around it and of its place in the whole
-image, so rendering a window equals the same part of rendering the whole, bit for bit.
+Loops are written so that the compiler vectorises them and keeps weights in registers; buffer lengths are multiples of
+the vector length. A pixel's value depends only on the pixels around it and on its position in the whole image, so
+rendering a window gives the same bits as that part of the whole.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
 
 _STRIP = 256
-"""Blocks of 2×2 pixels to a strip, at most: the rows between then fit half a megabyte."""
+"""Maximum width of a strip in blocks of 2×2 pixels: the rows kept then fit half a megabyte."""
 
 _LANES = 16
 """Buffers are multiples of this many blocks long, two vectors of eight."""
@@ -57,7 +57,7 @@ class _Frames(NamedTuple):
 
 
 class _Illumination(NamedTuple):
-    """Both grids, rows×columns×bins×2, empty where frames are fused; and the powers that they are raised to."""
+    """Both grids, rows×columns×bins×2, empty if frames are fused; and the powers of both illuminations."""
 
     forward: Array
     inverse: Array
@@ -66,7 +66,7 @@ class _Illumination(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """Where results go: codes, or, where `light` is not empty, float32 planes of a region."""
+    """Where results are written: codes, or, if `light` is not empty, float32 planes of a region."""
 
     line: Array
     stride: int
@@ -87,7 +87,7 @@ def render(
 
     Args:
         frames: h×w×3 uint8 or uint16, the same window of each exposure; one image where there are `grids`.
-        region: where the window lies, and which of its pixels are wanted.
+        region: the position of the window, and which of its pixels to compute.
         grids: rows×columns×bins×2 float32, the forward and the inverse illumination; None to fuse frames.
         powers: what the two illuminations are raised to.
         fusion: the network, with the first layer's biases per candidate: frames, or I / L, I, 1 - (1 - I) / L'.
@@ -95,7 +95,7 @@ def render(
         out: h×w×3 of the dtype of the frames to write into.
 
     Returns:
-        `out`, or a new array like a frame; outside of the region it is the first frame.
+        `out`, or a new array like a frame; outside of the region it equals the first frame.
     """
     out = np.empty(frames[0].shape, frames[0].dtype) if out is None else out
     if region.shape != out.shape[:2]:
@@ -128,8 +128,8 @@ def high_pass(noise: Array, taps: Array, region: Region, wanted: Region) -> Arra
     Args:
         noise: float32 3×h×w, the map over `region`.
         taps: the symmetric low-pass filter from its middle on (see `noise_map.low_pass`).
-        region: what `noise` covers: `wanted` and the filter's radius around it, as far as there is an image.
-        wanted: what to return.
+        region: the region of `noise`: `wanted` extended by the filter's radius, within the image.
+        wanted: the region to return.
     """
     reach = len(taps)
     rows = mirrored(wanted.top - reach + 1, wanted.bottom + reach - 1, region.height) - region.top
@@ -177,7 +177,7 @@ def _run(
 
 @kernel
 def _cascade(frames, region, illumination, fusion, restore, restoration, target):  # type: ignore[no-untyped-def]
-    """Strip after strip, row of blocks after row of blocks; see the head of this file."""
+    """Process strip after strip, and row after row of blocks in it; see the module's docstring."""
     forward = illumination.forward
     top, left, bottom, right = region.top, region.left, region.bottom, region.right
     block_top, block_bottom = top // 2, (bottom + 1) // 2
@@ -209,7 +209,7 @@ def _cascade(frames, region, illumination, fusion, restore, restoration, target)
             block = min(max(start - reach + x, 0), (region.width - 1) // 2)
             for odd in range(2):
                 column = min(2 * block + odd, region.width - 1)
-                # Beyond the window there are blocks that no wanted pixel needs: any pixel will do.
+                # Blocks beyond the window do not affect any pixel of the region: any value will do.
                 columns[odd * n + x] = min(max(column - region.window_left, 0), frames.columns - 1)
                 at = (column + 0.5) * (forward.shape[1] - 1) / region.width
                 cell[odd * n + x] = min(int(at), max(forward.shape[1] - 2, 0))
@@ -237,7 +237,7 @@ def _cascade(frames, region, illumination, fusion, restore, restoration, target)
             if restore:
                 squash(row[12, :n], codes)
                 for layer in range(REACH):
-                    r = q - 1 - layer  # the row that this convolution can make now
+                    r = q - 1 - layer  # the row that this convolution can compute now
                     if r < block_top - REACH + 1 + layer:
                         break
                     made, bias = layers[layer, r % 3], restoration.biases[layer]
@@ -296,7 +296,7 @@ def _put_codes(row, found, reach, odd, start, end, region, y, restore, white, ta
 
 @kernel
 def _put_planes(row, found, reach, odd, start, end, region, y, target):  # type: ignore[no-untyped-def]
-    """As `_put_codes`, light and noise map apart."""
+    """As `_put_codes`, but with separate light and noise map."""
     left, right, y = region.left, region.right, y - region.top
     light, noise = target.light, target.noise
     for c in range(3):

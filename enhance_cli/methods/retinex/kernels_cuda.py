@@ -1,7 +1,7 @@
-"""The pixel work of retinex in torch: slice, divide, fuse and restore.
+"""The pixel kernels of retinex in torch: slice, divide, fuse and restore.
 
-These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` holds the same names over
-numpy arrays. Frames, grids, weights and `out` are tensors of the device.
+These functions run on CUDA in production and on CPU tensors in the tests. `kernels_cpu.py` has the same functions on
+NumPy arrays. Frames, grids, weights and `out` are tensors of the device.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def render(
     restoration: RestorationWeights | None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Mend, fuse and restore a region of a window, rounded once, half up; arguments as in `kernels_cpu`."""
+    """Divide, fuse and restore a region of a window, rounded once, half up; arguments as in `kernels_cpu`."""
     out = torch.empty_like(frames[0]) if out is None else out
     if region.shape != tuple(out.shape[:2]):
         out.copy_(frames[0])
@@ -82,7 +82,7 @@ def store(light: Tensor, noise: Tensor, out: Tensor) -> None:
 
 
 def _whole_blocks(region: Region) -> Region:
-    """The blocks of 2×2 pixels of a region and those that the network sees around them, beyond the image too."""
+    """The blocks of 2×2 pixels of a region and of the network's receptive field around it, even beyond the image."""
     return region._replace(
         top=region.top // 2 * 2 - 2 * REACH,
         left=region.left // 2 * 2 - 2 * REACH,
@@ -92,7 +92,7 @@ def _whole_blocks(region: Region) -> Region:
 
 
 def _positions(start: int, stop: int, length: int, device: torch.device) -> tuple[Array, Tensor]:
-    """Where each pixel of a side lies in the image; beyond it its last blocks are repeated."""
+    """The position in the image of each pixel of an axis; beyond the border the outermost blocks are repeated."""
     at = np.arange(start, stop)
     block = np.clip(at // 2, 0, (length - 1) // 2)
     places = np.minimum(2 * block + at % 2, length - 1)
@@ -134,7 +134,7 @@ def _fused(
 
 
 def _illumination(grid: Tensor, channel: Tensor, place: tuple[tuple[Array, int], tuple[Array, int]]) -> Tensor:
-    """L = b + (1 - b) sigmoid(k u + o) of a channel 1×h×w, (k, o) trilinear in place and tone."""
+    """L = b + (1 - b) sigmoid(k u + o) of a channel 1×h×w, (k, o) trilinear in position and tone."""
     tone = torch.sqrt(channel[0])
     bins = grid.shape[2] - 1
     at_bin = tone * bins
@@ -157,7 +157,7 @@ def _illumination(grid: Tensor, channel: Tensor, place: tuple[tuple[Array, int],
 
 
 def _cells(places: Array, length: int, nodes: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For each pixel of a side: the nodes before and after, and how far it is between them."""
+    """For each pixel of an axis: the nodes before and after, and its fractional position between them."""
     at = (places + 0.5) * (nodes - 1) / length
     cell = np.minimum(at.astype(np.int64), max(nodes - 2, 0))
     share = torch.from_numpy((at - cell).astype(np.float32))
@@ -175,7 +175,7 @@ def _score(image: Tensor, fusion: FusionWeights, candidate: int) -> Tensor:
 
 
 def _noise(light: Tensor, illumination: Tensor, restoration: RestorationWeights) -> Tensor:
-    """What the network adds to light 3×h×w, but for its outermost blocks: 3×(h - 12)×(w - 12)."""
+    """The noise map that the network adds to light 3×h×w, without its outermost blocks: 3×(h - 12)×(w - 12)."""
     stem, convs, biases, heads, head_bias = restoration
     width = stem.shape[0]
     dark = squash(functional.avg_pool2d(illumination, 2))

@@ -1,7 +1,7 @@
-"""The first stage of retinex on rows of pixels: light, its candidates, their scores, and what they are fused to.
+"""The first stage of retinex on rows of pixels: light, its candidates, their scores, and their fusion.
 
-What `kernels_cpu` runs at every row of a strip. Rows are kept as their even columns followed by their odd ones. The
-formulas are those of `formulas`, written for one pass: quotients are products with one reciprocal a pixel.
+`kernels_cpu` runs it on every row of a strip. Rows are stored as their even columns followed by their odd ones. The
+formulas are those of `formulas`, written for one pass: divisions are products with one reciprocal per pixel.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _NEARLY_WHITE = np.float32(NEARLY_WHITE)
 _RED, _GREEN, _BLUE = (np.float32(weight) for weight in LUMA)
 _LN2 = np.float32(0.6931471805599453)
 _STEEPEST = np.float32(80.0)
-"""Exponents are held within this: beyond it float32 knows no powers of e, and a sigmoid nothing but 0 and 1."""
+"""Exponents are clipped to this magnitude: beyond it float32 powers of e overflow, and a sigmoid is 0 or 1."""
 
 
 @kernel
 def load(frames, y, columns, images):  # type: ignore[no-untyped-def]
-    """One row of every frame to light, and how saturated it is."""
+    """Convert one row of every frame to light and saturation."""
     stride, white = frames.stride, frames.white
     for k in range(frames.exposures):
         row = frames.line[k * frames.between + y * stride : k * frames.between + (y + 1) * stride]
@@ -59,7 +59,7 @@ def load(frames, y, columns, images):  # type: ignore[no-untyped-def]
 
 @kernel
 def light_candidates(illumination, y, height, columns, cell, across, images, scratch, codes, curves):  # type: ignore[no-untyped-def]
-    """The two illuminations of a row and the candidates they make; the forward one stays in scratch[5]."""
+    """The two illuminations of a row and the candidates from them; the forward one is left in scratch[5]."""
     bright, dark, k, o = scratch[0], scratch[1], scratch[2], scratch[3]
     red, green, blue = images[1, 0], images[1, 1], images[1, 2]
     for x in range(len(columns)):
@@ -82,7 +82,7 @@ def light_candidates(illumination, y, height, columns, cell, across, images, scr
     _slice(curves[1], dark, cell, across, k, o, codes)
     _illuminate(dark, k, o, scratch[4], codes)
     used = _powered(scratch[4], illumination.inverse_power, k, codes)
-    kept = dark  # of the differences of channels
+    kept = dark  # the factor on differences between channels
     for x in range(len(columns)):
         value = max(used[x], _LEAST_OF_NEGATIVE)
         offset = _OFFSET * value * (_ONE - value)
@@ -121,7 +121,7 @@ def _row_of(grid, y, height, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _slice(curves, channel, cell, across, k, o, whole):  # type: ignore[no-untyped-def]
-    """The curve of every pixel of a row: `k` times the tone, and `o`, by place and tone."""
+    """The curve of every pixel of a row: `k` times the tone, and `o`, by position and tone."""
     columns, bins, _ = curves.shape
     values = curves.ravel()
     for x in range(len(channel)):

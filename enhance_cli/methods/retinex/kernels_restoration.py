@@ -1,4 +1,4 @@
-"""The restoration network of retinex on rows of 2×2 blocks: what `kernels_cpu` runs at every row of a strip."""
+"""The restoration network of retinex on rows of 2×2 blocks; `kernels_cpu` runs it on every row of a strip."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def convolve(above, here, below, weights, bias, out, n):  # type: ignore[no-unty
 
 @kernel
 def relu(rows, n):  # type: ignore[no-untyped-def]
-    """What is above 0."""
+    """ReLU, in place."""
     for c in range(len(rows)):
         row = rows[c, :n]
         for x in range(n):
@@ -66,7 +66,7 @@ def relu(rows, n):  # type: ignore[no-untyped-def]
 
 @kernel
 def relu_and_skip(rows, before, n):  # type: ignore[no-untyped-def]
-    """What is above 0, and the features of the layer before at the same place."""
+    """ReLU, in place, plus a skip connection from the layer before."""
     for c in range(len(rows)):
         row, skipped = rows[c, :n], before[c, 1 : n + 1]
         for x in range(n):

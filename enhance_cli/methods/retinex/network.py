@@ -1,9 +1,9 @@
 """The three networks of retinex, fewer than 5,000 parameters together.
 
 Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net; docs/papers.md).
-`Illumination` looks at the image made small and gives, for its bright channel and for that of its negative, a
-bilateral grid of an illumination curve; `Fusion` scores the candidates that follow from them, each alone, so that it
-also fuses exposures of one scene; `Restoration` gives the noise that is then added, a negative noise map.
+`Illumination` takes the downscaled image and gives, for its bright channel and for that of its negative, a
+bilateral grid of illumination curves; `Fusion` scores each resulting candidate on its own, so that it can also fuse
+exposures of one scene; `Restoration` gives a negative noise map, which is then added.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from enhance_cli.methods.retinex.formulas import LUMA, LUMA_QUANTILES
 from enhance_cli.methods.retinex.formulas_torch import bright_channel, quantiles, squash, thinned
 
 BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
-"""Of the squashed bright channel, as the lowest value that this share of the pixels does not exceed."""
+"""Quantiles of the squashed bright channel, without interpolation."""
 
 
 class Illumination(nn.Module):
-    """Illumination-Net: curves of tone by place, for the image and its negative by the same weights.
+    """Illumination-Net: illumination curves by position, for the image and its negative with the same weights.
 
-    Eleven statistics of the channel's own tones and eleven of the other's say what the image lacks as a whole. The
-    packed channel's mean and deviation around a place, at each of `scales`, join them there: a part in the shade is
-    darker than the image.
+    Eleven statistics of the channel's own tones and eleven of the other channel's describe the exposure of the whole
+    image. The local mean and deviation of the packed channel, at each of `scales`, are inputs too, as a part in the
+    shade is darker than the image.
     """
 
     outputs = ("forward", "inverse")
@@ -44,7 +44,7 @@ class Illumination(nn.Module):
             self.curve.bias.copy_(torch.tensor([0.0, 2.0]).repeat(bins))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The grids of an image made small.
+        """The grids of a downscaled image.
 
         Args:
             image: N×3×PROXY×PROXY in 0..1.
@@ -80,7 +80,7 @@ class Illumination(nn.Module):
 class Fusion(nn.Module):
     """Fusion-Net: how well a candidate is exposed at a pixel, from the pixel and the candidate's statistics alone.
 
-    Without neighbours there is nothing a halo could come from.
+    As it does not see neighbouring pixels, it cannot cause halos.
     """
 
     outputs = ("score",)
@@ -90,13 +90,13 @@ class Fusion(nn.Module):
         self.first = nn.Linear(4, width)
         self.statistics = nn.Linear(len(LUMA_QUANTILES) + 1, width, bias=False)
         self.second = nn.Linear(width, width // 2)
-        self.third = nn.Linear(width // 2, 1, bias=False)  # softmax knows no common offset
+        self.third = nn.Linear(width // 2, 1, bias=False)  # softmax is invariant to a common offset
 
     def forward(self, image: Tensor, statistics: Tensor) -> tuple[Tensor]:
         """The score N×1×H×W of candidates N×3×H×W in 0..1 with their `formulas_torch.luma_statistics`, N×8."""
         count, _, height, width = image.shape
         pixels = torch.cat([image, image.amax(dim=1, keepdim=True) - image.amin(dim=1, keepdim=True)], dim=1)
-        # Products of matrices: torch's convolutions are slow at so few channels.
+        # As matrix products: torch's convolutions are slow with so few channels.
         first, second, third = (one.weight.expand(count, -1, -1) for one in (self.first, self.second, self.third))
         hidden = torch.bmm(first, pixels.flatten(2)) + (self.first.bias + self.statistics(statistics))[:, :, None]
         hidden = torch.bmm(second, torch.relu(hidden)) + self.second.bias[:, None]
@@ -104,15 +104,15 @@ class Fusion(nn.Module):
 
 
 class Restoration(nn.Module):
-    """Restoration-Net: what to add to a mended image so that noise and JPEG artefacts go, a negative noise map.
+    """Restoration-Net: a negative noise map, added to the fused image to remove noise and JPEG artefacts.
 
-    It works on 2×2 blocks, and is told how dark the place was, since that is what was amplified. Three branches with
-    skips between them, each with a head that starts at zero.
+    It works on 2×2 blocks, and the illumination is an input, as dark areas were amplified. Three branches with skip
+    connections between them, each with a head that starts at zero.
     """
 
     outputs = ("noise",)
     reach = 3
-    """Blocks of 2×2 pixels that it looks at around one."""
+    """Receptive field to each side, in blocks of 2×2 pixels."""
 
     def __init__(self, width: int = 10) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Restoration(nn.Module):
             first.bias[: len(bands)] = 0.5
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        """The noise map N×3×H×W of N×4×H×W with even sides: the mended image and the forward illumination, 0..1."""
+        """The noise map N×3×H×W of N×4×H×W with even sides: the fused image and the forward illumination, 0..1."""
         rgb, light = image[:, :3], image[:, 3:]
         blocks = functional.pixel_unshuffle(2.0 * rgb - 1.0, 2)
         features = torch.cat([blocks, squash(functional.avg_pool2d(light, 2))], dim=1)
@@ -144,11 +144,11 @@ class Restoration(nn.Module):
 
 
 def _bands() -> Tensor:
-    """Where the first branch starts: a gate and eight bands of detail behind it, 9×13×3×3 over packed 2×2 blocks.
+    """Initial weights of the first branch: a gate and eight gated detail bands, 9×13×3×3 over packed 2×2 blocks.
 
-    With the bias of a half, each is relu(detail + 0.5 - squash(L)): in the dark, where noise was amplified, detail
-    passes whole, in full light none does; the gate alone, without detail, lets a head take the rest away again, so that
-    flat tones keep their level. From random weights it takes thousands of steps until that is found.
+    With a bias of 0.5, each is relu(detail + 0.5 - squash(L)): in the dark, where noise was amplified, detail passes
+    unchanged, in full light none does; the gate alone, without detail, lets a head subtract the constant, so that
+    flat tones keep their level. From random weights it takes thousands of steps to learn this.
     """
     luma = torch.tensor(LUMA)
     blue, red = torch.tensor((-0.169, -0.331, 0.5)), torch.tensor((0.5, -0.419, -0.081))

@@ -1,4 +1,4 @@
-"""What `retinex` decides for an image: the curves of both illuminations, and what each candidate weighs."""
+"""What `retinex` decides for an image: the curves of both illuminations, and the biases that score each candidate."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RetinexPlan(Plan):
     over: float
     denoise: float
     biases: Array
-    """candidates×h float32: the fusion's first layer, with what it knows of each whole candidate."""
+    """candidates×h float32: biases of the fusion's first layer, which include each candidate's statistics."""
 
     candidates: tuple[str, ...]
     illuminations: Array

@@ -1,4 +1,4 @@
-"""Simulated faults that retinex is trained on beside real ones: backlight, wrong exposure, camera noise and JPEG.
+"""Simulated degradations for training retinex, in addition to real ones: backlight, wrong exposure, noise and JPEG.
 
 Every function takes an H×W×3 image in 0..1 (float32, sRGB-encoded) and an explicit generator, and gives the image
 with the fault, in 0..1 and of the same shape. They are for training, at any size.
