@@ -1,6 +1,6 @@
-"""What IRLE's networks see in training: pieces of dark photos under jittered curves, twin beside twin.
+"""Training data of IRLE's networks: crops of dark photos under jittered curves, in pairs of one scene ("twins").
 
-Every draw is a function of seed and iteration alone.
+Every draw depends on the seed and the iteration alone.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 8
-"""Of the scenes with twins, in order of name, the last of every eight validates; its images are trained on never."""
+"""The last of every eight scenes with twins, in order of name, is held out for validation and never trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How pieces are drawn, with the reason of every number."""
+    """How crops are drawn, with a reason for every number."""
 
     batch: int = 6
     side: int = 96
@@ -54,7 +54,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One dark photo, and what its curve follows from."""
+    """One dark photo, and the measurements that its curve is derived from."""
 
     pixels: Codes
     counts: NDArray[np.int64]
@@ -97,7 +97,7 @@ class Shot:
 
 
 def proxy_of(pixels: Codes) -> Picture:
-    """The small image that everything global is decided on, in 0..1."""
+    """The downscaled image on which everything global is decided, in 0..1."""
     scale = min(1.0, pseudo_ground_truth.PROXY_SIDE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -106,7 +106,7 @@ def proxy_of(pixels: Codes) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The dark photos in memory by scene, and what is put aside."""
+    """The dark photos in memory by scene, and those held out."""
 
     scenes: Sequence[Sequence[Shot]]
     """Scenes of two shots and more."""

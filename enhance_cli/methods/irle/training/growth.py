@@ -8,14 +8,14 @@ from enhance_cli.methods.irle.network import Network
 
 
 def grow(small: Network, large: Network) -> None:
-    """Write a trained network into the first channels of a wider and deeper one of its kind, which then says the same.
+    """Copy a trained network into the first channels of a wider and deeper one, which then computes the same function.
 
-    What is new hears the old and is not yet heard by it, so the large one starts where the small one ended and can
-    only learn (Chen et al., "Net2Net", 2016, with zeros instead of copies). Blocks beyond those of the small one are
-    identities already.
+    New channels read the old ones, but their weights into the old ones are zero, so the large network starts where the
+    small one ended (Chen et al., "Net2Net", 2016, with zeros instead of copies). Blocks beyond those of the small one
+    are identities already.
 
     Raises:
-        ValueError: the large network has no room for the small one.
+        ValueError: the small network does not fit into the large one.
     """
     room = large.state_dict()
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """Which dark photos show one scene: several exposures are twins whose noise is independent.
 
-No bright reference is looked at: low images are compared with low images, by what exposure does not change.
+No bright reference is used: dark photos are compared with each other, by features that do not depend on exposure.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def groups(photographs: Mapping[str, Codes], alike: float = ALIKE) -> list[tuple
 
 
 def simulated(picture: NDArray[np.float32], random: np.random.Generator) -> tuple[Codes, Codes]:
-    """Two dark shots of one photo with noise of their own: what the other cameras do that no twins exist of.
+    """Two simulated dark shots of one photo with independent noise, for cameras without real twins.
 
     As `training.degradations.lowlight` (docs/papers.md, S1), but twice with one cast, one sensor and one coding: 1.5
     to 5 stops under, the second up to 1.5 stops brighter; shot and read noise; in half of the draws correlated as

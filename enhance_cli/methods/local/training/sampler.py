@@ -1,7 +1,7 @@
-"""Masks as training meets them: the shapes that the command draws, of every size, and some that it does not.
+"""Random masks for training: the shapes that the command draws, of every size, and some that it does not.
 
-The paper trains on circles alone (radius 2/7 of the shorter side). Ours are mixed, so that other masks are no news to
-the networks. No torch here.
+The paper trains on circles alone (radius 2/7 of the shorter side). Ours are mixed, so that the networks generalise to
+other masks. No torch here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enhance_cli.methods.local.masks import fall_off
 Plane = NDArray[np.float32]
 
 SHARES = {"circle": 0.35, "box": 0.2, "blob": 0.2, "full": 0.15, "empty": 0.1}
-"""How often each kind is drawn."""
+"""Share of each kind among the draws."""
 
 
 def draw(random: np.random.Generator, side: int, kind: str | None = None) -> Plane:
@@ -27,7 +27,7 @@ def draw(random: np.random.Generator, side: int, kind: str | None = None) -> Pla
     0.25), and 0.03 to 0.12 of the side in the others.
 
     Args:
-        random: where the draws come from.
+        random: the random generator.
         side: pixels.
         kind: one of `SHARES`; drawn when None.
     """
@@ -51,7 +51,7 @@ def _grid(side: int) -> tuple[Plane, Plane]:
 def _circle(random: np.random.Generator, side: int) -> NDArray[np.bool_]:
     y, x = _grid(side)
     radius = random.uniform(0.12, 0.4)
-    # The centre stays where at least half of the disc is inside the image.
+    # The centre is inside the image, so that at least a quarter of the disc is.
     at = random.uniform(0.05, 0.95, 2)
     return np.asarray(np.hypot(y - at[0], x - at[1]) < radius, np.bool_)
 
@@ -68,7 +68,7 @@ def _box(random: np.random.Generator, side: int) -> NDArray[np.bool_]:
 
 
 def _blob(random: np.random.Generator, side: int) -> NDArray[np.bool_]:
-    """Smooth noise above a level: several parts, holes, necks."""
+    """Thresholded smooth noise: several parts, holes, narrow bridges."""
     rough = random.normal(0.0, 1.0, (side, side)).astype(np.float32)
     smooth = cv2.GaussianBlur(rough, (0, 0), side * random.uniform(0.06, 0.15), borderType=cv2.BORDER_REFLECT)
     return np.asarray(smooth > np.quantile(smooth, random.uniform(0.4, 0.9)), np.bool_)

@@ -1,8 +1,8 @@
-"""How `local`'s networks are trained: pairs, masks, region-aware losses, a reason for every number.
+"""Training of the networks of `local`: pairs, masks, region-aware losses, with a reason for every number.
 
-An image and its better exposed twin become a local task by a mask: the twin is the reference in area A, the image
-itself in area C, and between them the light is to fall off evenly. The first part of a training lights whole images,
-which teaches exposure; then masks are drawn. The loop, the degradations and the export are those of
+An image and a better exposed version of it become a local task by a mask: the better version is the reference in area
+A, the image itself in area C, and between them the light is to fall off evenly. The first part of a training brightens
+whole images, which teaches exposure; then masks are drawn. The loop, the degradations and the export are those of
 `enhance_cli.training`.
 """
 
@@ -35,7 +35,7 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 8
-"""Of the dark pairs and of the stacks, in order of name, the last of every eight validates."""
+"""The last of every eight dark pairs and stacks, in order of name, is held out for validation."""
 
 TONES = ((0.01, 0.3), (0.15, 0.65))
 """Dark tones and steps of the synthetic images; see `two_tones`."""
@@ -76,7 +76,7 @@ class Recipe:
     stacks: float = 0.35
     clean: float = 0.25
     as_it_is: float = 0.05
-    """Share of good photos that are their own reference: the light must know when it is enough."""
+    """Share of good photos that are their own reference, so that the network leaves well-exposed photos unchanged."""
 
     lit: float = 1.0  # alpha of the paper
     transition: float = 1e-4  # beta: its weights reach 1e4, so this is 1 in flat places
@@ -101,7 +101,7 @@ def train(
 
     Args:
         options: where the photos are, where the results go, seed, device, and which of `PARTS`; none takes all.
-        log: receives sentences for people.
+        log: receives progress messages.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
@@ -130,7 +130,7 @@ def train(
 
 
 def fresh(backbone: str, seed: int) -> network.Localised:
-    """A freshly initialised network, the same for the same seed."""
+    """A newly initialised network, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return network.assemble(backbone)
@@ -206,7 +206,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The photos in memory by kind, and what is put aside."""
+    """The photos in memory by kind, and those held out."""
 
     low: Sequence[Pair]
     stacks: Sequence[Pair]
@@ -216,7 +216,7 @@ class Album:
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
-        """Read what there is, and put every eighth scene of it aside.
+        """Read the data that is present, and hold out every eighth scene.
 
         Frames of a stack that are brighter than its reference are left out: light is only ever added.
         """
@@ -253,7 +253,7 @@ class Album:
         )
 
     def pair(self, random: np.random.Generator) -> tuple[Picture, Picture]:
-        """An image and what it is to become, both side×side×3 in 0..1."""
+        """An image and its reference, both side×side×3 in 0..1."""
         recipe = self.recipe
         shares = np.array(
             [
@@ -276,7 +276,7 @@ class Album:
         return degradations.lowlight(reference, random).astype(np.float32) / np.float32(255.0), reference
 
     def figures(self, module: nn.Module) -> dict[str, float]:
-        """PSNR in area A against the reference and in area C against the input, on what was put aside."""
+        """PSNR in area A against the reference and in area C against the input, on the held-out pairs."""
         figures: dict[str, float] = {}
         outside: list[float] = []
         for kind, pairs in self.held_out.items():
@@ -293,7 +293,7 @@ class Album:
         return figures
 
     def task(self, pair: Pair, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """A held-out pair of 192×192 with the mask of its number: image, reference, mask."""
+        """A held-out pair at 192×192 with the mask for its index: image, reference, mask."""
         side = 192
         image, reference = (_scaled(codes, side) for codes in (pair.degraded, pair.reference))
         mask = sampler.draw(generator(0, 7, index), side, ("circle", "box", "blob")[index % 3])
@@ -336,7 +336,7 @@ def decibels(output: Tensor, reference: Tensor, area: Tensor) -> float:
 
 
 def _cut(pictures: Sequence[Codes], random: np.random.Generator, side: int) -> tuple[Picture, ...]:
-    """The same half to all of each side of several images, made side×side, mirrored half of the time, in 0..1."""
+    """One random crop of several images, half to all of each side, at side×side, half of them mirrored, in 0..1."""
     height, width = pictures[0].shape[:2]
     share = random.uniform(0.5, 1.0)
     rows, columns = max(1, round(height * share)), max(1, round(width * share))

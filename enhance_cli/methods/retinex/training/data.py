@@ -1,4 +1,4 @@
-"""The photos that retinex's networks learn from, and the images that are drawn of them."""
+"""The training photos of retinex's networks, and the images drawn from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Codes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 
 HELD_OUT_EVERY = 16
-"""Of the scenes of every kind, in order of name, the last of every sixteen validates."""
+"""The last of every sixteen scenes of each kind, in order of name, is held out for validation."""
 
 CACHED = 96
 """Sides of the squares that stage 1 cuts its own from: a third of the scene may be cut away."""
@@ -58,7 +58,7 @@ class Album:
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
-        """Read what there is, and put every sixteenth scene of it aside."""
+        """Read the data that is present, and hold out every sixteenth scene."""
         sources = Sources.read(data, recipe.read_side)
         lowlight, lowlight_aside = put_pairs_aside(sources.lowlight, HELD_OUT_EVERY)
         stacks, stacks_aside = put_pairs_aside(sources.stacks, HELD_OUT_EVERY)
@@ -110,7 +110,7 @@ def draw_kind(random: np.random.Generator, shares: Mapping[str, float]) -> str:
 
 
 def shrunk(codes: Codes, side: int = CACHED) -> Codes:
-    """A photo squeezed to a square by area means."""
+    """A photo reduced to a square by area means."""
     return np.asarray(cv2.resize(codes, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 

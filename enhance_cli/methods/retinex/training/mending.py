@@ -10,17 +10,17 @@ from enhance_cli.methods.retinex.network import Fusion, Illumination
 
 
 class Mending(nn.Module):
-    """Both networks of the first stage and what lies between them: an image in, the mended one out."""
+    """Both networks of the first stage and the formulas between them: from an image to the corrected image."""
 
     def __init__(self, illumination: Illumination, fusion: Fusion) -> None:
         super().__init__()
         self.illumination, self.fusion = illumination, fusion
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mend N×3×PROXY×PROXY; of the result every second pixel of every second row, since they teach as much.
+        """Correct N×3×PROXY×PROXY; the result is every second pixel of every second row, which is enough for training.
 
         Returns:
-            Mended image, weights of its three candidates, L and L'; sides of PROXY / 2.
+            Corrected image, weights of its three candidates, L and L'; sides of PROXY / 2.
         """
         grid, grid_of_negative = self.illumination(image)
         seen = thinned(image)

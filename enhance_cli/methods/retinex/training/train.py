@@ -1,8 +1,8 @@
-"""How retinex's networks are trained: real pairs and simulated faults, with a reason per number.
+"""Training of retinex's networks: real pairs and simulated degradations, with a reason for every number.
 
-Illumination-Net and Fusion-Net learn first and together, on whole images made small: what light an image lacks is
-told by its tones. Restoration-Net learns then, at native pixels, on what the first two, now fixed, make of noisy
-photos. The loop, the data sets and the export are those of `enhance_cli.training`.
+Illumination-Net and Fusion-Net are trained first and together, on downscaled images: the tones of an image show how
+much light it lacks. Then Restoration-Net is trained at native resolution, on the outputs of the first two, now fixed,
+for noisy photos. The loop, the data sets and the export are those of `enhance_cli.training`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def train(
     Args:
         options: where the photos are, where the results go, seed and device. `iterations` are those of each
             stage.
-        log: receives sentences for people.
+        log: receives progress messages.
         recipe: the numbers; None takes those of the shipped weights.
 
     Raises:
@@ -232,7 +232,7 @@ class Worn:
 
 
 def worn(album: Album, mending: Mending, seed: int) -> dict[str, list[Worn]]:
-    """What stage 2 learns from, by kind. Stage 1 is fixed by then, so every photo is mended once."""
+    """The training data of stage 2 by kind. Stage 1 is fixed by then, so it is applied to every photo once."""
     made: dict[str, list[Worn]] = {"lowlight": [], "stacks": [], "noisy": [], "two tones": []}
     for pair in album.lowlight[::3]:  # scenes come several times
         made["lowlight"].append(Worn(*mended(mending, pair.degraded), pair.reference, scaled=True))
@@ -329,14 +329,14 @@ def crop_of(picture: Worn, random: np.random.Generator, side: int) -> tuple[Pict
 
     mended, light, target = one(picture.mended), one(picture.light), one(picture.target)
     if picture.scaled:
-        # The light is stage 1's affair: what is learned here must not be punished for it.
+        # Brightness is up to stage 1, so errors in it must not count in the loss of stage 2.
         target = np.clip(target * np.clip(mended.mean() / max(float(target.mean()), 1e-3), 0.5, 2.0), 0.0, 1.0)
     return mended, light, target, one(picture.bright) if picture.bright is not None else np.zeros_like(light)
 
 
 @torch.no_grad()
 def mended(mending: Mending, photograph: Codes) -> tuple[Codes, Codes]:
-    """What stage 1 makes of a photo at its own size, and L."""
+    """The output of stage 1 for a photo at its own size, and L."""
     image = tensor([floats(photograph)])
     small = tensor([floats(shrunk(photograph, PROXY))])
     grid, grid_of_negative = mending.illumination(small)
@@ -365,7 +365,7 @@ def enhanced(mending: Mending, restoration: nn.Module, photograph: Codes) -> Cod
 
 
 def restoration_figures(mending: nn.Module, module: nn.Module, album: Album) -> dict[str, float]:
-    """PSNR and SSIM of held-out images at their own size, a middle piece of each."""
+    """PSNR and SSIM of centre crops of held-out images at native resolution."""
     assert isinstance(mending, Mending)
     figures = {}
     for kind, pairs in album.held_out.items():
