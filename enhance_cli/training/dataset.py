@@ -129,10 +129,11 @@ def scene_of(stem: str) -> str:
 def put_aside(items: Sequence[Item], every: int, scene: Callable[[Item], str]) -> tuple[list[Item], list[Item]]:
     """Split into training and held-out items: all items of every n-th scene, in sorted order, are held out.
 
-    Frames of one stack stay together, since a network that saw one of them has seen the scene.
+    Of fewer than n scenes the last one is held out, unless it is the only one. Frames of one stack stay together: a
+    network that saw one of them has seen the scene.
     """
     scenes = sorted({scene(item) for item in items})
-    aside = set(scenes[every - 1 :: every])
+    aside = set(scenes[every - 1 :: every] or scenes[1:][-1:])
     return [item for item in items if scene(item) not in aside], [item for item in items if scene(item) in aside]
 
 

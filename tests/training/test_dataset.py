@@ -15,6 +15,7 @@ from enhance_cli.training.dataset import (
     by_exposure,
     luma_of,
     photograph_paths,
+    put_aside,
     put_pairs_aside,
     read_pairs,
     read_photographs,
@@ -100,3 +101,13 @@ def test_failures_name_the_path(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(UsageError, match=r"broken\.png cannot be decoded"):
         read_photographs(tmp_path, 50)
+
+
+@pytest.mark.parametrize(
+    ("count", "held_out"), [(0, []), (1, []), (2, ["b"]), (7, ["g"]), (8, ["h"]), (17, ["h", "p"])]
+)
+def test_something_is_held_out_of_the_smallest_folders_too(count, held_out):
+    names = list("abcdefghijklmnopq")[:count]
+    kept, aside = put_aside(names, 8, lambda name: name)
+    assert aside == held_out
+    assert kept == [name for name in names if name not in held_out]

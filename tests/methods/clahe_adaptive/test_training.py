@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks.lib.sets import DATA
+from enhance_cli.errors import UsageError
 from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
 from enhance_cli.methods.clahe_adaptive import statistics
 from enhance_cli.methods.clahe_adaptive.network import Dimensions, Estimator, limits
@@ -102,6 +103,15 @@ def test_a_folder_of_photographs_is_enough(photographs: Path, tmp_path: Path) ->
     trained = run(photographs / "clean", tmp_path, iterations=3)
     assert "compressed 8x8" in trained.figures
     assert "under 8x8" not in trained.figures
+
+
+def test_a_single_photo_is_refused_before_anything_is_trained(photographs: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    one = sorted(path for path in photographs.rglob("*") if path.is_file())[0]
+    (alone / one.name).write_bytes(one.read_bytes())
+    with pytest.raises(UsageError, match="at least two"):
+        training.Mixture.read(alone, RECIPE, lambda sentence: None)
 
 
 def test_held_out_scenes_do_not_train(photographs: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from enhance_cli.errors import UsageError
 from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
 from enhance_cli.methods.clahe_adaptive.network import OUTPUTS, Dimensions, Estimator, limits
 from enhance_cli.methods.clahe_adaptive.statistics import THUMBNAIL, network_inputs
@@ -194,7 +195,11 @@ class Mixture:
 
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Mixture:
-        """Read the folders of `train`, and hold out every eighth photo, stack and pair."""
+        """Read the folders of `train`, and hold out every eighth photo, stack and pair.
+
+        Raises:
+            UsageError: there is a single photo, and so none to validate with.
+        """
         side = recipe.long_side
         sources = Sources.read(data, side, luma=True)
         pictures = sources.clean or read_photographs(data, side, luma=True)  # faults are made of them: some must be
@@ -212,6 +217,8 @@ class Mixture:
             f"{', '.join(f'{len(pairs)} {kind}' for kind, pairs in held_out.items())} held out."
         )
         kept = {kind: pairs for kind, pairs in held_out.items() if pairs}
+        if not kept:
+            raise UsageError(f"{data} holds a single photo; training needs at least two, since one is held out.")
         return cls([luma for _, luma in clean], stacks, dark, kept, recipe)
 
     def draw(self, seed: int, iteration: int) -> Draw:
