@@ -170,7 +170,7 @@ def _origin(part: tuple[slice, slice]) -> tuple[int, int]:
 def _enlarged(planes: Array, origin: tuple[int, int], block: tuple[slice, slice], step: tuple[float, float]) -> Array:
     """Planes of the small photo, of which `origin` is the first pixel, at the pixels of a block of the photo."""
     rows, columns = (side.stop - side.start for side in block)
-    if step == (1, 1):
+    if step[0] == step[1] == 1:
         first, start = block[0].start - origin[0], block[1].start - origin[1]
         return planes[first : first + rows, start : start + columns]
     down, across = ((side.start + 0.5) / by - 0.5 - first for side, by, first in zip(block, step, origin, strict=True))
@@ -237,12 +237,13 @@ def coefficients(guide: Array, target: Array, radius: int, variance: float = VAR
     )
     linear /= np.maximum(determinant, np.float32(1e-20))[..., None]
     constant = share - (linear * mean).sum(axis=2)
-    return _box(np.dstack((linear, constant)), radius)
+    planes: Array = np.dstack((linear, constant))
+    return _box(planes, radius)
 
 
 def _box(values: Array, radius: int) -> Array:
     side = 2 * radius + 1
-    smooth: Any = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT)
+    smooth: Array = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT)
     return smooth
 
 

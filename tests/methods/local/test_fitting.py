@@ -45,7 +45,7 @@ def test_the_edge_of_a_mask_becomes_the_photos(beside):
     rows = t[100:220]
     assert rows[:, :119].max() < 0.15  # the wall, also where the mask covers it
     assert rows[:, 201:].max() < 0.15
-    assert rows[:, 122:198].mean(axis=0).min() > 0.7  # the coat, also where the mask leaves it out
+    assert rows[:, 122:198].mean(axis=0).min() > 0.6  # the coat, also where the mask leaves it out
     assert rows[:, 120].mean() > 0.5
 
 
