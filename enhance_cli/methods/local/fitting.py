@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
+from enhance_cli.imaging import luma
 from enhance_cli.methods.local.covers import FULL, Cover, grown
 from enhance_cli.types import Image
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
-SIDE = 1600
+SIDE = 1200
 """Most pixels along the longer side of the photo in which coefficients are found."""
 
 BLOCK = 256
@@ -33,7 +34,7 @@ BLOCK = 256
 RADIUS = 0.01
 """Of the filter's windows, as a share of the shorter side; an edge is found up to twice as far from the mask's."""
 
-LEAST, MOST = 3, 12
+LEAST, MOST = 3, 10
 """Pixels of that radius where coefficients are found."""
 
 VARIANCE = 0.015**2
@@ -83,12 +84,12 @@ def fit(image: Image, cover: Cover) -> Cover:
     half = np.iinfo(mask.dtype).max // 2
     values = np.empty((rows, columns), np.uint16)
     for block in _blocks(rows, columns):
-        far = _around(block, mask.shape, scale.step, 4 * scale.radius + 4)
-        part = mask[far]
-        if part.min() == part.max():
-            values[block] = FULL if part.flat[0] > half else 0
+        near = mask[_around(block, mask.shape, scale.step, 2 * scale.radius + 1)]
+        if near.min() == near.max():
+            values[block] = FULL if near.flat[0] > half else 0
             continue
-        covered = _unit(part)
+        far = _around(block, mask.shape, scale.step, 4 * scale.radius + 4)  # how thin a part is shows further away
+        covered = _unit(mask[far])
         linear = coefficients(_unit(guide[far]), covered, scale.radius)
         planes = np.dstack((linear, _of_thin_parts(covered, scale.radius)))
         planes = _enlarged(planes, _origin(far), block, (scale.step, scale.step))
@@ -102,20 +103,27 @@ def fit_soft(pixels: Array, guide: Array, target: Array, radius: int) -> Array:
 
     Args:
         pixels: H×W×3 uint8 or uint16, the photo.
-        guide: h×w×3 float32 in 0..1, the small copy.
+        guide: h×w float32 in 0..1, the luma of the small copy.
         target: h×w float32 in 0..1, what was found in it.
         radius: of the filter's windows, in pixels of the copy.
     """
     height, width = pixels.shape[:2]
     step = height / target.shape[0], width / target.shape[1]
-    planes = coefficients(guide, target, radius, SOFT_VARIANCE)
+    mean, share = _box(guide, radius), _box(target, radius)
+    slope = _box(guide * target, radius) - mean * share
+    slope /= _box(guide * guide, radius) - mean * mean + np.float32(SOFT_VARIANCE)
+    planes = _box(np.dstack((slope, share - slope * mean)), radius)
     values = np.empty((height, width), np.uint16)
     for block in _blocks(height, width):
         part = target[_around(block, target.shape, max(step), 2 * radius + 1)]
         if part.min() == part.max():
             values[block] = round(float(part.flat[0]) * FULL)
         else:
-            values[block] = _levels(applied(_enlarged(planes, (0, 0), block, step), pixels[block]))
+            enlarged = _enlarged(planes, (0, 0), block, step)
+            found = _unit(luma.luma(pixels[block]))
+            found *= enlarged[..., 0]
+            found += enlarged[..., 1]
+            values[block] = _levels(found)
     return values
 
 
@@ -181,7 +189,7 @@ def _enlarged(planes: Array, origin: tuple[int, int], block: tuple[slice, slice]
         for part in (planes[..., :4], planes[..., 4:])
         if part.shape[2]
     ]
-    return np.dstack(parts)
+    return parts[0] if len(parts) == 1 else np.dstack(parts)
 
 
 def _unit(values: Array) -> Array:
@@ -206,14 +214,13 @@ def applied(planes: Array, pixels: Array) -> Array:
     return total
 
 
-def coefficients(guide: Array, target: Array, radius: int, variance: float = VARIANCE) -> Array:
+def coefficients(guide: Array, target: Array, radius: int) -> Array:
     """The guided filter's means of coefficients: of a pixel's colours, and a constant.
 
     Args:
         guide: h×w×3 float32 in 0..1.
         target: h×w float32, what is to become linear in the guide.
         radius: of the windows in pixels.
-        variance: of a window's colours, from which on the guide counts.
 
     Returns:
         float32 h×w×4.
@@ -226,7 +233,7 @@ def coefficients(guide: Array, target: Array, radius: int, variance: float = VAR
         _box(np.ascontiguousarray(products[..., k]), radius) - mean[..., i[k]] * mean[..., j[k]] for k in range(6)
     )
     for own in (rr, gg, bb):
-        own += np.float32(variance)
+        own += np.float32(VARIANCE)
     # The inverse of a symmetric 3×3 matrix by its cofactors.
     c00, c01, c02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     c11, c12, c22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg

@@ -134,9 +134,9 @@ def _dark(image: Image, below: float) -> Array:
     scale = min(1.0, _LUMA_SIDE / max(image.height, image.width))
     rows, columns = max(1, round(image.height * scale)), max(1, round(image.width * scale))
     rgb = colour.to_rgb(image)
-    guide = np.ascontiguousarray(opacity.area_means(rgb, rows, columns).transpose(1, 2, 0))
-    level: Any = guide @ np.array([0.299, 0.587, 0.114], np.float32)
+    red, green, blue = opacity.area_means(rgb, rows, columns)
+    guide: Any = 0.299 * red + 0.587 * green + 0.114 * blue
     blur = max(_LUMA_BLUR * min(rows, columns), 0.5)
-    level = cv2.GaussianBlur(level, (0, 0), blur)
+    level: Any = cv2.GaussianBlur(guide, (0, 0), blur)
     cover = np.clip((below * (1.0 + _LUMA_REACH) - level) / (below * _LUMA_REACH), 0.0, 1.0)
     return fit_soft(rgb.pixels, guide, cover, math.ceil(2.0 * blur))
