@@ -143,6 +143,11 @@ class Mask:
             raise ValueError(f"{text} does not exist; give {_EXAMPLE}.")
         return cls(text, source="picture")
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is an image of what is to be lit, by a person or a program, and not a shape or a rule."""
+        return self.source in ("picture", "folder", "alpha", "array")
+
     def path_for(self, source: SourceName) -> Path | None:
         """The file that holds the mask of an input; None where no file does.
 
@@ -214,15 +219,17 @@ class LocalControls(Controls):
     transition: Length | Literal["auto"] = knob(
         "auto",
         "Width of the fall-off, in pixels (40) or percent of the shorter side (6%); auto is 0.22 of the radius of a "
-        "disc of the mask's area, or a soft mask's own softness.",
+        "disc of the mask's area, a soft mask's own softness, or for a hard mask that is an image a narrow edge that "
+        "follows the photo's.",
         parse=parse_transition,
         metavar="auto|W%|PX",
         report=str,
     )
-    transition_mode: Literal["dilate", "erode", "both"] = knob(
-        "dilate",
-        "Where the fall-off lies: outside the mask (dilate), inside it (erode), or half and half (both).",
-        choices=("dilate", "erode", "both"),
+    transition_mode: Literal["auto", "dilate", "erode", "both"] = knob(
+        "auto",
+        "Where the fall-off lies: outside the mask (dilate), inside it (erode), or half and half (both); auto is erode "
+        "for masks that are images, whose edge is fitted to the photo's, and dilate for shapes.",
+        choices=("auto", "dilate", "erode", "both"),
     )
     degree: float = knob(
         1.0,
@@ -246,6 +253,13 @@ class LocalControls(Controls):
             raise UsageError(f"local needs --mask: {_EXAMPLE}.")
         if self.mask_outer is not None and self.transition != "auto":
             raise UsageError("--mask-outer replaces --transition: give one of them.")
+
+    @property
+    def place(self) -> Literal["dilate", "erode", "both"]:
+        """Where the transition lies: as asked for, else inside a mask that is an image and outside any other."""
+        if self.transition_mode != "auto":
+            return self.transition_mode
+        return "erode" if self.mask is not None and self.mask.is_picture else "dilate"
 
     @property
     def looks_for_names(self) -> bool:

@@ -68,6 +68,7 @@ class Local:
             "shares": found.shares,
             "transition": found.transition,
             "mode": _mode(found, controls),
+            "fitted": found.fitted,
         }
         seen = self._review(image, LocalPlan(**values))
         return LocalPlan(
@@ -141,7 +142,7 @@ def _decision(outputs: Mapping[str, Array]) -> tuple[Array, Array, Array]:
 def _mode(found: Regions, controls: LocalControls) -> str:
     if controls.mask_outer is not None:
         return "drawn"
-    return "soft" if found.soft else controls.transition_mode
+    return "soft" if found.soft else controls.place
 
 
 def _notes(image: Image, found: Regions, controls: LocalControls) -> tuple[str, ...]:
@@ -155,7 +156,7 @@ def _notes(image: Image, found: Regions, controls: LocalControls) -> tuple[str, 
     elif inside == 1.0:
         notes.append("the mask covers the whole photo")
     least = NARROW * min(image.height, image.width)
-    if between > 0.0 and not found.soft and found.transition < least:
+    if between > 0.0 and not (found.soft or found.fitted) and found.transition < least:
         notes.append(
             f"a transition of {found.transition:.0f} pixels is narrow here: below {least:.0f} it may show as an edge"
         )

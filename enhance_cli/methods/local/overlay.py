@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from enhance_cli.imaging import colour
-from enhance_cli.methods.local.masks import FULL
+from enhance_cli.methods.local.covers import FULL
 from enhance_cli.types import Image
 
 if TYPE_CHECKING:

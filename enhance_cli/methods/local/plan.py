@@ -37,6 +37,9 @@ class Transition(TypedDict):
     mode: Mode
     """Where it lies, `dilate`, `erode` or `both`; `soft` where it is the mask's own, `drawn` by `--mask-outer`."""
 
+    fitted: bool
+    """Whether the mask's edge was fitted to the photo's."""
+
     width: NotNegative
     """Its width in pixels."""
 
@@ -107,6 +110,9 @@ class LocalPlan(Plan):
     mode: Mode
     """`dilate`, `erode` or `both`; `soft` where it is a mask's own softness, `drawn` where a second mask drew it."""
 
+    fitted: bool = False
+    """Whether the mask's edge was fitted to the photo's."""
+
     luma_before: tuple[float | None, ...] = ()
     """Mean luma of A, B and C, None where there is no such area."""
 
@@ -139,6 +145,7 @@ class LocalPlan(Plan):
             "areas": {"A": a, "B": b, "C": c},
             "transition": {
                 "mode": self.mode,
+                "fitted": self.fitted,
                 "width": round(self.transition, 2),
                 "gain_stops": [round(gain, 3) for gain in self.fall_off_gain],
                 "monotony": None if self.monotony is None else round(self.monotony, 4),

@@ -9,7 +9,7 @@ import numpy as np
 
 from enhance_cli.imaging import luma
 from enhance_cli.imaging.opacity import mean
-from enhance_cli.methods.local.masks import FULL
+from enhance_cli.methods.local.covers import FULL
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array

@@ -257,6 +257,28 @@ def test_without_the_lock_area_c_is_the_networks(local, backbone):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_person_is_lit_without_an_aura(local, backbone):
+    """Hard masks that are images: the background beside them stays, and 12 pixels inside there is all the light."""
+    pixels = np.full((240, 320, 3), (36, 38, 44), np.uint8)
+    mask = np.zeros((240, 320), np.uint8)
+    mask[58:, 118:202] = 255
+    pixels[60:, 120:200] = (60, 45, 34)
+    pixels = np.clip(pixels + np.random.default_rng(0).normal(0, 2, pixels.shape), 0, 255).astype(np.uint8)
+    result = enhanced(local, pixels, mask=mask, backbone=backbone)
+    assert (result.plan.mode, result.plan.fitted) == ("erode", True)
+    assert not any("narrow" in note for note in result.plan.notes)
+    change = result.image.pixels.mean(axis=2) - pixels.mean(axis=2)
+    ring, inside = np.s_[100:220, 110:118], np.s_[100:220, 132:188]
+    assert change[ring].mean() < 1
+    assert change[100:220, 118:120].mean() < 4  # covered by the mask, but not the person
+    assert change[inside].mean() > 15
+    assert change[100:220, 122:124].mean() > 0.5 * change[inside].mean()  # no dark rim
+    glow = enhanced(local, pixels, mask=mask, backbone=backbone, transition_mode="dilate")
+    assert (glow.plan.mode, glow.plan.fitted) == ("dilate", False)
+    assert (glow.image.pixels.mean(axis=2) - pixels.mean(axis=2))[ring].mean() > 10
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_an_empty_mask_lights_nothing_and_says_so(local, backbone):
     pixels = dim()
     result = enhanced(local, pixels, mask=np.zeros((96, 128), np.uint8), backbone=backbone)

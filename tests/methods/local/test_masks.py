@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enhance_cli.errors import UsageError
-from enhance_cli.methods.local import Length, LocalControls, Mask, masks
-from enhance_cli.methods.local.masks import FULL, INSIDE, OUTSIDE, Regions, fall_off, regions
+from enhance_cli.methods.local import Length, LocalControls, Mask
+from enhance_cli.methods.local import distance as by_distance
+from enhance_cli.methods.local import drawn as by_hand
+from enhance_cli.methods.local.covers import FULL, INSIDE, OUTSIDE
+from enhance_cli.methods.local.masks import Regions, fall_off, regions
 from enhance_cli.methods.local.overlay import draw_regions
 from enhance_cli.pipeline.companions import HandedOver
 from enhance_cli.types import Image, Metadata
@@ -101,7 +104,7 @@ def test_no_mask_is_a_mistake_of_usage():
     [
         ({"transition": "wide"}, "--transition: 'wide' is neither pixels"),
         ({"transition": -1}, "--transition: the transition is at least 0 wide"),
-        ({"transition_mode": "grow"}, "--transition-mode is one of dilate, erode, both"),
+        ({"transition_mode": "grow"}, "--transition-mode is one of auto, dilate, erode, both"),
         ({"degree": 0.4}, "--degree must lie between 0.5 and 2"),
         ({"degree": math.nan}, "--degree must lie between 0.5 and 2"),
         ({"backbone": "unet"}, "--backbone is one of deepupe, star"),
@@ -270,7 +273,8 @@ def test_soft_masks_keep_their_softness():
 def test_a_transition_that_is_asked_for_joins_the_softness():
     mask = soft_disc()
     plain = drawn(mask, transition="auto")
-    wider, narrower = drawn(mask, transition=30), drawn(mask, transition=30, transition_mode="erode")
+    wider = drawn(mask, transition=30, transition_mode="dilate")
+    narrower = drawn(mask, transition=30)  # of an image, inside
     assert (wider >= plain).all()
     assert (wider[plain == 1] == 1).all()
     assert (narrower <= plain).all()
@@ -282,7 +286,10 @@ def test_smooth_drawing_is_no_softness():
     smooth = cv2.GaussianBlur(disc().astype(np.float32), (0, 0), 0.5)
     found = regions(blank(), LocalControls(mask=np.clip(smooth, 0, 1)))
     assert not found.soft
-    assert found.transition == pytest.approx(0.22 * 30, rel=0.02)
+    assert found.fitted
+    outside = regions(blank(), LocalControls(mask=np.clip(smooth, 0, 1), transition_mode="dilate"))
+    assert not outside.fitted
+    assert outside.transition == pytest.approx(0.22 * 30, rel=0.02)
 
 
 # --- transitions -------------------------------------------------------------------------------------------
@@ -393,7 +400,7 @@ def test_regions_partition_the_picture(data, height, width):
     if mode == "dilate":
         assert np.array_equal(t == 1, bare == 1)
         assert (t >= bare).all()
-    if mode == "erode":
+    if mode == "erode" and not found.fitted:
         assert np.array_equal(t > 0, bare > 0)
         assert (t <= bare).all()
 
@@ -426,7 +433,7 @@ def test_two_masks_of_a_large_picture_are_worked_on_in_bands(monkeypatch):
     outer[180:705, 35:230] = 255
     controls = LocalControls(mask=inner, mask_outer=outer)
     alone = regions(blank(900, 300), controls)
-    monkeypatch.setattr(masks, "LARGE", 0)
+    monkeypatch.setattr(by_hand, "LARGE", 0)
     bands = regions(blank(900, 300), controls)
     assert (bands.top, bands.left, bands.transition) == (alone.top, alone.left, alone.transition)
     assert np.abs(bands.fall_off.astype(int) - alone.fall_off).max() <= 1
@@ -444,7 +451,8 @@ def peak_of(work):
 
 def test_what_a_large_picture_takes_beside_its_fall_off(monkeypatch):
     """The fall-off takes 2 bytes a pixel, and each mask that is handed over 1 until it is used."""
-    monkeypatch.setattr(masks, "LARGE", 0)
+    monkeypatch.setattr(by_hand, "LARGE", 0)
+    monkeypatch.setattr(by_distance, "LARGE", 0)
     side = 2000
     image = Image(np.zeros((side, side, 3), np.uint8))
     picture = Mask("mask.png", source="picture")

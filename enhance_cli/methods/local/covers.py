@@ -1,0 +1,107 @@
+"""What a mask covers of a photo: its values as they came, cut to the part of the photo in which there are any."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from enhance_cli.types import Image
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+FULL = 65535
+"""Fall-off, or cover, of a pixel that is all inside."""
+
+INSIDE, OUTSIDE = 0.9, 0.02
+"""A soft mask's values from which a pixel belongs to A, and below which to C."""
+
+
+class Cover(NamedTuple):
+    """A part of a picture: how much of every pixel a mask covers. Outside of it, nothing."""
+
+    values: Array
+    """h×w, as the mask came: uint8 or uint16. Of a large picture a second array of these would be too much."""
+
+    top: int
+    left: int
+    soft: bool
+    owned: bool = False
+    """Whether nobody else looks at `values`, so that they may become something else."""
+
+
+NOTHING = Cover(np.empty((0, 0), np.uint16), 0, 0, False)
+
+ROWS = 256
+
+LARGE = 2**25
+"""Pixels from which on narrow transitions are measured in bands."""
+
+
+def bands(values: Array) -> Iterator[slice]:
+    """Rows to look at together: what is computed of a whole large mask at once takes several times its memory."""
+    return (slice(top, min(top + ROWS, len(values))) for top in range(0, len(values), ROWS))
+
+
+def of_white(values: Array) -> float:
+    """What values of this dtype are to be multiplied by to be 16-bit ones."""
+    return 257.0 if values.dtype == np.uint8 else 1.0
+
+
+def length_of_edge(values: Array, above: float) -> float:
+    """Of the edge of the part of a picture above a value: crossings of rows and columns, of which a line in any
+    direction has, on average, 4 / pi for each of its pixels.
+    """
+    count = sum(crossings(values[band.start : band.stop + 1] > above, band.stop - band.start) for band in bands(values))
+    return float(count * math.pi / 4.0)
+
+
+def crossings(part: Array, rows: int) -> int:
+    """Of the edge of a part of a picture, H×W bool, of whose rows the one beyond `rows` is only looked at."""
+    across = int(np.count_nonzero(part[1:] != part[:-1]))
+    part = part[:rows]
+    return across + int(np.count_nonzero(part[:, 1:] != part[:, :-1]))
+
+
+def within(image: Image, values: Array, soft: bool, *, owned: bool) -> Cover:
+    """A whole picture's mask, cut to what it covers."""
+    return cut(Cover(values, 0, 0, soft, owned), OUTSIDE * FULL / of_white(values))
+
+
+def cut(cover: Cover, above: float) -> Cover:
+    """The part of a cover in which there are values above one."""
+    values = cover.values
+    in_row, in_column = np.zeros(values.shape[0], np.bool_), np.zeros(values.shape[1], np.bool_)
+    for band in bands(values):
+        covered = values[band] > above
+        in_row[band] = covered.any(axis=1)
+        in_column |= covered.any(axis=0)
+    rows, columns = np.flatnonzero(in_row), np.flatnonzero(in_column)
+    if not rows.size:
+        return NOTHING
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return cover._replace(values=values[top:bottom, left:right], top=cover.top + top, left=cover.left + left)
+
+
+def inverted(image: Image, cover: Cover) -> Cover:
+    """What a cover leaves of a photo."""
+    whole = np.full((image.height, image.width), np.iinfo(cover.values.dtype).max, cover.values.dtype)
+    rows, columns = cover.values.shape
+    whole[cover.top : cover.top + rows, cover.left : cover.left + columns] -= cover.values
+    return within(image, whole, cover.soft, owned=True)
+
+
+def grown(image: Image, cover: Cover, by: int) -> Cover:
+    """A cover with an empty margin, as far as the picture goes."""
+    rows, columns = cover.values.shape
+    up, left = min(by, cover.top), min(by, cover.left)
+    down = min(by, image.height - cover.top - rows)
+    right = min(by, image.width - cover.left - columns)
+    if not (up or down or left or right):
+        return cover
+    values = np.zeros((rows + up + down, columns + left + right), cover.values.dtype)
+    values[up : up + rows, left : left + columns] = cover.values
+    return cover._replace(values=values, top=cover.top - up, left=cover.left - left, owned=True)
