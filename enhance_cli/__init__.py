@@ -100,16 +100,23 @@ def run(method: str, arguments: Iterable[str | Path], *, listener: Listener | No
         raise error.in_python() from None
 
 
-def open(method: str, *, device: str = "auto", threads: int | None = None) -> Opened:
+def open(method: str, *, device: str = "auto", threads: int | None = None, weights: str | Path | None = None) -> Opened:
     """Open a method on a device: see `Opened`."""
     from enhance_cli.pipeline.opened import Opened
 
-    return Opened(method, device=device, threads=threads)
+    return Opened(method, device=device, threads=threads, weights=weights)
 
 
-def enhance(picture: Any, method: str = "clahe-adaptive", *, device: str = "auto", **controls: Any) -> Result:
+def enhance(
+    picture: Any,
+    method: str = "clahe-adaptive",
+    *,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    **controls: Any,
+) -> Result:
     """Open a method, enhance one image and close it: see `Opened.enhance`."""
-    with open(method, device=device) as opened:
+    with open(method, device=device, weights=weights) as opened:
         return opened.enhance(picture, **controls)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from enhance_cli.controls import Controls
+    from enhance_cli.engines.weights import Weights
 
     Array = NDArray[Any]
 
@@ -240,11 +241,11 @@ class Enhancer(Protocol):
 
     method: Method
 
-    def prepare(self, controls: Any) -> Mapping[str, str] | None:
+    def prepare(self, controls: Any) -> tuple[Weights, ...]:
         """Load what these controls need, before the first photo.
 
         Returns:
-            `{"id", "sha256"}` of the weights that will be used, or None if there are none.
+            The weights of the networks that will run, the one that decides most first; empty if none will.
 
         Raises:
             WeightsError: they are missing or altered.

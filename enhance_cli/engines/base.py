@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -38,6 +39,9 @@ class Engine(Protocol):
 
     model: Literal["full", "lite"]
     """The network size that suits the device, for methods with two sizes: `full` on CUDA, `lite` on the CPU."""
+
+    own_weights: Path | None
+    """A folder of own weights (`--weights`). Networks that it holds run with them, others with the shipped ones."""
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this device; names and arguments are the same on both devices."""

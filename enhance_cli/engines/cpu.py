@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,15 +43,17 @@ class CpuEngine:
 
     model: Literal["full", "lite"] = "lite"
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, own_weights: Path | None = None) -> None:
         """Open the engine.
 
         Args:
             threads: how many threads one photo may use; the stream gives 1 when it processes as many
                 photos at once as there are cores.
+            own_weights: see `base.Engine`.
         """
         self.device = "cpu"
         self.threads = threads
+        self.own_weights = own_weights
         self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
         self._pool = ThreadPoolExecutor(threads, "enhance-band") if threads > 1 else None
         # Each run of a network uses all threads of this engine, so this many blocks keep all cores busy.
@@ -65,7 +68,7 @@ class CpuEngine:
         return self._networks.get((method.name, stem), lambda: self._open(method, stem))
 
     def _open(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
-        found = weight_files.find(method, stem, "onnx")
+        found = weight_files.find(method, stem, "onnx", self.own_weights)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

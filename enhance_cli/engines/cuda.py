@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,15 +35,17 @@ class CudaEngine:
 
     threads = 1
 
-    def __init__(self, device: str = "cuda:0") -> None:
+    def __init__(self, device: str = "cuda:0", own_weights: Path | None = None) -> None:
         """Open a device.
 
         Args:
             device: `cuda`, `cuda:N`, or `cpu` for the tests.
+            own_weights: see `base.Engine`.
 
         Raises:
             DeviceError: torch sees no such device.
         """
+        self.own_weights = own_weights
         self._device = torch.device(device)
         if self._device.type == "cuda":
             if not torch.cuda.is_available():
@@ -75,7 +78,7 @@ class CudaEngine:
         return self._networks.get((method.name, stem), lambda: self._open(method, stem))
 
     def _open(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
-        found = weight_files.find(method, stem, "safetensors")
+        found = weight_files.find(method, stem, "safetensors", self.own_weights)
         network_module = import_module(method.module("network"))
         try:
             with safe_open(found.path, framework="pt") as file:

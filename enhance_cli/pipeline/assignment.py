@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
+from enhance_cli.errors import UsageError
 from enhance_cli.pipeline.files import Coding
 from enhance_cli.pipeline.recipe import Recipe
 
@@ -25,6 +27,9 @@ class Assignment:
     device: str
     coding: Coding
     plan: Plan | None = None
+    weights: Path | None = None
+    """Folder of own weights."""
+
     threads: int = 1
     alone: bool = False
     """Whether the process runs only enhance, so that no other code depends on which modules are loaded."""
@@ -34,11 +39,16 @@ class Assignment:
 
         Raises:
             EnhanceError: the device or the weights are missing.
+            UsageError: own weights are given, and no network runs them.
         """
-        engine = open_engine(self.device, threads=self.threads)
+        engine = open_engine(self.device, threads=self.threads, weights=self.weights)
         if engine.device == "cpu" and self.alone:
             # If scipy is installed Numba loads its linear algebra at import, which takes a sixth of a second; none of
             # our kernels uses it.
             sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
         enhancer = methods.open_enhancer(methods.get(self.method), engine)
-        return Recipe(engine, enhancer, self.controls, self.plan)
+        recipe = Recipe(engine, enhancer, self.controls, self.plan)
+        if self.weights is not None and not (recipe.weights or {}).get("own"):
+            run = ", ".join(recipe.weights["shipped"]) + ", which it does not hold" if recipe.weights else "no network"
+            raise UsageError(f"--weights {self.weights} has nothing to do: these options run {run}; leave it out.")
+        return recipe

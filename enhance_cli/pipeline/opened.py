@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from enhance_cli import methods
 from enhance_cli.engines import open_engine
+from enhance_cli.engines.weights import own_folder
 from enhance_cli.errors import UnsupportedFormat, UsageError
 from enhance_cli.imaging import atomic, codecs, colour
 from enhance_cli.pipeline.files import is_jpeg, read
@@ -85,22 +86,33 @@ class Failure:
 class Opened:
     """A method with its engine. Safe to use from several threads; a context manager, or call `close`."""
 
-    def __init__(self, method: str, *, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, method: str, *, device: str = "auto", threads: int | None = None, weights: str | Path | None = None
+    ) -> None:
         """Open a method.
 
         Args:
             method: the id of the method, such as `clahe-adaptive`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             threads: CPU threads for one photo; by default every core.
+            weights: folder that `enhance train` wrote; its networks run in place of the shipped ones.
 
         Raises:
-            UsageError: no such method or kind of device.
+            UsageError: no such method, kind of device or folder.
+            WeightsError: the folder holds no network of the method; what is wrong with one is found when controls
+                first need it.
             DeviceError: the named device is missing.
         """
         from enhance_cli.engines.cpu import available_cores
 
         self.method = methods.get(method)
-        self._engine = open_engine(device, threads=threads or available_cores())
+        own = None if weights is None else Path(weights)
+        if own is not None:
+            try:
+                own_folder(own, self.method)
+            except UsageError as error:
+                raise error.in_python() from None
+        self._engine = open_engine(device, threads=threads or available_cores(), weights=own)
         self._enhancer = methods.open_enhancer(self.method, self._engine)
 
     def enhance(self, picture: Any, **controls: Any) -> Result:

@@ -62,6 +62,14 @@ _files, _output, _restart, _machine, _messages = (
 class RunOptions(Knobs):
     """How a run finds, writes and reports photos, whatever the method."""
 
+    weights: Path | None = knob(
+        None,
+        "Run the networks in this folder, which `enhance train` wrote (its --out); the shipped ones run where it has "
+        "none.",
+        parse=Path,
+        metavar="FOLDER",
+    )
+
     recursive: bool = _files(False, "Include subfolders.", short="-r")
     overwrite: bool = _files(False, "Process everything again, replacing any existing files.")
     skip_existing: bool = _files(False, "Skip photos whose output already exists.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from enhance_cli.controls import Controls
+from enhance_cli.engines.weights import report as report_of_weights
 from enhance_cli.errors import EnhanceError
 from enhance_cli.imaging import colour
 from enhance_cli.imaging.tiles import Tile, tiles
@@ -73,12 +74,15 @@ class Recipe:
     plan: Plan | None = None
     """A given plan for every image; then nothing is estimated."""
 
-    weights: Mapping[str, str] | None = field(init=False)
+    weights: Mapping[str, Any] | None = field(init=False)
+    """What the report says of the networks that run."""
+
     companions: Companions = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "companions", Companions(self.controls))
-        object.__setattr__(self, "weights", self.enhancer.prepare(self.controls))
+        used = self.enhancer.prepare(self.controls)
+        object.__setattr__(self, "weights", report_of_weights(used, self.engine.own_weights))
 
     @property
     def reads_planes(self) -> bool:

@@ -28,7 +28,7 @@ def report_line(
     frames: Iterable[str] = (),
     controls: Mapping[str, Any],
     error: Mapping[str, str] | None = None,
-    weights: Mapping[str, str] | None = None,
+    weights: Mapping[str, Any] | None = None,
     device: str,
     size: list[int] | None = None,
     notes: list[str] | None = None,

@@ -74,14 +74,16 @@ class Run:
         """A digest of everything but the source that decides an output: if it is equal, a restart can skip the photo.
 
         Raises:
-            UsageError: the plan cannot be read.
+            EnhanceError: the plan or the weights cannot be read.
         """
         method = methods.get(self.method)
+        options = self.options.deciding | {"plan": _contents(self.options.plan)}
+        del options["weights"]  # identified by their manifests, wherever they are
         parts = {
             "method": method.name,
-            "weights": weights.manifests(method),
+            "weights": weights.manifests(method, self.options.weights),
             "controls": self.controls.deciding,
-            "options": self.options.deciding | {"plan": _contents(self.options.plan)},
+            "options": options,
         }
         return settings_digest(parts)
 
@@ -138,18 +140,24 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         report = stack.enter_context(_open(path, options, rules)) if held else None
         settled = settle(found.jobs, _journal(path, options), rules)
         tally = stack.enter_context(_told_when_stopped(asked, settled, listener))
+        work = bool(settled.jobs or settled.skipped)
+        if work:
+            # A device or weights that cannot be used are refused before anything is created.
+            assignment = replace(_assignment(asked, found, path, rules), plan=plan, alone=alone)
+            assignment = replace(assignment, threads=_parallelism(options, settled)[1])
+            recipe = assignment.open()
+            stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
             report = stack.enter_context(_open(path, options, rules))
         for folder in settled.folders:
             atomic.sweep(folder)
-        if not settled.jobs and not settled.skipped:
+        if not work:
             why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
             listener.remark(f"Nothing to do{why}.")
             return tally.summary(report=report.path)
-        assignment = replace(_assignment(asked, found, path, rules), plan=plan, alone=alone)
-        return _stream(assignment, settled, report, options, tally, listener)
+        return _stream(assignment, recipe, settled, report, options, tally, listener)
 
 
 @contextmanager
@@ -167,22 +175,29 @@ def _told_when_stopped(asked: Run, settled: Settled, listener: Listener) -> Iter
         raise
 
 
+def _parallelism(options: RunOptions, settled: Settled) -> tuple[int, int]:
+    """How many photos are processed at once, and how many CPU threads each may use."""
+    from enhance_cli.engines.cpu import available_cores
+
+    cores = options.jobs or available_cores()
+    workers = min(cores, max(1, len(settled.jobs)))
+    return workers, max(1, cores // workers)
+
+
 def _stream(
     assignment: Assignment,
+    recipe: Recipe,
     settled: Settled,
     report: ReportFile,
     options: RunOptions,
     tally: Tally,
     listener: Listener,
 ) -> Summary:
-    from enhance_cli.engines.cpu import available_cores
     from enhance_cli.pipeline.memory import default_budget
     from enhance_cli.pipeline.stream import ByteBudget, parallel
 
     total = len(settled.jobs)
-    workers = min(options.jobs or available_cores(), max(1, total))
-    assignment = replace(assignment, threads=max(1, (options.jobs or available_cores()) // workers))
-    recipe = assignment.open()
+    workers, _ = _parallelism(options, settled)
     on_cpu = recipe.engine.device == "cpu" and total > 0
     if on_cpu:
         from enhance_cli.engines import compiled
@@ -191,7 +206,6 @@ def _stream(
             listener.remark("Compiling the CPU kernels for this machine; this happens once, in 5 to 30 seconds.")
     started = time.monotonic()
     with ExitStack() as stack:
-        stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
         do, end = _worker(assignment, recipe, options, stack)
 
         # Workers append the lines, so that an interrupted run has one for every file it put in place.
@@ -301,7 +315,7 @@ def _assignment(asked: Run, found: Scan, report: Path | None, rules: Rules) -> A
         again=rules.again,
         backup=options.backup,
     )
-    return Assignment(asked.method, asked.controls, options.device, coding)
+    return Assignment(asked.method, asked.controls, options.device, coding, weights=options.weights)
 
 
 # --- before any work ---------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def copied(tmp_path, monkeypatch):
 
 def test_what_is_shipped_is_verified():
     found = weights.find(METHOD, "estimator", "onnx")
-    assert found.report() == {"id": found.id, "sha256": found.sha256}
+    assert weights.report([found], None) == {"id": found.id, "sha256": found.sha256}
     assert len(found.sha256) == 64
 
 

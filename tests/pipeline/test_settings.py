@@ -8,10 +8,11 @@ import pytest
 
 from enhance_cli import methods
 from enhance_cli.controls import Controls, knob
+from enhance_cli.engines.weights import weights_folder
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.run import Run
 
-DECIDING = {"format": "png", "quality": 50, "strip": "gps", "plan": "saved.plan.npz"}
+DECIDING = {"format": "png", "quality": 50, "strip": "gps", "plan": "saved.plan.npz", "weights": "own"}
 """The options of a run that decide pixels or bytes of the output, each with another value than its default."""
 
 REST = {
@@ -46,6 +47,8 @@ def test_every_option_is_tried_here() -> None:
 def test_what_decides_pixels_changes_the_digest(name: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved.plan.npz").write_bytes(b"a plan")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "estimator.json").write_text("a manifest")
     assert run(**{name: DECIDING[name]}).settings != run().settings
 
 
@@ -61,6 +64,13 @@ def test_a_plan_is_told_by_its_contents(tmp_path) -> None:
     assert run(plan=plan).settings == first
     plan.write_bytes(b"another")
     assert run(plan=plan).settings != first
+
+
+def test_weights_are_told_by_their_manifests(tmp_path) -> None:
+    shipped = weights_folder() / "clahe_adaptive"
+    assert run(weights=shipped).settings == run().settings
+    (tmp_path / "estimator.json").write_text("another manifest")
+    assert run(weights=tmp_path).settings != run().settings
 
 
 @pytest.mark.parametrize("name", methods.names())

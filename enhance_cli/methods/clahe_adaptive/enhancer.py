@@ -16,6 +16,7 @@ from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
 
 
@@ -29,13 +30,13 @@ class ClaheAdaptive:
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
 
-    def prepare(self, controls: ClaheAdaptiveControls) -> Mapping[str, str] | None:
+    def prepare(self, controls: ClaheAdaptiveControls) -> tuple[Weights, ...]:
         """Load the estimator unless the limits are given."""
         if controls.clip_limit is not None and controls.clip_map is not None:
             raise UsageError("--clip-limit and --clip-map exclude each other: give one of them.")
         if controls.clip_limit is not None or controls.clip_map is not None:
-            return None
-        return self._engine.network(METHOD, "estimator")[1].report()
+            return ()
+        return (self._engine.network(METHOD, "estimator")[1],)
 
     def reads_planes(self, controls: ClaheAdaptiveControls) -> bool:
         """Whether luma alone changes: if chroma is kept."""

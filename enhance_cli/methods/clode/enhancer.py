@@ -20,6 +20,7 @@ from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
 
 CELL, BINS, SIGMA, ROUNDS = 12.0, 24, 0.7, 2
@@ -40,12 +41,11 @@ class Clode:
     def _model(self, controls: ClodeControls) -> Literal["full", "lite"]:
         return self._engine.model if controls.model == "auto" else controls.model
 
-    def prepare(self, controls: ClodeControls) -> Mapping[str, str] | None:
+    def prepare(self, controls: ClodeControls) -> tuple[Weights, ...]:
         """Load the estimator, and the denoiser unless it is turned off."""
         model = self._model(controls)
-        if controls.denoise != 0.0:
-            self._engine.network(METHOD, f"denoiser-{model}")
-        return self._engine.network(METHOD, f"estimator-{model}")[1].report()
+        stems = ("estimator", "denoiser") if controls.denoise != 0.0 else ("estimator",)
+        return tuple(self._engine.network(METHOD, f"{stem}-{model}")[1] for stem in stems)
 
     def reads_planes(self, controls: ClodeControls) -> bool:
         """The curve needs all three channels."""

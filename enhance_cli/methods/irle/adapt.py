@@ -1,6 +1,6 @@
 """`--adapt N`: steps of self-supervised tuning on the photo itself, which needs no reference.
 
-The shipped network's output for a crop, denoised twice, serves as ground truth; new random noise, as strong as what was
+The network's output for a crop, denoised twice, serves as ground truth; new random noise, as strong as what was
 removed, is added to it; and the network learns to recover the ground truth (Zhang et al., "IDR: self-supervised
 image denoising via iterative data refinement", 2022). The loss of a blind-spot network (docs/papers.md, I7) on the
 crop itself was tried first: its target is as noisy as the image, and 50 steps of it cost 0.02 of SSIM.
@@ -47,7 +47,7 @@ def adapt(path: Path, piece: Piece, height: int, width: int, steps: int, seed: i
         piece: gives crops of the image after stage 1.
         height: rows of the image.
         width: columns of the image.
-        steps: of Adam; 0 gives the shipped weights.
+        steps: of Adam; 0 gives the weights of the file.
         seed: of the crops' positions and of the noise.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The denoiser for a plan: a shipped one, or one tuned on the image itself."""
+"""The denoiser for a plan: the one of the engine, or one tuned on the image itself."""
 
 from __future__ import annotations
 
@@ -40,11 +40,10 @@ class Denoisers:
             if self._tuned is None or self._tuned[0] != key:
                 from enhance_cli.methods.irle import adapt
 
-                clean = adapt.network_of(shipped(plan.model), plan.tuned)
+                clean = adapt.network_of(self.file(plan.model), plan.tuned)
                 self._tuned = key, lambda image, gain: clean(self._engine.numpy(image), self._engine.numpy(gain))
             return self._tuned[1]
 
-
-def shipped(model: str) -> Path:
-    """The file of a denoiser as torch reads it."""
-    return weights.find(METHOD, f"denoiser-{model}", "safetensors").path
+    def file(self, model: str) -> Path:
+        """The file of a denoiser as torch reads it."""
+        return weights.find(METHOD, f"denoiser-{model}", "safetensors", self._engine.own_weights).path

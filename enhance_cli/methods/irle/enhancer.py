@@ -14,7 +14,7 @@ from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, pseudo_ground_truth, tone
 from enhance_cli.methods.irle.blocks import BORDER, LatestBlock, is_large, side_of, with_context
-from enhance_cli.methods.irle.denoiser import Denoisers, shipped
+from enhance_cli.methods.irle.denoiser import Denoisers
 from enhance_cli.methods.irle.maps import draw_maps
 from enhance_cli.methods.irle.noise import PATCH, deviation, flat_patches
 from enhance_cli.methods.irle.plan import REACH, IrlePlan
@@ -23,6 +23,7 @@ from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
 
 FAINT = 0.7
@@ -51,11 +52,11 @@ class Irle:
     def _model(self, controls: IrleControls) -> Literal["full", "lite"]:
         return self._engine.model if controls.model == "auto" else controls.model
 
-    def prepare(self, controls: IrleControls) -> Mapping[str, str] | None:
+    def prepare(self, controls: IrleControls) -> tuple[Weights, ...]:
         """Load the denoiser, if one will run."""
         if controls.stage != "2" or controls.denoise == 0.0:
-            return None
-        return self._engine.network(METHOD, f"denoiser-{self._model(controls)}")[1].report()
+            return ()
+        return (self._engine.network(METHOD, f"denoiser-{self._model(controls)}")[1],)
 
     def reads_planes(self, controls: IrleControls) -> bool:
         """The curve needs all three channels."""
@@ -120,7 +121,7 @@ class Irle:
             picture, gain = self._first_stage(pixels, part, plan)
             return self._engine.numpy(picture).transpose(1, 2, 0), self._engine.numpy(gain)
 
-        tuned = adapt.adapt(shipped(plan.model), piece, plan.height, plan.width, steps)
+        tuned = adapt.adapt(self._denoisers.file(plan.model), piece, plan.height, plan.width, steps)
         return replace(plan, tuned=tuned, adapted=steps)
 
     def _noise(self, pixels: Array, plan: IrlePlan, weights: Array | None) -> tuple[float, float, float] | None:

@@ -17,6 +17,7 @@ from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
 
 SIDE = 96
@@ -33,9 +34,9 @@ class Local:
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
 
-    def prepare(self, controls: LocalControls) -> Mapping[str, str] | None:
+    def prepare(self, controls: LocalControls) -> tuple[Weights, ...]:
         """Load the backbone."""
-        return self._engine.network(METHOD, controls.backbone)[1].report()
+        return (self._engine.network(METHOD, controls.backbone)[1],)
 
     def reads_planes(self, controls: LocalControls) -> bool:
         """Light needs all three channels."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
 
 
@@ -39,22 +41,28 @@ class Retinex:
         self._kernels: Any = engine.kernels(METHOD)
         self._made: Once[Any] = Once()
 
-    def _illumination(self) -> tuple[Any, weight_files.Weights]:
+    def _illumination(self) -> tuple[Any, Weights]:
         return self._engine.network(METHOD, "illumination")
 
+    def _file(self, stem: str) -> Weights:
+        """The file of a network that the kernels run themselves."""
+        find = partial(weight_files.find, METHOD, stem, "safetensors", self._engine.own_weights)
+        return self._made.get(("file", stem), find)  # type: ignore[no-any-return]
+
     def _arrays(self, stem: str) -> dict[str, Array]:
-        """The tensors of a network that the kernels run themselves."""
-        return self._made.get(stem, lambda: weight_files.read_arrays(weight_files.find(METHOD, stem, "safetensors")))  # type: ignore[no-any-return]
+        """The tensors of such a network."""
+        return self._made.get(stem, lambda: weight_files.read_arrays(self._file(stem)))  # type: ignore[no-any-return]
 
     def _restoration(self) -> RestorationWeights:
         return self._made.get("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
 
-    def prepare(self, controls: RetinexControls) -> Mapping[str, str] | None:
+    def prepare(self, controls: RetinexControls) -> tuple[Weights, ...]:
         """Load the three networks."""
         self._arrays("fusion")
         if controls.denoise > 0.0:
             self._restoration()
-        return self._illumination()[1].report()
+        stems = ("fusion", "restoration") if controls.denoise > 0.0 else ("fusion",)
+        return self._illumination()[1], *map(self._file, stems)
 
     def reads_planes(self, controls: RetinexControls) -> bool:
         """The bright channel needs all three."""
