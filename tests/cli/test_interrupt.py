@@ -77,18 +77,17 @@ def large(tmp_path_factory):
     return path
 
 
-def reported(source: Path, target: Path, *further: str):
-    """A run of irle over one photo, on two processors at most, that has just made its report."""
+def irle(source: Path, target: Path, *further: str):
+    """A run of irle over one photo, on two processors at most."""
     two = sorted(os.sched_getaffinity(0))[:2]
-    running = started("irle", *further, source, target, preexec_fn=lambda: os.sched_setaffinity(0, two))
-    until((target / "enhance-report.jsonl").exists)
-    return running
+    return started("irle", *further, source, target, preexec_fn=lambda: os.sched_setaffinity(0, two))
 
 
 @pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
 def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, large, further):
     """It is worked on in blocks, and what is left of them is not done first."""
-    running = reported(large, tmp_path / "out", *further)
+    running = irle(large, tmp_path / "out", *further)
+    until((tmp_path / "out" / "enhance-report.jsonl").exists)
     family = Family(running.pid)
     begun = family.seconds()
     until(lambda: family.seconds() > begun + 3.0)
@@ -106,8 +105,9 @@ def test_one_long_photograph_is_given_up_soon_and_never_appears(tmp_path, large,
 @pytest.mark.parametrize("further", [[], ["--isolate"]], ids=["threads", "isolate"])
 @pytest.mark.parametrize("later", [0.0, 0.1, 0.5])
 def test_a_run_that_is_stopped_while_it_starts_says_so(tmp_path, large, further, later):
-    """After the report is opened, networks are loaded and children started."""
-    running = reported(large, tmp_path / "out", *further)
+    """Networks are loaded, then the report is opened and children are started."""
+    running = irle(large, tmp_path / "out", *further)
+    until(lambda: "onnxruntime" in Path(f"/proc/{running.pid}/maps").read_text())
     time.sleep(later)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=LIMIT)
