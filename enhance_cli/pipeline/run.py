@@ -151,6 +151,8 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
             atomic.make_folder(found.folder)
         if report is None:
             report = stack.enter_context(_open(path, options, rules))
+            if path is not None and path.stat().st_size > 0:  # what is to be done was settled without it
+                raise OutputError(f"Another run has just written {path}; run the same command again for what is left.")
         for folder in settled.folders:
             atomic.sweep(folder)
         if not work:

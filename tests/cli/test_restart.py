@@ -12,6 +12,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from enhance_cli import OutputError, run
+from enhance_cli.pipeline.assignment import Assignment
 from tests.commands import contents, lines
 from tests.pictures import scene
 
@@ -347,3 +349,24 @@ def test_a_part_that_did_not_run_is_named(photographs, enhance):
     assert merged.stderr.count("no line: in/") == left
     assert f"{left} photo" in enhance("in", "out").stderr  # the whole run does the rest
     assert len(contents()) == 9
+
+
+def test_a_run_that_another_overtakes_is_refused_and_harms_nothing(photographs, monkeypatch):
+    """Networks load between the look at what is to be done and the lock on a new report."""
+    photographs(3)
+    opens, first = Assignment.open, []
+
+    def overtaken(assignment):
+        if not first:
+            first.append(None)
+            run("clahe-adaptive", ["in", "out"], clip_limit=2.0, device="cpu")
+            first.append(contents())
+        return opens(assignment)
+
+    monkeypatch.setattr(Assignment, "open", overtaken)
+    with pytest.raises(OutputError, match="Another run has just written"):
+        run("clahe-adaptive", ["in", "out"], clip_limit=2.0, device="cpu")
+    assert len(first[1]) == 3
+    assert contents() == first[1]
+    assert len(lines()) == 3
+    assert run("clahe-adaptive", ["in", "out"], clip_limit=2.0, device="cpu").unchanged == 3
