@@ -85,7 +85,7 @@ PAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "pipes": (photos, ("a.png", "enhanced/a.jpg", "lines/a.jpg")),
     "time-lapse": (timelapse, ("steady/0003.jpg", "steady-clode/0003.jpg")),
     "brackets": (brackets, ("fused/a_1.jpg", "fused/b_1.jpg", "by-name/b.jpg", "two.jpg")),
-    "portraits": (portraits, ("lit/ben.jpg", "look/anna_show_mask.png", "inside/ben.jpg", "by-shape/ben.jpg")),
+    "portraits": (portraits, ("lit/ben.jpg", "look/anna_show_mask.png", "glow/ben.jpg", "by-shape/ben.jpg")),
     "own-weights": (clone, ("runs/clahe_adaptive/validation.png", "enhanced/a.jpg")),
     "many-machines": (photos, ("enhanced/a.jpg", "enhanced/enhance-report.1-of-2.jsonl")),
 }
