@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.quality.lab import lab
+from enhance_cli.quality.lab import hue_turns, lab
 from enhance_cli.quality.pictures import Levels, Picture, level_pair, levels, luma
 
 COLOURED = 12.0
@@ -157,10 +157,7 @@ def hue_change(before: Picture, after: Picture) -> float | None:
         old, new = lab(first[top : top + _STRIP]), lab(second[top : top + _STRIP])
         coloured = np.hypot(old[..., 1], old[..., 2]) > COLOURED
         old, new = old[coloured], new[coloured]
-        # The angle from one (a*, b*) to the other, by cross and dot product: no wrapping to undo.
-        cross = old[:, 1] * new[:, 2] - old[:, 2] * new[:, 1]
-        dot = old[:, 1] * new[:, 1] + old[:, 2] * new[:, 2]
-        turns.append(np.abs(np.arctan2(cross, dot)))
+        turns.append(hue_turns(old, new))
     angles = np.concatenate(turns)
     return float(np.rad2deg(np.median(angles))) if angles.size else None
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.quality.lab import lab
-from enhance_cli.quality.pictures import Levels, Picture, level_pair, luma
+from enhance_cli.quality.lab import hue_turns, lab
+from enhance_cli.quality.pictures import LUMA, Levels, Picture, level_pair
 
 CLIPPED, BRIGHT = 252.0, 240.0
 """Level from which a pixel counts as clipped (all channels), and luma above which a new contour counts."""
@@ -126,11 +126,9 @@ def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None
     if np.count_nonzero(place) < LEAST_AREA:
         return None
     first, second = lab(old[place]), lab(new[place])
-    cross = first[:, 1] * second[:, 2] - first[:, 2] * second[:, 1]
-    dot = first[:, 1] * second[:, 1] + first[:, 2] * second[:, 2]
     chroma, its_chroma = (np.hypot(each[:, 1], each[:, 2]).mean() for each in (first, second))
     return Skin(
-        float(np.rad2deg(np.median(np.abs(np.arctan2(cross, dot))))),
+        float(np.rad2deg(np.median(hue_turns(first, second)))),
         float(its_chroma / max(float(chroma), 1e-3)),
         float(np.median(_luma(new)[place])) / 255.0,
     )
@@ -185,7 +183,7 @@ def _tones(samples: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _luma(samples: Levels) -> Levels:
-    return luma(samples / 255.0) if samples.shape[2] == 3 else samples[..., 0]
+    return samples @ LUMA if samples.shape[2] == 3 else samples[..., 0]
 
 
 def _neighbours(grey: Levels, axis: int) -> tuple[Levels, Levels]:

@@ -84,6 +84,15 @@ def ciede2000(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArra
     return difference
 
 
+def hue_turns(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The angles between the hues of two ...×3 L*a*b* arrays: radians in 0..pi, one number a pixel."""
+    # By cross and dot product of (a*, b*): there is no wrapping to undo.
+    cross = first[..., 1] * second[..., 2] - first[..., 2] * second[..., 1]
+    dot = first[..., 1] * second[..., 1] + first[..., 2] * second[..., 2]
+    turns: NDArray[np.float64] = np.abs(np.arctan2(cross, dot))
+    return turns
+
+
 def _length(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """sqrt(a² + b²); np.hypot guards against overflow that L*a*b* cannot reach, at several times the cost."""
     length: NDArray[np.float64] = np.sqrt(a * a + b * b)
