@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import jsonschema
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
+from enhance_cli.engines.weights import Weights
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging import bilateral_grid
 from enhance_cli.imaging.tiles import tiles
@@ -52,15 +54,9 @@ class Fake:
     def on(self, engine):
         engine.network = lambda method, stem: (
             self.estimator if stem.startswith("estimator") else self.denoiser,
-            Manifest(),
+            Weights("clode/fake", "0" * 64, Path("fake")),
         )
         return Clode(engine)
-
-
-class Manifest:
-    """What a report says of weights that are no file."""
-
-    id, sha256 = "clode/fake", "0" * 64
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pytest
 from benchmarks.lib.sets import DATA
 from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
+from enhance_cli.engines.weights import Weights
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, blocks, enhancer, kernels_cpu, tone
@@ -52,14 +53,8 @@ class Fake:
         return {"clean": (clean + np.float32(0.01) * gain).astype(np.float32)}
 
     def on(self, engine):
-        engine.network = lambda method, stem: (self.network, Manifest())
+        engine.network = lambda method, stem: (self.network, Weights("irle/fake", "0" * 64, Path("fake")))
         return Irle(engine)
-
-
-class Manifest:
-    """What a report says of weights that are no file."""
-
-    id, sha256 = "irle/fake", "0" * 64
 
 
 @pytest.fixture
