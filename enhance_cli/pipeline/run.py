@@ -143,8 +143,9 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         work = bool(settled.jobs or settled.skipped)
         if work:
             # A device or weights that cannot be used are refused before anything is created.
-            assignment = replace(_assignment(asked, found, path, rules), plan=plan, alone=alone)
-            assignment = replace(assignment, threads=_parallelism(options, settled)[1])
+            workers, threads = _parallelism(options, settled)
+            assignment = _assignment(asked, found, path, rules)
+            assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
             recipe = assignment.open()
             stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
         if found.folder is not None:
@@ -159,7 +160,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
             why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
             listener.remark(f"Nothing to do{why}.")
             return tally.summary(report=report.path)
-        return _stream(assignment, recipe, settled, report, options, tally, listener)
+        return _stream(assignment, recipe, workers, settled, report, options, tally, listener)
 
 
 @contextmanager
@@ -189,6 +190,7 @@ def _parallelism(options: RunOptions, settled: Settled) -> tuple[int, int]:
 def _stream(
     assignment: Assignment,
     recipe: Recipe,
+    workers: int,
     settled: Settled,
     report: ReportFile,
     options: RunOptions,
@@ -199,7 +201,6 @@ def _stream(
     from enhance_cli.pipeline.stream import ByteBudget, parallel
 
     total = len(settled.jobs)
-    workers, _ = _parallelism(options, settled)
     on_cpu = recipe.engine.device == "cpu" and total > 0
     if on_cpu:
         from enhance_cli.engines import compiled
