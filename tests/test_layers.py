@@ -41,6 +41,7 @@ TORCH = (
         for name in ("network*", "formulas_torch", "kernels_cuda", "flatness", "adapt", "training/*")
     ),
     "training/*",
+    "imaging/finish_torch.py",
     "engines/cuda.py",
 )
 HOMES = {

@@ -1,0 +1,196 @@
+"""What every method's light goes through last: tones, colour, and highlights that stay white.
+
+A method decides where light goes. What its result may not do is the same for all of them: turn white grey, lay a veil
+over black, or leave colours drained. So each method ends a pixel with `finished`, given the photo's light x and its own
+result y:
+
+1. **tones**: luma Y of y becomes t(Y), a curve of the whole photo (`Tones`) that restores a black point and contrast;
+2. **colour**: the channels' distances from luma follow t(Y) / Y times a factor, which is 1 near black and white, and on
+   colours like skin, and ends where a channel would leave 0..1, so that hues do not turn;
+3. **highlights**: y + w max(0, x - y) for each channel, w rising from 0 to 1 as the smallest channel of x rises from
+   0.78 to 0.985. What is clipped stays white, and what is nearly clipped comes near it in the photo's order of tones.
+
+All of it looks at one pixel, so it cannot cause halos. These are the formulas on NumPy arrays, for estimates;
+`finish_rows` has the compiled loops and `finish_torch` those for other devices.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+HIGHLIGHT = (0.78, 0.985)
+"""Smallest channel of the photo at which its highlights begin to be kept, and at which they are kept whole: 251 of
+255."""
+
+NODES = 257
+"""Nodes of a tone curve over luma 0..1: one for each code of 8 bits, and white."""
+
+DARK, BRIGHT = 0.02, (0.8, 1.0)
+"""Luma of the photo up to which its colour is mostly noise; luma of the result between which its colour is kept."""
+
+LEAST = 1e-4
+"""The least divisor."""
+
+_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+
+_STEEPEST, _FLATTEST = 1.6, 0.75
+"""Bounds of the exponent that changes contrast."""
+
+_VEIL = 0.3
+"""Bound of the light b that a veil is taken for."""
+
+_GAMMA = (0.6, 1.6)
+"""Bounds of the exponent that keeps or sets the mean."""
+
+
+class Tones(NamedTuple):
+    """The tone curve of a photo, and how much colour follows it."""
+
+    gains: Array
+    """(NODES,) float32: t(Y) / Y at luma i / 256; empty to leave tones and colour as they are."""
+
+    chroma: float
+    """Factor of the channels' distances from luma, besides t(Y) / Y; 1 keeps saturation."""
+
+
+UNCHANGED = Tones(np.empty(0, np.float32), 1.0)
+"""Leaves tones and colour alone."""
+
+
+def luma(light: Array) -> Array:
+    """BT.601 luma, h×w, of light 3×h×w."""
+    plane: Array = _RED * light[0] + _GREEN * light[1] + _BLUE * light[2]
+    return plane
+
+
+def finished(light: Array, source: Array, tones: Tones = UNCHANGED) -> Array:
+    """Tones, colour and highlights of a method's light.
+
+    Args:
+        light: 3×h×w in 0..1, the method's result y.
+        source: 3×h×w in 0..1, the photo's light x.
+        tones: the curve of the photo.
+
+    Returns:
+        3×h×w in 0..1.
+    """
+    if tones.gains.size:
+        light = _toned(light, source, tones)
+    kept = _smoothstep(source.min(axis=0), *HIGHLIGHT)
+    result: Array = light + kept * np.maximum(source - light, 0.0)
+    return result
+
+
+def _toned(light: Array, source: Array, tones: Tones) -> Array:
+    grey = np.clip(luma(light), 0.0, 1.0)
+    gain = np.interp(grey, np.linspace(0.0, 1.0, NODES), tones.gains).astype(light.dtype)
+    toned = grey * gain
+    colour = 1.0 + (tones.chroma - 1.0) * (1.0 - skin_likeness(light)) * _smoothstep(luma(source), 0.0, DARK)
+    colour = 1.0 + (colour - 1.0) * (1.0 - _smoothstep(grey, *BRIGHT))
+    above = np.maximum((light.max(axis=0) - grey) * gain, LEAST)
+    below = np.maximum(grey - light.min(axis=0), LEAST)
+    colour = np.minimum(colour, np.minimum(np.maximum(1.0 - toned, 0.0) / above, np.maximum(grey / below, 1.0)))
+    return np.clip(toned + colour * gain * (light - grey), 0.0, 1.0)  # type: ignore[no-any-return]
+
+
+def skin_likeness(light: Array) -> Array:
+    """How much colours are like skin of any complexion, h×w in 0..1: between red and yellow, not saturated."""
+    red, green, blue = light
+    span = np.maximum(red - blue, LEAST)
+    hue, saturation = (green - blue) / span, (red - blue) / np.maximum(red, LEAST)
+    kind = np.clip((hue - 0.05) / 0.15, 0.0, 1.0) * np.clip((0.95 - hue) / 0.2, 0.0, 1.0)
+    return kind * np.clip((0.9 - saturation) / 0.3, 0.0, 1.0)  # type: ignore[no-any-return]
+
+
+def _smoothstep(values: Array, low: float, high: float) -> Array:
+    at = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return at * at * (3.0 - 2.0 * at)
+
+
+def fit(
+    grey: Array,
+    weights: Array | None = None,
+    *,
+    black: float | None = None,
+    contrast: float | None = None,
+    mean: float | None = None,
+    chroma: float = 1.0,
+) -> Tones:
+    """The curve that gives luma a black point, a contrast and a mean, as nearly as its bounds allow.
+
+    The curve is t = s(u(Y^g)): a power for the mean, u for the black point, and for contrast an s that bends with
+    exponent c on either side of the mean. u(v) takes a veil's light b away as (v - b) / (1 - b) does, but softly,
+    h(v - b) scaled to 0..1 with h(z) = (z + sqrt(z² + b² / 9)) / 2. The curve rises from 0 at 0 to 1 at 1.
+
+    Args:
+        grey: luma of a downscaled result in 0..1, of any shape.
+        weights: opacity, of the same shape; None if all pixels count alike.
+        black: wanted 2nd percentile of luma; a lower one stays. None to leave it.
+        contrast: wanted standard deviation of luma. None to leave it.
+        mean: wanted mean. None to keep the mean that `grey` has.
+        chroma: see `Tones`.
+    """
+    values, weights = np.asarray(grey, np.float64).ravel(), None if weights is None else np.ravel(weights)
+    if weights is not None:
+        values, weights = values[weights > 0.0], weights[weights > 0.0]
+    if not values.size or (black is None and contrast is None and mean is None and chroma == 1.0):
+        return UNCHANGED
+    centre = float(np.average(values, weights=weights))
+    wanted = centre if mean is None else mean
+    gamma, veil, bend = 1.0, 0.0, 1.0
+    order = np.argsort(values)
+    shares = np.cumsum(np.ones(values.size) if weights is None else weights[order])
+    darkest = values[order[np.searchsorted(shares, 0.02 * shares[-1])]]
+    for _ in range(5):
+        pivot = min(max(wanted, 0.15), 0.85)
+        if black is not None:
+            veil = _solved(lambda b: -float(_curve(darkest, gamma, b, bend, pivot)), -black, 0.0, _VEIL)  # noqa: B023
+        if contrast is not None:
+            bend = _solved(
+                lambda c: _deviation(_curve(values, gamma, veil, c, pivot), weights),  # noqa: B023
+                contrast,
+                _FLATTEST,
+                _STEEPEST,
+            )
+        gamma = _solved(
+            lambda g: -float(np.average(_curve(values, g, veil, bend, pivot), weights=weights)),  # noqa: B023
+            -wanted,
+            *_GAMMA,
+        )
+    nodes = np.linspace(0.0, 1.0, NODES)
+    nodes[0] = 0.25 * nodes[1]  # the gain at black, which no division gives
+    return Tones((_curve(nodes, gamma, veil, bend, pivot) / nodes).astype(np.float32), float(chroma))
+
+
+def _curve(values: Any, gamma: float, veil: float, bend: float, pivot: float) -> Any:
+    least = _soft(-veil, veil)
+    u = (_soft(np.power(values, gamma) - veil, veil) - least) / (_soft(1.0 - veil, veil) - least)
+    low = pivot * np.power(np.minimum(u / pivot, 1.0), bend)
+    high = (1.0 - pivot) * (1.0 - np.power(np.clip((1.0 - u) / (1.0 - pivot), 0.0, 1.0), bend))
+    return low + high
+
+
+def _soft(values: Any, veil: float) -> Any:
+    return 0.5 * (values + np.sqrt(np.square(values) + veil * veil / 9.0))
+
+
+def _deviation(values: Array, weights: Array | None) -> float:
+    mean = np.average(values, weights=weights)
+    return float(np.sqrt(np.average(np.square(values - mean), weights=weights)))
+
+
+def _solved(rising: Any, wanted: float, low: float, high: float) -> float:
+    """Where a function that rises between bounds is nearest to a value."""
+    if rising(low) >= wanted:
+        return low
+    if rising(high) <= wanted:
+        return high
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
+    return 0.5 * (low + high)

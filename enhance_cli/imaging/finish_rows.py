@@ -1,0 +1,72 @@
+"""The compiled loops of `finish.finished`, on rows of pixels, for the kernels of methods to call on their light."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.finish import BRIGHT, DARK, HIGHLIGHT, LEAST
+
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+_LEAST = np.float32(LEAST)
+_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+_HIGHLIGHT = np.float32(HIGHLIGHT[0])
+_HIGHLIGHT_SPAN = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
+_DARK_SPAN = np.float32(1.0 / DARK)
+_BRIGHT = np.float32(BRIGHT[0])
+_BRIGHT_SPAN = np.float32(1.0 / (BRIGHT[1] - BRIGHT[0]))
+_TWO, _THREE = np.float32(2.0), np.float32(3.0)
+
+
+@kernel
+def finish_row(red, green, blue, source_red, source_green, source_blue, gains, chroma):  # type: ignore[no-untyped-def]
+    """`finish.finished` of a row in place: float32 rows in 0..1 of the result and of the photo, and its `Tones`."""
+    if gains.size > 0:
+        _tone_row(red, green, blue, source_red, source_green, source_blue, gains, np.float32(chroma))
+    keep_highlights(red, green, blue, source_red, source_green, source_blue)
+
+
+@kernel
+def keep_highlights(red, green, blue, source_red, source_green, source_blue):  # type: ignore[no-untyped-def]
+    """The highlights of a row in place, without tones and colour."""
+    for x in range(len(red)):
+        r, g, b = source_red[x], source_green[x], source_blue[x]
+        at = (min(r, min(g, b)) - _HIGHLIGHT) * _HIGHLIGHT_SPAN
+        at = min(max(at, _ZERO), _ONE)
+        kept = at * at * (_THREE - _TWO * at)
+        red[x] += kept * max(r - red[x], _ZERO)
+        green[x] += kept * max(g - green[x], _ZERO)
+        blue[x] += kept * max(b - blue[x], _ZERO)
+
+
+@kernel
+def _tone_row(red, green, blue, source_red, source_green, source_blue, gains, chroma):  # type: ignore[no-untyped-def]
+    last = np.int32(len(gains) - 2)
+    scale = np.float32(len(gains) - 1)
+    more = chroma - _ONE
+    for x in range(len(red)):
+        r, g, b = red[x], green[x], blue[x]
+        grey = min(max(_RED * r + _GREEN * g + _BLUE * b, _ZERO), _ONE)
+        at = grey * scale
+        node = min(np.int32(at), last)
+        gain = gains[node] + (at - np.float32(node)) * (gains[node + 1] - gains[node])
+        toned = grey * gain
+        span = max(r - b, _LEAST)
+        hue = (g - b) / span
+        saturation = (r - b) / max(r, _LEAST)
+        skin = min(max((hue - np.float32(0.05)) / np.float32(0.15), _ZERO), _ONE)
+        skin *= min(max((np.float32(0.95) - hue) / np.float32(0.2), _ZERO), _ONE)
+        skin *= min(max((np.float32(0.9) - saturation) / np.float32(0.3), _ZERO), _ONE)
+        dark = (_RED * source_red[x] + _GREEN * source_green[x] + _BLUE * source_blue[x]) * _DARK_SPAN
+        dark = min(max(dark, _ZERO), _ONE)
+        bright = min(max((grey - _BRIGHT) * _BRIGHT_SPAN, _ZERO), _ONE)
+        colour = more * (_ONE - skin) * (dark * dark * (_THREE - _TWO * dark))
+        colour = _ONE + colour * (_ONE - bright * bright * (_THREE - _TWO * bright))
+        above = max((max(r, max(g, b)) - grey) * gain, _LEAST)
+        below = max(grey - min(r, min(g, b)), _LEAST)
+        colour = min(colour, min(max(_ONE - toned, _ZERO) / above, max(grey / below, _ONE)))
+        colour *= gain
+        red[x] = min(max(toned + colour * (r - grey), _ZERO), _ONE)
+        green[x] = min(max(toned + colour * (g - grey), _ZERO), _ONE)
+        blue[x] = min(max(toned + colour * (b - grey), _ZERO), _ONE)

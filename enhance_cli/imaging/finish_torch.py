@@ -1,0 +1,58 @@
+"""`finish.finished` on torch tensors, for devices other than the CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from enhance_cli.imaging.finish import BRIGHT, DARK, HIGHLIGHT, LEAST, UNCHANGED, Tones
+
+
+def finished(light: Tensor, source: Tensor, tones: Tones = UNCHANGED) -> Tensor:
+    """Tones, colour and highlights of a method's light; see `finish.finished`.
+
+    Args:
+        light: 3×h×w in 0..1, the method's result.
+        source: 3×h×w in 0..1 on the same device, the photo's light.
+        tones: the curve of the photo.
+
+    Returns:
+        3×h×w in 0..1.
+    """
+    if tones.gains.size:
+        light = _toned(light, source, torch.as_tensor(tones.gains, device=light.device), tones.chroma)
+    kept = _smoothstep(source.amin(dim=0), *HIGHLIGHT)
+    return light + kept * (source - light).clamp(min=0.0)
+
+
+def _toned(light: Tensor, source: Tensor, gains: Tensor, chroma: float) -> Tensor:
+    grey = _luma(light).clamp(0.0, 1.0)
+    at = grey * (len(gains) - 1)
+    node = at.to(torch.int64).clamp(max=len(gains) - 2)
+    gain = gains[node] + (at - node) * (gains[node + 1] - gains[node])
+    toned = grey * gain
+    colour = (chroma - 1.0) * (1.0 - skin_likeness(light)) * _smoothstep(_luma(source), 0.0, DARK)
+    colour = 1.0 + colour * (1.0 - _smoothstep(grey, *BRIGHT))
+    above = ((light.amax(dim=0) - grey) * gain).clamp(min=LEAST)
+    below = (grey - light.amin(dim=0)).clamp(min=LEAST)
+    inside = torch.minimum((1.0 - toned).clamp(min=0.0) / above, (grey / below).clamp(min=1.0))
+    return (toned + torch.minimum(colour, inside) * gain * (light - grey)).clamp(0.0, 1.0)
+
+
+def skin_likeness(light: Tensor) -> Tensor:
+    """See `finish.skin_likeness`: h×w in 0..1 of 3×h×w."""
+    red, green, blue = light
+    span = (red - blue).clamp(min=LEAST)
+    hue, saturation = (green - blue) / span, (red - blue) / red.clamp(min=LEAST)
+    kind = ((hue - 0.05) / 0.15).clamp(0.0, 1.0) * ((0.95 - hue) / 0.2).clamp(0.0, 1.0)
+    likeness: Tensor = kind * ((0.9 - saturation) / 0.3).clamp(0.0, 1.0)
+    return likeness
+
+
+def _luma(light: Tensor) -> Tensor:
+    return 0.299 * light[0] + 0.587 * light[1] + 0.114 * light[2]
+
+
+def _smoothstep(values: Tensor, low: float, high: float) -> Tensor:
+    at = ((values - low) / (high - low)).clamp(0.0, 1.0)
+    return at * at * (3.0 - 2.0 * at)
