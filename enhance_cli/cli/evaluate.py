@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 HELP = (
     "Measure photos: PSNR, SSIM (plain and mean-matched), CIEDE2000, black point, contrast and chroma against "
     "REFERENCES of the same names; without them entropy, contrast and clipped shares, and with --inputs the lightness "
-    "order error and what became of clipped highlights, skin and empty dark areas."
+    "order error and what became of clipped highlights, skin and empty dark areas; with both also the light regained "
+    "in deep shade and how the bright part beside it differs."
 )
 
 

@@ -32,6 +32,8 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "black_point": ("black point", "+.1f"),
     "contrast_ratio": ("contrast ratio", ".2f"),
     "chroma_ratio": ("chroma ratio", ".2f"),
+    "shade_regained": ("shade regained", ".2f"),
+    "shade_bright": ("beside shade", ".1f"),
     "loe": ("LOE", ".0f"),
     "highlight_level": ("highlights", ".0f"),
     "highlight_contours": ("contours", ".3%"),
@@ -141,7 +143,8 @@ def evaluate(
     With references the figures are psnr, ssim, psnr_mean_matched, ssim_mean_matched, delta_e_2000, and the tones
     relative to the reference's: black_point, contrast_ratio, chroma_ratio. Without references, or with inputs, they are
     entropy, contrast, clipped_low and clipped_high; with inputs also loe and, for photos that have such areas, the
-    effect on clipped highlights, skin-like colours and empty dark areas (`quality.faults`).
+    effect on clipped highlights, skin-like colours and empty dark areas; with both the light in deep shade and beside
+    it (`quality.faults`).
 
     Args:
         outputs: a folder of images, or one image.
@@ -212,10 +215,14 @@ def _judge(
     reason = None
     try:
         picture = read(output)
-        if reference is not None:
-            figures |= _reference_figures(picture, read(reference))
-        if reference is None or with_inputs:
-            figures |= _blind_figures(picture, None if before is None else read(before))
+        wanted = None if reference is None else read(reference)
+        original = None if before is None else read(before)
+        if wanted is not None:
+            figures |= _reference_figures(picture, wanted)
+        if wanted is None or with_inputs:
+            figures |= _blind_figures(picture, original)
+        if wanted is not None and original is not None:
+            figures |= _named("shade", faults.shade(original, picture, wanted))
     except (EnhanceError, OSError, ValueError) as error:
         figures, reason = {}, str(error)
     return Row(
@@ -261,17 +268,18 @@ def _blind_figures(picture: Picture, before: Picture | None) -> dict[str, float]
 
 def _fault_figures(before: Picture, after: Picture) -> dict[str, float]:
     """The figures of `faults` that apply to the photo."""
-    judged = {
-        "highlight": faults.highlights(before, after),
-        "skin": faults.skin(before, after),
-        "dark": faults.empty_dark(before, after),
-    }
     return {
-        f"{kind}_{name}": value
-        for kind, found in judged.items()
-        if found is not None
-        for name, value in found._asdict().items()
+        **_named("highlight", faults.highlights(before, after)),
+        **_named("skin", faults.skin(before, after)),
+        **_named("dark", faults.empty_dark(before, after)),
     }
+
+
+def _named(
+    kind: str, found: faults.Shade | faults.Highlights | faults.Skin | faults.EmptyDark | None
+) -> dict[str, float]:
+    """The fields of a measure with the names of their columns; nothing where the photo has nothing to judge."""
+    return {} if found is None else {f"{kind}_{name}": value for name, value in found._asdict().items()}
 
 
 def _same_size(picture: Picture, partner: Picture, role: str) -> None:

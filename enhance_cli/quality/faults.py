@@ -1,14 +1,14 @@
-"""Measures of common complaints: grey highlights, veils, pale or oversaturated skin, noise amplified in the dark.
+"""Measures of common complaints: grey highlights, veils, black shade, oversaturated skin, noise amplified in the dark.
 
 They complement PSNR and SSIM, which hardly respond to these faults. Each takes the photo before and after, or an
-output and its reference, and gives None if the photo has nothing to judge: no clipped sky, no skin, no empty dark.
+output and its reference, and gives None if the photo has nothing to judge: no clipped sky, no shade, no skin.
 Images are H×W×3 RGB or H×W grey, uint8, uint16 or floating point in 0..1 (`pictures.levels`); figures are in 8-bit
 levels, in L* (0..100), in degrees, or shares in 0..1.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,12 @@ LEAST_AREA = 256
 
 _BLOCK = 16
 """Side of the blocks that are judged flat, dark and empty."""
+
+_SHADE, _LIT, _PART = 40.0, 100.0, 0.15
+"""Luma below which a pixel lies in the shade and above which in the light, and the least share of either."""
+
+_LEAST_GAIN = 0.25
+"""Stops that the reference must have more in the shade: shares of less would be random."""
 
 _DARK, _FLAT, _LIFTED = 30.0, 1.5, 40.0
 """Mean luma of a dark block at most; the deviation of its 4×4 means at most; and the luma that it should not reach."""
@@ -52,6 +58,16 @@ class Veil(NamedTuple):
     """Mean C*ab, divided by the reference's."""
 
 
+class Shade(NamedTuple):
+    """The light of a photo with deep shade beside bright parts, relative to its reference."""
+
+    regained: float
+    """Stops gained in the shade, as a share of those that the reference has more: 1 is as bright as the reference."""
+
+    bright: float
+    """By how many levels the mean luma of the bright part differs from the reference's, without sign."""
+
+
 class Skin(NamedTuple):
     """The effect on skin-like colours."""
 
@@ -73,6 +89,9 @@ class EmptyDark(NamedTuple):
 
     lifted: float
     """Share of the pixels whose luma rose above 40."""
+
+
+Found = Highlights | Shade | Skin | EmptyDark
 
 
 def highlights(before: Picture, after: Picture) -> Highlights | None:
@@ -106,6 +125,27 @@ def veil(output: Picture, reference: Picture) -> Veil:
         float(first.std() / max(float(wanted.std()), 1e-3)),
         float(chroma.mean() / max(float(of_wanted.mean()), 1e-3)),
     )
+
+
+def shade(before: Picture, after: Picture, reference: Picture) -> Shade | None:
+    """How much light the shade got, and whether the bright part kept what the reference has.
+
+    The shade is where luma is below 40, the bright part where it is above 100; a photo without 15 % of each, or whose
+    reference is no quarter of a stop brighter in the shade, is not judged. Light is linear light of the luma; its
+    base-2 logarithms (stops) are averaged over the shade, half a level being the least that is told from black.
+
+    Raises:
+        ValueError: the sizes differ, or an array is no image.
+    """
+    (old, new), (_, wanted) = level_pair(before, after), level_pair(before, reference)
+    grey, result, target = _luma(old), _luma(new), _luma(wanted)
+    dark, bright = grey < _SHADE, grey > _LIT
+    if min(dark.mean(), bright.mean()) < _PART:
+        return None
+    start, given, goal = (_stops(each[dark]) for each in (grey, result, target))
+    if goal - start < _LEAST_GAIN:
+        return None
+    return Shade((given - start) / (goal - start), abs(float(result[bright].mean() - target[bright].mean())))
 
 
 def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> Skin | None:
@@ -155,8 +195,13 @@ def skin_like(picture: Picture) -> NDArray[np.bool_]:
     return found
 
 
-def empty_dark(before: Picture, after: Picture) -> EmptyDark | None:
+def empty_dark(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> EmptyDark | None:
     """The effect on blocks of 16×16 pixels that are dark and show no structure, such as a night sky.
+
+    Args:
+        before: the photo.
+        after: what was made of it.
+        where: H×W, areas known to be empty: every block inside them is judged. If left out, blocks are found.
 
     Raises:
         ValueError: the sizes differ, or an array is no image.
@@ -166,8 +211,11 @@ def empty_dark(before: Picture, after: Picture) -> EmptyDark | None:
     if not rows or not columns:
         return None
     blocks, results = (_in_blocks(each[:rows, :columns]) for each in (old, new))
-    means = blocks.reshape(-1, 4, _BLOCK // 4, 4, _BLOCK // 4).mean(axis=(2, 4)).reshape(len(blocks), -1)
-    empty = (means.mean(axis=1) < _DARK) & (means.std(axis=1) < _FLAT)
+    if where is None:
+        means = blocks.reshape(-1, 4, _BLOCK // 4, 4, _BLOCK // 4).mean(axis=(2, 4)).reshape(len(blocks), -1)
+        empty = (means.mean(axis=1) < _DARK) & (means.std(axis=1) < _FLAT)
+    else:
+        empty = _in_blocks(where[:rows, :columns]).all(axis=(1, 2))
     if np.count_nonzero(empty) * _BLOCK**2 < LEAST_AREA:
         return None
     noise = float(np.median(blocks[empty].std(axis=(1, 2))))
@@ -182,6 +230,13 @@ def _tones(samples: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return colours[..., 0], np.hypot(colours[..., 1], colours[..., 2])
 
 
+def _stops(grey: Levels) -> float:
+    """Mean base-2 logarithm of the linear light of sRGB-encoded levels."""
+    encoded = np.maximum(grey, 0.5) / 255.0
+    linear = np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
+    return float(np.log2(linear).mean())
+
+
 def _luma(samples: Levels) -> Levels:
     return samples @ LUMA if samples.shape[2] == 3 else samples[..., 0]
 
@@ -190,7 +245,7 @@ def _neighbours(grey: Levels, axis: int) -> tuple[Levels, Levels]:
     return (grey[:-1], grey[1:]) if axis == 0 else (grey[:, :-1], grey[:, 1:])
 
 
-def _in_blocks(grey: Levels) -> Levels:
+def _in_blocks(grey: NDArray[Any]) -> NDArray[Any]:
     """N×16×16."""
     rows, columns = grey.shape
     split = grey.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).swapaxes(1, 2)

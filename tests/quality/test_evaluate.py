@@ -19,7 +19,8 @@ from tests.pictures import noise
 
 TONES = {"black_point", "contrast_ratio", "chroma_ratio"}
 REFERENCE_FIGURES = {"psnr", "ssim", "psnr_mean_matched", "ssim_mean_matched", "delta_e_2000"} | TONES
-FAULT_FIGURES = {key for key in COLUMNS if key.startswith(("highlight_", "skin_", "dark_"))}
+FAULT_FIGURES = {key for key in COLUMNS if key.startswith(("shade_", "highlight_", "skin_", "dark_"))}
+SHADE_FIGURES = {"shade_regained", "shade_bright"}
 BLIND_FIGURES = {"entropy", "contrast", "clipped_low", "clipped_high"}
 
 
@@ -85,10 +86,21 @@ def test_figures_of_faults_are_there_where_a_photo_has_such_areas(tmp_path):
     save(tmp_path / "in" / "a.png", before)
     save(tmp_path / "out" / "a.png", before // 2 + 40)
     mean = evaluate(tmp_path / "out", None, tmp_path / "in").mean
-    assert set(mean) == BLIND_FIGURES | FAULT_FIGURES | {"loe"}
+    assert set(mean) == BLIND_FIGURES | FAULT_FIGURES - SHADE_FIGURES | {"loe"}
     assert mean["highlight_level"] == 167.0
     assert mean["dark_lifted"] == 1.0
     assert mean["skin_luma"] == pytest.approx((0.299 * 140 + 0.587 * 115 + 0.114 * 100) / 255)
+
+
+def test_light_in_the_shade_is_judged_with_references_and_inputs(tmp_path):
+    before = np.full((40, 40, 3), 180, np.uint8)
+    before[:20] = 20
+    save(tmp_path / "in" / "a.png", before)
+    save(tmp_path / "out" / "a.png", before // 2)
+    save(tmp_path / "ref" / "a.png", np.full_like(before, 180))
+    mean = evaluate(tmp_path / "out", tmp_path / "ref", tmp_path / "in").mean
+    assert mean["shade_regained"] < 0.0
+    assert mean["shade_bright"] == 90.0
 
 
 def test_single_files_need_no_common_name(folders):

@@ -1,4 +1,4 @@
-"""Figures of grey highlights, veils, skin and lifted noise, on images whose faults are known."""
+"""Figures of grey highlights, veils, shade, skin and lifted noise, on images whose faults are known."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ def test_a_veil_lifts_black_and_takes_contrast_and_chroma(rng):
     assert 0.3 < found.chroma < 0.8
 
 
+def backlit(shade: int, light: int = 180) -> np.ndarray:
+    """A lower half in the shade below a bright one."""
+    picture = np.full((40, 50, 3), light, np.uint8)
+    picture[20:] = shade
+    return picture
+
+
+def test_shade_is_regained_in_stops():
+    before, reference = backlit(20), backlit(100)
+    assert faults.shade(before, before, reference) == (0.0, 0.0)
+    assert faults.shade(before, reference, reference) == (1.0, 0.0)
+    halfway = faults.shade(before, backlit(48, 170), reference)  # 48 is midway between 20 and 100 in log light
+    assert halfway.regained == pytest.approx(0.5, abs=0.02)
+    assert halfway.bright == pytest.approx(10.0)
+    assert faults.shade(before, backlit(150), reference).regained > 1.2
+
+
+@pytest.mark.parametrize(
+    ("before", "reference"), [(backlit(60), backlit(100)), (backlit(20, 90), backlit(100)), (backlit(20), backlit(20))]
+)
+def test_without_shade_light_or_a_brighter_reference_there_is_nothing_to_regain(before, reference):
+    assert faults.shade(before, before, reference) is None
+
+
 def test_skin_of_every_complexion_is_like_skin():
     for tone in ((255, 220, 190), (224, 172, 138), (198, 134, 96), (141, 85, 54), (90, 56, 40)):
         assert faults.skin_like(np.full((4, 4, 3), tone, np.uint8)).all(), tone
@@ -79,6 +103,16 @@ def test_noise_that_is_lifted_out_of_the_dark(rng):
     lifted = faults.empty_dark(before, (before * 5).clip(0, 255).astype(np.uint8))
     assert lifted.noise == pytest.approx(5.0, rel=0.1)
     assert lifted.lifted > 0.8
+
+
+def test_areas_known_to_be_empty_are_judged_whatever_they_hold(rng):
+    texture = rng.integers(0, 60, (64, 64), np.uint8)
+    where = np.zeros((64, 64), bool)
+    assert faults.empty_dark(texture, texture, where) is None
+    where[:32] = True
+    after = texture.copy()
+    after[32:] = 255  # outside
+    assert faults.empty_dark(texture, after, where).noise == 1.0
 
 
 def test_dark_texture_is_not_empty():
