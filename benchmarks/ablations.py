@@ -1,13 +1,29 @@
-"""Settings compared over test sets, by the distance of outputs to the references and to the output of one setting."""
+"""What settings that users can choose are worth, by distances of outputs to references and to that of one setting.
+
+    python -m benchmarks.ablations DATA [--parts solvers ...] [--photos 12] [--store FILE]
+
+DATA is a folder with `test/` as for benchmarks.quality. Printed is a JSON line for each row of the parts:
+
+    grids                               (clahe-adaptive) PSNR, SSIM and hues by setting
+    proxies solvers steps colours       (clode) the same, evaluations of the network, and distances to the exact output
+
+Other settings: `python -m benchmarks.quality DATA --methods --row "METHOD CONTROL=VALUE ..."`.
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import enhance_cli  # noqa: F401 # isort: skip  # before OpenCV: it chooses where compiled kernels are cached
+
+import cv2
 import numpy as np
 
+from benchmarks.lib import program
 from benchmarks.lib.figures import likeness
 from benchmarks.lib.program import Asked, Row, each
 from benchmarks.lib.sets import Sample, samples
@@ -98,3 +114,16 @@ def summary(rows: Sequence[Row]) -> Row:
             worst = WORST.get(name)
             found[name] = [statistics.median(values), worst(values)] if worst else statistics.fmean(values)
     return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the parts."""
+    parser = program.parser(__doc__, list(TABLES))
+    parser.add_argument("data", type=Path, help="folder with test/")
+    asked = parser.parse_args(arguments)
+    cv2.setNumThreads(1)  # the pool has the cores
+    program.run(asked, {name: partial(compared, table) for name, table in TABLES.items()})
+
+
+if __name__ == "__main__":
+    main()

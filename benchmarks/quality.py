@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 
 import enhance_cli
 from benchmarks.lib import baselines, figures, program, results
@@ -63,11 +64,29 @@ def contenders(asked: Asked) -> list[Contender]:
     return [*found, *(Contender(*one, partial(enhanced, *one)) for one in ours)]
 
 
+def once(one: Contender) -> Callable[[Sample], Picture]:
+    """Its outputs; of a photo that lies in several sets, such as a frame of a stack, only one is made."""
+    made: dict[tuple[int, tuple[int, ...]], Picture] = {}
+
+    def output(sample: Sample) -> Picture:
+        if one.case.sees_reference or sample.made is not None:
+            return one.output(sample)
+        key = hash(sample.pixels.tobytes()), sample.pixels.shape
+        if key not in made:
+            made[key] = one.output(sample)
+        return made[key]
+
+    return output
+
+
 def enhanced(name: str, case: Case, sample: Sample) -> Picture:
-    """What a method makes of a sample."""
+    """What a method makes of a sample; of a portrait two images, by its mask and by the case's own mask."""
     if isinstance(sample.made, list):
         return opened(name).fuse(sample.made, **case.controls).array
     more = {"reference": sample.reference} if case.sees_reference else {}
+    if "mask" in case.controls and sample.made is not None:
+        both = ({**case.controls, "mask": sample.made}, case.controls)
+        return np.stack([opened(name).enhance(sample.pixels, **controls).array for controls in both])
     return opened(name).enhance(sample.pixels, **case.controls, **more).array
 
 
@@ -95,12 +114,13 @@ def of_sets(asked: Asked) -> Iterator[Row]:
     sets = {name: found for name in asked.sets if (found := samples(asked.data, name, asked.photos))}
     everyone = contenders(asked)
     for one in everyone:
+        output = once(one)
         for name in (name for name in one.case.sets if name in sets):
             about = {"method": one.method, "case": one.case.name, "set": name}
             if results.key({"part": "sets", **about}) in known:
                 continue
             measure = figures.MEASURES[name]
-            work = lambda sample, one=one, measure=measure: measure.photo(sample, one.output(sample))  # noqa: E731
+            work = lambda sample, output=output, measure=measure: measure.photo(sample, output(sample))  # noqa: E731
             yield about | figures.summary(measure, program.each(work, sets[name], asked.jobs))
     for name, found in sets.items() if asked.out else ():
         drawn = [one for one in everyone if one.case.shown and name in one.case.sets]

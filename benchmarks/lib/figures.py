@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from benchmarks.lib.backlit import recovery
 from benchmarks.lib.fusion import mef_ssim
-from benchmarks.lib.sets import PAIRED, Sample, clipped
+from benchmarks.lib.sets import PAIRED, Sample
 from benchmarks.lib.two_tone import two_tone_flatness
+from enhance_cli.quality import faults
 from enhance_cli.quality.blind import hue_change, loe
 from enhance_cli.quality.evaluate import PSNR_CAP
-from enhance_cli.quality.lab import lab
 from enhance_cli.quality.pictures import Picture, luma
-from enhance_cli.quality.reference import mean_matched, psnr, ssim
+from enhance_cli.quality.reference import delta_e_2000, mean_matched, psnr, ssim
 
 Row = dict[str, Any]
 
@@ -33,7 +32,7 @@ class Measure(NamedTuple):
 
 
 def likeness(output: Picture, reference: Picture) -> Row:
-    """PSNR and SSIM as they are, and with the output scaled to the reference's mean."""
+    """PSNR and SSIM, plain and with the output scaled to the reference's mean."""
     matched = mean_matched(output, reference)
     return {
         "psnr": min(psnr(output, reference), PSNR_CAP),
@@ -44,24 +43,45 @@ def likeness(output: Picture, reference: Picture) -> Row:
 
 
 def pair(sample: Sample, output: Picture) -> Row:
-    """Likeness to the reference, and what happened to the input's order of lightness and to its hues.
+    """Likeness to the reference, tones relative to it, and what happened to the input's order of lightness and hues.
 
     Hues turn by `hue` degrees, and by `hue_blurred` with both photos blurred, as a noisy pixel has mostly the hue of
     its noise.
     """
     blurred = (cv2.GaussianBlur(codes, (0, 0), 2.0) for codes in (sample.pixels, output))
     hues = {"hue": hue_change(sample.pixels, output), "hue_blurred": hue_change(*blurred)}
-    return likeness(output, sample.reference) | {"loe": loe(output, sample.pixels)} | hues
+    tones = faults.veil(output, sample.reference)._asdict() | {"delta_e": delta_e_2000(output, sample.reference)}
+    return likeness(output, sample.reference) | tones | {"loe": loe(output, sample.pixels)} | hues
 
 
-def highlights(sample: Sample, output: Picture) -> Row:
-    """What was clipped to white becomes, 0..1, and the mean chroma as a multiple of the input's."""
-    before, after = (
-        float(np.hypot(*lab(codes.astype(np.float64)).transpose(2, 0, 1)[1:]).mean())
-        for codes in (sample.pixels, output)
-    )
-    white = float(luma(output)[clipped(sample.pixels)].mean()) / 255.0
-    return {"white": white, "chroma": after / max(before, 1e-9)}
+def skin(sample: Sample, output: Picture) -> Row:
+    """Skin in the marked boxes, less what is clipped and has no hue."""
+    place = sample.made & (sample.pixels.min(axis=2) < faults.CLIPPED)
+    was, found = (faults.skin(sample.pixels, codes, place) for codes in (sample.pixels, output))
+    dark = was is not None and found is not None and was.luma > 0.6 and found.luma < 0.35
+    return {**fields(found, faults.Skin), "darkened": float(dark)}
+
+
+def fields(found: Any, kind: Any) -> Row:
+    """The fields of a measure; None each where there was nothing to judge."""
+    return dict.fromkeys(kind._fields) if found is None else found._asdict()
+
+
+def portrait(sample: Sample, outputs: Picture) -> Row:
+    """Of two outputs, with the mask and with everything lit: what the mask lets out, and what it keeps in.
+
+    `spilt` is the rise of luma, in levels, of the background up to 8 pixels from the mask; `inside` the light that the
+    person gets 12 pixels or more from the mask's edge, as a share of what everything lit gives.
+    """
+    person = (sample.made >= 128).astype(np.uint8)
+    outside, depth = (cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in (1 - person, person))
+    before, masked, everything = (luma(codes) for codes in (sample.pixels, *outputs))
+    near, deep = (outside > 0) & (outside <= 8) & (sample.made == 0), depth >= 12
+    gain = float((everything - before)[deep].mean()) if deep.any() else 0.0
+    return {
+        "spilt": float((masked - before)[near].mean()) if near.any() else None,
+        "inside": float((masked - before)[deep].mean()) / gain if gain >= 1.0 else None,
+    }
 
 
 def fused(sample: Sample, output: Picture) -> Row:
@@ -80,7 +100,10 @@ def count(holds: Callable[[float], bool]) -> Callable[[Sequence[float]], int]:
 
 
 HUE = {"hue": ("hue", median), "hue_worst": ("hue", max), "hue_blurred": ("hue_blurred", median)}
-ON_PAIRS = {name: (name, fmean) for name in ("psnr", "ssim", "psnr_matched", "ssim_matched", "loe")}
+ON_PAIRS = {
+    **{name: (name, fmean) for name in ("psnr", "ssim", "psnr_matched", "ssim_matched", "delta_e", "loe")},
+    **{name: (name, median) for name in faults.Veil._fields},
+}
 
 MEASURES = {
     **dict.fromkeys(PAIRED, Measure(pair, {**ON_PAIRS, **HUE})),
@@ -98,23 +121,42 @@ MEASURES = {
         lambda sample, output: {"uneven": two_tone_flatness(sample.pixels, output)},
         {"median": ("uneven", median), "worst": ("uneven", max)},
     ),
-    "backlit": Measure(
-        lambda sample, output: recovery(sample.made, output)._asdict(),
+    "shade": Measure(
+        lambda sample, output: fields(faults.shade(sample.pixels, output, sample.reference), faults.Shade),
+        {"regained": ("regained", median), "bright": ("bright", median)},
+    ),
+    "highlights": Measure(
+        lambda sample, output: fields(faults.highlights(sample.pixels, output), faults.Highlights),
         {
-            "regained": ("regained", median),
-            "moved": ("moved", median),
-            "regained_half": ("regained", count(lambda share: share >= 0.5)),
-            "moved_below_8": ("moved", count(lambda levels: levels < 8.0)),
+            "white": ("level", median),
+            "white_least": ("level", min),
+            "contours": ("contours", median),
+            "contours_worst": ("contours", max),
+            "grey": ("level", count(lambda level: level < 250.0)),
+            "contoured": ("contours", count(lambda share: share >= 0.001)),
         },
     ),
-    "clipped": Measure(
-        highlights,
+    "skin": Measure(
+        skin,
         {
-            "white_least": ("white", min),
+            "turn": ("turn", median),
+            "turn_worst": ("turn", max),
             "chroma": ("chroma", median),
             "chroma_worst": ("chroma", max),
-            "chroma_above_1.5": ("chroma", count(lambda factor: factor > 1.5)),
+            "darkened": ("darkened", sum),
         },
+    ),
+    "empty-dark": Measure(
+        lambda sample, output: fields(faults.empty_dark(sample.pixels, output, sample.made), faults.EmptyDark),
+        {
+            "noise": ("noise", median),
+            "noise_worst": ("noise", max),
+            "lifted": ("lifted", median),
+            "lifted_worst": ("lifted", max),
+        },
+    ),
+    "portraits": Measure(
+        portrait, {"spilt": ("spilt", median), "inside": ("inside", median), "inside_least": ("inside", min)}
     ),
     "stacks": Measure(fused, {name: (name, fmean) for name in ("mef_ssim", "psnr", "ssim")}),
 }

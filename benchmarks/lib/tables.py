@@ -106,21 +106,37 @@ def on_pairs() -> list[tuple[str, str, Text]]:
     return [(f"{name} ({photos.get(name, 0)})", name, likeness) for name in PAIRED]
 
 
+TONES = tuple(
+    (f"{name}: ΔE; black, contrast, chroma", name, figures(".2f", "delta_e", "black_point", "contrast", "chroma"))
+    for name in PAIRED
+)
+"""Colour differences from the references, and tones relative to theirs."""
+
 HARM = (
     ("good photos: SSIM matched, least", "clean", figures(".3f", "ssim_matched", "ssim_matched_least")),
     ("PSNR", "clean", figures(".1f", "psnr")),
     ("two tones: median, worst", "two-tone", figures(".3f", "median", "worst")),
-    ("backlit: regained, moved", "backlit", figures(".2f", "regained", "moved")),
-    ("clipped: white, chroma", "clipped", figures(".2f", "white_least", "chroma")),
+    ("shade: regained, beside it", "shade", figures(".2f", "regained", "bright")),
+    ("highlights: white, least", "highlights", figures(".0f", "white", "white_least")),
+    ("contours, worst", "highlights", figures(".2%", "contours", "contours_worst")),
+    ("skin: turn, worst", "skin", figures(".1f", "turn", "turn_worst")),
+    ("chroma, worst", "skin", figures(".2f", "chroma", "chroma_worst")),
+    ("empty dark: noise, worst", "empty-dark", figures(".1f", "noise", "noise_worst")),
+    ("lifted, worst", "empty-dark", figures(".1%", "lifted", "lifted_worst")),
 )
-"""What happens to good photos, flat tones, backlit and clipped photos."""
+"""What happens to good photos, flat tones, shade, highlights, skin and empty dark areas."""
 
 HUES = (
-    *((f"hue, {name}", name, figures(".1f", "hue", "hue_blurred")) for name in PAIRED),
-    *((f"LOE, {name}", name, figures(".0f", "loe")) for name in PAIRED),
+    *((f"hue, {name}", name, figures(".1f", "hue", "hue_blurred")) for name in PAIRED[:4]),
+    *((f"LOE, {name}", name, figures(".0f", "loe")) for name in PAIRED[:4]),
 )
-"""Change of hue, and order of lightness."""
+"""Change of hue, and order of lightness; frames are the same whatever they are compared with."""
 
+PORTRAITS = (
+    ("", title),
+    ("background near the person, levels", figures(".1f", "spilt")),
+    ("light inside, least", figures(".2f", "inside", "inside_least")),
+)
 STACKS = (
     ("", title),
     ("MEF-SSIM against the frames", figures(".3f", "mef_ssim")),
@@ -145,12 +161,12 @@ PHOTO = (
     ("estimate", figures(".2f", "estimate", inside="stages")),
     ("render", figures(".2f", "render", inside="stages")),
 )
-KERNELS = (
-    ("", lambda row: row["case"]),
-    ("ours, ms", figures(".1f", "ours_ms")),
-    ("OpenCV, ms", figures(".1f", "opencv_ms")),
-    ("ratio", figures(".1f", "ratio")),
+RECOGNITION = (
+    ("", title),
+    ("right, %", figures(".1f", "top1")),
+    *((f"{stops} stops", figures(".1f", f"top1_{stops}")) for stops in ("2", "3.5", "5")),
 )
+TEXT = (("", title), ("lines read", figures("d", "lines")), ("of", figures("d", "of")))
 MEMORY = (
     ("run", lambda row: row["size"]),
     ("", title),
@@ -178,7 +194,7 @@ def published() -> str:
 def card(name: str) -> str:
     """The measured part of a method's card: its cases next to the unchanged input and OpenCV's CLAHE."""
     contenders = [*((one, "") for one in list(BASELINES)[:2]), *((name, case.name) for case in cases_of(name))]
-    return "\n\n".join(by_contender(contenders, briefly, columns) for columns in (on_pairs(), HARM, HUES))
+    return "\n\n".join(by_contender(contenders, briefly, columns) for columns in (on_pairs(), TONES, HARM, HUES))
 
 
 CARDS = {name: f"weights/{name.replace('-', '_')}/card.md" for name in ("clahe-adaptive", "clode", "retinex", "irle")}
@@ -186,14 +202,17 @@ CARDS = {name: f"weights/{name.replace('-', '_')}/card.md" for name in ("clahe-a
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/benchmarks.md": {
         "quality": lambda: by_contender(shown(), named, on_pairs()),
+        "tones": lambda: by_contender(shown(), named, TONES),
         "other": lambda: by_contender(shown(), named, HARM),
         "hues": lambda: by_contender(shown(), named, HUES),
+        "portraits": lambda: by_row("quality", "sets", PORTRAITS, "portraits"),
         "stacks": lambda: by_row("quality", "sets", STACKS, "stacks"),
         "published": published,
         "startup": lambda: by_row("speed", "startup", STARTUP),
         "stream": lambda: by_row("speed", "stream", STREAM),
         "photo": lambda: by_row("speed", "photo", PHOTO),
-        "kernels": lambda: by_row("speed", "kernels", KERNELS),
+        "recognition": lambda: by_row("recognition", "photos", RECOGNITION),
+        "text": lambda: by_row("recognition", "text", TEXT),
     },
     "docs/reliability.md": {"memory": lambda: by_row("reliability", "memory", MEMORY)},
     **{path: {"measured": partial(card, name)} for name, path in CARDS.items()},

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from enhance_cli import methods
 from enhance_cli.controls import option_name
 
-PAIRED = ("lol", "under", "over", "fivek")
+PAIRED = ("lol", "under", "over", "fivek", "under-fused", "over-fused")
 """Sets of pairs: photos and what they should look like."""
 
-EVERYWHERE = (*PAIRED, "clean", "two-tone", "backlit", "clipped")
-"""All sets of single photos (benchmarks/lib/sets.py says what they are)."""
+EVERYWHERE = (*PAIRED, "clean", "two-tone", "shade", "highlights", "skin", "empty-dark")
+"""All sets of single photos without masks (benchmarks/lib/sets.py says what they are)."""
 
 
 class Case(NamedTuple):

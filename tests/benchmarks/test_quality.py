@@ -39,11 +39,14 @@ def test_the_baselines_are_judged_and_drawn(data, tmp_path, capsys):
     nothing = found["input", "clean"]
     assert (nothing["ssim_matched"], nothing["unchanged"], nothing["hue"]) == (1.0, 2, 0.0)
     assert found["input", "two-tone"]["worst"] < 0.001
-    assert found["input", "backlit"]["regained"] == 0.0
+    assert found["input", "highlights"]["white_least"] >= 252.0
+    assert found["input", "under"]["delta_e"] > 10.0
+    assert found["input", "under"]["contrast"] < 0.9
+    assert (found["input", "under-fused"]["photos"], found["input", "over-fused"]["photos"]) == (2, 1)
     assert found["input", "lol"]["psnr"] < 20
     assert found["OpenCV Mertens", "stacks"]["photos"] == 1
     assert {name for _, name in found} <= set(SETS)
-    assert {path.stem for path in (tmp_path / "sheets").glob("*.png")} >= {"lol", "clean", "backlit", "stacks"}
+    assert {path.stem for path in (tmp_path / "sheets").glob("*.png")} >= {"lol", "clean", "highlights", "stacks"}
 
 
 def test_what_is_stored_of_a_commit_is_not_measured_again(data, tmp_path, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.lib import sets
 from benchmarks.lib.sets import SETS, pairs, samples, stacks
 from enhance_cli.errors import UsageError
 
@@ -74,6 +75,51 @@ def test_stacks_have_two_frames_beside_the_reference(data):
     (sample,) = samples(data, "stacks")
     assert (sample.pixels.mean(), sample.reference.mean(), len(sample.made)) == (20, 120, 3)
     assert [frame.name for frame in frames] == ["sice_014_e0.png", "sice_014_e2.png", "sice_014_e3.png"]
+
+
+def test_frames_are_held_against_their_whole_stack_fused(data):
+    darker, brighter = samples(data, "under-fused"), samples(data, "over-fused")
+    assert [sample.name for sample in darker] == ["sice_014_e0"]
+    assert [sample.name for sample in brighter] == ["sice_014_e1_ref", "sice_014_e2", "sice_014_e3"]
+    assert 20 < darker[0].reference.mean() < 200
+    assert np.array_equal(darker[0].reference, brighter[0].reference)
+
+
+def test_frames_with_deep_shade_beside_light(data):
+    half = np.full((16, 16, 3), 200, np.uint8)
+    half[:8] = 20
+    for frame, pixels in enumerate((half, half // 2 + 60, half // 2 + 120)):
+        cv2.imwrite(str(data / "test" / "exposure" / "brackets" / f"gate_e{frame}.png"), pixels)
+    assert [sample.name for sample in samples(data, "shade")] == ["gate_e0"]
+
+
+def test_highlights_are_the_photos_and_the_most_clipped_frame_of_each_stack(data):
+    half = np.full((16, 16, 3), 100, np.uint8)
+    half[:8] = 255
+    folder = data / "test" / "exposure_error_unpaired"
+    save(folder / "dark.png", 40)
+    cv2.imwrite(str(folder / "bright.png"), half)
+    for frame, pixels in (("e4", half), ("e5", half + 100)):
+        cv2.imwrite(str(data / "test" / "exposure" / "sice512" / f"sice_014_{frame}.png"), pixels)
+    assert [sample.name for sample in samples(data, "highlights")] == ["bright", "sice_014_e4"]
+
+
+def test_boxes_become_masks(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(sets, "MARKS", tmp_path / "marks.json")
+    sets.MARKS.write_text('{"skin": {"good": [[0, 0.5, 0.25, 1], [0.5, 0, 1, 0.25]]}}')
+    (sample,) = samples(data, "skin")
+    assert sample.made.sum() == 4 * 8 + 8 * 4
+    assert sample.made[15, 0]
+    assert not sample.made[0, 0]
+
+
+def test_portraits_come_dark_with_their_masks(data):
+    save(data / "portraits" / "image" / "a.jpg", 180)
+    save(data / "portraits" / "image" / "without.jpg", 180)
+    save(data / "portraits" / "mask" / "a.png", 255)
+    (sample,) = samples(data, "portraits")
+    assert sample.made.shape == (16, 16)
+    assert sample.pixels.mean() < 0.6 * sample.reference.mean()
 
 
 def test_unknown_sets_are_refused(data):

@@ -10,8 +10,8 @@ _DISC = {"mask": "circle:50%,40%,25%"}
 
 CASES = (
     Case("lamp", {"mask": "circle:50%,50%,20%", "transition": "30%"}, sets=(), shown=True),
-    Case("whole photo", _ALL, (*PAIRED, "two-tone"), timed=True),
-    Case("whole photo, star", {**_ALL, "backbone": "star"}, (*PAIRED, "two-tone"), timed=True),
+    Case("whole photo", _ALL, (*PAIRED, "two-tone", "portraits"), timed=True),
+    Case("whole photo, star", {**_ALL, "backbone": "star"}, (*PAIRED, "two-tone", "portraits"), timed=True),
     Case("circle", _DISC, sets=(), timed=True),
     Case("circle, star", {**_DISC, "backbone": "star"}, sets=(), timed=True),
     Case("circle, not locked", {**_DISC, "lock": False}, sets=(), timed=True),
