@@ -37,7 +37,7 @@ def classifier() -> Callable[[Picture], int]:
 
     torch.set_num_threads(1)
     (path,) = Path(weights.__file__).parent.glob("weights/mobilenet_v2*.pth")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = folded(torch.load(path, map_location="cpu", weights_only=True))
 
     def classify(picture: Picture) -> int:
         scale = 256.0 / min(picture.shape[:2])
@@ -53,27 +53,38 @@ def classifier() -> Callable[[Picture], int]:
     return classify
 
 
-def scores(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """The 1,000 logits of N×3×H×W normalised RGB."""
-
-    def unit(x: Tensor, convolution: str, norm: str, stride: int = 1, clipped: bool = True) -> Tensor:
-        kernel = state[f"{convolution}.weight"]
-        groups = x.shape[1] // kernel.shape[1]
-        x = functional.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, 1, groups)
+def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with every batch normalisation folded into the convolution before it."""
+    found = dict(state)
+    for norm in (name.removesuffix(".running_mean") for name in state if name.endswith(".running_mean")):
         mean, variance, gain, offset = (
-            state[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+            state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
         )
-        x = functional.batch_norm(x, mean, variance, gain, offset)
+        stem, _, last = norm.rpartition(".")
+        convolution = f"{stem}.{int(last) - 1}"
+        scale = gain / torch.sqrt(variance + 1e-5)
+        found[f"{convolution}.weight"] = state[f"{convolution}.weight"] * scale[:, None, None, None]
+        found[f"{convolution}.bias"] = offset - mean * scale
+    return found
+
+
+def scores(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The 1,000 logits of N×3×H×W normalised RGB; the weights are folded."""
+
+    def unit(x: Tensor, name: str, stride: int = 1, clipped: bool = True) -> Tensor:
+        kernel = state[f"{name}.weight"]
+        groups = x.shape[1] // kernel.shape[1]
+        x = functional.conv2d(x, kernel, state[f"{name}.bias"], stride, kernel.shape[-1] // 2, 1, groups)
         return functional.relu6(x) if clipped else x
 
-    x = unit(x, "features.0.0", "features.0.1", 2)
+    x = unit(x, "features.0.0", 2)
     for block in range(1, 18):
         name, start, stride = f"features.{block}.conv", x, 2 if block in HALVING else 1
         depthwise = 0 if block == 1 else 1  # the first block does not widen
         if depthwise:
-            x = unit(x, f"{name}.0.0", f"{name}.0.1")
-        x = unit(x, f"{name}.{depthwise}.0", f"{name}.{depthwise}.1", stride)
-        x = unit(x, f"{name}.{depthwise + 1}", f"{name}.{depthwise + 2}", clipped=False)
+            x = unit(x, f"{name}.0.0")
+        x = unit(x, f"{name}.{depthwise}.0", stride)
+        x = unit(x, f"{name}.{depthwise + 1}", clipped=False)
         x = x + start if x.shape == start.shape else x
-    x = unit(x, "features.18.0", "features.18.1").mean((2, 3))
+    x = unit(x, "features.18.0").mean((2, 3))
     return functional.linear(x, state["classifier.1.weight"], state["classifier.1.bias"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from benchmarks import recognition
 from benchmarks.lib import imagenet
@@ -21,36 +22,41 @@ def test_plain_scaling_reaches_its_mean():
     assert recognition.scaled(np.zeros((4, 4, 3), np.uint8)).max() == 0
 
 
-class Drawn(dict):
-    """Random weights, of the shapes that MobileNetV2 has; keeps what was asked for."""
+def drawn_weights() -> dict[str, torch.Tensor]:
+    """Random weights with the names and shapes of MobileNetV2's, as torchvision saves them."""
+    torch.manual_seed(0)
+    state = {"classifier.1.weight": torch.rand(1000, 1280), "classifier.1.bias": torch.rand(1000)}
 
-    def __init__(self) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self.asked: set[str] = set()
+    def unit(convolution: str, norm: str, wide: int, narrow: int, side: int = 1) -> None:
+        state[f"{convolution}.weight"] = torch.rand(wide, narrow, side, side) - 0.5
+        state.update({f"{norm}.{part}": torch.rand(wide) + 0.5 for part in ("weight", "bias", "running_var")})
+        state[f"{norm}.running_mean"] = torch.rand(wide) - 0.5
 
-    def __missing__(self, name: str) -> torch.Tensor:
-        self.asked.add(name)
-        return torch.rand(self.shape(name), generator=self.generator) + 0.5
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        widths = [32, 16, *[24] * 2, *[32] * 3, *[64] * 4, *[96] * 3, *[160] * 3, 320, 1280]
-        part, block, *rest = name.split(".")
-        if part == "classifier":
-            return (1000, 1280) if rest == ["weight"] else (1000,)
-        number = int(block)
-        narrow, wide = widths[number - 1], widths[number - 1] * (1 if number == 1 else 6)
-        if number in (0, 18):
-            kernel = (32, 3, 3, 3) if number == 0 else (1280, 320, 1, 1)
-            return kernel if rest[0] == "0" else (kernel[0],)
-        layer = ".".join(rest[1:-1])
-        if number == 1:
-            layer = {"0.0": "1.0", "0.1": "1.1", "1": "2", "2": "3"}[layer]
-        kernels = {"0.0": (wide, narrow, 1, 1), "1.0": (wide, 1, 3, 3), "2": (widths[number], wide, 1, 1)}
-        return kernels.get(layer) or ((widths[number],) if layer == "3" else (wide,))
+    widths = [32, 16, *[24] * 2, *[32] * 3, *[64] * 4, *[96] * 3, *[160] * 3, 320]
+    unit("features.0.0", "features.0.1", 32, 3, 3)
+    for block in range(1, 18):
+        name, first = f"features.{block}.conv", 0 if block == 1 else 1
+        wide = widths[block - 1] * (6 if first else 1)
+        if first:
+            unit(f"{name}.0.0", f"{name}.0.1", wide, widths[block - 1])
+        unit(f"{name}.{first}.0", f"{name}.{first}.1", wide, 1, 3)
+        unit(f"{name}.{first + 1}", f"{name}.{first + 2}", widths[block], wide)
+    unit("features.18.0", "features.18.1", 1280, 320)
+    return state
 
 
-def test_the_classifier_uses_all_weights_of_mobilenet():
-    drawn = Drawn()
+def test_the_classifier_uses_the_weights_that_torchvision_saves():
+    state = imagenet.folded(drawn_weights())
     with torch.inference_mode():
-        assert imagenet.scores(drawn, torch.rand(1, 3, 64, 64)).shape == (1, 1000)
-    assert len(drawn.asked) == 2 + 52 * 5  # the last layer, and 52 convolutions with their normalisation
+        assert imagenet.scores(state, torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_folding_keeps_what_a_convolution_and_its_normalisation_give():
+    state = drawn_weights()
+    x = torch.rand(1, 3, 16, 16)
+    plain = functional.conv2d(x, state["features.0.0.weight"], padding=1)
+    parts = (state[f"features.0.1.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    wanted = functional.batch_norm(plain, *parts)
+    found = imagenet.folded(state)
+    folded = functional.conv2d(x, found["features.0.0.weight"], found["features.0.0.bias"], padding=1)
+    assert torch.allclose(folded, wanted, atol=1e-4)
