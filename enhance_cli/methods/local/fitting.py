@@ -5,21 +5,20 @@ knows nothing of hair. The guided filter (He, Sun and Tang, "Guided image filter
 nearest to it and, in every small window, linear in the photo's colours: it steps where the photo does, and is a ramp
 where the photo has no edge. The upper half of what it gives is the transition, so that this lies inside.
 
-Coefficients are found where the photo is small ("Fast guided filter", 2015) and applied at full resolution, in blocks,
+Coefficients are found where the photo is small ("Fast guided filter", 2015) and applied at full resolution, in tiles,
 and only in those that the edge is near: far from it the filter gives the mask back.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from enhance_cli.imaging import luma
-from enhance_cli.methods.local.covers import FULL, Cover, grown
+from enhance_cli.methods.local.covers import Cover, grown
+from enhance_cli.methods.local.kernels_fitting import apply, coefficients
 from enhance_cli.types import Image
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 SIDE = 1200
 """Most pixels along the longer side of the photo in which coefficients are found."""
 
-BLOCK = 256
-"""Sides of a block at full resolution."""
+STRIP = 128
+"""Rows of the small photo that are fitted together, which bounds what the coefficients take."""
 
 RADIUS = 0.01
 """Of the filter's windows, as a share of the shorter side; an edge is found up to twice as far from the mask's."""
@@ -42,6 +41,8 @@ VARIANCE = 0.015**2
 
 SOFT_VARIANCE = 0.03**2
 """The same for what is soft already."""
+
+LUMA = 0.299, 0.587, 0.114
 
 START, END = 0.6, 0.95
 """Values of the fitted mask at which the transition begins and A does."""
@@ -81,20 +82,13 @@ def fit(image: Image, cover: Cover) -> Cover:
     pixels = image.pixels[area.top : area.top + rows, area.left : area.left + columns]
     guide = _small(pixels, scale.step)
     mask = _without_specks(_small(area.values, scale.step), (2 * scale.radius + 1) ** 2)
-    half = np.iinfo(mask.dtype).max // 2
+    depth, deepest = _of_parts(mask, scale.radius)
     values = np.empty((rows, columns), np.uint16)
-    for block in _blocks(rows, columns):
-        near = mask[_around(block, mask.shape, scale.step, 2 * scale.radius + 1)]
-        if near.min() == near.max():
-            values[block] = FULL if near.flat[0] > half else 0
-            continue
-        far = _around(block, mask.shape, scale.step, 4 * scale.radius + 4)  # how thin a part is shows further away
-        covered = _unit(mask[far])
-        linear = coefficients(_unit(guide[far]), covered, scale.radius)
-        planes = np.dstack((linear, _of_thin_parts(covered, scale.radius)))
-        planes = _enlarged(planes, _origin(far), block, (scale.step, scale.step))
-        found = (applied(planes, pixels[block]) - np.float32(START)) * np.float32(1.0 / (END - START))
-        values[block] = _levels(np.maximum(found, planes[..., 4]))
+    for strip, first, last in _strips(len(mask)):
+        planes = _averaged(guide, mask, scale.radius, slice(first, last))
+        planes[4] = _of_thin_parts(depth[first:last], deepest[first:last], scale.radius)
+        step = float(scale.step), float(scale.step)
+        apply(pixels, planes, step, mask, 2 * scale.radius + 1, (START, END), strip, first, values)
     return Cover(values, area.top, area.left, soft=True, owned=True)
 
 
@@ -112,28 +106,23 @@ def fit_soft(pixels: Array, guide: Array, target: Array, radius: int) -> Array:
     mean, share = _box(guide, radius), _box(target, radius)
     slope = _box(guide * target, radius) - mean * share
     slope /= _box(guide * guide, radius) - mean * mean + np.float32(SOFT_VARIANCE)
-    planes = _box(np.dstack((slope, share - slope * mean)), radius)
+    constant = _box(share - slope * mean, radius)
+    slope = _box(slope, radius)
+    planes = np.stack((*(np.float32(weight) * slope for weight in LUMA), constant, np.zeros_like(constant)))
     values = np.empty((height, width), np.uint16)
-    for block in _blocks(height, width):
-        part = target[_around(block, target.shape, max(step), 2 * radius + 1)]
-        if part.min() == part.max():
-            values[block] = round(float(part.flat[0]) * FULL)
-        else:
-            enlarged = _enlarged(planes, (0, 0), block, step)
-            found = _unit(luma.luma(pixels[block]))
-            found *= enlarged[..., 0]
-            found += enlarged[..., 1]
-            values[block] = _levels(found)
+    levels = np.rint(target * np.float32(255.0)).astype(np.uint8)
+    apply(pixels, planes, step, levels, 2 * radius + 1, (0.0, 1.0), slice(0, len(target)), 0, values)
     return values
 
 
 def _small(values: Array, step: int) -> Array:
-    """Means of squares of pixels; the last rows and columns that fill no square are left out."""
-    if step == 1:
-        return values
-    rows, columns = max(values.shape[0] // step, 1), max(values.shape[1] // step, 1)
-    small: Array = cv2.resize(values[: rows * step, : columns * step], (columns, rows), interpolation=cv2.INTER_AREA)
-    return small
+    """Means of squares of pixels as uint8; the last rows and columns that fill no square are left out."""
+    small: Any = values
+    if step > 1:
+        rows, columns = max(values.shape[0] // step, 1), max(values.shape[1] // step, 1)
+        small = cv2.resize(values[: rows * step, : columns * step], (columns, rows), interpolation=cv2.INTER_AREA)
+    # Differences that 8 bits do not show lie below what counts as an edge.
+    return small if small.dtype == np.uint8 else cv2.convertScaleAbs(small, alpha=1.0 / 257.0)  # type: ignore[no-any-return]
 
 
 def _without_specks(mask: Array, least: int) -> Array:
@@ -153,99 +142,23 @@ def _without_specks(mask: Array, least: int) -> Array:
     return filled
 
 
-def _blocks(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
-    for top in range(0, rows, BLOCK):
-        for left in range(0, columns, BLOCK):
-            yield slice(top, min(top + BLOCK, rows)), slice(left, min(left + BLOCK, columns))
+def _strips(rows: int) -> Iterator[tuple[slice, int, int]]:
+    """Rows of the small photo to fit together, and the first row and the end of those whose coefficients they need."""
+    for top in range(0, rows, STRIP):
+        bottom = min(top + STRIP, rows)
+        yield slice(top, bottom), max(top - 1, 0), min(bottom + 1, rows)
 
 
-def _around(block: tuple[slice, slice], size: tuple[int, ...], step: float, reach: int) -> tuple[slice, slice]:
-    """The part of the small photo that a block is found from."""
-    down, across = (
-        slice(
-            min(max(int(side.start / step) - reach, 0), length - 1),
-            min(math.ceil(side.stop / step) + reach, length),
-        )
-        for side, length in zip(block, size, strict=True)
-    )
-    return down, across
-
-
-def _origin(part: tuple[slice, slice]) -> tuple[int, int]:
-    return part[0].start, part[1].start
-
-
-def _enlarged(planes: Array, origin: tuple[int, int], block: tuple[slice, slice], step: tuple[float, float]) -> Array:
-    """Planes of the small photo, of which `origin` is the first pixel, at the pixels of a block of the photo."""
-    rows, columns = (side.stop - side.start for side in block)
-    if step[0] == step[1] == 1:
-        first, start = block[0].start - origin[0], block[1].start - origin[1]
-        return planes[first : first + rows, start : start + columns]
-    down, across = ((side.start + 0.5) / by - 0.5 - first for side, by, first in zip(block, step, origin, strict=True))
-    move = np.array([[1.0 / step[1], 0.0, across], [0.0, 1.0 / step[0], down]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    parts = [  # OpenCV takes four channels at once
-        cv2.warpAffine(np.ascontiguousarray(part), move, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        for part in (planes[..., :4], planes[..., 4:])
-        if part.shape[2]
-    ]
-    return parts[0] if len(parts) == 1 else np.dstack(parts)
-
-
-def _unit(values: Array) -> Array:
-    unit: Array = values.astype(np.float32)
-    unit *= np.float32(1.0 / np.iinfo(values.dtype).max)
-    return unit
-
-
-def _levels(values: Array) -> Array:
-    np.clip(values, 0.0, 1.0, out=values)
-    values *= np.float32(FULL)
-    levels: Array = np.rint(values, out=values).astype(np.uint16)
-    return levels
-
-
-def applied(planes: Array, pixels: Array) -> Array:
-    """What coefficients h×w×4 make of pixels h×w×3: float32 h×w."""
-    seen = _unit(pixels)
-    total: Array = planes[..., 3] + planes[..., 0] * seen[..., 0]
-    for channel in (1, 2):
-        total += planes[..., channel] * seen[..., channel]
-    return total
-
-
-def coefficients(guide: Array, target: Array, radius: int) -> Array:
-    """The guided filter's means of coefficients: of a pixel's colours, and a constant.
-
-    Args:
-        guide: h×w×3 float32 in 0..1.
-        target: h×w float32, what is to become linear in the guide.
-        radius: of the windows in pixels.
-
-    Returns:
-        float32 h×w×4.
+def _averaged(guide: Array, mask: Array, radius: int, rows: slice) -> Array:
+    """Some rows of the coefficients of the guided filter: their means over windows, float32 5×rows×w; the last plane is
+    empty.
     """
-    mean, share = _box(guide, radius), _box(target, radius)
-    covariance = _box(guide * target[..., None], radius) - mean * share[..., None]
-    i, j = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
-    products = guide[..., i] * guide[..., j]
-    rr, rg, rb, gg, gb, bb = (
-        _box(np.ascontiguousarray(products[..., k]), radius) - mean[..., i[k]] * mean[..., j[k]] for k in range(6)
-    )
-    for own in (rr, gg, bb):
-        own += np.float32(VARIANCE)
-    # The inverse of a symmetric 3×3 matrix by its cofactors.
-    c00, c01, c02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
-    c11, c12, c22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
-    determinant = rr * c00 + rg * c01 + rb * c02
-    one, two, three = (covariance[..., k] for k in range(3))
-    linear = np.dstack(
-        (c00 * one + c01 * two + c02 * three, c01 * one + c11 * two + c12 * three, c02 * one + c12 * two + c22 * three)
-    )
-    linear /= np.maximum(determinant, np.float32(1e-20))[..., None]
-    constant = share - (linear * mean).sum(axis=2)
-    planes: Array = np.dstack((linear, constant))
-    return _box(planes, radius)
+    first, last = max(rows.start - radius, 0), min(rows.stop + radius, len(mask))
+    found = coefficients(guide, mask, radius, VARIANCE, slice(first, last))
+    planes = np.empty((5, rows.stop - rows.start, mask.shape[1]), np.float32)
+    for plane, means in zip(found, planes, strict=False):
+        means[...] = _box(plane, radius)[rows.start - first : rows.stop - first]
+    return planes
 
 
 def _box(values: Array, radius: int) -> Array:
@@ -254,15 +167,23 @@ def _box(values: Array, radius: int) -> Array:
     return smooth
 
 
-def _of_thin_parts(covered: Array, radius: int) -> Array:
+def _of_parts(mask: Array, radius: int) -> tuple[Array, Array]:
+    """The distance to the mask's edge, and the greatest within reach of a window: uint8, eighths of a pixel."""
+    inside = np.greater(mask, 127).view(np.uint8)
+    distance: Any = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth: Any = cv2.convertScaleAbs(distance, alpha=8.0)
+    # Of wide parts the windows' reach from any edge shows that they are.
+    side = 2 * (2 * radius + 1) + 1
+    deepest: Any = cv2.dilate(depth, np.ones((side, side), np.uint8))
+    return depth, deepest
+
+
+def _of_thin_parts(depth: Array, deepest: Array, radius: int) -> Array:
     """The fall-off of parts too thin for the filter's windows, which would see little of them: by the distance to their
     edge, as a share of half their width.
     """
-    inside = (covered > 0.5).view(np.uint8)
-    depth: Any = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Of wide parts the windows' reach from any edge shows that they are.
-    reach = 2 * radius + 1
-    deepest: Any = cv2.dilate(depth, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    thinness = np.clip((np.float32(reach + 1) - deepest) / np.float32(radius), 0.0, 1.0)
-    thin: Array = thinness * depth / np.maximum(deepest, np.float32(1.0))
+    most = deepest.astype(np.float32)
+    most *= np.float32(1.0 / 8.0)
+    thinness = np.clip((np.float32(2 * radius + 2) - most) / np.float32(radius), 0.0, 1.0)
+    thin: Array = thinness * (depth * np.float32(1.0 / 8.0)) / np.maximum(most, np.float32(1.0))
     return thin

@@ -9,6 +9,7 @@ import pytest
 
 from enhance_cli.methods.local import LocalControls, Mask, fitting
 from enhance_cli.methods.local.fitting import Scale, fit_soft
+from enhance_cli.methods.local.kernels_fitting import coefficients
 from enhance_cli.methods.local.masks import regions
 from enhance_cli.types import Image
 
@@ -80,14 +81,35 @@ def test_the_other_side_is_lit_where_a_mask_is_inverted():
     assert t[100:220, :117].min() > 0.9
 
 
-def test_blocks_make_no_difference(monkeypatch):
+def test_strips_make_no_difference(monkeypatch):
     pixels, mask = photo(), mask_of()
     parts = []
-    for block in (17, 64, 4096):
-        monkeypatch.setattr(fitting, "BLOCK", block)
+    for strip in (17, 64, 4096):
+        monkeypatch.setattr(fitting, "STRIP", strip)
         parts.append(fitted(pixels, mask))
-    assert np.abs(parts[0] - parts[2]).max() < 1e-3
-    assert np.abs(parts[1] - parts[2]).max() < 1e-3
+    assert np.abs(parts[0] - parts[2]).max() < 1e-4
+    assert np.abs(parts[1] - parts[2]).max() < 1e-4
+
+
+def test_coefficients_are_the_least_squares_of_their_windows():
+    random = np.random.default_rng(1)
+    guide = random.integers(0, 256, (12, 15, 3), np.uint8)
+    target = random.integers(0, 256, (12, 15), np.uint8)
+    radius, variance = 2, 0.01
+    found = coefficients(guide, target, radius, variance, slice(3, 11))
+    for y, x in ((3, 0), (5, 7), (10, 14), (10, 6)):
+        window = np.s_[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+        colours, share = guide[window].reshape(-1, 3) / 255, target[window].ravel() / 255
+        covariance = np.cov(colours.T, bias=True) + variance * np.eye(3)
+        slopes = np.linalg.solve(covariance, ((colours - colours.mean(0)) * (share - share.mean())[:, None]).mean(0))
+        expected = (*slopes, share.mean() - slopes @ colours.mean(0))
+        np.testing.assert_allclose(found[:, y - 3, x], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_deep_photo_is_fitted_as_a_shallow_one(depth):
+    pixels = photo().astype(depth) * (np.iinfo(depth).max // 255)
+    assert np.abs(fitted(pixels, mask_of()) - fitted(photo(), mask_of())).max() < 1e-4
 
 
 @pytest.mark.parametrize("side", [40, 107, 160])
