@@ -55,6 +55,7 @@ def help_pages() -> str:
         ["evaluate"],
         ["train"],
         ["restore"],
+        ["gallery"],
         ["report", "merge"],
         ["doctor"],
     ):

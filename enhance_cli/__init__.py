@@ -95,7 +95,13 @@ def run(method: str, arguments: Iterable[str | Path], *, listener: Listener | No
     from enhance_cli.pipeline.run import run as do
 
     try:
-        return do(Run.of(method, arguments, options), listener)
+        asked = Run.of(method, arguments, options)
+        summary = do(asked, listener)
+        if asked.options.gallery and summary.report is not None:
+            from enhance_cli.gallery.build import build
+
+            build(summary.report, jobs=asked.options.jobs)
+        return summary
     except UsageError as error:
         raise error.in_python() from None
 

@@ -27,10 +27,23 @@ LAYERS = {
     "quality": {"errors", "types"},
     "methods": {"errors", "types", "controls", "plan", "plan_values", "report_fields", "engines", "imaging", "quality"},
     "pipeline": {"errors", "types", "controls", "plan", "engines", "imaging", "quality", "methods"},
+    "gallery": {"errors", "types", "controls", "engines", "imaging", "methods", "pipeline"},
     "training": {"errors", "types", "engines", "imaging", "quality"},
     "methods/*/training": {"errors", "types", "imaging", "quality", "methods", "training"},  # recipes use the loop
-    "cli": {"errors", "types", "controls", "engines", "imaging", "quality", "methods", "pipeline", "training", ""},
-    "": {"errors", "types", "methods", "pipeline"},  # enhance_cli/__init__.py: the lazy public names
+    "cli": {
+        "errors",
+        "types",
+        "controls",
+        "engines",
+        "imaging",
+        "quality",
+        "methods",
+        "pipeline",
+        "gallery",
+        "training",
+        "",
+    },
+    "": {"errors", "types", "methods", "pipeline", "gallery"},  # enhance_cli/__init__.py: the lazy public names
     "__main__": {"cli"},
 }
 
@@ -55,6 +68,7 @@ HOMES = {
     "typer": ("cli/*",),
     "rich": ("cli/console.py",),
     "tqdm": ("cli/console.py",),
+    "jinja2": ("gallery/page.py",),
     "simplejpeg": ("imaging/codecs/jpeg/*",),
     "PIL": tuple(f"imaging/{name}" for name in ("codecs/*.py", "codecs/*/*.py", "icc.py")),
     "pylibjxl": ("imaging/codecs/jxl.py",),
@@ -62,6 +76,7 @@ HOMES = {
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
 LAZY_ONLY = {
+    "jinja2",
     "onnxruntime",
     "onnx",
     "pylibjxl",
@@ -196,7 +211,7 @@ def test_shared_values_are_light() -> None:
 
 
 def test_no_layer_below_the_command_line_names_a_method() -> None:
-    layers = ("pipeline", "engines", "imaging", "quality", "training", "cli", "")
+    layers = ("pipeline", "gallery", "engines", "imaging", "quality", "training", "cli", "")
     names = [folder.parent.name for folder in PACKAGE.glob("methods/*/__init__.py")]
     concrete = tuple(f"enhance_cli.methods.{name}" for name in names)
     assert not [str(found) for found in IMPORTS if layer_of(found.file) in layers and found.module.startswith(concrete)]

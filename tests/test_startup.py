@@ -15,7 +15,20 @@ import simplejpeg
 
 from enhance_cli import methods
 
-HEAVY = {"numpy", "cv2", "torch", "numba", "onnxruntime", "PIL", "rich", "tqdm", "scipy", "simplejpeg", "safetensors"}
+HEAVY = {
+    "numpy",
+    "cv2",
+    "torch",
+    "numba",
+    "onnxruntime",
+    "PIL",
+    "rich",
+    "tqdm",
+    "scipy",
+    "simplejpeg",
+    "safetensors",
+    "jinja2",
+}
 RUN = """
 import json, sys
 sys.argv[0] = "enhance"
@@ -47,7 +60,7 @@ def test_the_top_of_the_command_line_is_light(arguments: list[str]) -> None:
     assert not modules_after(*arguments) & (HEAVY | {"pydantic"})
 
 
-@pytest.mark.parametrize("command", [*methods.names(), "evaluate", "train", "doctor"])
+@pytest.mark.parametrize("command", [*methods.names(), "evaluate", "train", "doctor", "gallery"])
 def test_the_help_of_every_command_is_light(command: str) -> None:
     assert not modules_after(command, "--help") & HEAVY
 

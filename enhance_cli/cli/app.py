@@ -41,13 +41,16 @@ def build() -> typer.Typer:
         app.command(
             name, cls=_method_class(method), help=_method_help(method), short_help=method.summary, epilog=EPILOG
         )(_method_command(method))
-    from enhance_cli.cli import doctor, evaluate, report, restore, train
+    from enhance_cli.cli import doctor, evaluate, gallery, report, restore, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Measure photos, with or without references.")(
         evaluate.command
     )
     app.command("train", help=train.HELP, short_help="Train a method's weights from photos.")(train.command)
     app.command("restore", help=restore.HELP, short_help="Put back originals that --backup kept.")(restore.command)
+    app.command("gallery", help=gallery.HELP, short_help="Build a page to look through a run and decide.")(
+        gallery.command
+    )
     app.add_typer(report.build(), name="report", help=report.HELP, short_help=report.HELP)
     app.command("doctor", help=doctor.HELP, short_help="Check device, codecs, weights and versions.")(doctor.command)
     return app

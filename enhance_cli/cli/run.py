@@ -12,7 +12,7 @@ from enhance_cli.cli.signals import terminable
 from enhance_cli.errors import ExitCode
 from enhance_cli.pipeline.run import Run
 from enhance_cli.pipeline.run import run as do
-from enhance_cli.pipeline.summary import photos
+from enhance_cli.pipeline.summary import Summary, photos
 from enhance_cli.types import Outcome
 
 _SHOWN = 10
@@ -42,7 +42,22 @@ def run(asked: Run, console: Console) -> ExitCode:
         console.data(summary.to_json())
     if summary.device != "none" and (not summary.to_stdout or console.verbose):
         console.say(summary_text(summary))
+    if asked.options.gallery:
+        _show(summary, asked, console)
     return summary.exit_code
+
+
+def _show(summary: Summary, asked: Run, console: Console) -> None:
+    """Build the gallery of `--gallery`."""
+    if summary.report is None:
+        console.say("No gallery: there is no report.")
+        return
+    from enhance_cli.cli.gallery import progress, told
+    from enhance_cli.gallery.build import build
+
+    with terminable():
+        built = build(summary.report, jobs=asked.options.jobs, advance=progress(console))
+    console.say(f"{told(built.photos, built.missing)}. Open {built.page}")
 
 
 class _ConsoleListener:

@@ -18,6 +18,9 @@ from enhance_cli.pipeline.names import natural
 
 STDIO = "-"
 
+GALLERY = ".enhance-gallery"
+"""The file that marks the folder of a gallery: its previews are no photos, and folders are scanned without them."""
+
 _FOREIGN = {".tga", ".jxr", ".wdp", ".hdp", ".dpx", ".fits"}
 """Suffixes of photos that no codec reads. In a folder they get a report line that says so."""
 
@@ -161,11 +164,14 @@ def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterab
     pending = [Path()]
     while pending:
         relative = pending.pop()
-        names, folders = SortedNames(), []
+        names, folders = SortedNames(), list[Path]()
         try:
             with os.scandir(root / relative) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
+                        if entry.name == GALLERY:
+                            names, folders = SortedNames(), list[Path]()
+                            break
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         if excluded is None or _identity(Path(entry.path)) != excluded:

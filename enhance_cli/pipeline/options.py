@@ -112,6 +112,10 @@ class RunOptions(Knobs):
     preserve_times: bool = _output(False, "Copy the sources' time stamps to the outputs.")
     verify: bool = _output(False, "Read every output back and decode it before it is put in place.")
 
+    gallery: bool = _output(
+        False, "Then build a page beside the report to look through and decide in, as `enhance gallery` does."
+    )
+
     report: str | None = _restart(
         None,
         "Where to append a JSON line per photo: a path, - for stdout, or none. By default enhance-report.jsonl in the "

@@ -333,6 +333,8 @@ def _check_together(asked: Run) -> None:
         raise UsageError(f"--save-plans {options.save_plans} is a file; give a folder.")
     if options.plan is not None and len(endings) > 1:
         raise UsageError(f"--plan is one plan, and each photo asks for {len(endings)} outputs.")
+    if options.gallery and options.report in ("none", STDIO):
+        raise UsageError("--gallery shows what a report says; give a file as --report.")
     if not options.in_place:
         for name in ("again", "backup", "drop_extras"):
             if getattr(options, name):

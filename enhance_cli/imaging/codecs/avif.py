@@ -109,4 +109,5 @@ CODEC = Codec(
     longest_side=65536,
     turned_by_decoder=True,
     boxes=True,
+    in_browsers=True,
 )

@@ -38,4 +38,5 @@ CODEC = Codec(
     coding="lossless",
     carries=("density",),
     longest_side=2**31 - 1,
+    in_browsers=True,
 )

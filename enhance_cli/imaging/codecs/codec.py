@@ -44,6 +44,18 @@ class Held(NamedTuple):
     """Other content of the file that is lost when it is written again, each with its article."""
 
 
+class Small(NamedTuple):
+    """A photo decoded at a fraction of its size, upright."""
+
+    pixels: Array
+    """H×W×3 RGB or H×W grey, uint8."""
+
+    icc: bytes | None
+    height: int
+    width: int
+    """Of the whole photo, upright."""
+
+
 class PictureFile(Protocol):
     """A file of one format, opened: its size and depth are known, its pixels are not decoded yet."""
 
@@ -90,6 +102,10 @@ class Codec:
     decode: Decode | None = None
     """Used instead of `open` by formats with a decoder of their own."""
 
+    small: Callable[[bytes, int], Small | None] | None = None
+    """Decode a file so that its longer side keeps at least as many pixels as given, or all that it has, in less time
+    than the whole takes; gives None for files that have to be decoded whole. None where the format has no such way."""
+
     encode: Encode | None = None
     """None for a format that is only read."""
 
@@ -114,6 +130,9 @@ class Codec:
 
     trailer: bool = False
     """Whether data after the image is kept (`types.Trailer`)."""
+
+    in_browsers: bool = False
+    """Whether browsers show its files."""
 
     longest_side: int | None = None
     """The longest side in pixels that its encoder accepts, unless `encode` checks this itself."""

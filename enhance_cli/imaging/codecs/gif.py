@@ -25,4 +25,5 @@ CODEC = Codec(
     sniff=lambda data: data[:6] in (b"GIF87a", b"GIF89a"),
     open=_open,
     written_as="png",
+    in_browsers=True,
 )

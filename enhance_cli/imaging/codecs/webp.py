@@ -117,4 +117,5 @@ CODEC = Codec(
     alpha=True,
     coding="either",
     longest_side=16383,
+    in_browsers=True,
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from enhance_cli.imaging.codecs.codec import BLOCKS, Codec
 
 if TYPE_CHECKING:
-    from enhance_cli.imaging.codecs.codec import Check, Encoded
+    from enhance_cli.imaging.codecs.codec import Check, Encoded, Small
     from enhance_cli.types import Image
 
 XMP_LIMIT = 65_502
@@ -18,6 +18,12 @@ def _decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
     from enhance_cli.imaging.codecs.jpeg.reading import decode
 
     return decode(data, source=source, planes=planes, check=check)
+
+
+def _small(data: bytes, longest: int) -> Small | None:
+    from enhance_cli.imaging.codecs.jpeg.scaled import decode_scaled
+
+    return decode_scaled(data, longest)
 
 
 def _encode(image: Image, *, quality: int | None) -> Encoded:
@@ -31,10 +37,12 @@ CODEC = Codec(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     sniff=lambda data: data.startswith(b"\xff\xd8\xff"),
     decode=_decode,
+    small=_small,
     encode=_encode,
     aliases=("jpg",),
     carries=tuple(BLOCKS),
     xmp_limit=XMP_LIMIT,
     planes=True,
     trailer=True,
+    in_browsers=True,
 )

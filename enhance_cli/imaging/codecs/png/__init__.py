@@ -33,4 +33,5 @@ CODEC = Codec(
     alpha=True,
     coding="lossless",
     carries=("colour profile", "EXIF", "XMP", "IPTC", "density"),
+    in_browsers=True,
 )

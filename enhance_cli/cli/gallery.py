@@ -1,0 +1,70 @@
+"""`enhance gallery`: a page in which the photos of a run are looked at, compared and decided on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enhance_cli.cli.console import Console
+from enhance_cli.cli.failures import reported
+from enhance_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HELP = """Build a page to look through a run's photos and decide on them: OUT/gallery/index.html.
+
+It shows originals and results with a slider, finds and sorts photos, and takes decisions that `enhance review apply`
+carries out. It opens from the disk, without a server or a network. Building again adds what is new.
+"""
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def command(
+    place: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder of a run, or its report.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FOLDER", help="Where the gallery goes; by default gallery, beside the report."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, max=1024, help="Threads; by default one per core.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """See `HELP`."""
+    console = Console(quiet=quiet, debug=debug, json=json)
+    with reported(console):
+        from enhance_cli.cli.signals import terminable
+        from enhance_cli.gallery.build import build
+
+        with terminable():
+            built = build(place, to, jobs=jobs, advance=progress(console))
+        if json:
+            counts = {"photos": built.photos, "made": built.made, "missing": built.missing}
+            console.data({"schema": "enhance-gallery/1", "page": str(built.page), **counts})
+        console.say(f"{told(built.photos, built.missing)}. Open {built.page}")
+        raise typer.Exit(ExitCode.OK)
+
+
+def told(photos: int, missing: int) -> str:
+    """What a gallery shows, in words."""
+    count = "1 photo" if photos == 1 else f"{photos} photos"
+    return count + (f", {missing} of them without an original or a result" if missing else "")
+
+
+def progress(console: Console) -> Callable[[int, int], None]:
+    """Says every few seconds how far a build is."""
+    last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        if done < total and time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.say(f"{done} of {total} photos in the gallery.")
+
+    return advance

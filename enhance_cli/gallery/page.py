@@ -1,0 +1,88 @@
+"""The pages: Jinja2 templates with everything escaped, one script and one style sheet within, and a strict policy.
+
+The script and the style sheet stand in the page itself, so that it is one file that can be opened from a disk; a
+Content-Security-Policy names their digests, so that nothing else that might get into the page can run, and allows no
+address but those of files beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from importlib.util import find_spec
+from typing import Any
+
+from enhance_cli.errors import UsageError
+from enhance_cli.gallery.summary import Summary
+
+_MISSING = "The gallery needs Jinja2, which is not installed; install it with: pip install jinja2."
+
+
+def gallery(data: Mapping[str, Any], summary: Summary) -> bytes:
+    """The page of a gallery.
+
+    Args:
+        data: what the script reads (see `build`), JSON.
+        summary: the figures above the photos.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
+    """
+    return _page("gallery.html", title=str(data["title"]), data=data, summary=summary, script=_own("gallery.js"))
+
+
+def summary(title: str, figures: Summary) -> bytes:
+    """A page with the summary of a report alone.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
+    """
+    return _page("summary.html", title=title, summary=figures, script="")
+
+
+def require() -> None:
+    """Check that pages can be made.
+
+    Raises:
+        UsageError: Jinja2 is not installed.
+    """
+    if find_spec("jinja2") is None:
+        raise UsageError(_MISSING)
+
+
+def _page(template: str, *, script: str, **values: Any) -> bytes:
+    require()
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style = _own("gallery.css")
+    scripts = f"'{_digest(script)}'" if script else "'none'"
+    policy = (
+        f"default-src 'none'; script-src {scripts}; style-src '{_digest(style)}'; img-src 'self' file:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    environment = Environment(
+        loader=PackageLoader("enhance_cli.gallery", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    shown = environment.get_template(template).render(
+        policy=Markup(policy),  # made above, of digests
+        script=Markup(script),  # from this package
+        style=Markup(style),  # from this package
+        **values,
+    )
+    return shown.encode(errors="backslashreplace")  # bytes of names that are not UTF-8
+
+
+def _own(name: str) -> str:
+    return resources.files("enhance_cli.gallery").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
