@@ -19,6 +19,9 @@ from enhance_cli.errors import UsageError
 Codes = NDArray[np.uint8]
 Item = TypeVar("Item")
 
+FEWEST_FRAMES = 3
+"""A stack of fewer exposures is not fused: of two, parts may be well exposed in neither."""
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
@@ -29,6 +32,8 @@ class Pair:
     name: str
     degraded: Codes
     reference: Codes
+    fused: Codes | None = None
+    """A second target, for a frame of a stack that was fused: the fused stack, lit in the shade and with its sky."""
 
 
 def photograph_paths(folder: Path) -> list[Path]:
@@ -81,16 +86,58 @@ def read_pairs(low: Path, high: Path, long_side: int, luma: bool = False) -> lis
     return [Pair(stem, degraded[stem], references[stem]) for stem in shared]
 
 
-def read_stacks(folder: Path, long_side: int, luma: bool = False) -> list[Pair]:
-    """Exposure stacks named `<stack>_e<k>` with one `<stack>_e<k>_ref`: each other frame against its `_ref`."""
-    frames = read_photographs(folder, long_side, luma)
-    references = {stem.rsplit("_", 2)[0]: stem for stem in frames if stem.endswith("_ref")}
+def read_stacks(folder: Path, long_side: int, luma: bool = False, fuse: bool = False) -> list[Pair]:
+    """Exposure stacks of frames `<stack>_e<k>`, the best exposed one `<stack>_e<k>_ref`: each other frame against it.
+
+    Args:
+        folder: with the frames of all stacks.
+        long_side: to which they are shrunk.
+        luma: read luma instead of RGB.
+        fuse: also fuse every stack of `FEWEST_FRAMES` or more, as `Pair.fused`. Then `_ref` frames are paired as well,
+            and a stack without one has the fused stack as its only reference.
+
+    Raises:
+        UsageError: there are no photos, one cannot be decoded, or frames that are to be fused differ in size.
+    """
+    frames = read_photographs(folder, long_side, luma and not fuse)
+    stacks: dict[str, list[str]] = {}
+    for stem in frames:
+        stacks.setdefault(scene_of(stem), []).append(stem)
     pairs = []
-    for stem, frame in frames.items():
-        stack = stem.rsplit("_", 1)[0]
-        if not stem.endswith("_ref") and stack in references:
-            pairs.append(Pair(stem, frame, frames[references[stack]]))
-    return pairs
+    for stack, stems in stacks.items():
+        reference = next((stem for stem in stems if stem.endswith("_ref")), None)
+        fused = None
+        if fuse and len(stems) >= FEWEST_FRAMES:
+            if len({frames[stem].shape for stem in stems}) > 1:
+                raise UsageError(
+                    f"The frames of {folder / stack} differ in size; crop them to one, or take them out of the folder."
+                )
+            fused = fused_stack([frames[stem] for stem in stems])
+        if fuse and luma:
+            fused = None if fused is None else luma_of(fused)
+            frames |= {stem: luma_of(frames[stem]) for stem in stems}
+        target = frames[reference] if reference is not None else fused
+        for stem in stems:
+            if target is not None and (stem != reference or fused is not None):
+                pairs.append(Pair(stem, frames[stem], target, fused))
+    return sorted(pairs, key=lambda pair: pair.name)
+
+
+def fused_stack(frames: Sequence[Codes]) -> Codes:
+    """Aligned exposures of one scene fused by contrast, saturation and exposedness, all with weight 1.
+
+    Mertens, Kautz, van Reeth, "Exposure fusion", 2007, by OpenCV. Frames are sorted by brightness first, since the
+    rounding depends on their order.
+
+    Args:
+        frames: H×W×3 RGB uint8, of one size.
+
+    Returns:
+        H×W×3 RGB uint8.
+    """
+    ordered = sorted(frames, key=lambda frame: float(frame.mean()))
+    merged = cv2.createMergeMertens(1.0, 1.0, 1.0).process([np.ascontiguousarray(one[..., ::-1]) for one in ordered])
+    return np.ascontiguousarray(np.rint(np.clip(merged, 0.0, 1.0) * 255.0).astype(np.uint8)[..., ::-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +154,15 @@ class Sources:
     """`clean` by stem; if none of the three exists, the photos of the folder itself."""
 
     @classmethod
-    def read(cls, data: Path, long_side: int, luma: bool = False) -> Sources:
-        """Read what exists.
+    def read(cls, data: Path, long_side: int, luma: bool = False, fuse: bool = False) -> Sources:
+        """Read what exists; `fuse` also fuses the stacks (`read_stacks`).
 
         Raises:
             UsageError: there are no photos, or one cannot be decoded.
         """
         paired, sice, clean = data / "paired_lowlight", data / "exposure" / "sice512", data / "clean"
         lowlight = read_pairs(paired / "low", paired / "high", long_side, luma) if (paired / "low").is_dir() else []
-        stacks = read_stacks(sice, long_side, luma) if sice.is_dir() else []
+        stacks = read_stacks(sice, long_side, luma, fuse) if sice.is_dir() else []
         if clean.is_dir():
             return cls(lowlight, stacks, read_photographs(clean, long_side, luma))
         return cls(lowlight, stacks, {} if lowlight or stacks else read_photographs(data, long_side, luma))

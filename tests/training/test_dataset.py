@@ -13,6 +13,7 @@ from enhance_cli.training.dataset import (
     Pair,
     Sources,
     by_exposure,
+    fused_stack,
     luma_of,
     photograph_paths,
     put_aside,
@@ -54,6 +55,43 @@ def test_pairs_and_stacks_find_their_partners(tmp_path: Path) -> None:
         write(tmp_path / "stack" / f"{name}.png", value)
     frames = read_stacks(tmp_path / "stack", 50, luma=True)
     assert [(frame.name, frame.reference.max()) for frame in frames] == [("s_7_e0", 120), ("s_7_e2", 120)]
+
+
+def test_stacks_of_three_frames_or_more_are_fused_beside_their_reference(tmp_path: Path) -> None:
+    for name, value in (("s_1_e0", 10), ("s_1_e2", 240), ("s_1_e1_ref", 100), ("s_2_e0", 30), ("s_2_e1_ref", 120)):
+        write(tmp_path / f"{name}.png", value, (48, 64))
+    for frame, value in enumerate((10, 100, 240)):
+        write(tmp_path / f"own_e{frame}.png", value, (48, 64))
+    pairs = {pair.name: pair for pair in read_stacks(tmp_path, 50, fuse=True)}
+    assert list(pairs) == ["own_e0", "own_e1", "own_e2", "s_1_e0", "s_1_e1_ref", "s_1_e2", "s_2_e0"]
+    fused = pairs["s_1_e0"].fused
+    assert fused is not None
+    assert fused.shape == (38, 50, 3)
+    assert 80 < fused.mean() < 160  # the middle exposure is the best exposed
+    assert pairs["s_1_e1_ref"].fused is fused
+    assert pairs["s_1_e1_ref"].reference.max() == 100
+    assert pairs["s_2_e0"].fused is None
+    assert pairs["own_e0"].reference is pairs["own_e0"].fused
+    grey = {pair.name: pair for pair in read_stacks(tmp_path, 50, luma=True, fuse=True)}
+    assert np.abs(grey["s_1_e0"].fused.astype(int) - fused[..., 1]).max() <= 1
+    assert grey["s_1_e0"].degraded.ndim == 2
+
+
+def test_a_fused_stack_does_not_depend_on_the_order_of_its_frames() -> None:
+    random = np.random.default_rng(0)
+    scene = random.random((40, 50, 3))
+    frames = [np.rint(255.0 * np.clip(scene * gain, 0.0, 1.0)).astype(np.uint8) for gain in (0.2, 0.8, 2.5)]
+    fused = fused_stack(frames)
+    np.testing.assert_array_equal(fused, fused_stack(frames[::-1]))
+    dark = scene.mean(axis=2) < 0.3
+    assert fused[dark].mean() > frames[0][dark].mean() + 20
+
+
+def test_frames_of_different_sizes_are_not_fused(tmp_path: Path) -> None:
+    for frame, size in enumerate(((20, 30), (20, 30), (30, 20))):
+        write(tmp_path / f"a_e{frame}.png", 50, size)
+    with pytest.raises(UsageError, match="a differ in size; crop them"):
+        read_stacks(tmp_path, 50, fuse=True)
 
 
 def test_what_is_absent_is_empty_and_a_plain_folder_counts_as_clean(tmp_path: Path) -> None:
