@@ -6,11 +6,12 @@ Importing this module costs nothing: `enhance --help` reads every method's `Cont
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from enhance_cli.errors import UsageError
 from enhance_cli.types import SourceName, without_suffix
@@ -51,6 +52,23 @@ class Knob:
 def knob(default: Any, help: str, **details: Any) -> Any:
     """Declare a field of a `Knobs` dataclass: `strength: float = knob(1.0, "...", minimum=0)`."""
     return field(default=default, metadata={"knob": Knob(help, **details)})
+
+
+def auto_or_number(minimum: float, maximum: float) -> Callable[[Any], float | Literal["auto"]]:
+    """What reads `auto` or a number between two others, as a knob's `parse`."""
+
+    def parse(value: Any) -> float | Literal["auto"]:
+        if isinstance(value, str) and value.strip().lower() == "auto":
+            return "auto"
+        try:
+            number = float(value)
+        except (ValueError, TypeError):
+            number = math.nan
+        if not minimum <= number <= maximum:  # also refuses NaN
+            raise ValueError(f"it is auto or a number from {minimum:g} to {maximum:g}, not {value!r}.")
+        return number
+
+    return parse
 
 
 @dataclass(frozen=True)

@@ -218,6 +218,9 @@ class Method:
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may load."""
 
+    shares: tuple[str, ...] = ()
+    """Folders of weights that it shares with other methods, such as `exposure`."""
+
     example: tuple[tuple[str, str], ...] = ()
     """Controls without a default, each with a value to try the method with."""
 

@@ -14,8 +14,14 @@ from enhance_cli.errors import OutputError, UsageError
 HELP = "Train a method's weights from a folder of photos: enhance train METHOD DATA."
 
 
+SHARED = {"exposure": "enhance_cli.exposure.training.train"}
+"""Trainings of what several methods share."""
+
+
 def command(
-    method: Annotated[str, typer.Argument(help="The method, such as clahe-adaptive.")],
+    method: Annotated[
+        str, typer.Argument(help="The method, such as clahe-adaptive; or exposure, which several methods share.")
+    ],
     data: Annotated[Path, typer.Argument(help="A folder of photos, laid out as docs/training.md says.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Where weights, log, checkpoint and validation sheets go.")
@@ -39,7 +45,7 @@ def command(
 
     console = Console(debug=debug)
     with reported(console):
-        trainer = methods.get(method).module("training.train")
+        trainer = SHARED.get(method) or methods.get(method).module("training.train")
         for package in ("torch", "onnx"):
             if util.find_spec(package) is None:
                 raise UsageError(f"Training needs {package}: install enhance-cli[train].")

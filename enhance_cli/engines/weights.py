@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from enhance_cli.errors import UsageError, WeightsError
 from enhance_cli.types import Method
@@ -19,6 +19,20 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 _SUFFIXES = ("onnx", "safetensors")
 """The two files of a network, beside its manifest `<stem>.json`."""
+
+
+class Owner(Protocol):
+    """Whose weights are looked for: a method, or what several methods share."""
+
+    @property
+    def name(self) -> str:
+        """The name that ids of its weights begin with, and with `_` for `-` the name of its folder."""
+        ...
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Stems of the files."""
+        ...
 
 
 def weights_folder() -> Path:
@@ -59,7 +73,7 @@ def report(networks: Sequence[Weights], own: Path | None) -> dict[str, Any] | No
     return line
 
 
-def own_folder(given: Path, method: Method) -> Path:
+def own_folder(given: Path, method: Owner) -> Path:
     """Where own weights of a method are: in `given`, or in the folder that `enhance train --out given` made there.
 
     Raises:
@@ -82,7 +96,7 @@ def own_folder(given: Path, method: Method) -> Path:
     return folder
 
 
-def find(method: Method, stem: str, suffix: str, own: Path | None = None) -> Weights:
+def find(method: Owner, stem: str, suffix: str, own: Path | None = None) -> Weights:
     """Locate and verify `<stem>.<suffix>`: the user's own if the folder holds that network, else the shipped one.
 
     Own weights must also be of this method and have the sizes of the shipped network, for which the code around it is
@@ -160,19 +174,28 @@ def manifests(method: Method, own: Path | None = None) -> tuple[bytes, ...]:
         UsageError: `own` is no folder that can be read.
         WeightsError: it holds no network of the method.
     """
-    paths = (_place(method, stem, own)[0] / f"{stem}.json" for stem in method.weights)
+    folders = [(_place(method, stem, own)[0], stem) for stem in method.weights]
+    for name in method.shares:
+        folders += [(path.parent, path.stem) for path in sorted(shared_folder(name, own).glob("*.json"))]
+    paths = (folder / f"{stem}.json" for folder, stem in folders)
     return tuple(path.read_bytes() if path.exists() else b"" for path in paths)
 
 
-def _folder_name(method: Method) -> str:
+def shared_folder(name: str, own: Path | None) -> Path:
+    """Where weights that several methods share are: in a folder of its name among the user's own, or shipped."""
+    folder = None if own is None else own / name
+    return folder if folder is not None and folder.is_dir() else weights_folder() / name
+
+
+def _folder_name(method: Owner) -> str:
     return method.name.replace("-", "_")
 
 
-def _shipped_folder(method: Method) -> Path:
+def _shipped_folder(method: Owner) -> Path:
     return weights_folder() / _folder_name(method)
 
 
-def _place(method: Method, stem: str, own: Path | None) -> tuple[Path, bool]:
+def _place(method: Owner, stem: str, own: Path | None) -> tuple[Path, bool]:
     """The folder that a network is taken from, and whether that is the user's own."""
     if own is not None:
         folder = own_folder(own, method)

@@ -19,7 +19,7 @@ def finished(light: Tensor, source: Tensor, tones: Tones = UNCHANGED) -> Tensor:
     Returns:
         3×h×w in 0..1.
     """
-    if tones.gains.size:
+    if len(tones.gains):
         light = _toned(light, source, torch.as_tensor(tones.gains, device=light.device), tones.chroma)
     kept = _smoothstep(source.amin(dim=0), *HIGHLIGHT)
     return light + kept * (source - light).clamp(min=0.0)

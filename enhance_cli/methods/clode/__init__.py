@@ -6,13 +6,12 @@ This file holds only what `--help` needs: the controls and the declaration.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from enhance_cli.controls import Controls, PictureFolder, knob
+from enhance_cli.controls import Controls, PictureFolder, auto_or_number, knob
 from enhance_cli.errors import UsageError
 from enhance_cli.types import Method, SourceName
 
@@ -46,19 +45,6 @@ def parse_time(value: Any) -> Times:
 
 def _report_time(times: Times) -> Any:
     return times if isinstance(times, str) else times[0] if len(times) == 1 else list(times)
-
-
-def parse_strength(value: Any) -> float | Literal["auto"]:
-    """Read `auto` or a share from 0 to 1."""
-    if isinstance(value, str) and value.strip().lower() == "auto":
-        return "auto"
-    try:
-        strength = float(value)
-    except (ValueError, TypeError):
-        strength = math.nan
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"it is auto or a number from 0 to 1, not {value!r}.")
-    return strength
 
 
 def parse_proxy(value: Any) -> str:
@@ -95,10 +81,15 @@ class ClodeControls(Controls):
         metavar="T|T,T,...|auto|best",
         report=_report_time,
     )
-    target: float = knob(0.5, "Mean luma that --time auto aims for, 0 to 1.", minimum=0.05, maximum=0.95)
+    target: float | Literal["auto"] = knob(
+        "auto",
+        "Mean luma that --time auto aims for, 0.05 to 0.95; auto predicts it from what the photo shows.",
+        parse=auto_or_number(0.05, 0.95),
+        metavar="auto|LUMA",
+    )
     dead_band: float = knob(
         0.08,
-        "With --time auto, keep the exposure of photos whose mean luma is within this distance of --target.",
+        "With --time auto, keep photos whose mean luma is within this distance of --target.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -112,7 +103,7 @@ class ClodeControls(Controls):
     denoise: float | Literal["auto"] = knob(
         "auto",
         "Share of the estimated noise to remove, 0 to 1; auto decides by how visible the gain makes the noise.",
-        parse=parse_strength,
+        parse=auto_or_number(0.0, 1.0),
         metavar="auto|SHARE",
     )
     model: Literal["auto", "full", "lite"] = knob(
@@ -180,4 +171,5 @@ METHOD = Method(
     plan="enhance_cli.methods.clode.plan:ClodePlan",
     halo=HALO,
     weights=("estimator-full", "estimator-lite", "denoiser-full", "denoiser-lite"),
+    shares=("exposure",),
 )

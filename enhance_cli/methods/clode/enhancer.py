@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from enhance_cli.errors import UsageError
+from enhance_cli.exposure import Wanted
+from enhance_cli.exposure.predictor import Predictor
+from enhance_cli.exposure.tones import tones_for
 from enhance_cli.imaging import bilateral_grid, colour, opacity
+from enhance_cli.imaging.finish import UNCHANGED, Tones
 from enhance_cli.methods.clode import METHOD, TRAINED_TIMES, ClodeControls
 from enhance_cli.methods.clode.curve import RATIO_SHARE, guide
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
@@ -37,15 +41,17 @@ class Clode:
         """Choose the kernels; the engine opens networks when controls first need them."""
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
+        self._predictor = Predictor(engine)
 
     def _model(self, controls: ClodeControls) -> Literal["full", "lite"]:
         return self._engine.model if controls.model == "auto" else controls.model
 
     def prepare(self, controls: ClodeControls) -> tuple[Weights, ...]:
-        """Load the estimator, and the denoiser unless it is turned off."""
+        """Load the estimator, the denoiser unless it is turned off, and the predictor of exposure if it is asked."""
         model = self._model(controls)
         stems = ("estimator", "denoiser") if controls.denoise != 0.0 else ("estimator",)
-        return tuple(self._engine.network(METHOD, f"{stem}-{model}")[1] for stem in stems)
+        networks = [self._engine.network(METHOD, f"{stem}-{model}")[1] for stem in stems]
+        return (*networks, self._predictor.weights) if controls.time == "auto" else tuple(networks)
 
     def reads_planes(self, controls: ClodeControls) -> bool:
         """The curve needs all three channels."""
@@ -76,15 +82,19 @@ class Clode:
             0.25 if controls.solver == "dopri5" else step,
             opacity.weight_means(image, *light.shape[1:]),
         )
+        wanted: Wanted | None = None
         notes: tuple[str, ...] = ()
         if controls.time == "auto":
-            point, notes = trajectory.reach(controls.target, controls.dead_band)
+            wanted = self._predictor.predict_light(light)
+            if controls.target != "auto":
+                wanted = wanted._replace(luma=controls.target)
+            point, notes = trajectory.reach(wanted.luma, controls.dead_band)
             chosen = [point]
         elif controls.time == "best":
-            chosen = [trajectory.match(self._goal(image, controls, light))]
+            chosen = [trajectory.match(self._reference(image, controls, light))]
         else:
             chosen = trajectory.visit(controls.time)
-        return [self._plan(image, controls, trajectory, point, rate.evaluations, notes) for point in chosen]
+        return [self._plan(image, controls, trajectory, point, wanted, rate.evaluations, notes) for point in chosen]
 
     def _proxy(self, image: Image, size: str) -> Array:
         height, width = image.height, image.width
@@ -94,7 +104,7 @@ class Clode:
             height, width = max(1, round(height * scale)), max(1, round(width * scale))
         return opacity.area_means(image, height, width, partial(self._engine.call, self._kernels.proxy))
 
-    def _goal(self, image: Image, controls: ClodeControls, light: Array) -> Array:
+    def _reference(self, image: Image, controls: ClodeControls, light: Array) -> Array:
         """The proxy of the reference."""
         given = controls.reference.pixels if controls.reference is not None else None
         reference = image.companions["reference"] if given is None else colour.to_rgb(colour.from_array(given))
@@ -112,6 +122,7 @@ class Clode:
         controls: ClodeControls,
         trajectory: Trajectory,
         point: Point,
+        wanted: Wanted | None,
         evaluations: int,
         notes: tuple[str, ...],
     ) -> ClodePlan:
@@ -123,6 +134,9 @@ class Clode:
             rows, columns = bilateral_grid.cells(height, width, CELL)
             values = np.moveaxis(point.shift, 0, 2)
             grid = bilateral_grid.fit(guide(trajectory.light), values, rows, columns, BINS, SIGMA, ROUNDS)
+        tones = UNCHANGED
+        if wanted is not None and point.time != 0.0:
+            tones = tones_for(trajectory.result(point.shift), trajectory.light, wanted, trajectory.weights)
         noise = visible_noise(image.pixels, point.shift, opacity.weights_of(image))
         lowest, highest = TRAINED_TIMES
         if not lowest <= point.time <= highest:
@@ -132,17 +146,21 @@ class Clode:
             width=image.width,
             grid=grid,
             shift=shift,
+            tones=tones.gains,
+            chroma=tones.chroma,
             colour=controls.colour,
             strength=strength_for(noise) if controls.denoise == "auto" else float(controls.denoise),
             added_noise=noise,
             model=self._model(controls),
             time=point.time,
+            target=None if wanted is None else wanted.luma,
+            predicted=controls.time == controls.target == "auto",
             solver=controls.solver,
             evaluations=evaluations,
             steps=point.steps,
             proxy=(height, width),
             trajectory=np.array([(time, seen.mean) for time, seen in sorted(trajectory.seen.items())], np.float64),
-            gain_stops=trajectory.gain_stops(point.shift),
+            gain_stops=trajectory.gain_stops(trajectory.result(point.shift, tones)),
             notes=notes,
         )
 
@@ -155,7 +173,7 @@ class Clode:
         if plan.time == 0.0 and plan.strength == 0.0:
             out[...] = window.pixels
             return out
-        arrays = window.pixels, plan.grid, plan.shift
+        arrays = window.pixels, plan.grid, plan.shift, Tones(plan.tones, plan.chroma)
         place = (RATIO_SHARE[plan.colour], plan.height, plan.width, window.top, window.left)
         if plan.strength == 0.0:
             return engine.into(out, kernels.render, *arrays, *place)

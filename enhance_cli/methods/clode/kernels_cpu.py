@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
+from enhance_cli.imaging.finish import Tones
+from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import exp_row
 from enhance_cli.methods.clode.curve import STEEPNESS
@@ -79,6 +81,7 @@ def render(
     pixels: Array,
     grid: Array,
     shift: Array,
+    tones: Tones,
     share: float,
     height: int,
     width: int,
@@ -92,6 +95,7 @@ def render(
         pixels: h×w×3 uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` image.
         grid: float32 rows×columns×bins×3, shifts over position and square root of luma; empty for no shift.
         shift: float32 3×H×W, the shift of every pixel, used instead of the grid unless empty.
+        tones: the curve of the whole image, for the end of the light (`imaging.finish`).
         share: of the common ratio in the colours (see `curve.coloured`).
         height: rows of the whole image.
         width: columns of the whole image.
@@ -109,13 +113,21 @@ def render(
     _render_codes(
         *(line, stride, target, target_stride, white, pixels.shape[0], pixels.shape[1]),
         *_field(grid, shift, height, width, top, left, pixels.shape),
-        np.float32(share),
+        *(np.float32(share), tones.gains, np.float32(tones.chroma)),
     )
     return out
 
 
 def render_light(
-    pixels: Array, grid: Array, shift: Array, share: float, height: int, width: int, top: int = 0, left: int = 0
+    pixels: Array,
+    grid: Array,
+    shift: Array,
+    tones: Tones,
+    share: float,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
 ) -> Array:
     """As `render`, before rounding: float32 3×h×w in 0..1, for the denoiser."""
     line, stride = flat_rows(pixels)
@@ -123,7 +135,7 @@ def render_light(
     _render_planes(
         *(line, stride, out, float(np.iinfo(pixels.dtype).max)),
         *_field(grid, shift, height, width, top, left, pixels.shape),
-        np.float32(share),
+        *(np.float32(share), tones.gains, np.float32(tones.chroma)),
     )
     return out
 
@@ -149,16 +161,34 @@ def _field(
 
 @kernel
 def _render_codes(  # type: ignore[no-untyped-def]
-    line, stride, target, target_stride, white, rows, columns, grid, shift, height, width, top, left, share
+    line,
+    stride,
+    target,
+    target_stride,
+    white,
+    rows,
+    columns,
+    grid,
+    shift,
+    height,
+    width,
+    top,
+    left,
+    share,
+    gains,
+    chroma,
 ):
-    light = np.empty((3, columns), np.float32)
+    light = np.empty((6, columns), np.float32)
     scratch = np.empty((4, columns), np.float32)
     codes = np.empty((4, columns), np.int32)
     blended = np.empty(grid.shape[1:], np.float32)
     full = np.float32(white)
+    changed = shift.size > 0 or grid.size > 0
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
         _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, scratch, codes, blended)
+        if changed:
+            finish_row(light[0], light[1], light[2], light[3], light[4], light[5], gains, chroma)
         to = target[y * target_stride : y * target_stride + 3 * columns]
         red, green, blue = light[0], light[1], light[2]
         for x in range(columns):
@@ -168,16 +198,19 @@ def _render_codes(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _render_planes(line, stride, out, white, grid, shift, height, width, top, left, share):  # type: ignore[no-untyped-def]
+def _render_planes(line, stride, out, white, grid, shift, height, width, top, left, share, gains, chroma):  # type: ignore[no-untyped-def]
     _, rows, columns = out.shape
-    light = np.empty((3, columns), np.float32)
+    light = np.empty((6, columns), np.float32)
     scratch = np.empty((4, columns), np.float32)
     codes = np.empty((4, columns), np.int32)
     blended = np.empty(grid.shape[1:], np.float32)
     full = np.float32(white)
+    changed = shift.size > 0 or grid.size > 0
     for y in range(rows):
         row = line[y * stride : y * stride + 3 * columns]
         _curve_row(row, full, grid, shift, height, width, top + y, left, share, light, scratch, codes, blended)
+        if changed:
+            finish_row(light[0], light[1], light[2], light[3], light[4], light[5], gains, chroma)
         for c in range(3):  # `out[:, y] = light` would take seconds to compile, for the text of an error
             to = out[c, y]
             values = light[c]
@@ -201,7 +234,10 @@ def _store(light, noise, strength, white, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _curve_row(row, white, grid, shift, height, width, y, left, share, light, scratch, codes, blended):  # type: ignore[no-untyped-def]
-    """Apply the curve to one row, into `light`; `scratch` and `codes` are buffers, `blended` is one row of the grid."""
+    """Apply the curve to one row, into `light`: the result in its first three rows, the photo in the others.
+
+    `scratch` and `codes` are buffers, `blended` is one row of the grid.
+    """
     columns = light.shape[1]
     red, green, blue = light[0], light[1], light[2]
     up = scratch[3]
@@ -214,6 +250,9 @@ def _curve_row(row, white, grid, shift, height, width, y, left, share, light, sc
         red[x] = r / white
         green[x] = g / white
         blue[x] = b / white
+        light[3, x] = red[x]
+        light[4, x] = green[x]
+        light[5, x] = blue[x]
         tone = (np.float32(0.299) * r + np.float32(0.587) * g + np.float32(0.114) * b) * scale
         up[x] = min(np.sqrt(tone), _ONE) * bins
     if shift.size > 0:

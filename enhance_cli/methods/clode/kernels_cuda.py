@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.imaging.finish import Tones
+from enhance_cli.imaging.finish_torch import finished
 from enhance_cli.methods.clode.curve import STEEPNESS
 from enhance_cli.methods.clode.solvers import Derivative, Step
 
@@ -74,6 +76,7 @@ def render(
     pixels: Tensor,
     grid: Tensor,
     shift: Tensor,
+    tones: Tones,
     share: float,
     height: int,
     width: int,
@@ -82,14 +85,22 @@ def render(
     out: Tensor | None = None,
 ) -> Tensor:
     """Slice the shift and apply the curve to a window, rounded once, half up; arguments as in `kernels_cpu`."""
-    light = render_light(pixels, grid, shift, share, height, width, top, left)
+    light = render_light(pixels, grid, shift, tones, share, height, width, top, left)
     codes = torch.empty_like(pixels) if out is None else out
     store(light, torch.zeros_like(light), 0.0, codes)
     return codes
 
 
 def render_light(
-    pixels: Tensor, grid: Tensor, shift: Tensor, share: float, height: int, width: int, top: int = 0, left: int = 0
+    pixels: Tensor,
+    grid: Tensor,
+    shift: Tensor,
+    tones: Tones,
+    share: float,
+    height: int,
+    width: int,
+    top: int = 0,
+    left: int = 0,
 ) -> Tensor:
     """As `render`, before rounding: float32 3×h×w in 0..1, for the denoiser."""
     rows, columns = pixels.shape[:2]
@@ -104,12 +115,12 @@ def render_light(
     bright = light * gain
     channels = bright / (1.0 - light + bright)
     if share == 0.0:
-        return channels
+        return finished(channels, light, tones)
     peak = light.amax(dim=0)
     common = torch.exp(field.mean(dim=0))
     ratio = common / (1.0 - peak + peak * common)
     part = share * (peak * STEEPNESS).clamp(max=1.0) if share < 1.0 else 1.0
-    return (1.0 - part) * channels + part * (light * ratio)
+    return finished((1.0 - part) * channels + part * (light * ratio), light, tones)
 
 
 def store(light: Tensor, noise: Tensor, strength: float, out: Tensor) -> None:

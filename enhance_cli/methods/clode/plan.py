@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict
 
+from enhance_cli.exposure import TargetReport
 from enhance_cli.methods.clode import METHOD
 from enhance_cli.plan import Plan
 from enhance_cli.plan_values import Shaped
@@ -20,6 +21,9 @@ class ClodeReport(TypedDict):
 
     time: float
     """The exposure time that was used: given, or found by `auto` or `best`."""
+
+    target: TargetReport | None
+    """What `--time auto` aimed for; null for other times."""
 
     solver: str
     """As chosen."""
@@ -58,6 +62,7 @@ class ClodePlan(Plan):
     arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
         "grid": (Shaped("float32", ("rows", "columns", "bins", 3), least=2, or_empty=True),),
         "shift": (Shaped("float32", (3, "height", "width"), or_empty=True),),
+        "tones": (Shaped("float32", ("nodes",), least=2, or_empty=True),),
         "trajectory": (Shaped("float64", ("points", 2)),),
     }
 
@@ -69,6 +74,12 @@ class ClodePlan(Plan):
     shift: Array
     """3×height×width float32 if the networks saw every pixel; else empty."""
 
+    tones: Array
+    """The curve of luma after the shift, as `imaging.finish.Tones.gains`; empty if tones and colours stay."""
+
+    chroma: float
+    """How much colour follows that curve, as `imaging.finish.Tones.chroma`."""
+
     colour: Literal["channel", "ratio", "blend"]
     strength: float
     """Share of the estimated noise that `render` removes."""
@@ -78,6 +89,12 @@ class ClodePlan(Plan):
 
     model: Literal["full", "lite"]
     time: float
+    target: float | None
+    """The mean luma that `--time auto` aimed for."""
+
+    predicted: bool
+    """Whether it was predicted from the photo."""
+
     solver: str
     evaluations: int
     steps: int
@@ -93,6 +110,7 @@ class ClodePlan(Plan):
         dark, mid, bright = self.gain_stops
         return {
             "time": self.time,
+            "target": None if self.target is None else {"luma": round(self.target, 4), "predicted": self.predicted},
             "solver": self.solver,
             "evaluations": self.evaluations,
             "steps": self.steps,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.finish import UNCHANGED, Tones, finished
 from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME
 from enhance_cli.methods.clode.curve import coloured, luma
 from enhance_cli.methods.clode.solvers import Point, between
@@ -70,6 +71,10 @@ class Trajectory:
         """Time 0."""
         return Point(0.0, np.zeros_like(self.light), 0)
 
+    def result(self, shift: Array, tones: Tones = UNCHANGED) -> Array:
+        """The proxy's light under a shift, with its end (`imaging.finish`)."""
+        return finished(coloured(self.light, shift, self.share), self.light, tones)
+
     def visit(self, times: Sequence[float]) -> list[Point]:
         """The points at the given times, in their order, by one solve upwards and one downwards."""
         found = {0.0: self.start}
@@ -117,7 +122,7 @@ class Trajectory:
         """`--time best`: the point nearest to a goal, light like the proxy's, in mean squared error."""
 
         def error(shift: Array) -> float:
-            squares = np.square(coloured(self.light, shift, self.share) - goal)
+            squares = np.square(self.result(shift) - goal)
             return float(squares.mean()) if self.weights is None else opacity.mean(squares.mean(axis=0), self.weights)
 
         best, least = self.start, error(self.start.shift)
@@ -134,13 +139,14 @@ class Trajectory:
         self.seen[best.time] = self._look(best.shift)
         return best
 
-    def gain_stops(self, shift: Array) -> tuple[float | None, float | None, float | None]:
+    def gain_stops(self, after: Array) -> tuple[float | None, float | None, float | None]:
         """Mean gain of linear light, which is encoded luma to the power 2.2, in stops.
 
-        For luma of the input below 0.25, up to 0.75, and above; None if the image has no such part.
+        For luma of the input below 0.25, up to 0.75, and above; None if the image has no such part. `after` is the
+        result's light, 3×h×w.
         """
         before = np.maximum(luma(self.light), 1e-3)
-        after = np.maximum(luma(coloured(self.light, shift, self.share)), 1e-3)
+        after = np.maximum(luma(after), 1e-3)
         gain = 2.2 * np.log2(after / before)
         parts = (before < 0.25, (before >= 0.25) & (before < 0.75), before >= 0.75)
         weights = self.weights
@@ -153,7 +159,7 @@ class Trajectory:
         return dark, mid, bright
 
     def _look(self, shift: Array) -> Seen:
-        after = coloured(self.light, shift, self.share)
+        after = self.result(shift)
         before = self.light.max(axis=0)
         if self.weights is not None:
             before = before * self.weights

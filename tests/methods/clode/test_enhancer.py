@@ -16,11 +16,13 @@ from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.engines.weights import Weights
 from enhance_cli.errors import UsageError
+from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import bilateral_grid
+from enhance_cli.imaging.finish import UNCHANGED, finished, fit
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.clode import HALO, METHOD, ClodeControls, parse_time
 from enhance_cli.methods.clode import kernels_cpu as kernels
-from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, shifted
+from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma, shifted
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.enhancer import Clode
 from enhance_cli.methods.clode.plan import ClodePlan
@@ -130,31 +132,36 @@ def test_the_curve_keeps_black_white_and_order():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("colour", RATIO_SHARE)
-def test_kernels_are_the_reference(rng, dtype, colour):
+@pytest.mark.parametrize("toned", [False, True])
+def test_kernels_are_the_reference(rng, dtype, colour, toned):
     pixels = rng.integers(0, np.iinfo(dtype).max, (40, 61, 3), dtype, endpoint=True)
     pixels[0, :3] = 0
     pixels[1, :3] = np.iinfo(dtype).max
     grid = rng.normal(0, 1.5, (4, 5, 9, 3)).astype(np.float32)
     share = RATIO_SHARE[colour]
     light = planes(pixels)
-    expected = coloured(light, np.moveaxis(bilateral_grid.slice_grid(grid, guide(light)), 2, 0), share)
+    tones = fit(luma(light), black=0.02, contrast=0.3, chroma=1.2) if toned else UNCHANGED
+    shift = np.moveaxis(bilateral_grid.slice_grid(grid, guide(light)), 2, 0)
+    expected = finished(coloured(light, shift, share), light, tones)
     nothing = np.empty((3, 0, 0), np.float32)
-    got = kernels.render_light(pixels, grid, nothing, share, 40, 61)
-    np.testing.assert_allclose(got, expected, atol=4e-6)
-    codes = kernels.render(pixels, grid, nothing, share, 40, 61)
+    got = kernels.render_light(pixels, grid, nothing, tones, share, 40, 61)
+    np.testing.assert_allclose(got, expected, atol=2e-5)
+    codes = kernels.render(pixels, grid, nothing, tones, share, 40, 61)
     white = np.iinfo(dtype).max
-    assert np.abs(codes - np.moveaxis(expected, 0, 2) * white).max() <= 0.5 + 4e-6 * white
+    assert np.abs(codes - np.moveaxis(expected, 0, 2) * white).max() <= 0.5 + 2e-5 * white
     assert (codes[0, :3] == 0).all()
     assert (codes[1, :3] == white).all()
 
     from enhance_cli.methods.clode import kernels_cuda
 
-    twin = kernels_cuda.render(*(torch.from_numpy(a) for a in (pixels, grid, nothing)), share, 40, 61).numpy()
+    twin = kernels_cuda.render(*(torch.from_numpy(a) for a in (pixels, grid, nothing)), tones, share, 40, 61).numpy()
     assert np.abs(twin.astype(int) - codes).max() <= (1 if dtype == np.uint8 else 2)
     own = rng.normal(0, 1.5, (3, 40, 61)).astype(np.float32)
     none = np.empty((0, 0, 0, 3), np.float32)
     np.testing.assert_allclose(
-        kernels.render_light(pixels, none, own, share, 40, 61), coloured(light, own, share), atol=4e-6
+        kernels.render_light(pixels, none, own, tones, share, 40, 61),
+        finished(coloured(light, own, share), light, tones),
+        atol=2e-5,
     )
 
 
@@ -173,9 +180,9 @@ def test_windows_that_reach_out_are_refused():
     pixels = np.zeros((8, 8, 3), np.uint8)
     grid, none = np.zeros((2, 2, 2, 3), np.float32), np.empty((3, 0, 0), np.float32)
     with pytest.raises(ValueError, match="reaches out"):
-        kernels.render(pixels, grid, none, 0.0, 8, 8, 1, 0)
+        kernels.render(pixels, grid, none, UNCHANGED, 0.0, 8, 8, 1, 0)
     with pytest.raises(ValueError, match="no cells"):
-        kernels.render(pixels, np.zeros((1, 2, 2, 3), np.float32), none, 0.0, 8, 8)
+        kernels.render(pixels, np.zeros((1, 2, 2, 3), np.float32), none, UNCHANGED, 0.0, 8, 8)
 
 
 # --- the bilateral grid --------------------------------------------------------------------------------------
@@ -311,6 +318,28 @@ def test_auto_reaches_its_target(clode, level, sign):
     assert not [note for note in result.plan.notes if "reaches" in note]
 
 
+def test_auto_aims_for_what_is_predicted(clode):
+    pixels = dark(level=0.1)
+    plan = clode.estimate(Image(pixels), ClodeControls(time="auto"))
+    wanted = Predictor(ENGINE).predict(Image(pixels)).luma
+    assert plan.target == pytest.approx(wanted, abs=0.01)
+    assert plan.describe()["target"] == {"luma": round(plan.target, 4), "predicted": True}
+    given = clode.estimate(Image(pixels), ClodeControls(time="auto", target="0.3")).describe()
+    assert given["target"] == {"luma": 0.3, "predicted": False}
+    assert given["time"] < plan.time
+    assert clode.estimate(Image(pixels), ClodeControls()).describe()["target"] is None
+
+
+@pytest.mark.parametrize("time", ["auto", "-2", "1"])
+def test_white_stays_white_without_steps(clode, time):
+    """Clipped light is kept, and what comes near it stays in order."""
+    ramp = np.linspace(150, 255, 256)
+    pixels = np.repeat(np.rint(ramp).astype(np.uint8)[None, :, None], 60, axis=0) * np.ones(3, np.uint8)
+    out = enhanced(clode, pixels, time=time, target=0.5, denoise=0).image.pixels[30, :, 1].astype(int)
+    assert (out[pixels[30, :, 1] >= 252] >= 250).all()
+    assert (np.diff(out) >= -1).all()
+
+
 def test_auto_leaves_good_exposure_alone(clode):
     pixels = dark(level=0.4)
     mean = Recipe(ENGINE, clode, ClodeControls(time=0)).enhance(Image(pixels)).exposure["before"]["mean"]
@@ -320,14 +349,14 @@ def test_auto_leaves_good_exposure_alone(clode):
 
 
 def test_auto_says_what_it_could_not_reach(clode):
-    result = enhanced(clode, np.zeros((40, 40, 3), np.uint8), time="auto")
+    result = enhanced(clode, np.zeros((40, 40, 3), np.uint8), time="auto", target=0.5)
     assert result.plan.notes == ("mean luma reaches 0.00, not the target of 0.5",)
 
 
 def test_auto_does_not_blow_one_lit_thing_before_black():
     pixels = np.full((120, 160, 3), 1, np.uint8)
     pixels[30:90, 40:120] = (220, 190, 120)
-    result = enhanced(Clode(CpuEngine(1)), pixels, time="auto", denoise=0)
+    result = enhanced(Clode(CpuEngine(1)), pixels, time="auto", target=0.5, denoise=0)
     assert result.plan.time == pytest.approx(3.0, abs=0.01)
     (note,) = result.plan.notes
     assert note.startswith("mean luma reaches")
