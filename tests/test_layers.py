@@ -25,7 +25,7 @@ LAYERS = {
     "engines": {"errors", "types"},
     "imaging": {"errors", "types", "engines.compiled"},
     "quality": {"errors", "types"},
-    "exposure": {"errors", "types", "engines", "imaging"},
+    "exposure": {"errors", "types", "report_fields", "engines", "imaging"},
     "methods": {
         "exposure",
         "errors",
