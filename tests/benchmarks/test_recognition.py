@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import torch
 from torch.nn import functional
 
 from benchmarks import recognition
 from benchmarks.lib import imagenet
+from benchmarks.lib.sets import MARKS
 
 
 def test_a_line_is_read_with_a_few_wrong_characters():
@@ -60,3 +63,12 @@ def test_folding_keeps_what_a_convolution_and_its_normalisation_give():
     found = imagenet.folded(state)
     folded = functional.conv2d(x, found["features.0.0.weight"], found["features.0.0.bias"], padding=1)
     assert torch.allclose(folded, wanted, atol=1e-4)
+
+
+def test_photos_that_are_marked_have_boxes_within_them_or_text():
+    marks = json.loads(MARKS.read_text(encoding="utf-8"))
+    assert set(marks) == {"skin", "empty-dark", "text"}
+    for boxes in (*marks["skin"].values(), *marks["empty-dark"].values()):
+        assert boxes
+        assert all(0 <= left < right <= 1 and 0 <= top < bottom <= 1 for left, top, right, bottom in boxes)
+    assert len(set(marks["text"])) == len(marks["text"])
