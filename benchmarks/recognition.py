@@ -105,13 +105,18 @@ def text(asked: Asked) -> Iterator[Row]:
     lows = [path for path in sorted(asked.data.glob("t*/paired_lowlight/low/*")) if path.stem in marks]
     pairs = [(read_rgb(low), read_rgb(next(low.parent.with_name("high").glob(f"{low.stem}.*")))) for low in lows]
     pairs = spread(pairs, asked.photos)
-    wanted = [[words for words, sure in lines(good) if sure >= SURE and len(words) >= 3] for _, good in pairs]
+    wanted = [[words for words, sure in lines(good) if sure >= SURE and is_text(words)] for _, good in pairs]
     for contender in contenders(asked):
         outputs = each(lambda pair, contender=contender: contender.output(*pair), pairs, asked.jobs)
         found = [[words for words, _ in lines(output)] for output in outputs]
         read = sum(among(line, its) for asked_for, its in zip(wanted, found, strict=True) for line in asked_for)
         about = {"method": contender.method, "case": contender.case, "photos": len(pairs)}
         yield about | {"lines": read, "of": sum(map(len, wanted))}
+
+
+def is_text(words: str) -> bool:
+    """Whether there are two characters and a letter: digits and single signs are read into anything."""
+    return len(words) > 1 and any(map(str.isalpha, words))
 
 
 def among(line: str, found: Sequence[str]) -> bool:

@@ -19,6 +19,10 @@ def test_a_line_is_read_with_a_few_wrong_characters():
     assert not recognition.among("Digital Image", [])
 
 
+def test_numbers_and_single_signs_are_no_text():
+    assert [words for words in ("注意", "No. 1", "10", "A", "--") if recognition.is_text(words)] == ["注意", "No. 1"]
+
+
 def test_plain_scaling_reaches_its_mean():
     picture = np.random.default_rng(0).integers(0, 60, (20, 30, 3), dtype=np.uint8)
     assert abs(recognition.scaled(picture).mean() / 255.0 - 0.45) < 0.02
