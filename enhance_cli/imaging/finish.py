@@ -68,20 +68,23 @@ def luma(light: Array) -> Array:
     return plane
 
 
-def finished(light: Array, source: Array, tones: Tones = UNCHANGED) -> Array:
+def finished(
+    light: Array, source: Array, tones: Tones = UNCHANGED, highlight: tuple[float, float] = HIGHLIGHT
+) -> Array:
     """Tones, colour and highlights of a method's light.
 
     Args:
         light: 3×h×w in 0..1, the method's result y.
         source: 3×h×w in 0..1, the photo's light x.
         tones: the curve of the photo.
+        highlight: another range than `HIGHLIGHT`.
 
     Returns:
         3×h×w in 0..1.
     """
     if tones.gains.size:
         light = _toned(light, source, tones)
-    kept = _smoothstep(source.min(axis=0), *HIGHLIGHT)
+    kept = _smoothstep(source.min(axis=0), *highlight)
     result: Array = light + kept * np.maximum(source - light, 0.0)
     return result
 

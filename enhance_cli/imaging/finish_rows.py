@@ -12,7 +12,7 @@ _ONE = np.float32(1.0)
 _LEAST = np.float32(LEAST)
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 _HIGHLIGHT = np.float32(HIGHLIGHT[0])
-_HIGHLIGHT_SPAN = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
+_HIGHLIGHT_SCALE = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
 _DARK_SPAN = np.float32(1.0 / DARK)
 _BRIGHT = np.float32(BRIGHT[0])
 _BRIGHT_SPAN = np.float32(1.0 / (BRIGHT[1] - BRIGHT[0]))
@@ -28,11 +28,14 @@ def finish_row(red, green, blue, source_red, source_green, source_blue, gains, c
 
 
 @kernel
-def keep_highlights(red, green, blue, source_red, source_green, source_blue):  # type: ignore[no-untyped-def]
-    """The highlights of a row in place, without tones and colour."""
+def keep_highlights(red, green, blue, source_red, source_green, source_blue, low=_HIGHLIGHT, scale=_HIGHLIGHT_SCALE):  # type: ignore[no-untyped-def]
+    """The highlights of a row in place, without tones and colour.
+
+    Another range than `HIGHLIGHT` is given by its low end and the reciprocal of its width, as float32.
+    """
     for x in range(len(red)):
         r, g, b = source_red[x], source_green[x], source_blue[x]
-        at = (min(r, min(g, b)) - _HIGHLIGHT) * _HIGHLIGHT_SPAN
+        at = (min(r, min(g, b)) - low) * scale
         at = min(max(at, _ZERO), _ONE)
         kept = at * at * (_THREE - _TWO * at)
         red[x] += kept * max(r - red[x], _ZERO)

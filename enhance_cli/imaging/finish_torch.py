@@ -8,20 +8,28 @@ from torch import Tensor
 from enhance_cli.imaging.finish import BRIGHT, DARK, HIGHLIGHT, LEAST, UNCHANGED, Tones
 
 
-def finished(light: Tensor, source: Tensor, tones: Tones = UNCHANGED) -> Tensor:
+def finished(
+    light: Tensor, source: Tensor, tones: Tones = UNCHANGED, highlight: tuple[float, float] = HIGHLIGHT
+) -> Tensor:
     """Tones, colour and highlights of a method's light; see `finish.finished`.
 
     Args:
         light: 3×h×w in 0..1, the method's result.
         source: 3×h×w in 0..1 on the same device, the photo's light.
         tones: the curve of the photo.
+        highlight: another range than `HIGHLIGHT`.
 
     Returns:
         3×h×w in 0..1.
     """
     if len(tones.gains):
         light = _toned(light, source, torch.as_tensor(tones.gains, device=light.device), tones.chroma)
-    kept = _smoothstep(source.amin(dim=0), *HIGHLIGHT)
+    return kept_highlights(light, source, highlight)
+
+
+def kept_highlights(light: Tensor, source: Tensor, highlight: tuple[float, float] = HIGHLIGHT) -> Tensor:
+    """The highlights of …×3×h×w, without tones and colour."""
+    kept = _smoothstep(source.amin(dim=-3, keepdim=True), *highlight)
     return light + kept * (source - light).clamp(min=0.0)
 
 

@@ -10,6 +10,7 @@ With b the largest channel of a pixel I and b' that of its negative (the paper's
     Q   = 1 - (n + e) / (L' + e)                        the same for the negative n = 1 - I
     I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       with limited saturation; Y the luma of Q
     R   = sum over candidates of softmax(score) times candidate
+    out = R + w max(0, I - R)                           highlights; w rises from 0 to 1 over HIGHLIGHT
 
 The paper's I_O is Q with e = 0: clipped white stays white, and its surroundings glow and turn violet. Three bounds
 prevent this. The offset e = OFFSET L' (1 - L') darkens white a little. n is first scaled by
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from enhance_cli.imaging import bilateral_grid, opacity
+from enhance_cli.imaging.finish import finished
 
 if TYPE_CHECKING:
     from enhance_cli.methods.retinex.arrays import FusionWeights
@@ -48,6 +50,12 @@ TOE = 0.02
 
 SATURATION = 1.2
 """Of the reverse quotient: the largest factor on differences between channels."""
+
+HIGHLIGHT = (0.88, 0.985)
+"""Range of the smallest channel over which a darkened highlight rolls back to the input (`imaging.finish`).
+
+It begins later than other methods' because I_O has bounds of its own: from 0.78 on it costs half a decibel on
+over-exposed frames, whose tones between are to be darkened."""
 
 NEARLY_WHITE = 1e-6
 """Lower bound of a divisor, smaller than one level of 16 bits: it only matters for white, where 0 stays 0."""
@@ -122,7 +130,7 @@ def weights(images: Sequence[Array], fusion: FusionWeights) -> Array:
     return shares
 
 
-def fused(images: Sequence[Array], shares: Array) -> Array:
-    """The weighted sum of candidates: 3×h×w."""
+def fused(images: Sequence[Array], shares: Array, source: Array | None = None) -> Array:
+    """The weighted sum of candidates, and the highlights of their source unless frames are fused: 3×h×w."""
     total: Array = np.sum([share * image for share, image in zip(shares, images, strict=True)], axis=0)
-    return total
+    return total if source is None else finished(total, source, highlight=HIGHLIGHT)

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from enhance_cli.imaging.finish_torch import kept_highlights
 from enhance_cli.methods.retinex.formulas import (
     DARKEST,
+    HIGHLIGHT,
     LEAST,
     LEAST_OF_NEGATIVE,
     LUMA,
@@ -65,6 +67,11 @@ def divided_negative(image: Tensor, light: Tensor) -> Tensor:
     grey = luma(quotient)
     kept = (SATURATION * (light + offset)).clamp(max=1.0)
     return (grey + kept * (quotient - grey)).clamp(0.0, 1.0)
+
+
+def kept_white(output: Tensor, image: Tensor) -> Tensor:
+    """Darkened highlights rolled back towards the input, so that white stays white."""
+    return kept_highlights(output, image, HIGHLIGHT)
 
 
 def luma_statistics(image: Tensor) -> Tensor:

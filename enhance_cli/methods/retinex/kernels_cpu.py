@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.blocks import Region, mirrored
+from enhance_cli.imaging.finish_rows import keep_highlights
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
+from enhance_cli.methods.retinex.formulas import HIGHLIGHT
 from enhance_cli.methods.retinex.kernels_light import blend, light_candidates, load, score_of, softmax
 from enhance_cli.methods.retinex.kernels_restoration import convolve, mix, pool, relu, relu_and_skip, squash
 
@@ -32,6 +34,8 @@ Array = NDArray[Any]
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
+_HIGHLIGHT = np.float32(HIGHLIGHT[0])
+_HIGHLIGHT_SCALE = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
 
 _STRIP = 256
 """Maximum width of a strip in blocks of 2×2 pixels: the rows kept then fit half a megabyte."""
@@ -228,6 +232,19 @@ def _cascade(frames, region, illumination, fusion, restore, restoration, target)
                     score_of(images[k], fusion, k, hidden, scratch, scores[k])
                 softmax(scores, scratch[0], codes)
                 blend(images, scores, row, odd, n)
+                if forward.size > 0:
+                    for side in range(2):
+                        of, source = 2 * odd + side, images[1, :3, side * n : (side + 1) * n]
+                        keep_highlights(
+                            row[of, :n],
+                            row[4 + of, :n],
+                            row[8 + of, :n],
+                            source[0],
+                            source[1],
+                            source[2],
+                            _HIGHLIGHT,
+                            _HIGHLIGHT_SCALE,
+                        )
                 if restore:
                     if forward.size > 0:
                         pool(scratch[5], row[12], odd, n)

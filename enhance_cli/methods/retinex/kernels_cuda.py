@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from enhance_cli.imaging.blocks import Region, mirrored
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
-from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, squash
+from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, kept_white, squash
 
 Array = NDArray[Any]
 
@@ -130,7 +130,8 @@ def _fused(
         powered = (it if power == 1.0 else it**power for it, power in zip((illumination, inverse), powers, strict=True))
         images = list(candidates(light, *powered))
     weights = torch.softmax(torch.stack([_score(image, fusion, k) for k, image in enumerate(images)]), dim=0)
-    return sum(weight * image for weight, image in zip(weights, images, strict=True)), illumination
+    fused = sum(weight * image for weight, image in zip(weights, images, strict=True))
+    return fused if grids is None else kept_white(fused, images[1]), illumination
 
 
 def _illumination(grid: Tensor, channel: Tensor, place: tuple[tuple[Array, int], tuple[Array, int]]) -> Tensor:

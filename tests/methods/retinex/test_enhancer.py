@@ -86,7 +86,7 @@ def test_the_dark_rises_with_under_and_the_bright_falls_with_over(retinex):
         assert levels[-1] < levels[0], levels
 
 
-STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 def noise_of(retinex, pixels, **controls):
@@ -131,7 +131,7 @@ def two_tones():
     return [picture.pixels for picture in two_tone_pictures()]
 
 
-def test_simulated_errors_of_exposure_are_mended(retinex):
+def test_simulated_errors_of_exposure_are_corrected(retinex):
     """At least 5 dB better than the input, over good photographs made darker and brighter."""
     gains = []
     for pixels in photographs("test", "clean", most=8):
@@ -163,18 +163,18 @@ def test_white_stays_white(retinex):
     pixels = backlit()
     pixels[:60, 120:] = 255
     out = enhanced(retinex, pixels).image.pixels
-    assert out[10:50, 135:].min() >= 0.9 * 255
+    assert out[10:50, 135:].min() >= 250
 
 
 def test_clipped_frames_keep_white_and_gain_no_colour(retinex):
-    """Frames of stacks, a fiftieth of them white: white stays at least .9, chroma grows to 1.5 times at most."""
+    """Frames of stacks, a fiftieth of them white: white stays white, chroma grows to 1.5 times at most."""
     ratios = []
     for pixels in photographs("test", "exposure", "sice512", most=69):
         white = pixels.min(axis=2) >= 250
         if white.mean() < 0.02:
             continue
         out = enhanced(retinex, pixels).image.pixels
-        assert (out[white] @ np.array([0.299, 0.587, 0.114])).mean() >= 0.9 * 255
+        assert np.median(out[white] @ np.array([0.299, 0.587, 0.114])) >= 250
         ratios.append(chroma(out) / chroma(pixels))
     assert len(ratios) > 5
     assert np.median(ratios) <= 1.5, ratios

@@ -52,10 +52,24 @@ def test_slicing_dividing_and_fusing_are_the_formulas(rng, size, dtype, cells, p
     pixels = rng.integers(0, np.iinfo(dtype).max + 1, (*size, 3)).astype(dtype)
     fusion, maps = fusion_weights(rng), grids(rng, *cells)
     candidates = formulas.candidates(planes(pixels), maps, powers)
-    expected = formulas.fused(candidates, formulas.weights(candidates, fusion))
+    expected = formulas.fused(candidates, formulas.weights(candidates, fusion), planes(pixels))
     out = kernels.render([pixels], whole(*size), maps, powers, fusion, None)
     # The roots and powers of vectors differ from the library's in the sixth digit.
     assert np.abs(out - codes(expected, dtype)).max() <= (1 if dtype == np.uint8 else 4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_clipped_white_stays_white_and_tones_near_it_stay_in_order(rng, dtype):
+    white = np.iinfo(dtype).max
+    ramp = np.linspace(0.6, 1.0, 200)
+    pixels = np.rint(np.repeat(ramp[None, :, None], 3, axis=2).repeat(4, axis=0) * white).astype(dtype)
+    # An inverse illumination that darkens everything as much as it can.
+    maps = np.zeros((1, 1, 12, 2), np.float32), np.full((1, 1, 12, 2), -8.0, np.float32)
+    fusion = fusion_weights(rng)._replace(third=np.zeros_like(fusion_weights(rng).third))
+    out = kernels.render([pixels], whole(4, 200), maps, (0.0, 1.0), fusion, None)[0, :, 0] / white
+    assert (out[ramp >= 0.985] >= pixels[0, ramp >= 0.985, 0] / white - 1e-6).all()
+    assert out[100] < ramp[100] - 0.05
+    assert (np.diff(out) >= 0).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -95,7 +109,7 @@ def test_the_formulas_are_those_of_training(rng):
     """Torch trains, and runs on CUDA; NumPy estimates."""
     torch = pytest.importorskip("torch")
     from enhance_cli.methods.retinex import formulas_torch, network
-    from enhance_cli.methods.retinex.training.mending import illumination
+    from enhance_cli.methods.retinex.training.first_stage import illumination
 
     light = rng.random((3, 40, 56)).astype(np.float32)
     maps = grids(rng, 4, 6)
