@@ -41,13 +41,13 @@ class RetinexControls(Controls):
 
     under: float = knob(
         1.0,
-        "How much dark areas are brightened, 0 (not at all) over 1 (as trained) to 2 (much more).",
+        "How much dark areas are brightened: 0 not at all, 1 as trained, 2 much more.",
         minimum=0.0,
         maximum=2.0,
     )
     over: float = knob(
         1.0,
-        "How much bright areas are darkened, 0 (not at all) over 1 (as trained) to 2 (much more).",
+        "How much bright areas are darkened: 0 not at all, 1 as trained, 2 much more.",
         minimum=0.0,
         maximum=2.0,
     )

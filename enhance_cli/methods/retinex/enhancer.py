@@ -88,7 +88,8 @@ class Retinex:
             forward, inverse = found["forward"][0], found["inverse"][0]
             channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
             illuminations = np.stack([_spread(formulas.illumination(*each), seen) for each in channels])
-            candidates = formulas.candidates(light, (forward, inverse), (controls.under, controls.over))
+            powers = formulas.scored_powers((controls.under, controls.over))
+            candidates = formulas.candidates(light, (forward, inverse), powers)
             names = CANDIDATES
         biases = self._biases(candidates, seen)
         plan = RetinexPlan(

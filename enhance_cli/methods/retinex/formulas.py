@@ -116,6 +116,14 @@ def luma_statistics(light: Array, opacities: Array | None = None) -> Array:
     return np.append(luma[places], luma.mean()).astype(np.float32)
 
 
+def scored_powers(powers: tuple[float, float]) -> tuple[float, float]:
+    """The powers at which candidates are scored: at most 1, as trained.
+
+    A candidate that is corrected more would be scored lower, and count less the more is asked for.
+    """
+    return min(powers[0], 1.0), min(powers[1], 1.0)
+
+
 def weights(images: Sequence[Array], fusion: FusionWeights) -> Array:
     """The weight of each candidate, 3×h×w, in the fused image: candidates×h×w, summing to 1."""
     scores = []

@@ -183,6 +183,10 @@ def _run(
 def _cascade(frames, region, illumination, fusion, restore, restoration, target):  # type: ignore[no-untyped-def]
     """Process strip after strip, and row after row of blocks in it; see the module's docstring."""
     forward = illumination.forward
+    stronger = forward.size > 0 and (illumination.power > _ONE or illumination.inverse_power > _ONE)
+    # See `formulas.scored_powers`.
+    powers = min(illumination.power, _ONE), min(illumination.inverse_power, _ONE)
+    scored = _Illumination(illumination.forward, illumination.inverse, powers[0], powers[1])
     top, left, bottom, right = region.top, region.left, region.bottom, region.right
     block_top, block_bottom = top // 2, (bottom + 1) // 2
     block_left, block_right = left // 2, (right + 1) // 2
@@ -225,12 +229,14 @@ def _cascade(frames, region, illumination, fusion, restore, restoration, target)
                 y = min(2 * block + odd, region.height - 1)
                 load(frames, y - region.window_top, columns, images)
                 if forward.size > 0:
-                    light_candidates(
-                        illumination, y, region.height, columns, cell, across, images, scratch, codes, curves
-                    )
+                    light_candidates(scored, y, region.height, columns, cell, across, images, scratch, codes, curves)
                 for k in range(candidates):
                     score_of(images[k], fusion, k, hidden, scratch, scores[k])
                 softmax(scores, scratch[0], codes)
+                if stronger:
+                    light_candidates(
+                        illumination, y, region.height, columns, cell, across, images, scratch, codes, curves
+                    )
                 blend(images, scores, row, odd, n)
                 if forward.size > 0:
                     for side in range(2):

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from enhance_cli.imaging.blocks import Region, mirrored
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
+from enhance_cli.methods.retinex.formulas import scored_powers
 from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, kept_white, squash
 
 Array = NDArray[Any]
@@ -119,19 +120,26 @@ def _fused(
         return codes.to(torch.float32).permute(2, 0, 1) / _white(frame)
 
     images = [light_of(frame) for frame in frames]
-    illumination = torch.ones_like(images[0][:1])
+    light = images[0]
+    illumination = torch.ones_like(light[:1])
+    inverse = illumination
     if grids is not None:
-        light = images[0]
         place = (rows, region.height), (columns, region.width)
         illumination, inverse = (
             _illumination(grid, bright_channel(channels), place)
             for grid, channels in zip(grids, (light, 1.0 - light), strict=True)
         )
-        powered = (it if power == 1.0 else it**power for it, power in zip((illumination, inverse), powers, strict=True))
-        images = list(candidates(light, *powered))
+        images = _candidates(light, (illumination, inverse), scored_powers(powers))
     weights = torch.softmax(torch.stack([_score(image, fusion, k) for k, image in enumerate(images)]), dim=0)
+    if grids is not None and scored_powers(powers) != powers:
+        images = _candidates(light, (illumination, inverse), powers)
     fused = sum(weight * image for weight, image in zip(weights, images, strict=True))
-    return fused if grids is None else kept_white(fused, images[1]), illumination
+    return fused if grids is None else kept_white(fused, light), illumination
+
+
+def _candidates(light: Tensor, illuminations: tuple[Tensor, Tensor], powers: tuple[float, float]) -> list[Tensor]:
+    powered = (it if power == 1.0 else it**power for it, power in zip(illuminations, powers, strict=True))
+    return list(candidates(light, *powered))
 
 
 def _illumination(grid: Tensor, channel: Tensor, place: tuple[tuple[Array, int], tuple[Array, int]]) -> Tensor:

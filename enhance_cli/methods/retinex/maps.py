@@ -39,7 +39,8 @@ def draw_maps(image: Image, plan: RetinexPlan, fusion: FusionWeights) -> Array:
         light = candidates[0]
         panels["illumination"] = formulas.illumination(plan.forward, light.max(axis=0))
         panels["illumination of the negative"] = formulas.illumination(plan.inverse, (1.0 - light).max(axis=0))
-        candidates = formulas.candidates(light, plan.grids, (plan.under, plan.over))
+        powers = formulas.scored_powers((plan.under, plan.over))
+        candidates = formulas.candidates(light, plan.grids, powers)
     for name, weight in zip(plan.candidates, formulas.weights(candidates, fusion), strict=True):
         panels[f"weight: {name}"] = weight
     drawn = [_panel(values, name) for name, values in panels.items()]

@@ -47,12 +47,13 @@ SIZES = [(1, 1), (2, 3), (37, 61), (64, 600)]
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("cells", [(1, 1), (5, 3), (1, 4)])
-@pytest.mark.parametrize("powers", [(1.0, 1.0), (0.4, 0.0)])
+@pytest.mark.parametrize("powers", [(1.0, 1.0), (0.4, 0.0), (1.6, 0.7)])
 def test_slicing_dividing_and_fusing_are_the_formulas(rng, size, dtype, cells, powers):
     pixels = rng.integers(0, np.iinfo(dtype).max + 1, (*size, 3)).astype(dtype)
     fusion, maps = fusion_weights(rng), grids(rng, *cells)
     candidates = formulas.candidates(planes(pixels), maps, powers)
-    expected = formulas.fused(candidates, formulas.weights(candidates, fusion), planes(pixels))
+    scored = formulas.candidates(planes(pixels), maps, formulas.scored_powers(powers))
+    expected = formulas.fused(candidates, formulas.weights(scored, fusion), planes(pixels))
     out = kernels.render([pixels], whole(*size), maps, powers, fusion, None)
     # The roots and powers of vectors differ from the library's in the sixth digit.
     assert np.abs(out - codes(expected, dtype)).max() <= (1 if dtype == np.uint8 else 4)
@@ -178,9 +179,9 @@ def test_both_engines_render_alike(rng, dtype, frames):
     maps = grids(rng, 4, 3) if frames == 1 else None
     fusion, restoration = fusion_weights(rng), RestorationWeights.of(restoration_state(rng))
     level = 1 if dtype == np.uint8 else 257
-    for network in (None, restoration):
+    for network, powers in ((None, (0.8, 1.0)), (restoration, (1.5, 0.7))):
         one, two = np.zeros_like(pictures[0]), np.zeros_like(pictures[0])
-        arguments = pictures, region, maps, (0.8, 1.0), fusion, network
+        arguments = pictures, region, maps, powers, fusion, network
         kernels.render(*arguments, one)
         engine.into(two, kernels_cuda.render, *arguments)
         assert np.abs(one.astype(int) - two.astype(int)).max() <= level

@@ -111,8 +111,8 @@ class Album:
         squares = self.squares[kind if kind in self.squares else "clean"]
         square = squares[int(random.integers(len(squares)))]
         fused = random.random() < recipe.fused
-        target = square.fused if square.fused is not None and fused else square.target
-        image, target = cut((square.image, target), random)
+        wanted = square.fused if square.fused is not None and fused else square.target
+        image, target = cut((square.image, wanted), random)
         match kind:
             case "stacks" if random.random() < recipe.exposed_again:
                 image = faults.exposed(image, random.uniform(-0.7, 0.7))
