@@ -18,12 +18,9 @@ def clahe(picture: Picture, clip_limit: float = 2.0, grid: tuple[int, int] = (8,
     return cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB)
 
 
-def mertens(frames: Sequence[Picture], *weights: float) -> Picture:
-    """OpenCV's exposure fusion (Mertens, Kautz, Van Reeth, 2007) of 8-bit RGB frames.
-
-    Weights are those of contrast, saturation and exposedness, OpenCV's own if left out.
-    """
-    fused = cv2.createMergeMertens(*weights).process([frame[..., ::-1] for frame in frames])
+def mertens(frames: Sequence[Picture]) -> Picture:
+    """OpenCV's exposure fusion (Mertens, Kautz, Van Reeth, 2007) with its own weights, of 8-bit RGB frames."""
+    fused = cv2.createMergeMertens().process([frame[..., ::-1] for frame in frames])
     return (fused[..., ::-1].clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 

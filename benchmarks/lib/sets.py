@@ -30,7 +30,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.lib.baselines import mertens
 from benchmarks.lib.darkness import darkened
 from benchmarks.lib.program import spread
 from benchmarks.lib.two_tone import two_tone_pictures
@@ -38,6 +37,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.methods.cases import PAIRED
 from enhance_cli.quality import faults
 from enhance_cli.quality.pictures import PICTURE_SUFFIXES, Picture, read_rgb
+from enhance_cli.training.dataset import FEWEST_FRAMES, fused_stack
 from enhance_cli.training.dataset import read_rgb as shrunk
 
 DATA = Path(os.environ.get("ENHANCE_BENCHMARK_DATA", Path(__file__).parents[2] / "data"))
@@ -167,9 +167,8 @@ def _fused(data: Path) -> tuple[Sample, ...]:
     found = []
     for _, paths in _stacks(data):
         frames = [read_rgb(path) for path in paths]
-        if len(frames) >= 3:
-            # The rounding of the fusion depends on the order of the frames.
-            wanted = mertens(sorted(frames, key=lambda frame: float(frame.mean())), 1.0, 1.0, 1.0)
+        if len(frames) >= FEWEST_FRAMES:
+            wanted = fused_stack(frames)
             found += [Sample(path.stem, frame, wanted) for path, frame in zip(paths, frames, strict=True)]
     return tuple(found)
 
