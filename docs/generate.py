@@ -56,6 +56,7 @@ def help_pages() -> str:
         ["train"],
         ["restore"],
         ["gallery"],
+        ["review", "apply"],
         ["report", "merge"],
         ["doctor"],
     ):

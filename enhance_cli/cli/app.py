@@ -41,7 +41,7 @@ def build() -> typer.Typer:
         app.command(
             name, cls=_method_class(method), help=_method_help(method), short_help=method.summary, epilog=EPILOG
         )(_method_command(method))
-    from enhance_cli.cli import doctor, evaluate, gallery, report, restore, train
+    from enhance_cli.cli import doctor, evaluate, gallery, report, restore, review, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Measure photos, with or without references.")(
         evaluate.command
@@ -51,6 +51,7 @@ def build() -> typer.Typer:
     app.command("gallery", help=gallery.HELP, short_help="Build a page to look through a run and decide.")(
         gallery.command
     )
+    app.add_typer(review.build(), name="review", help=review.HELP, short_help=review.HELP)
     app.add_typer(report.build(), name="report", help=report.HELP, short_help=report.HELP)
     app.command("doctor", help=doctor.HELP, short_help="Check device, codecs, weights and versions.")(doctor.command)
     return app

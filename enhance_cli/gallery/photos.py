@@ -114,6 +114,9 @@ def _output_of(line: dict[str, Any], report: Path) -> Path | None:
     written = line.get("written")
     if written:
         return Path(path_of_report(written[0]["path"], report))
+    removed = values.text(values.mapping(line.get("review")).get("removed"))
+    if removed:
+        return Path(path_of_report(removed, report))
     output = line.get("output")
     if not output or output == "-" or "\0" in output:
         return None

@@ -78,6 +78,9 @@ class Journal:
         self._ever: set[int] = set()
         """All states that were ever written."""
 
+        self._removed: set[int] = set()
+        """Outputs that a review removed."""
+
         for report in reports:
             try:
                 for line in whole_lines(report):
@@ -101,8 +104,15 @@ class Journal:
             for item in written:
                 self._last[hash(item["path"])] = number = _state(item)
                 self._ever.add(number)
-            if line["status"] == "done" and written:
+            rejected = line["status"] == "rejected"
+            if rejected and not written:
+                output = hash(path_of_report(line["review"]["removed"], report))
+                self._last.pop(output, None)
+                self._removed.add(output)
+                self._made_of[output] = self._origin(line["settings"], line["read"])
+            elif (line["status"] == "done" or rejected) and written:
                 output = hash(written[0]["path"])
+                self._removed.discard(output)
                 self._made_of[output] = self._origin(line["settings"], line["read"])
                 if line["read"]:
                     self._source[output] = _source_of(line["read"][0])
@@ -158,6 +168,8 @@ class Journal:
             return False
         for path in outputs:
             now = hash_of(path)
+            if now is None and hash(os.path.abspath(path)) in self._removed:  # noqa: PTH100
+                continue
             if now is None or (now in self._ever and now != self._last.get(hash(os.path.abspath(path)))):  # noqa: PTH100
                 return False
         try:

@@ -22,7 +22,7 @@ LONGEST = 1 << 24
 
 _FAMILY = "enhance-report/"
 _BEGINNING = b'{"schema":"' + _FAMILY.encode()
-_STATUSES = ("done", "failed", "skipped", "restored")
+_STATUSES = ("done", "failed", "skipped", "restored", "rejected")
 
 
 class RawLine(NamedTuple):

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -47,6 +47,9 @@ class Run:
     options: RunOptions
     arguments: tuple[str, ...]
     """The inputs followed by the output, as on the command line."""
+
+    stamp: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of its report lines that somebody else decides, such as those of a review."""
 
     @classmethod
     def of(cls, method: str, arguments: Iterable[str | Path], values: Mapping[str, Any]) -> Self:
@@ -137,7 +140,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         # An existing report is locked before it is read, so that no other run changes it; a new one is created only
         # when it is certain that the run will not be refused.
         held = path is not None and path.exists()
-        report = stack.enter_context(_open(path, options, rules)) if held else None
+        report = stack.enter_context(_open(path, asked, rules)) if held else None
         settled = settle(found.jobs, _journal(path, options), rules)
         tally = stack.enter_context(_told_when_stopped(asked, settled, listener))
         work = bool(settled.jobs or settled.skipped)
@@ -151,7 +154,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
-            report = stack.enter_context(_open(path, options, rules))
+            report = stack.enter_context(_open(path, asked, rules))
             if path is not None and path.stat().st_size > 0:  # what is to be done was settled without it
                 raise OutputError(f"Another run has just written {path}; run the same command again for what is left.")
         for folder in settled.folders:
@@ -414,8 +417,9 @@ def _journal(path: Path | None, options: RunOptions) -> Journal:
     return Journal(reports, by_content=options.check == "hash")
 
 
-def _open(path: Path | None, options: RunOptions, rules: Rules) -> ReportFile:
+def _open(path: Path | None, asked: Run, rules: Rules) -> ReportFile:
     """The report, locked so that no other run uses the same folder, except other parts of the same run."""
+    options = asked.options
     if path is not None and options.report is None:
         for other in shards.reports_in(path.parent):
             part = shards.shard_of(other)
@@ -423,6 +427,7 @@ def _open(path: Path | None, options: RunOptions, rules: Rules) -> ReportFile:
             if other != path and not sibling and is_held(other):
                 raise OutputError(f"Another run is writing {other}; wait for it, or give another OUTPUT.")
     stamp = {"settings": rules.settings, "shard": None if options.shard is None else str(options.shard)}
+    stamp |= asked.stamp
     return open_report(path, to_stdout=options.report == STDIO, stamp=stamp)
 
 
