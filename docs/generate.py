@@ -56,8 +56,10 @@ def help_pages() -> str:
         ["train"],
         ["restore"],
         ["gallery"],
+        ["compare"],
         ["review", "apply"],
         ["report", "merge"],
+        ["report", "show"],
         ["doctor"],
     ):
         environment = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}

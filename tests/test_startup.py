@@ -60,7 +60,7 @@ def test_the_top_of_the_command_line_is_light(arguments: list[str]) -> None:
     assert not modules_after(*arguments) & (HEAVY | {"pydantic"})
 
 
-@pytest.mark.parametrize("command", [*methods.names(), "evaluate", "train", "doctor", "gallery"])
+@pytest.mark.parametrize("command", [*methods.names(), "evaluate", "train", "doctor", "gallery", "compare"])
 def test_the_help_of_every_command_is_light(command: str) -> None:
     assert not modules_after(command, "--help") & HEAVY
 

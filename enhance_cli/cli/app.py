@@ -41,7 +41,7 @@ def build() -> typer.Typer:
         app.command(
             name, cls=_method_class(method), help=_method_help(method), short_help=method.summary, epilog=EPILOG
         )(_method_command(method))
-    from enhance_cli.cli import doctor, evaluate, gallery, report, restore, review, train
+    from enhance_cli.cli import compare, doctor, evaluate, gallery, report, restore, review, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Measure photos, with or without references.")(
         evaluate.command
@@ -50,6 +50,9 @@ def build() -> typer.Typer:
     app.command("restore", help=restore.HELP, short_help="Put back originals that --backup kept.")(restore.command)
     app.command("gallery", help=gallery.HELP, short_help="Build a page to look through a run and decide.")(
         gallery.command
+    )
+    app.command("compare", help=compare.HELP, short_help="Show a few photos with several settings side by side.")(
+        compare.command
     )
     app.add_typer(review.build(), name="review", help=review.HELP, short_help=review.HELP)
     app.add_typer(report.build(), name="report", help=report.HELP, short_help=report.HELP)

@@ -12,6 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from enhance_cli.gallery.summary import Summary as Figures
     from enhance_cli.pipeline.summary import Summary
     from enhance_cli.types import Outcome
 
@@ -62,6 +65,39 @@ class Console:
                 first += "  " + " ".join(row[1:])
             print(first.rstrip(), flush=True)
 
+    def figures(self, summary: Figures) -> None:
+        """Write what a report comes to to stdout: tables, and bars for distributions."""
+        from rich import box
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+
+        out = RichConsole(highlight=False)
+
+        def table(title: str, headings: list[str], rows: Iterable[tuple[str, ...]]) -> None:
+            drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+            for place, heading in enumerate(headings):
+                drawn.add_column(heading, justify="right" if place else "left")
+            for row in rows:
+                drawn.add_row(*map(_plain, row))
+            if drawn.row_count:
+                out.print(drawn)
+
+        for title, counts in (
+            ("Status", summary.statuses),
+            ("Method", summary.methods),
+            ("Verdict", summary.verdicts),
+        ):
+            table(title, [title.lower(), "photos"], ((name, str(count)) for name, count in counts.items()))
+        exposures = ((name, f"{first:.3f}", f"{second:.3f}") for name, first, second in summary.exposures)
+        table("Exposure, means over all photos", ["measure", "before", "after"], exposures)
+        if summary.exposures:
+            out.print("How many photos have each mean luma, from black to white")
+            out.print(f"  before  {sparkline(summary.before)}\n  after   {sparkline(summary.after)}\n")
+        times = [(stage, *(f"{value:.0f}" for value in values)) for stage, *values in summary.stages]
+        table("Milliseconds of a photo", ["stage", "median", "95 %", "longest"], times)
+        failures = [(failed.kind, str(failed.count), failed.sentences[0][1]) for failed in summary.failures]
+        table("Failures", ["kind", "photos", "the first"], failures)
+
     def progress(self, total: int) -> Progress:
         """The kind of progress display that suits stderr."""
         if self.quiet or self.json or total < 2:
@@ -76,6 +112,19 @@ def shown(text: str, kept: str = "") -> str:
     bytes that are not UTF-8 become escapes; characters in `kept` stay.
     """
     return _UNSHOWN.sub(lambda found: found[0] if found[0] in kept else _escaped(found[0]), text)
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """Counts as a line of bars of eight heights; a blank where there is none."""
+    most = max(counts, default=0)
+    return "".join(" ▁▂▃▄▅▆▇█"[-(-8 * count // most)] if most else " " for count in counts)
+
+
+def _plain(text: str) -> Any:
+    """Text without control characters, in which no markup is read."""
+    from rich.text import Text
+
+    return Text(shown(text))
 
 
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

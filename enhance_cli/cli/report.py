@@ -18,6 +18,10 @@ MERGE_HELP = """Join the reports of a run that was split with --shard, and say w
 The joined report holds the last line of every output. Exit codes: 0 nothing is missing, 1 something failed or is
 missing.
 """
+SHOW_HELP = """Show what a report comes to: counts, exposure before and after, times by stage, failures by kind.
+
+With --html it is written as a page, the same as the summary of a gallery.
+"""
 _SHOWN = 10
 
 
@@ -26,7 +30,35 @@ def build() -> typer.Typer:
     group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
     group.callback()(lambda: None)
     group.command("merge", help=MERGE_HELP, short_help="Join the reports of a split run; say what is missing.")(merge)
+    group.command("show", help=SHOW_HELP, short_help="Show a report in figures, in the terminal or as a page.")(show)
     return group
+
+
+def show(
+    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page instead: a new file, or an earlier one.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """See `SHOW_HELP`."""
+    console = Console(debug=debug, json=json)
+    with reported(console):
+        from enhance_cli.gallery import page
+        from enhance_cli.gallery.photos import read, reports_of
+        from enhance_cli.gallery.summary import summarise
+
+        found = dict.fromkeys(report for place in reports for report in reports_of(place))
+        figures = summarise((photo.name, photo.line) for photo in read(found))
+        if html is not None:
+            page.write(html, page.summary(", ".join(map(str, reports)), figures))
+            console.say(f"Open {html.absolute()}")
+        elif json:
+            console.data({"schema": "enhance-report-summary/1", **asdict(figures)})
+        else:
+            console.figures(figures)
+        raise typer.Exit(ExitCode.OK)
 
 
 def merge(

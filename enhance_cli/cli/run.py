@@ -25,7 +25,7 @@ def run(asked: Run, console: Console) -> ExitCode:
     Raises:
         EnhanceError: the run as a whole cannot continue.
     """
-    with terminable(), _ConsoleListener(console) as listener:
+    with terminable(), ConsoleListener(console) as listener:
         summary = do(asked, listener, alone=True)
     if asked.options.dry_run:
         unchanged = f", {summary.unchanged} done already" if summary.unchanged else ""
@@ -60,7 +60,7 @@ def _show(summary: Summary, asked: Run, console: Console) -> None:
     console.say(f"{told(built.photos, built.missing)}. Open {built.page}")
 
 
-class _ConsoleListener:
+class ConsoleListener:
     """Prints the events of a run on a console. A context manager."""
 
     def __init__(self, console: Console) -> None:

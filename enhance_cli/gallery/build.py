@@ -79,6 +79,8 @@ def build(
     gallery = Path(os.path.abspath(to or (place if place.is_dir() else place.parent) / "gallery"))  # noqa: PTH100
     refuse_foreign(gallery, GALLERY)
     photos = read(reports)
+    if columns:
+        photos = [photo for photo in photos if any(column.holds(photo) for column in columns)]
     atomic.make_folder(gallery)
     if not (gallery / GALLERY).exists():
         atomic.write_atomically(gallery / GALLERY, _WHY)

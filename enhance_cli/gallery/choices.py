@@ -58,7 +58,7 @@ def command_of(method: str, options: Mapping[str, Any]) -> str:
     for name, value in options.items():
         if value is True:
             words.append(option_name(name))
-        elif value not in (None, False):
+        elif value is not None and value is not False:
             words.append(f"{option_name(name)}={_spelled(value)}")
     return " ".join(map(shlex.quote, words))
 

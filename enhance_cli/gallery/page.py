@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping
 from importlib import resources
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from enhance_cli.errors import UsageError
 from enhance_cli.gallery.summary import Summary
+from enhance_cli.imaging import atomic
 
+_OURS = b'<meta name="generator" content="enhance">'
 _MISSING = "The gallery needs Jinja2, which is not installed; install it with: pip install jinja2."
 
 
@@ -40,6 +44,24 @@ def summary(title: str, figures: Summary) -> bytes:
         UsageError: Jinja2 is not installed.
     """
     return _page("summary.html", title=title, summary=figures, script="")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a page to a file that is new, or such a page already.
+
+    Raises:
+        UsageError: something else is there.
+        OutputError: it cannot be written.
+    """
+    if os.path.lexists(path):
+        try:
+            with path.open("rb") as file:
+                ours = _OURS in file.read(1 << 16)
+        except OSError:
+            ours = False
+        if not ours:
+            raise UsageError(f"{path} exists and is no page of enhance, so it is left alone; name another file.")
+    atomic.write_atomically(path, content)
 
 
 def require() -> None:
