@@ -17,7 +17,10 @@ demo: $(VENV)/.installed  ## Enhance examples/photos into demo-output
 	rm -rf demo-output
 	$(BIN)/enhance clahe-adaptive --heatmap --verbose examples/photos demo-output
 	$(BIN)/python examples/sheet.py examples/photos demo-output demo-output/before-after.png
+	$(BIN)/enhance gallery --quiet demo-output
 	@echo
+	@echo "Open in a browser:"
+	@echo "  file://$(CURDIR)/demo-output/gallery/index.html"
 	@echo "Look at:"
 	@echo "  demo-output/before-after.png        every photo above its enhanced copy"
 	@echo "  demo-output/*.jpg, *.png, *.webp    the enhanced photos, under the names of their sources"

@@ -110,11 +110,12 @@
 
   function unseen(photo) {
     if (photo.status === "failed" && photo.error) return photo.error.message;
-    return Object.values(photo.missing ?? {})[0] ?? "There is nothing to show.";
+    return photo.missing?.output ?? photo.missing?.source ?? "There is nothing to show.";
   }
 
   function tile(photo) {
-    const picture = photo.thumbnail
+    const lost = photo.status === "done" && photo.missing?.output;
+    const picture = photo.thumbnail && !lost
       ? make("img", { loading: "lazy", decoding: "async", alt: "", src: photo.thumbnail })
       : grey(unseen(photo));
     const caption = make("span", { className: "caption" },
@@ -293,7 +294,8 @@
     const before = view.zoom && open.sourceFile ? open.sourceFile : open.before;
     const after = map ? map[1] : view.zoom && open.outputFile ? open.outputFile : open.after;
     setPicture("before", before, open.missing?.source);
-    setPicture("after", after, open.missing?.output ?? (open.status === "failed" ? open.error?.message : ""));
+    const failure = open.status === "failed" ? open.error?.message : "";
+    setPicture("after", after, failure || open.missing?.output);
     at("frame").classList.toggle("alone", !before || !after);
     layout();
   }
@@ -536,13 +538,18 @@
     if (button?.dataset.key) show(byKey.get(button.dataset.key));
     else if (button?.dataset.decision) decide(open, button.dataset.decision);
     else if (button && "close" in button.dataset) button.closest("dialog").close();
+    // What was clicked with a mouse gives the keyboard back, so that the space bar does not press it again.
+    if (open && event.detail > 0) event.target.closest("button, input[type=checkbox]")?.blur();
   });
   at("previous").addEventListener("click", () => step(-1));
   at("next").addEventListener("click", () => step(1));
   at("close").addEventListener("click", hide);
   at("photo").addEventListener("close", () => open && hide()); // by the Escape key
   for (const name of ["side", "zoom", "original"]) at(name).addEventListener("click", () => toggle(name));
-  at("layer").addEventListener("change", () => setLayer(at("layer").value));
+  at("layer").addEventListener("change", () => {
+    setLayer(at("layer").value);
+    at("layer").blur();
+  });
   at("slider").addEventListener("input", slide);
   at("undo").addEventListener("click", undo);
   at("help").addEventListener("click", () => at("keys").showModal());
@@ -567,11 +574,11 @@
     return open ?? byKey.get(document.activeElement?.dataset?.key);
   }
 
-  // Buttons and lists that were reached by the keyboard keep their own keys.
+  // Buttons and fields that have the focus keep their own keys.
   function ownsKey(element, key) {
     if (element.matches("select, input:not([type=range]):not([type=checkbox]), textarea")) return true;
     if (element.matches("input[type=range]")) return key.startsWith("Arrow");
-    return key === " " && element.matches("button:focus-visible, summary:focus-visible, input[type=checkbox]:focus-visible");
+    return key === " " && element.matches("button, summary, a, input[type=checkbox]");
   }
 
   document.addEventListener("keydown", (event) => {
