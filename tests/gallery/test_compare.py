@@ -132,7 +132,10 @@ def test_bars_of_a_sparkline() -> None:
             ["clode --time=2.8 --model=lite", "clode --time=1.43 --model=lite"],
         ),
         ({"method": "clode", "controls": {"time": 0.0}, "plan": {}}, ["clode --time=0.5", "clode --time=-0.5"]),
-        ({"method": "retinex", "controls": {}, "plan": {}}, ["retinex --under=0.71 --over=0.71"]),
+        (
+            {"method": "retinex", "controls": {}, "plan": {}},
+            ["retinex --under=1.4 --over=1.4", "retinex --under=0.71 --over=0.71"],
+        ),
         (
             {"method": "clahe-adaptive", "controls": {"grid": [4, 6], "strength": 1.0}, "plan": {}},
             ["clahe-adaptive --grid=4x6 --strength=1.6", "clahe-adaptive --grid=4x6 --strength=0.62"],
