@@ -1,4 +1,4 @@
-"""RANLEN as estimate and render: the network sees picture and mask small, its decision lights every pixel of them."""
+"""RANLEN as estimate and render: the network sees photo and mask at 96×96, and its decision lights every pixel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from enhance_cli.imaging import opacity
 from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
+from enhance_cli.methods.local.fitting import LUMA
 from enhance_cli.methods.local.masks import NARROW, Regions, regions
 from enhance_cli.methods.local.overlay import draw_regions
 from enhance_cli.methods.local.plan import LocalPlan
-from enhance_cli.methods.local.review import Review, Samples, review
+from enhance_cli.methods.local.restraint import noise, restrained
+from enhance_cli.methods.local.review import Rendered, Review, Samples, review
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 SIDE = 96
 """Both sides of the square that the networks look at."""
+
+WHOLE = 0.5
+"""Share of what a network decides for the whole photo in what it decides for a part of it. Alone it takes black clothes
+for darkness, and lights them until they are grey."""
 
 
 class Local:
@@ -45,15 +51,14 @@ class Local:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: LocalControls) -> LocalPlan:
-        """Draw the regions, let the network decide, and look at what will come of it on a small copy.
+        """Draw the regions, run the network, and review its effect on a small copy.
 
         Raises:
             UsageError: the mask does not fit the picture.
         """
         found = regions(image, controls)
         picture = np.ascontiguousarray(opacity.area_means(image, SIDE, SIDE)[None])
-        outputs = self._engine.network(METHOD, controls.backbone)[0](image=picture, mask=found.planes(SIDE, SIDE)[None])
-        field, guide, tail = _decision(outputs)
+        field, guide, tail = self._decided(picture, found.planes(SIDE, SIDE)[None], controls.backbone)
         values: dict[str, Any] = {
             "height": image.height,
             "width": image.width,
@@ -71,6 +76,13 @@ class Local:
             "mode": _mode(found, controls),
             "fitted": found.fitted,
         }
+        if found.fall_off.size:
+            # Before the degree: whoever asks for more light gets more.
+            sampled = self._sampled(LocalPlan(**{**values, "degree": 1.0}))
+            level = float(np.dot(LUMA, picture[0].mean(axis=(1, 2))))
+            raised = noise(image.pixels, found.fall_off, (found.top, found.left), level, sampled)
+            if raised is not None:
+                values["field"] = restrained(field, raised, image.height, image.width)
         seen = self._review(image, LocalPlan(**values))
         return LocalPlan(
             **values,
@@ -81,7 +93,21 @@ class Local:
             notes=_notes(image, found, controls),
         )
 
+    def _decided(self, picture: Array, planes: Array, backbone: str) -> tuple[Array, Array, Array]:
+        """Field, guide and tail: what the network decides under the mask, and under one of the whole photo."""
+        network = self._engine.network(METHOD, backbone)[0]
+        field, guide, tail = _decision(network(image=picture, mask=planes))
+        if planes.min() < 1.0:
+            whole = _decision(network(image=picture, mask=np.ones_like(planes)))[0]
+            field += np.float32(WHOLE) * (whole - field)
+        return field, guide, tail
+
     def _review(self, image: Image, plan: LocalPlan) -> Review:
+        place = plan.top, plan.left
+        return review(image.pixels, plan.fall_off, place, self._sampled(plan), opacity.weights_of(image))
+
+    def _sampled(self, plan: LocalPlan) -> Rendered:
+        """Renders pixels that lie evenly in an image."""
         rows, columns = plan.field.shape[0] / plan.height, plan.field.shape[1] / plan.width
 
         def rendered(pixels: Array, fall_off: Array, samples: Samples) -> Array:
@@ -91,7 +117,7 @@ class Local:
             cells = (rows * step, rows * above, columns * step, columns * before)
             return self._lit(np.empty_like(pixels), pixels, fall_off, plan, (0, 0), cells)
 
-        return review(image.pixels, plan.fall_off, (plan.top, plan.left), rendered, opacity.weights_of(image))
+        return rendered
 
     # --- render --------------------------------------------------------------------------------------------
 
@@ -99,7 +125,7 @@ class Local:
         """Light a window; bit-equal for any window that has its halo. `out` is not `window.pixels`."""
         cells = (plan.field.shape[0] / plan.height, 0.0, plan.field.shape[1] / plan.width, 0.0)
         out = np.empty_like(window.pixels) if out is None else out
-        # Of the fall-off the rows that the window meets: what kernels are given may have to be copied.
+        # Only the rows of the fall-off that the window overlaps: arguments of kernels may have to be copied.
         first = max(window.top - plan.top, 0)
         fall_off = plan.fall_off[first : max(window.top + len(window.pixels) - plan.top, 0)]
         region, place = (plan.top + first, plan.left), (window.top, window.left)
@@ -147,7 +173,7 @@ def _mode(found: Regions, controls: LocalControls) -> str:
 
 
 def _notes(image: Image, found: Regions, controls: LocalControls) -> tuple[str, ...]:
-    """Sentences about a mask that may not be what was meant."""
+    """Notes on a mask that may not be what the user meant."""
     notes = []
     inside, between, _ = found.shares
     if inside + between == 0.0:

@@ -156,7 +156,7 @@ def test_illumination_of_one_is_the_picture():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(("size", "apart"), [((96, 192), 0.6), ((192, 96), 0.6), ((150, 131), 3.0), ((300, 200), 3.0)])
-def test_what_is_rendered_is_what_the_shipped_network_makes(local, backbone, size, apart):
+def test_what_is_rendered_is_what_the_shipped_network_makes(local, monkeypatch, backbone, size, apart):
     """Exports, proxies, planes and kernels against the trained module at full resolution, nothing locked.
 
     The module makes its mask small for each layer from all pixels, the export from 96×96 of them: where the sides are
@@ -164,7 +164,10 @@ def test_what_is_rendered_is_what_the_shipped_network_makes(local, backbone, siz
     """
     torch = pytest.importorskip("torch")
     from enhance_cli.engines import weights
-    from enhance_cli.methods.local import METHOD, network
+    from enhance_cli.methods.local import METHOD, enhancer, network
+
+    monkeypatch.setattr(enhancer, "WHOLE", 0.0)
+    monkeypatch.setattr(enhancer, "noise", lambda *_: None)
     from enhance_cli.training.export import read_configuration, read_weights
 
     path = weights.find(METHOD, backbone, "safetensors").path
