@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STEPS = 48.0
 """Distances are measured where the transition is this many pixels wide: an exact distance transform at full
-resolution costs more than all the rest of a photograph."""
+resolution would take longer than all other work on a photo."""
 
 _SOFTNESS = np.rint(np.clip((np.arange(FULL + 1) / FULL - OUTSIDE) / (INSIDE - OUTSIDE), 0, 1) * FULL).astype(np.uint16)
 """The fall-off of every value of a soft mask."""
@@ -32,7 +32,7 @@ def softened(cover: Array, *, owned: bool) -> Array:
 
 
 def add_transition(soft: Array, width: float, mode: str) -> None:
-    """Let a fall-off begin further out, or end further in; `soft` has a margin where that may be needed."""
+    """Add a transition to a fall-off in place, outside or inside its edge; `soft` has the margin that this needs."""
     if width <= 0.0:
         return
     falling = None if mode == "erode" else _ramp(soft, width if mode == "dilate" else width / 2.0, rising=False)
@@ -52,7 +52,7 @@ def add_transition(soft: Array, width: float, mode: str) -> None:
 
 
 def _columns(values: Array) -> Iterator[slice]:
-    """As `bands`, for what must be whole from top to bottom."""
+    """Like `bands`, but of columns, for work that needs them whole."""
     width = values.shape[1]
     return (slice(left, min(left + ROWS, width)) for left in range(0, width, ROWS))
 
@@ -73,8 +73,8 @@ def _eroded(soft: Array, rising: Array) -> Array:
 
 
 def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array] | None:
-    """Distances over `width` + 1 pixels, as uint16 up to 65535: rising, of every pixel that is covered from those that
-    are not; else 65535 less that of every pixel outside of A from A. None where there are none of either.
+    """A linear ramp over `width` + 1 pixels, uint16: rising, from 0 at pixels that are not covered inwards; else from
+    65535 in A outwards. None where all pixels lie on one side of the edge.
 
     Returns:
         A function from columns to the rows×columns of them, as `_columns` has them.
@@ -101,11 +101,17 @@ def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array
     del seen
     if small.shape == soft.shape:
         return lambda columns: small[:, columns]
-    # Along rows now and along columns piece by piece, which is what OpenCV does in one.
-    wide = cv2.resize(small.astype(np.float32), (soft.shape[1], len(small)), interpolation=cv2.INTER_LINEAR)
+    # Piece by piece: the whole in floating point would take more than all the rest of a large photo.
+    end = len(small[0])
+    stretch = end / soft.shape[1]
 
     def enlarged(columns: slice) -> Array:
-        piece = np.ascontiguousarray(wide[:, columns])
+        at = (np.arange(columns.start, columns.stop) + 0.5) * stretch - 0.5
+        at = np.clip(at, 0.0, end - 1.0)
+        left = at.astype(np.intp)
+        right = np.minimum(left + 1, end - 1)
+        piece = small[:, left].astype(np.float32)
+        piece += (small[:, right] - piece) * (at - left).astype(np.float32)
         size = piece.shape[1], soft.shape[0]
         tall = cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR).reshape(size[::-1])
         return np.rint(tall).astype(np.uint16)
@@ -114,7 +120,7 @@ def _ramp(soft: Array, width: float, *, rising: bool) -> Callable[[slice], Array
 
 
 def _levels(seen: Array, scale: float, width: float, rising: bool) -> Array:
-    """`_ramp` at a scale, of what is seen as 1 in uint8 at that scale."""
+    """The values of `_ramp` at a scale, from a map at that scale: uint8, 1 where distances are measured."""
     near = _near(seen, scale)
     near /= np.float32(width + 1.0)
     if not rising:
@@ -126,15 +132,15 @@ def _levels(seen: Array, scale: float, width: float, rising: bool) -> Array:
 
 
 def distance(part: Array, scale: float) -> Array:
-    """Pixels from every pixel of `part` to the nearest one outside it, float32; measured at a scale, and small.
+    """Pixels from every pixel of `part` to the nearest one outside it, float32; measured and returned at a scale.
 
-    `part` is not to be used afterwards.
+    `part` must not be used afterwards.
     """
     return _near(_shrunk(part.view(np.uint8), scale), scale)
 
 
 def _shrunk(seen: Array, scale: float) -> Array:
-    """A part of a picture, 1 in uint8, at a scale; `seen` is not to be used afterwards."""
+    """A binary map, uint8 with 1 inside, resized by a scale; `seen` must not be used afterwards."""
     rows, columns = (max(1, round(side * scale)) for side in seen.shape)
     if (rows, columns) == seen.shape:
         return seen
@@ -144,7 +150,7 @@ def _shrunk(seen: Array, scale: float) -> Array:
 
 
 def _near(seen: Array, scale: float) -> Array:
-    """`distance` of what is seen as 1 in uint8 at a scale already."""
+    """`distance` from a map at the scale: uint8, 1 where distances are measured."""
     distance: Array = cv2.distanceTransform(seen, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     if scale == 1.0:
         return distance
