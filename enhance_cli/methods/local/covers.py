@@ -1,4 +1,4 @@
-"""What a mask covers of a photo: its values as they came, cut to the part of the photo in which there are any."""
+"""The part of a photo that a mask covers, with the mask's values at their own depth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 FULL = 65535
-"""Fall-off, or cover, of a pixel that is all inside."""
+"""Value of a pixel that lies wholly inside."""
 
 INSIDE, OUTSIDE = 0.9, 0.02
 """A soft mask's values from which a pixel belongs to A, and below which to C."""
@@ -24,13 +24,13 @@ class Cover(NamedTuple):
     """A part of a picture: how much of every pixel a mask covers. Outside of it, nothing."""
 
     values: Array
-    """h×w, as the mask came: uint8 or uint16. Of a large picture a second array of these would be too much."""
+    """h×w, uint8 or uint16, as the mask came: a second array of this size would be too much for a large photo."""
 
     top: int
     left: int
     soft: bool
     owned: bool = False
-    """Whether nobody else looks at `values`, so that they may become something else."""
+    """Whether `values` belong to this cover alone, so that they may be overwritten."""
 
 
 NOTHING = Cover(np.empty((0, 0), np.uint16), 0, 0, False)
@@ -42,37 +42,37 @@ LARGE = 2**25
 
 
 def bands(values: Array) -> Iterator[slice]:
-    """Rows to look at together: what is computed of a whole large mask at once takes several times its memory."""
+    """Rows to process together: temporaries of a whole large mask would take several times its memory."""
     return (slice(top, min(top + ROWS, len(values))) for top in range(0, len(values), ROWS))
 
 
 def of_white(values: Array) -> float:
-    """What values of this dtype are to be multiplied by to be 16-bit ones."""
+    """The factor that scales values of this dtype to 16 bits."""
     return 257.0 if values.dtype == np.uint8 else 1.0
 
 
 def length_of_edge(values: Array, above: float) -> float:
-    """Of the edge of the part of a picture above a value: crossings of rows and columns, of which a line in any
-    direction has, on average, 4 / pi for each of its pixels.
+    """The length in pixels of the edge of the part above a value, from crossings along rows and columns: a line in any
+    direction has, on average, 4 / pi of them for each of its pixels.
     """
     count = sum(crossings(values[band.start : band.stop + 1] > above, band.stop - band.start) for band in bands(values))
     return float(count * math.pi / 4.0)
 
 
 def crossings(part: Array, rows: int) -> int:
-    """Of the edge of a part of a picture, H×W bool, of whose rows the one beyond `rows` is only looked at."""
+    """Changes between neighbours along rows and columns of H×W bools; the row beyond `rows` is only a neighbour."""
     across = int(np.count_nonzero(part[1:] != part[:-1]))
     part = part[:rows]
     return across + int(np.count_nonzero(part[:, 1:] != part[:, :-1]))
 
 
 def within(image: Image, values: Array, soft: bool, *, owned: bool) -> Cover:
-    """A whole picture's mask, cut to what it covers."""
+    """A mask of a whole photo, cropped to the part that it covers."""
     return cut(Cover(values, 0, 0, soft, owned), OUTSIDE * FULL / of_white(values))
 
 
 def cut(cover: Cover, above: float) -> Cover:
-    """The part of a cover in which there are values above one."""
+    """A cover, cropped to the rows and columns with values above a threshold."""
     values = cover.values
     in_row, in_column = np.zeros(values.shape[0], np.bool_), np.zeros(values.shape[1], np.bool_)
     for band in bands(values):
@@ -87,7 +87,7 @@ def cut(cover: Cover, above: float) -> Cover:
 
 
 def inverted(image: Image, cover: Cover) -> Cover:
-    """What a cover leaves of a photo."""
+    """The complement of a cover."""
     whole = np.full((image.height, image.width), np.iinfo(cover.values.dtype).max, cover.values.dtype)
     rows, columns = cover.values.shape
     whole[cover.top : cover.top + rows, cover.left : cover.left + columns] -= cover.values
@@ -95,7 +95,7 @@ def inverted(image: Image, cover: Cover) -> Cover:
 
 
 def grown(image: Image, cover: Cover, by: int) -> Cover:
-    """A cover with an empty margin, as far as the picture goes."""
+    """A cover with an empty margin of `by` pixels, where the photo has them."""
     rows, columns = cover.values.shape
     up, left = min(by, cover.top), min(by, cover.left)
     down = min(by, image.height - cover.top - rows)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class Bits(NamedTuple):
-    """Which pixels of a picture a mask covers more than half, eight to a byte: two masks as large as a large picture do
-    not lie beside it and what is made of them.
+    """Which pixels a mask covers by more than half, packed eight to a byte: two masks of a large photo would
+    take too much memory beside it and the fall-off.
     """
 
     packed: Array
@@ -29,7 +29,7 @@ class Bits(NamedTuple):
 
     @classmethod
     def of(cls, cover: Cover, height: int, width: int) -> Bits:
-        """Of a mask."""
+        """Pack a mask."""
         packed = np.empty((height, (width + 7) // 8), np.uint8)
         for rows in _row_bands(height):
             packed[rows] = np.packbits(_halved(cover, rows, width), axis=1)
@@ -39,7 +39,7 @@ class Bits(NamedTuple):
         return self._replace(packed=~self.packed)
 
     def rows(self, rows: slice) -> Array:
-        """Some rows of them, as bools."""
+        """Some rows, unpacked to bools."""
         bits: Array = np.unpackbits(self.packed[rows], axis=1, count=self.width).view(np.bool_)
         return bits
 
@@ -88,7 +88,7 @@ def _row_bands(height: int) -> Iterator[slice]:
 
 
 def _halved(cover: Cover, rows: slice, width: int) -> Array:
-    """Some rows of a mask over the whole picture: what is covered more than half."""
+    """Some rows of a mask of the whole photo: pixels that are covered by more than half."""
     part = np.zeros((rows.stop - rows.start, width), np.bool_)
     first, last = max(rows.start, cover.top), min(rows.stop, cover.top + len(cover.values))
     if first < last:
@@ -106,7 +106,7 @@ def _whole(part: Callable[[slice], Array], height: int, width: int) -> Array:
 
 
 def _share(out: Array, into: Array) -> Array:
-    """How far in a pixel lies between two edges, 0..1: `out` from the outer, `into` from the inner one."""
+    """The position of a pixel between two edges, 0 at the outer and 1 at the inner, from the distances to them."""
     share: Array = out / np.maximum(out + into, 1e-6)
     return share
 
@@ -130,7 +130,7 @@ def _of_one_edge(
 def _drawn_band(
     inside: Callable[[slice], Array], reach: Callable[[slice], Array], rows: slice, height: int, width: int
 ) -> Array:
-    """The fall-off of some rows, from as many rows around as the farther of their nearest edges asks for."""
+    """The fall-off of some rows, computed with as many rows around them as the distances to the edges require."""
     around = 2 * width + ROWS
     while True:
         seen = slice(max(rows.start - around, 0), min(rows.stop + around, height))

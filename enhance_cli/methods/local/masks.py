@@ -1,6 +1,6 @@
 """Masks as regions of one picture: A is lit, C stays, and B between them is the transition.
 
-All three are told by one number per pixel, the fall-off t: 1 in A, 0 in C, and between in B, linear in the distance
+One number per pixel defines all three, the fall-off t: 1 in A, 0 in C, and between in B, linear in the distance
 to A, or the softness of a soft mask. It is kept in 16 bits, 65535 in A and 0 in C, so regions never overlap or gape.
 
 Paper: "Local low-light image enhancement via region-aware normalization", whose masks are circles, a second radius

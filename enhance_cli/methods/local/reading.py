@@ -76,7 +76,7 @@ def read(image: Image, mask: Mask, role: str) -> Cover:
 
 
 def _of_picture(picture: Image) -> Array:
-    """A picture's alpha where it has one that says something, else its luma."""
+    """An image's alpha where it is not constant, else its luma."""
     if picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
         return picture.alpha
     pixels = picture.pixels
@@ -98,7 +98,7 @@ def _sixteen(plane: Array) -> Array:
 
 
 def softness(values: Array) -> float:
-    """Mean pixels from inside to outside: the area between over the length of the edge."""
+    """Mean width of the edge in pixels: the area between inside and outside, divided by the length of the edge."""
     unit = of_white(values)
     low, high = OUTSIDE * FULL / unit, INSIDE * FULL / unit
     between = sum(np.count_nonzero((values[band] > low) & (values[band] < high)) for band in bands(values))
@@ -106,7 +106,7 @@ def softness(values: Array) -> float:
 
 
 _shrinking = threading.Lock()
-"""A soft mask may be many times as large as its picture, and is 16 bits deep while it is made small: one at a time."""
+"""Held while a soft mask is reduced, at 16 bits: it may be many times as large as its photo."""
 
 
 def _scaled(values: Array, height: int, width: int, soft: bool) -> Array:
