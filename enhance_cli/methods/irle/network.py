@@ -1,9 +1,8 @@
-"""The networks of IRLE: bounded corrections of the illumination, and the gain-aware denoisers.
+"""The networks of IRLE: gain-aware denoisers.
 
 Paper: "IRLE: Internally Referenced Low-light Enhancement" (written without its code; docs/papers.md).
 `BlindDenoiser` is its second stage: pixel-unshuffle, a convolution without its centre, a U-Net of gain-aware blocks,
-pixel-shuffle. `IlluminationNet` and `ReflectanceNet` are its first: the same trunk, without gain. Only the networks
-here.
+pixel-shuffle. Its first stage is a tone curve here (docs/irle.md says why). Only the networks here.
 """
 
 from __future__ import annotations
@@ -175,7 +174,7 @@ class BlindDenoiser(Network):
     flat areas a wide mean is the right answer, and convolutions alone learn this slowly: after 3,000 iterations they
     left twice as much grain. Luma and colour are mixed separately, as colour is coarser than its noise. How much of the
     pixel itself is used is decided after the blind part, by shares in 0..1 for its luma and its colour, which are
-    predicted blindly too: clean = blind + share (pixel - blind). A purely internal training has no share.
+    predicted blindly too: clean = blind + share (pixel - blind).
 
     A mean over possible values is smoother than the true image. So the luma of the clean image is sharpened at the
     end, by `acutance` times its middle band, where there is structure; not during training, as the network would only
@@ -194,16 +193,15 @@ class BlindDenoiser(Network):
         gain: int = 8,
         first: int = 16,
         fold: int = 2,
-        share: bool = True,
         acutance: float = 0.0,
     ) -> None:
         super().__init__()
         self.fold, self.acutance = fold, acutance
         self._looks(2 * fold << (len(widths) - 1), 2 * fold, blocks, beyond=1 + (REACH if acutance else 0))
         # Correction of R, G, B; weights of the two wider surroundings for luma and colour; shares of luma and colour.
-        self.told = 9 if share else 7
+        told = 9
         self.masked = MaskedConvolution(3, first)
-        self.trunk = GainAwareUNet(first * fold * fold + 1, self.told * fold * fold, widths, blocks, gain)
+        self.trunk = GainAwareUNet(first * fold * fold + 1, told * fold * fold, widths, blocks, gain)
         kernels = torch.stack([_surrounding(sigma) for sigma in SURROUNDINGS])
         self.register_buffer("surroundings", kernels.repeat(3, 1, 1)[:, None], persistent=False)
         fine, coarse = (_gaussian(sigma) for sigma in BAND)
@@ -232,12 +230,10 @@ class BlindDenoiser(Network):
         luma = (light * grey).sum(dim=1, keepdim=True)
         mixed = [(colour * (means_ - grey)).sum(dim=1, keepdim=True) + luma for means_ in (red, green, blue)]
         blind = torch.cat(mixed, dim=1) + told[:, :3]
-        clean = blind
-        if self.told == 9:
-            rest = image - blind
-            own = _luma(rest)
-            kept = torch.sigmoid(told[:, 7:] - 2.0)
-            clean = blind + kept[:, :1] * own + kept[:, 1:] * (rest - own)
+        rest = image - blind
+        own = _luma(rest)
+        kept = torch.sigmoid(told[:, 7:] - 2.0)
+        clean = blind + kept[:, :1] * own + kept[:, 1:] * (rest - own)
         if self.acutance and not self.training:
             clean = clean + self.acutance * self.crispness(_luma(clean))
         return clean, blind
@@ -309,57 +305,7 @@ def _from_phases(maps: Tensor) -> Tensor:
     return functional.pixel_shuffle(phases.flatten(1, 2), 2)
 
 
-class IlluminationNet(Network):
-    """L-Net: a bounded log correction at every pixel of the illumination that follows from the tone curve.
-
-    L = L0 exp(-c) with L0 = x / R0 from the tone curve: the network only corrects.
-    """
-
-    outputs = ("correction",)
-
-    def __init__(
-        self,
-        widths: Sequence[int] = (16, 32, 64),
-        blocks: Sequence[int] = (1, 1, 1),
-        bound: float = 0.35,
-        fold: int = 2,
-    ) -> None:
-        super().__init__()
-        self.fold, self.bound = fold, bound
-        self._looks(fold << (len(widths) - 1), fold, blocks, beyond=fold)
-        self.trunk = GainAwareUNet(3 * fold * fold + 1, 1, widths, blocks, 0)
-
-    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
-        """The bright proxy N×3×H×W in 0..1 and its ln(gain) to c in -bound..bound, N×1×H×W."""
-        scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
-        told = self.trunk(torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1), scaled)
-        small = self.bound * torch.tanh(told)
-        return (functional.interpolate(small, scale_factor=float(self.fold), mode="bilinear", align_corners=False),)
-
-
-class ReflectanceNet(Network):
-    """R-Net: a correction of the reflectance given by the curve; it may see the pixel that it predicts."""
-
-    outputs = ("reflectance",)
-
-    def __init__(self, widths: Sequence[int] = (16, 32, 64), blocks: Sequence[int] = (1, 1, 1), fold: int = 2) -> None:
-        super().__init__()
-        self.fold = fold
-        self._looks(fold << (len(widths) - 1), fold, blocks)
-        self.trunk = GainAwareUNet(3 * fold * fold + 1, 3 * fold * fold, widths, blocks, 0)
-
-    def forward(self, image: Tensor, gain: Tensor) -> tuple[Tensor]:
-        """The curve's N×3×H×W in 0..1 and ln(gain) N×1×H×W to R; sides are multiples of `multiple`."""
-        scaled = functional.avg_pool2d(gain, self.fold) * GAIN_SCALE
-        maps = torch.cat([functional.pixel_unshuffle(image, self.fold), scaled], dim=1)
-        return (image + functional.pixel_shuffle(self.trunk(maps, scaled), self.fold),)
-
-
-KINDS: Mapping[str, type[Network]] = {
-    "blind": BlindDenoiser,
-    "illumination": IlluminationNet,
-    "reflectance": ReflectanceNet,
-}
+KINDS: Mapping[str, type[Network]] = {"blind": BlindDenoiser}
 
 
 def build(configuration: Mapping[str, Any]) -> Network:

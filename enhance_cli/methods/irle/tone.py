@@ -1,16 +1,18 @@
 """The tone curve of a dark photo, on which the pseudo ground truth and the illumination are based (docs/papers.md, I8).
 
 Pairs of low and high exposures lie near one *power* curve with log-log slopes of 0.43 to 0.70, the flatter the
-darker the image. So the mean of an image gives the exponent, and the factor follows from the requested exposure.
-Because the curve is a function of single samples, its mean over an image is exact from a histogram, without
-rendering any pixel.
+darker the image. So the mean of an image gives the exponent, and the factor follows from the requested exposure. A
+photo that is dim rather than dark was taken at nearly the right exposure: there a steeper curve, up to a plain factor,
+restores the contrast that a flat one would take away. Because the curve is a function of single samples, mean and
+contrast after it are exact from a histogram, without rendering any pixel.
 
 NumPy; images are sRGB-encoded samples in 0..1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,13 +36,24 @@ lamp-lit streets."""
 KNEE = 0.8
 """Where the soft shoulder begins, as a share of white: lamps roll off instead of clipping."""
 
+DIM, CONTRAST = (0.05, 0.14), 0.20
+"""Means of an image between which the curve comes to be asked for contrast, and the contrast that it is to reach: the
+standard deviation of all samples. Bright counterparts of dim photos have 0.19 to 0.31, those of dark ones 0.12 to 0.22,
+which the exponent alone gives them."""
+
+DEEP = 0.13
+"""The level that black is brought to at most where an image has one (`ToneCurve.black`): 33 of 255."""
+
+UNBOUNDED = 99.0
+"""A bound of the gain's logarithm that none reaches."""
+
 PEDESTAL = 0.004
 """One grey level, added to light before its gain is computed, so that the gain of black is defined."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToneCurve:
-    """R = shoulder(a x^g), at most `max_gain` times x."""
+    """R = shoulder(a x^g), at most `max_gain` times x; softly below `DEEP` (x / black)^1.5 where there is a black."""
 
     exponent: float
     """g: 0.42 for the darkest images, 0.70 from a mean of 0.18 up, 1 for no change."""
@@ -54,6 +67,9 @@ class ToneCurve:
     knee: float = KNEE
     """Where the shoulder begins, 0..1; 1 is a hard clip."""
 
+    black: float = 0.0
+    """Light up to which the image shows nothing and is to stay dark, 0..1: a night sky beside lamps; 0 for none."""
+
     @property
     def is_identity(self) -> bool:
         """Whether the curve changes nothing."""
@@ -65,6 +81,11 @@ class ToneCurve:
         raw = np.float32(self.factor) * x ** np.float32(self.exponent)
         if np.isfinite(self.max_gain):
             raw = np.minimum(raw, np.float32(self.max_gain) * x)
+        if self.black > 0.0:
+            # A smooth minimum: (raw^-4 + deep^-4)^(-1/4) = raw / (1 + (raw / deep)^4)^(1/4).
+            deep = np.float32(DEEP) * (x / np.float32(self.black)) ** np.float32(1.5)
+            ratio = np.minimum(raw / np.maximum(deep, np.float32(1e-6)), np.float32(1e4))
+            raw = raw / np.sqrt(np.sqrt(np.float32(1.0) + np.square(np.square(ratio))))
         return shoulder(raw, self.knee, min(self.factor, self.max_gain))
 
     def picture(self, light: Array) -> Array:
@@ -87,8 +108,16 @@ class ToneCurve:
         Without the shoulder, and with a pedestal, so that it is finite and smooth.
         """
         x = np.asarray(light, np.float32) + np.float32(PEDESTAL)
-        gain = np.float32(np.log(max(self.factor, 1e-6))) + np.float32(self.exponent - 1.0) * np.log(x)
-        return np.asarray(np.minimum(gain, np.log(self.max_gain)), np.float32)
+        log, numbers = np.log(x), self.gain_numbers
+        gain = np.minimum(np.float32(numbers[0]) + np.float32(numbers[1]) * log, np.float32(numbers[2]))
+        return np.asarray(np.minimum(gain, np.float32(numbers[3]) + np.float32(0.5) * log), np.float32)
+
+    @property
+    def gain_numbers(self) -> tuple[float, float, float, float]:
+        """Ln a, g - 1, the bound of the gain's logarithm, and what 0.5 ln x is added to for the bound next to black."""
+        deep = math.log(DEEP) - 1.5 * math.log(self.black) if self.black > 0.0 else UNBOUNDED
+        bound = math.log(self.max_gain) if np.isfinite(self.max_gain) else UNBOUNDED
+        return math.log(max(self.factor, 1e-6)), self.exponent - 1.0, bound, deep
 
 
 def shoulder(raw: Array, knee: float, white: float) -> Array:
@@ -156,15 +185,20 @@ def _levels(counts: Array, balance: tuple[float, float, float]) -> tuple[Array, 
     return light[counts > 0], counts[counts > 0] / max(counts.sum(), 1)
 
 
+def contrast_for(mean: float) -> float:
+    """The contrast to reach at least, from the mean of all samples: 0 for dark images, `CONTRAST` for dim ones."""
+    low, high = (math.log2(value) for value in DIM)
+    return CONTRAST * float(np.clip((math.log2(max(mean, 1e-6)) - low) / (high - low), 0.0, 1.0))
+
+
 def fitted(
     counts: Array,
     *,
     target: float = TARGET,
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0),
     max_gain: float = np.inf,
-    largest_factor: float = LARGEST_FACTOR,
-    knee: float = KNEE,
     exponent: float | None = None,
+    black: float = 0.0,
 ) -> ToneCurve:
     """The curve that gives an image the mean `target`, or comes as near to it as its highlights and blacks allow.
 
@@ -173,25 +207,67 @@ def fitted(
         target: mean of all samples after the curve, 0..1.
         balance: factors of red, green and blue before the curve.
         max_gain: bound of the curve's gain.
-        largest_factor: bound of a; an image that needs more stays darker than `target`.
-        knee: of the shoulder.
-        exponent: g; None to derive it from the image's mean.
+        exponent: g; None to derive it from the image's mean and contrast.
+        black: see `ToneCurve`.
     """
-    light, weights = _levels(counts, balance)
     if exponent is None:
-        exponent = exponent_for(mean_of(counts))
-    blown = BLOWN + float(weights[light > WHITE].sum())
-    low, high = 0.0, largest_factor
-    for _ in range(24):
+        exponent = exponent_of(counts, target)
+    return _with_mean(_levels(_coarse(counts), balance), ToneCurve(exponent, 1.0, max_gain, black=black), target)
+
+
+def exponent_of(counts: Array, target: float = TARGET) -> float:
+    """The exponent from the mean of all samples, or the larger one from which a dim image has contrast; 0.42..1.
+
+    Args:
+        counts: the image's `histogram`, 3×codes.
+        target: mean of all samples after the curve, 0..1.
+    """
+    levels, mean = _levels(_coarse(counts), (1.0, 1.0, 1.0)), mean_of(counts)
+    wanted, low, high = contrast_for(mean), exponent_for(mean), 1.0
+    if _deviation(levels, _with_mean(levels, ToneCurve(low, 1.0), target)) >= wanted:
+        return low
+    for _ in range(8):
         middle = 0.5 * (low + high)
-        values = ToneCurve(exponent, middle, max_gain, knee)(light)
+        short = _deviation(levels, _with_mean(levels, ToneCurve(middle, 1.0), target)) < wanted
+        low, high = (middle, high) if short else (low, middle)
+    return 0.5 * (low + high)
+
+
+def _with_mean(levels: tuple[Array, Array], curve: ToneCurve, target: float) -> ToneCurve:
+    """The curve with the factor that reaches the mean, 0..`LARGEST_FACTOR`, clipping at most `BLOWN` more."""
+    light, weights = levels
+    blown = BLOWN + float(weights[light > WHITE].sum())
+    low, high = 0.0, LARGEST_FACTOR
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        values = replace(curve, factor=middle)(light)
         short = float((weights * values).sum()) < target and float(weights[values > WHITE].sum()) <= blown
         low, high = (middle, high) if short else (low, middle)
-    return ToneCurve(exponent, 0.5 * (low + high), max_gain, knee)
+    return replace(curve, factor=0.5 * (low + high))
+
+
+def _deviation(levels: tuple[Array, Array], curve: ToneCurve) -> float:
+    """Standard deviation of all samples after a curve."""
+    light, weights = levels
+    values = curve(light)
+    mean = float((weights * values).sum())
+    return math.sqrt(float((weights * np.square(values - mean)).sum()))
+
+
+def _coarse(counts: Array) -> Array:
+    """A histogram of at most 1,024 codes, whose means of 64 codes lie less than a thousandth of white apart."""
+    if counts.shape[1] <= 1024:
+        return counts
+    return counts.reshape(3, 1024, -1).sum(axis=2)
 
 
 def reaching(
-    counts: Array, exposure: float, *, balance: tuple[float, float, float], max_gain: float = np.inf
+    counts: Array,
+    exposure: float,
+    *,
+    balance: tuple[float, float, float],
+    max_gain: float = np.inf,
+    black: float = 0.0,
 ) -> ToneCurve:
     """The curve that makes `exposure` the mean; the identity if the image is already that bright, or black.
 
@@ -200,18 +276,19 @@ def reaching(
         exposure: mean of all samples after the curve, 0..1.
         balance: factors of red, green and blue before the curve.
         max_gain: bound of the curve's gain.
+        black: see `ToneCurve`.
     """
     before = mean_of(counts)
     if before >= exposure or before == 0.0:
         return ToneCurve(1.0, 1.0, max_gain)
-    curve = fitted(counts, target=exposure, balance=balance, max_gain=max_gain)
+    curve = fitted(counts, target=exposure, balance=balance, max_gain=max_gain, black=black)
     if curve.factor >= 1.0:
         return curve
     # A factor below 1 would turn white grey, so a gentler curve is needed: the factor stays 1 and the exponent changes.
-    light = np.arange(counts.shape[1])[None] * (np.asarray(balance) / (counts.shape[1] - 1))[:, None]
-    low, high = curve.exponent, 1.0
+    light, weights = _levels(_coarse(counts), balance)
+    low, high = min(curve.exponent, 1.0), 1.0
     for _ in range(24):
         middle = 0.5 * (low + high)
-        reached = float((counts * ToneCurve(middle, 1.0, max_gain)(light)).sum() / counts.sum())
+        reached = float((weights * replace(curve, exponent=middle, factor=1.0)(light)).sum())
         low, high = (low, middle) if reached < exposure else (middle, high)
-    return ToneCurve(0.5 * (low + high), 1.0, max_gain)
+    return replace(curve, exponent=0.5 * (low + high), factor=1.0)

@@ -60,10 +60,15 @@ class Shot:
     counts: NDArray[np.int64]
     cast: pseudo_ground_truth.Cast
 
+    exponent: float
+    """Of the curve that gives the mean `tone.TARGET`."""
+
     @classmethod
     def of(cls, pixels: Codes) -> Shot:
         """Measure a photo."""
-        return cls(pixels, tone.histogram(pixels), pseudo_ground_truth.robust_white_balance(proxy_of(pixels)))
+        counts = tone.histogram(pixels)
+        cast = pseudo_ground_truth.robust_white_balance(proxy_of(pixels))
+        return cls(pixels, counts, cast, tone.exponent_of(counts))
 
     def lit(
         self,
@@ -87,8 +92,8 @@ class Shot:
         shot = like or self
         factors = pseudo_ground_truth.balanced_with(shot.cast, balance)
         mean = tone.mean_of(shot.counts)
-        exponent = tone.exponent_for(mean) + steeper
-        curve = tone.fitted(shot.counts, target=target, balance=factors, exponent=exponent)
+        exponent = shot.exponent if target == tone.TARGET else tone.exponent_of(shot.counts, target)
+        curve = tone.fitted(shot.counts, target=target, balance=factors, exponent=exponent + steeper)
         curve = replace(curve, factor=curve.factor * more)
         light = window.astype(np.float32) * (np.asarray(factors, np.float32) / np.float32(255.0))
         if like is None:
@@ -111,17 +116,8 @@ class Album:
     scenes: Sequence[Sequence[Shot]]
     """Scenes of two shots and more."""
 
-    single: Sequence[Shot]
     clean: Sequence[Codes]
     held_out: Sequence[Pair]
-
-    def any_scene(self, random: np.random.Generator) -> Sequence[Shot]:
-        """A scene of one or several shots, each shot as likely."""
-        shots = sum(map(len, self.scenes))
-        if not self.single or random.random() * (shots + len(self.single)) < shots:
-            sizes = np.array([len(scene) for scene in self.scenes])
-            return self.scenes[int(random.choice(len(self.scenes), p=sizes / sizes.sum()))]
-        return [self.single[int(random.integers(len(self.single)))]]
 
     @classmethod
     def read(cls, data: Path, log: loop.Log) -> Album:
@@ -137,22 +133,21 @@ class Album:
         aside = several[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
         held = {name for names in aside for name in names}
         scenes = [[Shot.of(photographs[name]) for name in names] for names in several if names[0] not in held]
-        single = [Shot.of(photographs[names[0]]) for names in found if len(names) == 1]
         pairs = []
         for name in sorted(held):
             reference = next(iter((data / "paired_lowlight" / "high").glob(f"{name}.*")), None)
             if reference is not None:
                 pairs.append(Pair(name, photographs[name], read_rgb(reference)))
         log(
-            f"Training on {len(scenes)} scenes of {sum(map(len, scenes))} dark photographs and {len(single)} single "
-            f"ones; {len(pairs)} of {len(aside)} scenes held out."
+            f"Training on {len(scenes)} scenes of {sum(map(len, scenes))} dark photographs; {len(aside)} scenes of "
+            f"{len(pairs)} photographs held out."
         )
         clean = list(read_photographs(data / "clean", 640).values()) if (data / "clean").is_dir() else []
         if not scenes and not clean:
             raise UsageError(
                 f"{data} holds no two dark shots of one scene and no folder clean to simulate some of; add one of both."
             )
-        return cls(scenes, single, clean, pairs)
+        return cls(scenes, clean, pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,43 +212,6 @@ def _pair(album: Album, draws: Draws, random: np.random.Generator) -> tuple[NDAr
     _, _, own = other.lit(window(other), balance, steeper, more)
     brighter = np.float32(tone.mean_of(other.counts) >= tone.mean_of(one.counts))
     return planes(noisy), log_gain(light, curve), planes(twin), planes(own), np.asarray(brighter)
-
-
-def single_batch(album: Album, draws: Draws, seed: int, iteration: int) -> list[Tensor]:
-    """Pieces of single shots: bright image, ln(gain), light before the curve, pseudo ground truth.
-
-    Where a brighter shot of the scene exists, its reference stands for the darker one's too: an internal reference
-    still, and nearer to the truth.
-    """
-    random = generator(seed, iteration, 1)
-    rows = [_single(album, draws, random) for _ in range(draws.batch)]
-    return [torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)]
-
-
-def _single(album: Album, draws: Draws, random: np.random.Generator) -> tuple[NDArray[Any], ...]:
-    balance = float(random.uniform(*draws.balance))
-    if album.clean and random.random() < draws.simulated:
-        piece = _piece(album.clean[int(random.integers(len(album.clean)))], random, draws.side + 32)
-        one = brightest = Shot.of(twins.simulated(piece.astype(np.float32) / np.float32(255.0), random)[0])
-    else:
-        scene = album.any_scene(random)
-        one = scene[int(random.integers(len(scene)))]
-        brightest = max(scene, key=lambda shot: tone.mean_of(shot.counts))
-    height, width = one.pixels.shape[:2]
-    top = int(random.integers(max(height - draws.side, 0) + 1))
-    left = int(random.integers(max(width - draws.side, 0) + 1))
-    mirror = random.random() < 0.5
-
-    def window(shot: Shot) -> Codes:
-        found = shot.pixels[top : top + draws.side, left : left + draws.side]
-        missing = (draws.side - found.shape[0], draws.side - found.shape[1])
-        piece = np.pad(found, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
-        return np.ascontiguousarray(piece[:, ::-1] if mirror else piece)
-
-    light, curve, bright = one.lit(window(one), balance)
-    clearer, its_curve, _ = brightest.lit(window(brightest), balance)  # light is balanced from here on
-    reference = pseudo_ground_truth.reference(clearer, its_curve, (1.0, 1.0, 1.0), 0.0, smooth=False)
-    return planes(bright), log_gain(light, curve), planes(light), planes(reference)
 
 
 def _piece(photograph: Codes, random: np.random.Generator, side: int) -> Codes:

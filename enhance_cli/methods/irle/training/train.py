@@ -1,9 +1,8 @@
 """How IRLE's networks are trained: from dark photos alone, several shots of one scene teaching each other.
 
 Stage 2 learns from real twins (two exposures of one scene have independent noise) and simulated ones (one photo
-darkened twice, for the correlated noise of phones and JPEG); the purely internal variant from single shots. Stage 1
-learns from its own sub-images and the pseudo ground truth. No bright reference enters a loss: the validation alone
-looks at some. The loop and the export are those of `enhance_cli.training`.
+darkened twice, for the correlated noise of phones and JPEG). No bright reference enters a loss: the validation
+alone looks at some. The loop and the export are those of `enhance_cli.training`.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ from enhance_cli.methods.irle.training.data import (
     Shot,
     log_gain,
     planes,
-    proxy_of,
-    single_batch,
     twin_batch,
 )
 from enhance_cli.methods.irle.training.growth import grow
@@ -63,31 +60,6 @@ class DenoiserRecipe:
     grown_from: str | None = None
     """The stem of a smaller network, trained before into the same folder, which this one starts from."""
 
-    internal: bool = False
-    """Learn from single shots by the blind-spot loss alone: the purely internal variant."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageOneRecipe:
-    """Every number of stage 1's training, with its reason."""
-
-    schedule: loop.Schedule
-    draws: Draws = field(default_factory=lambda: Draws(batch=2, side=256, simulated=0.1, resampled=0.0))
-    """Sub-images of 128 pixels, on which patches of 64 have room."""
-
-    reconstruction: float = 0.3
-    """Below the others: L R = I asks for a local quotient, which bright references are not (docs/papers.md, I8)."""
-
-    cross: float = 0.5
-    """Of the other view's reflectance: as in Noise2Noise, the only term that tells noise from texture."""
-
-    reference: float = 1.0
-    illumination: float = 0.1
-    sisc: float = 0.1
-    iap: float = 0.2
-    exposure: float = 0.1
-    """What docs/papers.md, I5, adds up."""
-
 
 def _denoiser_schedule(iterations: int) -> loop.Schedule:
     return loop.Schedule(
@@ -108,24 +80,14 @@ class Recipe:
 
     denoisers: Mapping[str, DenoiserRecipe] = field(
         default_factory=lambda: {
-            "denoiser-lite": DenoiserRecipe(_denoiser_schedule(1500), LITE),
+            "denoiser-lite": DenoiserRecipe(_denoiser_schedule(1200), LITE),
             "denoiser-full": DenoiserRecipe(
-                replace(_denoiser_schedule(250), learning_rate=5e-4, averaging=0.98),
+                replace(_denoiser_schedule(150), learning_rate=5e-4, averaging=0.98),
                 FULL,
                 Draws(batch=4),
                 grown_from="denoiser-lite",
             ),
-            "denoiser-internal": DenoiserRecipe(
-                replace(_denoiser_schedule(300), averaging=0.98), {**LITE, "share": False}, internal=True
-            ),
         }
-    )
-    stage_one: StageOneRecipe | None = field(
-        default_factory=lambda: StageOneRecipe(
-            loop.Schedule(
-                iterations=120, learning_rate=1e-3, averaging=0.97, warm_up=30, validate_every=200, checkpoint_every=100
-            )
-        )
     )
 
 
@@ -159,12 +121,6 @@ def train(
         denoisers[stem] = train_denoiser(stem, album, options, numbers, log)
         figures[stem] = denoiser_figures(denoisers[stem], album.held_out)
         exported[stem] = deliver(denoisers[stem], options.out, stem)
-    if recipe.stage_one is not None:
-        log("Training stage 1.")
-        first = train_stage_one("stage-1", album, options, recipe.stage_one, log).cpu().eval()
-        figures["stage-1"] = stage_one_figures(first, album.held_out)
-        for stem, part in (("illumination", first.illumination), ("reflectance", first.reflectance)):
-            exported[stem] = deliver(part, options.out, stem)
     for stem, found in figures.items():
         log(f"{stem}: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
     sheets = []
@@ -209,9 +165,6 @@ def denoiser_loss(
     module: nn.Module, album: Album, recipe: DenoiserRecipe, seed: int, iteration: int, device: str = "cpu"
 ) -> Tensor:
     """What the pieces of one iteration cost; a function of seed and number alone."""
-    if recipe.internal:
-        noisy, gain = (plane.to(device) for plane in single_batch(album, recipe.draws, seed, iteration)[:2])
-        return recipe.texture * losses.blind_spot(module(noisy, gain)[-1], noisy)
     batch: Batch = twin_batch(album, recipe.draws, seed, iteration).to(device)
     output = module(batch.noisy, batch.gain)[0]
     texture, colour = losses.decoupled(output, batch.twin, batch.brighter, batch.weight)
@@ -243,8 +196,8 @@ def restored(
 
 
 def finished(picture: Picture, gain: Picture, shot: Shot, curve: tone.ToneCurve, balance: float) -> Codes:
-    """Shadows desaturated, and the mean that the curve gives, which denoising moves a little, set again."""
-    result = pseudo_ground_truth.desaturated_shadows(picture, gain)
+    """Colour that follows the gain, and the mean that the curve gives, which denoising moves a little, set again."""
+    result = pseudo_ground_truth.coloured(picture.clip(0.0, 1.0), gain)
     reached = tone.mean_after(shot.counts, curve, pseudo_ground_truth.balanced_with(shot.cast, balance))
     result *= reached / max(float(result.clip(0.0, 1.0).mean()), 1e-3)
     return np.rint(result.clip(0.0, 1.0) * 255.0).astype(np.uint8)
@@ -284,116 +237,6 @@ def figures(pairs: Sequence[tuple[Codes, Codes]]) -> dict[str, float]:
         )
     names = ("psnr", "ssim", "matched psnr", "matched ssim")
     return dict(zip(names, map(float, np.mean(rows, axis=0)), strict=True)) if rows else {}
-
-
-# --- stage 1 -------------------------------------------------------------------------------------------------
-
-
-class StageOne(nn.Module):
-    """L-Net and R-Net together, as they are trained; each is exported alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.illumination = network.build({"kind": "illumination"})
-        self.reflectance = network.build({"kind": "reflectance"})
-
-    def forward(self, bright: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """L, N×1×H×W, and R, N×3×H×W, of the curve's image and its ln(gain)."""
-        correction = self.illumination(bright, gain)[0]
-        reflectance = self.reflectance((bright * torch.exp(correction)).clamp(0.0, 1.0), gain + correction)[0]
-        return torch.exp(-(gain + correction)), reflectance
-
-
-def train_stage_one(stem: str, album: Album, options: TrainOptions, recipe: StageOneRecipe, log: loop.Log) -> StageOne:
-    """Train L-Net and R-Net on the checker-pattern sub-images of single shots."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        module = StageOne()
-    module = module.to(options.device)
-    features = losses.Gabor()
-
-    def loss(iteration: int) -> Tensor:
-        batch = single_batch(album, recipe.draws, options.seed, iteration)
-        return stage_one_loss(module, [plane.to(options.device) for plane in batch], recipe, features)
-
-    loop.train(
-        module,
-        loss,
-        lambda trained: stage_one_figures(trained, album.held_out[::2]),
-        recipe.schedule.lasting(options.iterations),
-        options.out / stem,
-        resume=options.resume,
-        log=log,
-    )
-    return module
-
-
-def stage_one_loss(
-    module: nn.Module, batch: Sequence[Tensor], recipe: StageOneRecipe, features: losses.Features
-) -> Tensor:
-    """docs/papers.md, I5, on the two views of every piece.
-
-    Args:
-        module: bright image and ln(gain) to L and R.
-        batch: bright image, ln(gain), light before the curve, pseudo ground truth.
-        recipe: the weights.
-        features: of IAP.
-    """
-    views = [losses.sub_images(plane) for plane in batch]
-    solved = [module(views[0][i], views[1][i]) for i in (0, 1)]
-    # The noise of both views is independent: half of it is gone from what structure is compared with.
-    quiet = 0.5 * (views[2][0] + views[2][1])
-    total = torch.zeros((), device=quiet.device)
-    for i, (light, reflectance) in enumerate(solved):
-        dark, other = views[2][i], solved[1 - i][1]
-        total = total + recipe.reconstruction * losses.reconstruction(light, reflectance, dark)
-        total = total + recipe.cross * losses.reconstruction(light, other, dark)
-        total = total + recipe.reference * losses.pseudo_ground_truth(reflectance, views[3][i])
-        prior = torch.exp(-views[1][i])
-        total = total + recipe.illumination * losses.illumination_prior(light, prior, dark)
-        total = total + recipe.exposure * losses.exposure(reflectance, tone.TARGET)
-        total = total + recipe.sisc * losses.sisc(reflectance, losses.aligned(quiet, reflectance).detach())
-        total = total + recipe.iap * losses.iap(reflectance, quiet, features)
-    total = total + recipe.sisc * losses.sisc(solved[0][1], solved[1][1])
-    return 0.5 * total
-
-
-def first_stage(module: StageOne, pixels: Codes, *, reflect: bool = True, balance: float = BALANCE) -> Codes:
-    """A whole image through stage 1: curve, L-Net's correction from the proxy, and R-Net if asked for."""
-    shot = Shot.of(pixels)
-    light, curve, bright = shot.lit(pixels, balance)
-    gain = log_gain(light, curve)[0]
-    correction = illumination_correction(module.illumination, shot, curve, balance)
-    guide = pseudo_ground_truth.guide_of(light)
-    bend = pseudo_ground_truth.slice_of(correction, guide)
-    bright, gain = np.clip(bright * np.exp(bend)[..., None], 0.0, 1.0), gain + bend
-    result = denoised(module.reflectance, bright, gain) if reflect else bright
-    return finished(result, gain, shot, curve, balance)
-
-
-def illumination_correction(
-    module: network.Network, shot: Shot, curve: tone.ToneCurve, balance: float
-) -> NDArray[np.float32]:
-    """L-Net's correction of a shot's proxy, as the bilateral grid that full resolution slices."""
-    factors = np.asarray(pseudo_ground_truth.balanced_with(shot.cast, balance), np.float32)
-    light = np.clip(proxy_of(shot.pixels) * factors, 0.0, 1.0)
-    height, width = light.shape[:2]
-    gain = log_gain(light, curve)[0]
-    multiple = module.multiple
-    stacked = np.dstack([curve.picture(light), gain])
-    padded = cv2.copyMakeBorder(stacked, 0, -height % multiple, 0, -width % multiple, cv2.BORDER_REPLICATE)
-    maps = torch.from_numpy(planes(padded))[None].to(next(module.parameters()).device)
-    with torch.no_grad():
-        correction = module(maps[:, :3], maps[:, 3:])[0][0, 0].cpu().numpy()[:height, :width]
-    return pseudo_ground_truth.grid_of(pseudo_ground_truth.guide_of(light), correction)
-
-
-def stage_one_figures(module: nn.Module, pairs: Sequence[Pair]) -> dict[str, float]:
-    """As `denoiser_figures`, after stage 1: with R-Net, and with L-Net alone (matched PSNR)."""
-    assert isinstance(module, StageOne)
-    found = figures([(first_stage(module, pair.degraded), pair.reference) for pair in pairs])
-    alone = figures([(first_stage(module, pair.degraded, reflect=False), pair.reference) for pair in pairs])
-    return found | {f"L-Net alone, {name}": value for name, value in alone.items() if name.endswith("psnr")}
 
 
 # --- delivery ------------------------------------------------------------------------------------------------
