@@ -5,14 +5,28 @@ This file holds only what `--help` needs: the controls and the declaration.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from enhance_cli.controls import Controls, knob
 from enhance_cli.types import Method
 
 HALO = 144
 """Pixels of context around a window: the largest receptive field of a denoiser and its gain map to each side."""
+
+
+def parse_share(value: Any) -> float | Literal["auto"]:
+    """Read `auto` or a share from 0 to 1."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return "auto"
+    try:
+        share = float(value)
+    except (ValueError, TypeError):
+        share = math.nan
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"it is auto or a number from 0 to 1, not {value!r}.")
+    return share
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,12 @@ class IrleControls(Controls):
     denoise: float = knob(
         1.0, "Share of the noise that stage 2 removes, 0 to 1; 0 is the same as --stage 1.", minimum=0.0, maximum=1.0
     )
-    white_balance: float = knob(0.5, "Share of the estimated colour cast to remove, 0 to 1.", minimum=0.0, maximum=1.0)
+    white_balance: float | Literal["auto"] = knob(
+        "auto",
+        "Share of the estimated colour cast to remove, 0 to 1; auto removes half in dark photos, none in bright ones.",
+        parse=parse_share,
+        metavar="auto|SHARE",
+    )
     max_gain: float = knob(
         64.0, "Largest gain of any pixel, as a factor; lower keeps deep shadows dark.", minimum=1.0, maximum=1000.0
     )

@@ -16,9 +16,9 @@ from enhance_cli.methods.irle import HALO, METHOD, IrleControls, pseudo_ground_t
 from enhance_cli.methods.irle.blocks import BORDER, LatestBlock, is_large, side_of, with_context
 from enhance_cli.methods.irle.denoiser import Denoisers
 from enhance_cli.methods.irle.maps import draw_maps
-from enhance_cli.methods.irle.noise import PATCH, deviation, flat_patches
+from enhance_cli.methods.irle.noise import PATCH, deep_black, deviation, flat_patches
 from enhance_cli.methods.irle.plan import REACH, IrlePlan
-from enhance_cli.methods.irle.proxy import gain_of, mean, proxy_of
+from enhance_cli.methods.irle.proxy import balance_share, gain_of, mean, proxy_of
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
 
+NEUTRAL = (1.0, 1.0, 1.0)
+
 FAINT = 0.7
 """ln of the gain from which the denoiser is applied fully: noise that is hardly amplified is kept."""
-
-SHADOWS = (1.2, 2.2, 0.6)
-"""Desaturation of shadows: ln of the gain at which it begins, the range of ln over which it increases, and its largest
-share: `pseudo_ground_truth.desaturated_shadows`."""
 
 LEVELS = (0.9, 1.1)
 """Bounds of the final factor, which must not undo the bounds of the curve."""
@@ -75,11 +73,21 @@ class Irle:
         before = tone.mean_of(counts)
         proxy, shares = proxy_of(image.pixels, weights)
         cast = pseudo_ground_truth.robust_white_balance(proxy, shares)
-        balance = pseudo_ground_truth.balanced_with(cast, controls.white_balance)
-        curve = tone.reaching(counts, controls.exposure, balance=balance, max_gain=controls.max_gain)
+        to_reach = partial(
+            tone.reaching,
+            counts,
+            controls.exposure,
+            max_gain=controls.max_gain,
+            black=deep_black(proxy, shares),
+        )
+        share = controls.white_balance
+        if share == "auto":
+            share = balance_share(to_reach(balance=NEUTRAL), proxy, shares)
+        balance = pseudo_ground_truth.balanced_with(cast, share)
+        curve = to_reach(balance=balance)
         light = proxy * np.asarray(balance, np.float32)
         gain = gain_of(light, curve)
-        bright = pseudo_ground_truth.desaturated_shadows(curve.picture(light), gain).clip(0.0, 1.0)
+        bright = pseudo_ground_truth.coloured(curve.picture(light).clip(0.0, 1.0), gain).clip(0.0, 1.0)
         reached = mean(bright, shares)
         level = 1.0
         if not curve.is_identity and reached > 0.0:
@@ -99,6 +107,7 @@ class Irle:
             tint=cast.tint,
             exponent=curve.exponent,
             factor=curve.factor,
+            black=curve.black,
             max_gain=controls.max_gain,
             level=level,
             strength=controls.denoise if controls.stage == "2" else 0.0,
@@ -107,7 +116,7 @@ class Irle:
             adapted=0,
             gain_stops=(float(stops[0]), float(stops[1]), float(stops[2])),
             means=(before, after),
-            notes=_notes(cast, after, controls),
+            notes=_notes(cast, share, after, controls),
         )
         if controls.adapt and plan.strength > 0.0 and not plan.leaves_light:
             plan = self._adapted(image.pixels, plan, controls.adapt)
@@ -175,12 +184,13 @@ class Irle:
         if plan.strength > 0.0 and not plan.leaves_light:
             clean = self._denoisers.of(plan)(picture[None], gain[None, None])[0]
         inner = block.within(around)
-        start, way, amount = SHADOWS
+        codes = np.ascontiguousarray(block.read(pixels, "reflect"))
         return self._engine.into(
             np.empty((*block.shape, 3), pixels.dtype),
             self._kernels.finish,
             *(picture[:, *inner], clean[:, *inner], gain[inner]),
-            (plan.strength, FAINT, start, 1.0 / way, amount, plan.level),
+            codes,
+            (plan.strength, FAINT, plan.level),
         )
 
     def _first_stage(self, pixels: Array, region: Region, plan: IrlePlan) -> tuple[Any, Any]:
@@ -193,8 +203,7 @@ class Irle:
         light = steps * (np.asarray(plan.balance, np.float32) / np.float32(white))[:, None]
         bright = np.minimum(light, np.float32(1.0)) if plan.leaves_light else curve(light)
         picture, luma = engine.run(self._kernels.first_stage, codes, light, bright)
-        numbers = (math.log(max(plan.factor, 1e-6)), plan.exponent - 1.0, math.log(plan.max_gain))
-        gain = engine.run(self._kernels.log_gain, luma, numbers)
+        gain = engine.run(self._kernels.log_gain, luma, curve.gain_numbers)
         inner = region.within(wide)
         return picture[:, *inner], gain[inner]
 
@@ -203,9 +212,9 @@ class Irle:
         return {"maps": draw_maps(image, plan)} if controls.maps else {}
 
 
-def _notes(cast: pseudo_ground_truth.Cast, after: float, controls: IrleControls) -> tuple[str, ...]:
+def _notes(cast: pseudo_ground_truth.Cast, share: float, after: float, controls: IrleControls) -> tuple[str, ...]:
     notes = []
-    if cast.beyond and controls.white_balance > 0.0:
+    if cast.beyond and share > 0.0:
         notes.append("the light is tinted too strongly to be made neutral: one channel is nearly empty")
     if after < controls.exposure - 0.03:
         held = "more would clip lights, or turn black grey"

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.finish_rows import keep_highlights
 from enhance_cli.imaging.vector_math import log2_row
+from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
 from enhance_cli.methods.irle.tone import PEDESTAL
 
 Array = NDArray[Any]
@@ -24,6 +26,14 @@ gain."""
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _LN2 = np.float32(0.6931471805599453)
+_LEAST = np.float32(1e-4)
+_TOP, _END, _MORE = (np.float32(value) for value in RICHER)
+_START, _LESS = np.float32(PALER[0]), np.float32(PALER[2])
+_PER_TOP, _PER_FALL, _PER_WAY = (
+    np.float32(1.0 / RICHER[0]),
+    np.float32(1.0 / (RICHER[1] - RICHER[0])),
+    np.float32(1.0 / PALER[1]),
+)
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 
 
@@ -44,14 +54,14 @@ def first_stage(codes: Array, light: Array, bright: Array) -> tuple[Array, Array
     return picture, luma
 
 
-def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
+def log_gain(luma: Array, curve: tuple[float, float, float, float]) -> Array:
     """Log of the curve's gain at blurred luma (`tone.ToneCurve.log_gain`), float32 like `luma`.
 
     The result is invalid within `REACH` pixels of a border that is not a border of the image.
 
     Args:
         luma: h×w float32; borders are reflected.
-        curve: ln of the curve's factor, its exponent less one, and the bound of the result.
+        curve: `tone.ToneCurve.gain_numbers`.
     """
     smooth = np.asarray(cv2.GaussianBlur(luma, (0, 0), BLUR), np.float32)
     gain = np.empty_like(smooth)
@@ -60,20 +70,20 @@ def log_gain(luma: Array, curve: tuple[float, float, float]) -> Array:
 
 
 def finish(
-    picture: Array, clean: Array, gain: Array, numbers: tuple[float, float, float, float, float, float], out: Array
+    picture: Array, clean: Array, gain: Array, codes: Array, numbers: tuple[float, float, float], out: Array
 ) -> None:
-    """Remove noise, desaturate the deepest shadows, apply the final factor, and round half up.
+    """Remove noise, let colour follow the gain, apply the final factor, keep highlights, and round half up.
 
     Args:
         picture: 3×h×w, stage 1.
         clean: the same from the denoiser; may be `picture` itself.
         gain: h×w, ln of the gain.
-        numbers: share of the noise to remove, and ln of the gain from which this full share is removed (rising from 0
-            at ln 0); ln of the gain at which desaturation begins, one over the range over which it increases, and its
-            largest share; the final factor.
+        codes: h×w×3 of the dtype of `out`, the photo.
+        numbers: share of the noise to remove; ln of the gain from which this full share is removed (rising from 0
+            at ln 0); the final factor.
         out: h×w×3 uint8 or uint16.
     """
-    _finish(picture, clean, gain, *(np.float32(value) for value in (*numbers, np.iinfo(out.dtype).max)), out)
+    _finish(picture, clean, gain, codes, *(np.float32(value) for value in (*numbers, np.iinfo(out.dtype).max)), out)
 
 
 def enlarge(small: Array, height: int, width: int, top: int, left: int, out: Array) -> None:
@@ -120,37 +130,49 @@ def _first_stage(codes, light, bright, picture, luma):  # type: ignore[no-untype
 
 
 @kernel
-def _log_gain(smooth, log_factor, slope, bound, pedestal, gain):  # type: ignore[no-untyped-def]
+def _log_gain(smooth, log_factor, slope, bound, deep, pedestal, gain):  # type: ignore[no-untyped-def]
     rows, columns = smooth.shape
     whole = np.empty(columns, np.int32)
     slope *= _LN2
+    half = _HALF * _LN2
     for y in range(rows):
         blurred, row = smooth[y], gain[y]
         for x in range(columns):
             row[x] = max(blurred[x], _ZERO) + pedestal
         log2_row(row, whole)
         for x in range(columns):
-            row[x] = min(log_factor + slope * row[x], bound)
+            row[x] = min(min(log_factor + slope * row[x], bound), deep + half * row[x])
 
 
 @kernel
-def _finish(picture, clean, gain, strength, full, start, steepness, amount, level, white, out):  # type: ignore[no-untyped-def]
+def _finish(picture, clean, gain, codes, strength, full, level, white, out):  # type: ignore[no-untyped-def]
     _, rows, columns = picture.shape
+    result, source = np.empty((3, columns), np.float32), np.empty((3, columns), np.float32)
+    scale = _ONE / white
     for y in range(rows):
         for x in range(columns):
             g = gain[y, x]
             share = strength * min(max(g / full, _ZERO), _ONE)
-            colour = _ONE - amount * min(max((g - start) * steepness, _ZERO), _ONE)
             red = picture[0, y, x] + share * (clean[0, y, x] - picture[0, y, x])
             green = picture[1, y, x] + share * (clean[1, y, x] - picture[1, y, x])
             blue = picture[2, y, x] + share * (clean[2, y, x] - picture[2, y, x])
             grey = _RED * red + _GREEN * green + _BLUE * blue
-            red = min(max((grey + colour * (red - grey)) * level, _ZERO), _ONE)
-            green = min(max((grey + colour * (green - grey)) * level, _ZERO), _ONE)
-            blue = min(max((grey + colour * (blue - grey)) * level, _ZERO), _ONE)
-            out[y, x, 0] = np.int32(red * white + _HALF)
-            out[y, x, 1] = np.int32(green * white + _HALF)
-            out[y, x, 2] = np.int32(blue * white + _HALF)
+            colour = _ONE + _MORE * min(max(min(g * _PER_TOP, (_END - g) * _PER_FALL), _ZERO), _ONE)
+            colour -= _LESS * min(max((g - _START) * _PER_WAY, _ZERO), _ONE)
+            above = (_ONE - grey) / max(max(red, max(green, blue)) - grey, _LEAST)
+            below = grey / max(grey - min(red, min(green, blue)), _LEAST)
+            colour = min(colour, max(min(above, below), _ONE))
+            result[0, x] = min(max((grey + colour * (red - grey)) * level, _ZERO), _ONE)
+            result[1, x] = min(max((grey + colour * (green - grey)) * level, _ZERO), _ONE)
+            result[2, x] = min(max((grey + colour * (blue - grey)) * level, _ZERO), _ONE)
+            source[0, x] = codes[y, x, 0] * scale
+            source[1, x] = codes[y, x, 1] * scale
+            source[2, x] = codes[y, x, 2] * scale
+        keep_highlights(result[0], result[1], result[2], source[0], source[1], source[2])
+        for x in range(columns):
+            out[y, x, 0] = np.int32(result[0, x] * white + _HALF)
+            out[y, x, 1] = np.int32(result[1, x] * white + _HALF)
+            out[y, x, 2] = np.int32(result[2, x] * white + _HALF)
 
 
 @kernel

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.imaging import finish_torch
 from enhance_cli.imaging.blocks import reflected
+from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
 from enhance_cli.methods.irle.tone import PEDESTAL
 
 BLUR, REACH = 4.0, 16
@@ -28,9 +30,9 @@ def first_stage(codes: Tensor, light: Tensor, bright: Tensor) -> tuple[Tensor, T
     return bottom + slope * (balanced - low), _luma(balanced)
 
 
-def log_gain(luma: Tensor, curve: tuple[float, float, float]) -> Tensor:
+def log_gain(luma: Tensor, curve: tuple[float, float, float, float]) -> Tensor:
     """Log of the curve's gain at blurred luma, h×w."""
-    log_factor, slope, bound = curve
+    log_factor, slope, bound, deep = curve
     at = torch.arange(-REACH, REACH + 1, dtype=torch.float64)
     weights = torch.exp(-0.5 * (at / BLUR) ** 2)
     weights = (weights / weights.sum()).to(luma)
@@ -41,21 +43,28 @@ def log_gain(luma: Tensor, curve: tuple[float, float, float]) -> Tensor:
         shape = [1, 1, 1, 1]
         shape[dimension] = 2 * REACH + 1
         smooth = functional.conv2d(smooth.index_select(dimension, indices), weights.reshape(shape))
-    gain = log_factor + slope * torch.log(smooth[0, 0].clamp(min=0.0) + PEDESTAL)
-    return gain.clamp(max=bound)
+    log = torch.log(smooth[0, 0].clamp(min=0.0) + PEDESTAL)
+    return torch.minimum((log_factor + slope * log).clamp(max=bound), deep + 0.5 * log)
 
 
 def finish(
-    picture: Tensor, clean: Tensor, gain: Tensor, numbers: tuple[float, float, float, float, float, float], out: Tensor
+    picture: Tensor, clean: Tensor, gain: Tensor, codes: Tensor, numbers: tuple[float, float, float], out: Tensor
 ) -> None:
-    """Remove noise, desaturate the deepest shadows, apply the final factor, and round half up, into h×w×3."""
-    strength, full, start, steepness, amount, level = numbers
-    share = strength * (gain / full).clamp(0.0, 1.0)
-    result = picture + share * (clean - picture)
-    colour = 1.0 - amount * ((gain - start) * steepness).clamp(0.0, 1.0)
+    """Remove noise, let colour follow the gain, apply the final factor, keep highlights, and round, into h×w×3."""
+    strength, full, level = numbers
+    top, end, more = RICHER
+    start, way, less = PALER
+    result = picture + strength * (gain / full).clamp(0.0, 1.0) * (clean - picture)
     grey = _luma(result)
+    colour = 1.0 + more * torch.minimum(gain / top, (end - gain) / (end - top)).clamp(0.0, 1.0)
+    colour = colour - less * ((gain - start) / way).clamp(0.0, 1.0)
+    above = (1.0 - grey) / (result.amax(dim=0) - grey).clamp(min=1e-4)
+    below = grey / (grey - result.amin(dim=0)).clamp(min=1e-4)
+    colour = torch.minimum(colour, torch.minimum(above, below).clamp(min=1.0))
     result = ((grey + colour * (result - grey)) * level).clamp(0.0, 1.0)
-    _store(result.permute(1, 2, 0), out)
+    white = 255 if out.dtype == torch.uint8 else 65535
+    source = codes.permute(2, 0, 1).to(torch.float32) / white
+    _store(finish_torch.finished(result, source).permute(1, 2, 0), out)
 
 
 def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Tensor) -> None:

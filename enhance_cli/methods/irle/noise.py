@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
+from enhance_cli.imaging import opacity
 from enhance_cli.methods.irle.pseudo_ground_truth import LUMA
 
 if TYPE_CHECKING:
@@ -13,6 +15,36 @@ if TYPE_CHECKING:
 
 PATCHES, PATCH = 12, 32
 """Noise is measured in the flattest four of 12×12 patches of 32×32 pixels."""
+
+
+EMPTY, SIDE, GRAIN = 0.10, 9, 0.008
+"""Luma of an area that may be empty at most, the side in proxy pixels of the windows that it is made of, and the
+standard deviation within them at most."""
+
+LEAST_EMPTY, LIT = 0.03, (0.45, 0.8)
+"""Share of the photo that must be empty; and the 98th percentile of luma between which a photo is taken for one with
+lit parts: without them, a flat dark area is a wall in a dark room, which should be seen."""
+
+
+def deep_black(proxy: Array, shares: Array | None) -> float:
+    """The light up to which a photo shows nothing, 0..`EMPTY`: a night sky, or the dark behind a lit subject.
+
+    Args:
+        proxy: h×w×3 in 0..1.
+        shares: opacity h×w, if not all pixels count alike.
+    """
+    luma = proxy @ LUMA
+    lit = (float(opacity.quantiles(luma, (0.98,), shares)[0]) - LIT[0]) / (LIT[1] - LIT[0])
+    if lit <= 0.0 or min(luma.shape) < SIDE:
+        return 0.0
+    around = cv2.blur(luma, (SIDE, SIDE))
+    variance = cv2.blur(luma * luma, (SIDE, SIDE)) - around * around
+    empty = (around < EMPTY) & (variance < GRAIN * GRAIN)
+    if shares is not None:
+        empty &= shares > 0.0
+    if np.count_nonzero(empty) < LEAST_EMPTY * luma.size:
+        return 0.0
+    return min(1.0, lit) * float(np.percentile(around[empty], 90.0))
 
 
 def flat_patches(pixels: Array, weights: Array | None) -> list[tuple[int, int]]:

@@ -35,6 +35,9 @@ class Curve(TypedDict):
     factor: NotNegative
     """Of that power."""
 
+    black: Share
+    """Light up to which the photo shows nothing and stays dark; 0 where there is no such area."""
+
 
 class IrleReport(TypedDict):
     """What was decided about light and noise."""
@@ -96,6 +99,7 @@ class IrlePlan(Plan):
 
     exponent: float
     factor: float
+    black: float
     max_gain: float
     """Parameters of the tone curve, see `tone.ToneCurve`; exponent and factor are 1 if brightness does not change."""
 
@@ -131,7 +135,7 @@ class IrlePlan(Plan):
     @property
     def curve(self) -> tone.ToneCurve:
         """The tone curve."""
-        return tone.ToneCurve(self.exponent, self.factor, self.max_gain)
+        return tone.ToneCurve(self.exponent, self.factor, self.max_gain, black=self.black)
 
     @property
     def leaves_light(self) -> bool:
@@ -153,7 +157,11 @@ class IrlePlan(Plan):
             "model": self.model if self.strength > 0.0 else None,
             "cast": [round(value, 4) for value in self.tint],
             "balance": [round(value, 4) for value in self.balance],
-            "curve": {"exponent": round(self.exponent, 4), "factor": round(self.factor, 4)},
+            "curve": {
+                "exponent": round(self.exponent, 4),
+                "factor": round(self.factor, 4),
+                "black": round(self.black, 4),
+            },
             "gain_stops": {"p01": low, "median": median, "p99": high},
             "exposure": {"before": before, "after": after},
             "noise": None if noise is None else {"before": noise[0], "brightened": noise[1], "after": noise[2]},

@@ -33,6 +33,26 @@ def gain_of(light: Array, curve: ToneCurve) -> Array:
     return np.zeros_like(smooth) if curve.is_identity else curve.log_gain(smooth)
 
 
+BALANCED, FROM, FULL = 0.5, 0.7, 1.6
+"""The largest share of the white balance, and the median of the gain's logarithm between which it comes to be applied.
+
+In a photo that is nearly bright enough a cast is mostly what the scene looked like; in a dark one mostly the sensor."""
+
+
+def balance_share(curve: ToneCurve, proxy: Array, shares: Array | None) -> float:
+    """The share of the white balance that a photo is given by default, 0..`BALANCED`.
+
+    Args:
+        curve: of the photo as it is.
+        proxy: its light h×w×3.
+        shares: opacity h×w, if not all pixels count alike.
+    """
+    if curve.is_identity:
+        return 0.0
+    median = opacity.quantiles(gain_of(proxy, curve), (0.5,), shares)[0]
+    return BALANCED * float(np.clip((median - FROM) / (FULL - FROM), 0.0, 1.0))
+
+
 def mean(picture: Array, shares: Array | None) -> float:
     """Mean of all samples of an image h×w×3, weighted by opacity h×w if given."""
     return opacity.mean(picture, None if shares is None else np.repeat(shares[..., None], 3, axis=2))
