@@ -5,39 +5,26 @@ This file holds only what `--help` needs: the controls and the declaration.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from enhance_cli.controls import Controls, knob
+from enhance_cli.controls import Controls, auto_or_number, knob
 from enhance_cli.types import Method
 
 HALO = 144
 """Pixels of context around a window: the largest receptive field of a denoiser and its gain map to each side."""
 
 
-def parse_share(value: Any) -> float | Literal["auto"]:
-    """Read `auto` or a share from 0 to 1."""
-    if isinstance(value, str) and value.strip().lower() == "auto":
-        return "auto"
-    try:
-        share = float(value)
-    except (ValueError, TypeError):
-        share = math.nan
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"it is auto or a number from 0 to 1, not {value!r}.")
-    return share
-
-
 @dataclass(frozen=True)
 class IrleControls(Controls):
     """The knobs of `irle`."""
 
-    exposure: float = knob(
-        0.47,
-        "Mean of all samples to reach, 0 to 1, less where a tenth would clip; brighter photos keep their exposure.",
-        minimum=0.05,
-        maximum=0.95,
+    exposure: float | Literal["auto"] = knob(
+        "auto",
+        "Mean of all samples to reach, 0.05 to 0.95, less where a tenth would clip; auto predicts it from the photo; "
+        "brighter photos keep their exposure.",
+        parse=auto_or_number(0.05, 0.95),
+        metavar="auto|MEAN",
     )
     denoise: float = knob(
         1.0, "Share of the noise that stage 2 removes, 0 to 1; 0 is the same as --stage 1.", minimum=0.0, maximum=1.0
@@ -45,7 +32,7 @@ class IrleControls(Controls):
     white_balance: float | Literal["auto"] = knob(
         "auto",
         "Share of the estimated colour cast to remove, 0 to 1; auto removes half in dark photos, none in bright ones.",
-        parse=parse_share,
+        parse=auto_or_number(0.0, 1.0),
         metavar="auto|SHARE",
     )
     max_gain: float = knob(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, pseudo_ground_truth, tone
@@ -18,7 +19,7 @@ from enhance_cli.methods.irle.denoiser import Denoisers
 from enhance_cli.methods.irle.maps import draw_maps
 from enhance_cli.methods.irle.noise import PATCH, deep_black, deviation, flat_patches
 from enhance_cli.methods.irle.plan import REACH, IrlePlan
-from enhance_cli.methods.irle.proxy import balance_share, gain_of, mean, proxy_of
+from enhance_cli.methods.irle.proxy import balance_share, chroma_mean, gain_of, mean, proxy_of
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ NEUTRAL = (1.0, 1.0, 1.0)
 
 FAINT = 0.7
 """ln of the gain from which the denoiser is applied fully: noise that is hardly amplified is kept."""
+
+CHROMAS = (1.0, 1.35)
+"""Bounds of the factor of colour that the predictor asks for: more would be visible where it errs."""
 
 LEVELS = (0.9, 1.1)
 """Bounds of the final factor, which must not undo the bounds of the curve."""
@@ -46,15 +50,16 @@ class Irle:
         self._kernels: Any = engine.kernels(METHOD)
         self._denoisers = Denoisers(engine)
         self._latest = LatestBlock()
+        self._predictor = Predictor(engine)
 
     def _model(self, controls: IrleControls) -> Literal["full", "lite"]:
         return self._engine.model if controls.model == "auto" else controls.model
 
     def prepare(self, controls: IrleControls) -> tuple[Weights, ...]:
-        """Load the denoiser, if one will run."""
-        if controls.stage != "2" or controls.denoise == 0.0:
-            return ()
-        return (self._engine.network(METHOD, f"denoiser-{self._model(controls)}")[1],)
+        """Load the denoiser, if one will run, and the predictor of exposure, if it is asked."""
+        denoises = controls.stage == "2" and controls.denoise > 0.0
+        networks = [self._engine.network(METHOD, f"denoiser-{self._model(controls)}")[1]] if denoises else []
+        return (*networks, self._predictor.weights) if controls.exposure == "auto" else tuple(networks)
 
     def reads_planes(self, controls: IrleControls) -> bool:
         """The curve needs all three channels."""
@@ -73,10 +78,14 @@ class Irle:
         before = tone.mean_of(counts)
         proxy, shares = proxy_of(image.pixels, weights)
         cast = pseudo_ground_truth.robust_white_balance(proxy, shares)
+        exposure, wanted = controls.exposure, None
+        if exposure == "auto":
+            wanted = self._predictor.predict(image)
+            exposure = tone.aim(wanted.luma, wanted.doubt, before)
         to_reach = partial(
             tone.reaching,
             counts,
-            controls.exposure,
+            exposure,
             max_gain=controls.max_gain,
             black=deep_black(proxy, shares),
         )
@@ -87,7 +96,12 @@ class Irle:
         curve = to_reach(balance=balance)
         light = proxy * np.asarray(balance, np.float32)
         gain = gain_of(light, curve)
-        bright = pseudo_ground_truth.coloured(curve.picture(light).clip(0.0, 1.0), gain).clip(0.0, 1.0)
+        picture = curve.picture(light).clip(0.0, 1.0)
+        bright = pseudo_ground_truth.coloured(picture, gain)
+        chroma = 1.0
+        if wanted is not None and not curve.is_identity:
+            chroma = float(np.clip(wanted.chroma / max(chroma_mean(bright, shares), 1e-3), *CHROMAS))
+        bright = pseudo_ground_truth.coloured(picture, gain, chroma).clip(0.0, 1.0)
         reached = mean(bright, shares)
         level = 1.0
         if not curve.is_identity and reached > 0.0:
@@ -103,12 +117,16 @@ class Irle:
             width=image.width,
             stage=controls.stage,
             model=self._model(controls),
+            target=exposure,
+            predicted=controls.exposure == "auto",
             balance=balance,
             tint=cast.tint,
             exponent=curve.exponent,
             factor=curve.factor,
+            veil=curve.veil,
             black=curve.black,
             max_gain=controls.max_gain,
+            chroma=chroma,
             level=level,
             strength=controls.denoise if controls.stage == "2" else 0.0,
             reference=smooth,
@@ -116,7 +134,7 @@ class Irle:
             adapted=0,
             gain_stops=(float(stops[0]), float(stops[1]), float(stops[2])),
             means=(before, after),
-            notes=_notes(cast, share, after, controls),
+            notes=_notes(cast, share, after, exposure),
         )
         if controls.adapt and plan.strength > 0.0 and not plan.leaves_light:
             plan = self._adapted(image.pixels, plan, controls.adapt)
@@ -190,7 +208,7 @@ class Irle:
             self._kernels.finish,
             *(picture[:, *inner], clean[:, *inner], gain[inner]),
             codes,
-            (plan.strength, FAINT, plan.level),
+            (plan.strength, FAINT, plan.chroma, plan.level),
         )
 
     def _first_stage(self, pixels: Array, region: Region, plan: IrlePlan) -> tuple[Any, Any]:
@@ -212,11 +230,11 @@ class Irle:
         return {"maps": draw_maps(image, plan)} if controls.maps else {}
 
 
-def _notes(cast: pseudo_ground_truth.Cast, share: float, after: float, controls: IrleControls) -> tuple[str, ...]:
+def _notes(cast: pseudo_ground_truth.Cast, share: float, after: float, exposure: float) -> tuple[str, ...]:
     notes = []
     if cast.beyond and share > 0.0:
         notes.append("the light is tinted too strongly to be made neutral: one channel is nearly empty")
-    if after < controls.exposure - 0.03:
+    if after < exposure - 0.03:
         held = "more would clip lights, or turn black grey"
-        notes.append(f"the mean reaches {after:.2f}, not the {controls.exposure:g} asked for: {held}")
+        notes.append(f"the mean reaches {after:.2f}, not the {exposure:.2f} aimed for: {held}")
     return tuple(notes)

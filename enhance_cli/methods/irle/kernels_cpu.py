@@ -70,7 +70,7 @@ def log_gain(luma: Array, curve: tuple[float, float, float, float]) -> Array:
 
 
 def finish(
-    picture: Array, clean: Array, gain: Array, codes: Array, numbers: tuple[float, float, float], out: Array
+    picture: Array, clean: Array, gain: Array, codes: Array, numbers: tuple[float, float, float, float], out: Array
 ) -> None:
     """Remove noise, let colour follow the gain, apply the final factor, keep highlights, and round half up.
 
@@ -80,7 +80,7 @@ def finish(
         gain: h×w, ln of the gain.
         codes: h×w×3 of the dtype of `out`, the photo.
         numbers: share of the noise to remove; ln of the gain from which this full share is removed (rising from 0
-            at ln 0); the final factor.
+            at ln 0); the photo's factor of chroma; the final factor.
         out: h×w×3 uint8 or uint16.
     """
     _finish(picture, clean, gain, codes, *(np.float32(value) for value in (*numbers, np.iinfo(out.dtype).max)), out)
@@ -145,7 +145,7 @@ def _log_gain(smooth, log_factor, slope, bound, deep, pedestal, gain):  # type: 
 
 
 @kernel
-def _finish(picture, clean, gain, codes, strength, full, level, white, out):  # type: ignore[no-untyped-def]
+def _finish(picture, clean, gain, codes, strength, full, chroma, level, white, out):  # type: ignore[no-untyped-def]
     _, rows, columns = picture.shape
     result, source = np.empty((3, columns), np.float32), np.empty((3, columns), np.float32)
     scale = _ONE / white
@@ -159,6 +159,7 @@ def _finish(picture, clean, gain, codes, strength, full, level, white, out):  # 
             grey = _RED * red + _GREEN * green + _BLUE * blue
             colour = _ONE + _MORE * min(max(min(g * _PER_TOP, (_END - g) * _PER_FALL), _ZERO), _ONE)
             colour -= _LESS * min(max((g - _START) * _PER_WAY, _ZERO), _ONE)
+            colour *= _ONE + (chroma - _ONE) * min(max(g * _PER_TOP, _ZERO), _ONE)
             above = (_ONE - grey) / max(max(red, max(green, blue)) - grey, _LEAST)
             below = grey / max(grey - min(red, min(green, blue)), _LEAST)
             colour = min(colour, max(min(above, below), _ONE))

@@ -48,16 +48,17 @@ def log_gain(luma: Tensor, curve: tuple[float, float, float, float]) -> Tensor:
 
 
 def finish(
-    picture: Tensor, clean: Tensor, gain: Tensor, codes: Tensor, numbers: tuple[float, float, float], out: Tensor
+    picture: Tensor, clean: Tensor, gain: Tensor, codes: Tensor, numbers: tuple[float, float, float, float], out: Tensor
 ) -> None:
     """Remove noise, let colour follow the gain, apply the final factor, keep highlights, and round, into h×w×3."""
-    strength, full, level = numbers
+    strength, full, chroma, level = numbers
     top, end, more = RICHER
     start, way, less = PALER
     result = picture + strength * (gain / full).clamp(0.0, 1.0) * (clean - picture)
     grey = _luma(result)
     colour = 1.0 + more * torch.minimum(gain / top, (end - gain) / (end - top)).clamp(0.0, 1.0)
     colour = colour - less * ((gain - start) / way).clamp(0.0, 1.0)
+    colour = colour * (1.0 + (chroma - 1.0) * (gain / top).clamp(0.0, 1.0))
     above = (1.0 - grey) / (result.amax(dim=0) - grey).clamp(min=1e-4)
     below = grey / (grey - result.amin(dim=0)).clamp(min=1e-4)
     colour = torch.minimum(colour, torch.minimum(above, below).clamp(min=1.0))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 
+from enhance_cli.exposure import TargetReport
 from enhance_cli.methods.irle import METHOD, tone
 from enhance_cli.plan import Plan
 from enhance_cli.plan_values import Shaped
@@ -35,6 +36,9 @@ class Curve(TypedDict):
     factor: NotNegative
     """Of that power."""
 
+    veil: Share
+    """Light that is taken away after that, so that black is not grey."""
+
     black: Share
     """Light up to which the photo shows nothing and stays dark; 0 where there is no such area."""
 
@@ -48,6 +52,9 @@ class IrleReport(TypedDict):
     model: Literal["full", "lite"] | None
     """The denoiser; null where none ran."""
 
+    target: TargetReport
+    """What `--exposure` aimed for."""
+
     cast: Channels
     """The estimated light in R, G and B: 1 is neutral, above 1 the channel is too strong."""
 
@@ -56,6 +63,9 @@ class IrleReport(TypedDict):
 
     curve: Curve
     """The tone curve, factor x ^ exponent with a soft shoulder; both are 1 where the photo was bright enough."""
+
+    chroma: NotNegative
+    """How much more colour than the curve leaves the photo is given."""
 
     gain_stops: dict[Literal["p01", "median", "p99"], float]
     """Quantiles of the gain over the image, in stops."""
@@ -91,6 +101,12 @@ class IrlePlan(Plan):
     width: int
     stage: Literal["2", "1", "reference"]
     model: Literal["full", "lite"]
+    target: float
+    """The mean that was aimed for."""
+
+    predicted: bool
+    """Whether it was predicted from the photo."""
+
     balance: tuple[float, float, float]
     """Factors of R, G and B before the curve."""
 
@@ -99,9 +115,13 @@ class IrlePlan(Plan):
 
     exponent: float
     factor: float
+    veil: float
     black: float
     max_gain: float
     """Parameters of the tone curve, see `tone.ToneCurve`; exponent and factor are 1 if brightness does not change."""
+
+    chroma: float
+    """How much more colour than the curve leaves the photo is given."""
 
     level: float
     """The final factor: desaturation and hue preservation shift the mean slightly."""
@@ -135,7 +155,7 @@ class IrlePlan(Plan):
     @property
     def curve(self) -> tone.ToneCurve:
         """The tone curve."""
-        return tone.ToneCurve(self.exponent, self.factor, self.max_gain, black=self.black)
+        return tone.ToneCurve(self.exponent, self.factor, self.max_gain, veil=self.veil, black=self.black)
 
     @property
     def leaves_light(self) -> bool:
@@ -155,13 +175,16 @@ class IrlePlan(Plan):
         return {
             "stage": self.stage,
             "model": self.model if self.strength > 0.0 else None,
+            "target": {"luma": round(self.target, 4), "predicted": self.predicted},
             "cast": [round(value, 4) for value in self.tint],
             "balance": [round(value, 4) for value in self.balance],
             "curve": {
                 "exponent": round(self.exponent, 4),
                 "factor": round(self.factor, 4),
+                "veil": round(self.veil, 4),
                 "black": round(self.black, 4),
             },
+            "chroma": round(self.chroma, 4),
             "gain_stops": {"p01": low, "median": median, "p99": high},
             "exposure": {"before": before, "after": after},
             "noise": None if noise is None else {"before": noise[0], "brightened": noise[1], "after": noise[2]},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from enhance_cli.exposure.features import chroma_of, luma_of
 from enhance_cli.imaging import opacity
 from enhance_cli.methods.irle.pseudo_ground_truth import LUMA, PROXY_SIDE
 
@@ -56,3 +57,9 @@ def balance_share(curve: ToneCurve, proxy: Array, shares: Array | None) -> float
 def mean(picture: Array, shares: Array | None) -> float:
     """Mean of all samples of an image h×w×3, weighted by opacity h×w if given."""
     return opacity.mean(picture, None if shares is None else np.repeat(shares[..., None], 3, axis=2))
+
+
+def chroma_mean(picture: Array, shares: Array | None) -> float:
+    """Mean chroma of an image h×w×3 in 0..1, as `exposure.Wanted` has it, weighted by opacity h×w if given."""
+    light = picture.transpose(2, 0, 1)
+    return opacity.mean(chroma_of(light, luma_of(light)), shares)

@@ -84,26 +84,28 @@ RICHER = (0.5, 1.9, 0.25)
 """Colour that the curve takes away: ln of the gain at which most of it is given back, and from which none is, and the
 largest share. A power brings the largest and the smallest channel nearer to each other."""
 
-PALER = (2.2, 2.2, 0.75)
+PALER = (1.9, 2.2, 0.7)
 """Colour that is noise: ln of the gain at which it begins to be reduced, the range over which the reduction increases,
 and its largest share."""
 
 
-def coloured(picture: Array, log_gain: Array) -> Array:
+def coloured(picture: Array, log_gain: Array, chroma: float = 1.0) -> Array:
     """Colour that follows the gain as far as its noise allows, as factors of the channels' distances from luma.
 
-    The factor rises from 1 where nothing is brightened to 1.25 at a gain of 1.6, is 1 again at 7 to 9, and falls to a
-    quarter at 80, where colour is mostly the sensor's own tint (docs/papers.md, I2, 4). It ends where a channel would
+    The factor rises from 1 where nothing is brightened to 1.25 at a gain of 1.6, is 1 again at 6.7, and falls to 0.3 at
+    60, where colour is mostly the sensor's own tint (docs/papers.md, I2, 4). It ends where a channel would
     leave 0..1, so that hues stay.
 
     Args:
         picture: h×w×3 in 0..1.
         log_gain: h×w, ln of the gain.
+        chroma: a further factor, for the whole photo; it too comes with the gain.
     """
     top, end, more = RICHER
     start, way, less = PALER
     factor = 1.0 + more * np.minimum(log_gain / top, (end - log_gain) / (end - top)).clip(0.0, 1.0)
     factor = factor - less * ((log_gain - start) / way).clip(0.0, 1.0)
+    factor = factor * (1.0 + (chroma - 1.0) * (log_gain / top).clip(0.0, 1.0))
     grey = picture @ LUMA
     inside = np.minimum(
         (1.0 - grey) / np.maximum(picture.max(axis=2) - grey, 1e-4), grey / np.maximum(grey - picture.min(axis=2), 1e-4)

@@ -25,6 +25,12 @@ Array = NDArray[Any]
 TARGET = 0.47
 """Mean of all samples after the curve: that of the bright counterparts of dark images."""
 
+SPREAD = 0.065
+"""Mean distance of bright counterparts of dark images from `TARGET`: what a prediction's doubt is compared with."""
+
+NEAR, FAR = 0.02, 0.10
+"""Distances below a predicted mean up to which an image stays as it is, and from which it is brought to that mean."""
+
 LARGEST_FACTOR = 4.0
 """Upper bound of `factor`: in a nearly black image a larger one would show no detail, only banding."""
 
@@ -40,6 +46,10 @@ DIM, CONTRAST = (0.05, 0.14), 0.20
 """Means of an image between which the curve comes to be asked for contrast, and the contrast that it is to reach: the
 standard deviation of all samples. Bright counterparts of dim photos have 0.19 to 0.31, those of dark ones 0.12 to 0.22,
 which the exponent alone gives them."""
+
+DARKEST, VEIL = 0.04, 0.08
+"""Level above which the darkest hundredth of an image counts as a veil, and the most light that is taken away as one.
+Only dim images have it taken away, as they come to be asked for contrast."""
 
 DEEP = 0.13
 """The level that black is brought to at most where an image has one (`ToneCurve.black`): 33 of 255."""
@@ -67,6 +77,9 @@ class ToneCurve:
     knee: float = KNEE
     """Where the shoulder begins, 0..1; 1 is a hard clip."""
 
+    veil: float = 0.0
+    """Light that is taken away after the power, softly near black, 0..`VEIL`."""
+
     black: float = 0.0
     """Light up to which the image shows nothing and is to stay dark, 0..1: a night sky beside lamps; 0 for none."""
 
@@ -86,6 +99,9 @@ class ToneCurve:
             deep = np.float32(DEEP) * (x / np.float32(self.black)) ** np.float32(1.5)
             ratio = np.minimum(raw / np.maximum(deep, np.float32(1e-6)), np.float32(1e4))
             raw = raw / np.sqrt(np.sqrt(np.float32(1.0) + np.square(np.square(ratio))))
+        if self.veil > 0.0:
+            least = _soft(np.float32(-self.veil), self.veil)
+            raw = (_soft(raw - np.float32(self.veil), self.veil) - least) / np.float32(1.0 - self.veil)
         return shoulder(raw, self.knee, min(self.factor, self.max_gain))
 
     def picture(self, light: Array) -> Array:
@@ -120,6 +136,11 @@ class ToneCurve:
         return math.log(max(self.factor, 1e-6)), self.exponent - 1.0, bound, deep
 
 
+def _soft(values: Any, veil: float) -> Any:
+    """Values above 0, and less and less of those below; smooth."""
+    return np.float32(0.5) * (values + np.sqrt(np.square(values) + np.float32(veil * veil / 9.0)))
+
+
 def shoulder(raw: Array, knee: float, white: float) -> Array:
     """Values unchanged up to the knee, and compressed above so that `white` maps to 1; C¹ and strictly increasing.
 
@@ -147,6 +168,19 @@ def exponent_for(mean: float) -> float:
     """
     share = (np.log2(max(mean, 1e-6)) + 5.5) / 3.0
     return 0.42 + 0.28 * float(np.clip(share, 0.0, 1.0))
+
+
+def aim(predicted: float, doubt: float, before: float) -> float:
+    """The mean to reach: a prediction, drawn to `TARGET` as its doubt says, and near to it the image's own mean.
+
+    Args:
+        predicted: mean that an image should have, 0..1.
+        doubt: mean error to expect of it.
+        before: mean that it has.
+    """
+    trust = SPREAD**2 / (SPREAD**2 + doubt**2)
+    missing = TARGET + trust * (predicted - TARGET) - before
+    return before + missing * float(np.clip((missing - NEAR) / (FAR - NEAR), 0.0, 1.0))
 
 
 def histogram(pixels: Array, weights: Array | None = None) -> NDArray[Any]:
@@ -212,7 +246,7 @@ def fitted(
     """
     if exponent is None:
         exponent = exponent_of(counts, target)
-    return _with_mean(_levels(_coarse(counts), balance), ToneCurve(exponent, 1.0, max_gain, black=black), target)
+    return _with_mean(_levels(counts, balance), ToneCurve(exponent, 1.0, max_gain, black=black), target)
 
 
 def exponent_of(counts: Array, target: float = TARGET) -> float:
@@ -258,7 +292,20 @@ def _coarse(counts: Array) -> Array:
     """A histogram of at most 1,024 codes, whose means of 64 codes lie less than a thousandth of white apart."""
     if counts.shape[1] <= 1024:
         return counts
-    return counts.reshape(3, 1024, -1).sum(axis=2)
+    bins: Array = counts.reshape(3, 1024, -1).sum(axis=2)
+    return bins
+
+
+def _veil(levels: tuple[Array, Array], curve: ToneCurve, before: float, exposure: float) -> float:
+    """The light to take away after a curve: what the darkest hundredth has above `DARKEST`, bounded.
+
+    It comes with the light that the curve adds, so that an image that is nearly left alone keeps its blacks too.
+    """
+    light, weights = levels
+    order = np.argsort(light)
+    darkest = light[order[np.searchsorted(np.cumsum(weights[order]), 0.01)]]
+    excess = min(max(float(curve(darkest)) - DARKEST, 0.0), VEIL)
+    return excess * contrast_for(before) / CONTRAST * min((exposure - before) / FAR, 1.0)
 
 
 def reaching(
@@ -282,10 +329,13 @@ def reaching(
     if before >= exposure or before == 0.0:
         return ToneCurve(1.0, 1.0, max_gain)
     curve = fitted(counts, target=exposure, balance=balance, max_gain=max_gain, black=black)
+    light, weights = levels = _levels(counts, balance)
+    if black == 0.0:
+        veil = _veil(levels, curve, before, exposure)
+        curve = _with_mean(levels, replace(curve, veil=veil), exposure) if veil else curve
     if curve.factor >= 1.0:
         return curve
     # A factor below 1 would turn white grey, so a gentler curve is needed: the factor stays 1 and the exponent changes.
-    light, weights = _levels(_coarse(counts), balance)
     low, high = min(curve.exponent, 1.0), 1.0
     for _ in range(24):
         middle = 0.5 * (low + high)

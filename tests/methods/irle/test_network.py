@@ -17,7 +17,6 @@ from enhance_cli.methods.irle.training.growth import grow  # noqa: E402 - torch 
 BLIND: dict[str, dict[str, Any]] = {
     "lite": training.LITE,
     "full": training.FULL,
-    "internal": {**training.LITE, "share": False},
 }
 SMALL = {"kind": "blind", "widths": [6, 8], "blocks": [1, 2], "gain": 3, "first": 4}
 
@@ -108,13 +107,6 @@ def test_acutance_lifts_the_band_of_structure_and_not_of_grain_nor_in_training()
         assert torch.equal(module(image, gain)[0], before)
 
 
-def test_without_a_share_clean_and_blind_are_one() -> None:
-    module = speaking({**SMALL, "share": False})
-    with torch.no_grad():
-        clean, blind = module(*inputs(32))
-    assert torch.equal(clean, blind)
-
-
 # --- the gain ----------------------------------------------------------------------------------------------
 
 
@@ -184,12 +176,7 @@ def test_parameters() -> None:
     assert 1.2e6 < count(training.FULL) < 1.4e6  # the paper's stage 2 has 1.317 M
 
 
-@pytest.mark.parametrize(
-    "configuration",
-    [SMALL, {**SMALL, "widths": [4, 6, 8], "blocks": [1, 1, 1]},
-     {"kind": "reflectance", "widths": [4, 6, 8], "blocks": [1, 1, 1]},
-     {"kind": "illumination", "widths": [4, 6], "blocks": [1, 1]}],
-)  # fmt: skip
+@pytest.mark.parametrize("configuration", [SMALL, {**SMALL, "widths": [4, 6, 8], "blocks": [1, 1, 1]}])
 def test_no_network_looks_further_than_its_halo(configuration: dict[str, Any]) -> None:
     module = speaking(configuration)
     assert module.halo % module.multiple == 0
@@ -203,15 +190,6 @@ def test_no_network_looks_further_than_its_halo(configuration: dict[str, Any]) -
             rows, columns = torch.nonzero(gradient[0].abs().sum(dim=0), as_tuple=True)
             furthest = max(furthest, int((rows - y).abs().max()), int((columns - x).abs().max()))
     assert module.halo // 2 < furthest <= module.halo
-
-
-def test_a_correction_of_light_is_bounded_and_nothing_before_training() -> None:
-    module = network.build({"kind": "illumination"})
-    image, gain = (plane.detach().float() for plane in inputs(32))
-    assert torch.all(module(image, gain)[0] == 0.0)
-    for parameter in module.parameters():
-        torch.nn.init.normal_(parameter, 0.0, 1.0)
-    assert module(image, gain)[0].abs().max() <= 0.35
 
 
 def test_what_is_unknown_is_refused() -> None:

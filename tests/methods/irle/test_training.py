@@ -58,7 +58,6 @@ def album(folder: Path) -> training_data.Album:
 
 def test_an_album_knows_scenes_and_puts_whole_ones_aside(album: training_data.Album) -> None:
     assert [len(scene) for scene in album.scenes] == [2] * 8
-    assert len(album.single) == 1
     assert len(album.clean) == 2
     assert [pair.name for pair in album.held_out] == ["8_0", "8_1"]
     assert album.held_out[0].reference.mean() > 3 * album.held_out[0].degraded.mean()
@@ -111,13 +110,6 @@ def test_weights_tell_which_shot_is_brighter(album: training_data.Album) -> None
     assert set(weights.tolist()) == {0.0, 1.0}
 
 
-def test_singles_come_with_the_reference_of_the_brightest_shot(album: training_data.Album) -> None:
-    bright, gain, light, reference = training_data.single_batch(album, replace(SMALL, simulated=0.0), 0, 0)
-    assert bright.shape == light.shape == reference.shape == (3, 3, 64, 64)
-    assert gain.shape == (3, 1, 64, 64)
-    assert light.mean() < 0.25 < reference.mean()
-
-
 # --- training ----------------------------------------------------------------------------------------------
 
 
@@ -125,15 +117,16 @@ def recipe() -> training.Recipe:
     return training.Recipe(
         denoisers={
             "denoiser-lite": training.DenoiserRecipe(FEW, TINY, SMALL),
-            "denoiser-internal": training.DenoiserRecipe(FEW, {**TINY, "share": False}, SMALL, internal=True),
-        },
-        stage_one=training.StageOneRecipe(FEW, replace(SMALL, batch=1, side=128)),
+            "denoiser-full": training.DenoiserRecipe(
+                FEW, {**TINY, "widths": [8, 10]}, SMALL, grown_from="denoiser-lite"
+            ),
+        }
     )
 
 
 def test_a_training_of_a_few_steps_end_to_end_and_resumed(folder: Path, tmp_path: Path) -> None:
     whole = training.train(TrainOptions(folder, tmp_path / "whole"), recipe=recipe())
-    assert set(whole.exported) == {"illumination", "reflectance", "denoiser-lite", "denoiser-internal"}
+    assert set(whole.exported) == {"denoiser-lite", "denoiser-full"}
     assert whole.sheets[0].exists()
     for stem, exported in whole.exported.items():
         assert exported.parity < 1e-4
@@ -167,7 +160,7 @@ def test_a_training_of_a_few_steps_end_to_end_and_resumed(folder: Path, tmp_path
 
 
 def test_the_iterations_of_the_command_line_hold(folder: Path, tmp_path: Path) -> None:
-    only = replace(recipe(), stage_one=None, denoisers={"denoiser-lite": recipe().denoisers["denoiser-lite"]})
+    only = replace(recipe(), denoisers={"denoiser-lite": recipe().denoisers["denoiser-lite"]})
     training.train(TrainOptions(folder, tmp_path, iterations=2), recipe=only)
     lines = (tmp_path / "denoiser-lite" / "training.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["iteration"] == 2
@@ -186,25 +179,6 @@ def test_training_takes_noise_away(album: training_data.Album) -> None:
     with torch.no_grad():
         clean = module(batch.noisy, batch.gain)[0]
     assert (clean - batch.twin).square().mean() < 0.8 * (batch.noisy - batch.twin).square().mean()
-
-
-@pytest.mark.parametrize("left_out", ["reference", "sisc", "iap", "cross"])
-def test_every_loss_of_stage_one_counts(album: training_data.Album, left_out: str) -> None:
-    numbers = training.StageOneRecipe(FEW, replace(SMALL, batch=1, side=128))
-    batch = training_data.single_batch(album, numbers.draws, 0, 0)
-    torch.manual_seed(0)
-    module, features = training.StageOne(), training.losses.Gabor()
-    every = training.stage_one_loss(module, batch, numbers, features)
-    without = training.stage_one_loss(module, batch, replace(numbers, **{left_out: 0.0}), features)
-    assert every.item() > without.item() + 1e-5
-
-
-def test_stage_one_starts_as_the_curve(album: training_data.Album) -> None:
-    module = training.StageOne()
-    picture = album.held_out[0].degraded
-    found = training.first_stage(module, picture)
-    expected = training.restored(None, picture)
-    assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 def test_without_strength_the_denoiser_changes_nothing(album: training_data.Album) -> None:
