@@ -17,11 +17,11 @@ PATCHES, PATCH = 12, 32
 """Noise is measured in the flattest four of 12×12 patches of 32×32 pixels."""
 
 
-EMPTY, SIDE, GRAIN = 0.10, 9, 0.008
+EMPTY, SIDE, GRAIN = 0.06, 9, 0.006
 """Luma of an area that may be empty at most, the side in proxy pixels of the windows that it is made of, and the
 standard deviation within them at most."""
 
-LEAST_EMPTY, LIT = 0.03, (0.45, 0.8)
+LEAST_EMPTY, LIT = 0.05, (0.5, 0.85)
 """Share of the photo that must be empty; and the 98th percentile of luma between which a photo is taken for one with
 lit parts: without them, a flat dark area is a wall in a dark room, which should be seen."""
 
@@ -44,7 +44,7 @@ def deep_black(proxy: Array, shares: Array | None) -> float:
         empty &= shares > 0.0
     if np.count_nonzero(empty) < LEAST_EMPTY * luma.size:
         return 0.0
-    return min(1.0, lit) * float(np.percentile(around[empty], 90.0))
+    return min(1.0, lit) * float(np.percentile(around[empty], 75.0))
 
 
 def flat_patches(pixels: Array, weights: Array | None) -> list[tuple[int, int]]:

@@ -47,12 +47,12 @@ DIM, CONTRAST = (0.05, 0.14), 0.20
 standard deviation of all samples. Bright counterparts of dim photos have 0.19 to 0.31, those of dark ones 0.12 to 0.22,
 which the exponent alone gives them."""
 
-DARKEST, VEIL = 0.04, 0.08
-"""Level above which the darkest hundredth of an image counts as a veil, and the most light that is taken away as one.
-Only dim images have it taken away, as they come to be asked for contrast."""
+DARKEST, VEIL, STEEPER = 0.04, 0.08, 0.1
+"""Level above which the darkest hundredth of a flat image counts as a veil, the most light that is taken away as one,
+and how much contrast must have raised the exponent for all of that."""
 
-DEEP = 0.13
-"""The level that black is brought to at most where an image has one (`ToneCurve.black`): 33 of 255."""
+DEEP = 0.15
+"""The level that black is brought to at most where an image has one (`ToneCurve.black`): 38 of 255."""
 
 UNBOUNDED = 99.0
 """A bound of the gain's logarithm that none reaches."""
@@ -299,13 +299,17 @@ def _coarse(counts: Array) -> Array:
 def _veil(levels: tuple[Array, Array], curve: ToneCurve, before: float, exposure: float) -> float:
     """The light to take away after a curve: what the darkest hundredth has above `DARKEST`, bounded.
 
-    It comes with the light that the curve adds, so that an image that is nearly left alone keeps its blacks too.
+    Only images that are flat have a veil: those whose exponent had to rise for contrast. And it goes with the light
+    that the curve adds, so that an image that is nearly left alone keeps its blacks too.
     """
+    flat = (curve.exponent - exponent_for(before)) / STEEPER
+    if flat <= 0.0:
+        return 0.0
     light, weights = levels
     order = np.argsort(light)
     darkest = light[order[np.searchsorted(np.cumsum(weights[order]), 0.01)]]
     excess = min(max(float(curve(darkest)) - DARKEST, 0.0), VEIL)
-    return excess * contrast_for(before) / CONTRAST * min((exposure - before) / FAR, 1.0)
+    return excess * min(flat, 1.0) * min((exposure - before) / FAR, 1.0)
 
 
 def reaching(

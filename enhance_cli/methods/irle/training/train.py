@@ -80,9 +80,9 @@ class Recipe:
 
     denoisers: Mapping[str, DenoiserRecipe] = field(
         default_factory=lambda: {
-            "denoiser-lite": DenoiserRecipe(_denoiser_schedule(1200), LITE),
+            "denoiser-lite": DenoiserRecipe(_denoiser_schedule(1500), LITE),
             "denoiser-full": DenoiserRecipe(
-                replace(_denoiser_schedule(150), learning_rate=5e-4, averaging=0.98),
+                replace(_denoiser_schedule(250), learning_rate=5e-4, averaging=0.98),
                 FULL,
                 Draws(batch=4),
                 grown_from="denoiser-lite",
