@@ -69,6 +69,13 @@ def portraits(folder: Path) -> None:
         cv2.imwrite(str(folder / "mattes" / f"{name}.png"), matte)
 
 
+def shoot(folder: Path) -> None:
+    """Photos, and a review in which nothing is decided."""
+    photos(folder)
+    review = {"schema": "enhance-review/1", "folder": str(folder / "enhanced"), "reports": [], "photos": []}
+    (folder / "review.json").write_text(json.dumps(review), encoding="utf-8")
+
+
 def clone(folder: Path) -> None:
     """A clone, whose weights a reader may replace, and photos to learn from."""
     for name in ("enhance_cli", "weights"):
@@ -86,6 +93,7 @@ PAGES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "time-lapse": (timelapse, ("steady/0003.jpg", "steady-clode/0003.jpg")),
     "brackets": (brackets, ("fused/a_1.jpg", "fused/b_1.jpg", "by-name/b.jpg", "two.jpg")),
     "portraits": (portraits, ("lit/ben.jpg", "look/anna_show_mask.png", "glow/ben.jpg", "by-shape/ben.jpg")),
+    "review": (shoot, ("enhanced/gallery/index.html", "tried/gallery/index.html")),
     "own-weights": (clone, ("runs/clahe_adaptive/validation.png", "enhanced/a.jpg")),
     "many-machines": (photos, ("enhanced/a.jpg", "enhanced/enhance-report.1-of-2.jsonl")),
 }

@@ -37,6 +37,11 @@ class Photo:
     maps: list[tuple[str, Path]] = field(default_factory=list)
     """What the method drew for it: names and files."""
 
+    def told(self, name: str) -> Any:
+        """What the line, or else its plan, says of the verdict, its reason or its certainty."""
+        said = self.line.get(name)
+        return values.mapping(self.line.get("plan")).get(name) if said is None else said
+
     @property
     def settings(self) -> str:
         """The digest of what decided it; empty where none is known."""
@@ -164,7 +169,7 @@ def record_of(photo: Photo, page: Path) -> dict[str, Any]:
     error, exposure = values.mapping(line.get("error")), values.mapping(line.get("exposure"))
     before, after = (values.numbers(exposure.get(when)) for when in ("before", "after"))
     ms = values.numbers(line.get("ms"))
-    certainty = values.number(line.get("certainty"))
+    certainty = values.number(photo.told("certainty"))
     size = line.get("size")
     sized = isinstance(size, list) and len(size) == 2 and all(values.number(side) for side in size)
     return {
@@ -174,14 +179,15 @@ def record_of(photo: Photo, page: Path) -> dict[str, Any]:
         "review": values.text(values.mapping(line.get("review")).get("decision"), 40),
         "error": {name: values.text(error.get(name)) for name in ("kind", "message")} if error else None,
         "method": values.text(line.get("method"), 60),
-        "verdict": values.text(line.get("verdict"), 60),
-        "reason": values.text(line.get("reason")),
+        "chosen": values.text(values.mapping(line.get("plan")).get("method"), 60),
+        "verdict": values.text(photo.told("verdict"), 60),
+        "reason": values.text(photo.told("reason")),
         "certainty": certainty,
         "controls": [[_option(name), values.shown(value)] for name, value in _items(line.get("controls"))],
         "decided": [
             [name.replace("_", " "), values.shown(value)]
             for name, value in _items(line.get("plan"))
-            if not isinstance(value, list | dict)
+            if not isinstance(value, list | dict) and name not in ("verdict", "reason", "certainty", "method")
         ],
         "notes": values.texts(line.get("notes")),
         "frames": values.texts(line.get("frames")),

@@ -40,6 +40,7 @@
   }
 
   const total = (photo) => Object.values(photo.ms ?? {}).reduce((sum, ms) => sum + ms, 0);
+  const methodText = (photo) => (photo.chosen && photo.chosen !== photo.method ? `${photo.method}: ${photo.chosen}` : photo.method);
   const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 
   // --- decisions, kept in the browser's storage ----------------------------------------------------------------
@@ -132,7 +133,7 @@
     const button = tileOf(photo);
     const flag = decisions[photo.key];
     const status = photo.review || (photo.status === "done" ? photo.verdict : photo.status);
-    const words = [photo.method, status, photo.missing && Object.keys(photo.missing).length ? "not all there" : ""];
+    const words = [methodText(photo), status, photo.missing && Object.keys(photo.missing).length ? "not all there" : ""];
     const what = button.querySelector(".what");
     what.textContent = shown(words.filter(Boolean).join(", "));
     if (flag) {
@@ -175,7 +176,7 @@
 
   const FILTERS = {
     "by-status": (photo) => [photo.status, ...(photo.review ? [photo.review] : [])],
-    "by-method": (photo) => [photo.method],
+    "by-method": (photo) => [methodText(photo)],
     "by-verdict": (photo) => (photo.verdict ? [photo.verdict] : []),
     "by-note": (photo) => photo.notes,
     "by-flag": (photo) => [decisions[photo.key]?.decision ?? "none"],
@@ -411,10 +412,15 @@
     setLayer(all[(all.indexOf(view.layer) + 1) % all.length]);
   }
 
+  // A command whose lines break between words, and not behind hyphens.
+  function wordsOf(command) {
+    return shown(command).split(" ").flatMap((word) => [make("span", { className: "word", textContent: word }), " "]);
+  }
+
   function fillChoices() {
     at("choices").replaceChildren(...open.redo.map((choice, index) => {
       const button = make("button", { type: "button" }, make("kbd", { textContent: String(index + 1) }),
-        ` Redo, ${choice.label}: `, make("code", { textContent: shown(choice.command.replace(/^enhance /, "")) }));
+        ` Redo, ${choice.label}: `, make("code", {}, ...wordsOf(choice.command.replace(/^enhance /, ""))));
       button.addEventListener("click", () => decide(open, "redo", index));
       return button;
     }));
@@ -431,7 +437,7 @@
   function fillFacts() {
     const rows = [
       ["Status", [open.status, open.review && `after a review: ${open.review}`].filter(Boolean).join(", ")],
-      ["Method", open.method],
+      ["Method", methodText(open)],
       ["Verdict", open.verdict],
       ["Reason", open.reason],
       ["Certainty", open.certainty === null ? "" : percent(open.certainty)],
