@@ -52,6 +52,7 @@ def help_pages() -> str:
     for command in (
         [],
         *([name] for name in methods.names()),
+        ["apply"],
         ["evaluate"],
         ["train"],
         ["restore"],

@@ -141,6 +141,30 @@ class Controls(Knobs):
         return None
 
     @property
+    def writes_copies(self) -> bool:
+        """Whether photos that a plan leaves unchanged (`Plan.unchanged`) are written to the OUTPUT, as copies."""
+        return True
+
+    @property
+    def looks_only(self) -> Path | None:
+        """The file that decisions are written to by a run that only looks; None for a run that enhances."""
+        return None
+
+    @property
+    def looks_together(self) -> bool:
+        """Whether photos of a run may be decided on together, before any is enhanced."""
+        return False
+
+    def with_decisions(self, decisions: Listed) -> Controls:
+        """The same with decisions that the run itself has made."""
+        raise NotImplementedError
+
+    @property
+    def listed(self) -> Listed | None:
+        """The photos of a run that takes no INPUT but a file of decisions; None for all other runs."""
+        return None
+
+    @property
     def looks_for_names(self) -> bool:
         """Whether companion files are found by the name of the photo, so that duplicate names must be known."""
         return False
@@ -253,3 +277,111 @@ class PictureFolder:
 
     def _shown(self, paths: tuple[str, ...]) -> str:
         return ", ".join(os.path.relpath(path, self.path) for path in paths)
+
+
+# --- photos that a file of decisions lists -------------------------------------------------------------------
+
+
+DECISION_SCHEMA = "enhance-decision/1"
+
+
+@dataclass(frozen=True)
+class ListedPhoto:
+    """A line of a file of decisions."""
+
+    place: str
+    """The file and the line's number, for messages."""
+
+    line: Mapping[str, Any]
+    """Its JSON object."""
+
+    source: str
+    relative: str
+    """The path of its output below the output folder."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file of decisions: JSON lines, each with a photo and what is to be done to it."""
+
+    path: str
+    digest: str = ""
+    """Of its bytes."""
+
+    photos: Mapping[str, ListedPhoto] = field(default_factory=dict, repr=False, compare=False)
+    """By absolute path, in the order of the file."""
+
+    faults: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """A sentence for every line that cannot be used."""
+
+    @classmethod
+    def parse(cls, value: Any) -> Listed:
+        """Read a file; lines that cannot be used become faults.
+
+        Raises:
+            ValueError: it cannot be read, or holds no line that can be used.
+        """
+        if isinstance(value, Listed):
+            return value
+        import hashlib
+
+        try:
+            data = Path(value).read_bytes()
+        except OSError as error:
+            raise ValueError(f"{value} cannot be read: {error.strerror}.") from error
+        photos: dict[str, ListedPhoto] = {}
+        faults = []
+        for number, text in enumerate(data.splitlines(), start=1):
+            if not text.strip():
+                continue
+            place = f"{value}, line {number}"
+            found = _listed_photo(text, place)
+            if isinstance(found, str):
+                faults.append(f"{place}: {found}")
+                continue
+            key = os.path.abspath(found.source)  # noqa: PTH100 - keeps links as they are
+            if key in photos:
+                faults.append(f"{place}: {found.source} is on {photos[key].place.rpartition(', ')[2]} already.")
+                continue
+            photos[key] = found
+        return cls(str(value), hashlib.sha256(data).hexdigest(), photos, tuple(faults))
+
+    def for_source(self, source: SourceName) -> ListedPhoto | None:
+        """The line of a photo."""
+        return self.photos.get(os.path.abspath(source.path))  # noqa: PTH100
+
+    def present(self) -> tuple[list[ListedPhoto], list[str]]:
+        """The lines whose photo is there as it was looked at; and a sentence for each of the others."""
+        found, faults = [], list(self.faults)
+        for photo in self.photos.values():
+            state = {name: photo.line.get(name) for name in ("bytes", "modified_ns")}
+            try:
+                status = os.stat(photo.source)  # noqa: PTH116
+            except OSError as error:
+                faults.append(f"{photo.place}: {photo.source} cannot be read ({error.strerror}); decide again.")
+                continue
+            if state != {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}:
+                faults.append(f"{photo.place}: {photo.source} has changed since it was looked at; decide again.")
+                continue
+            found.append(photo)
+        return found, faults
+
+
+def _listed_photo(text: bytes, place: str) -> ListedPhoto | str:
+    """A line as a value, or why it is none."""
+    import json
+
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return "it is not JSON; repair or remove it."
+    if not isinstance(line, dict) or line.get("schema") != DECISION_SCHEMA:
+        return f"it is not a decision ({DECISION_SCHEMA}); repair or remove it."
+    source, relative = line.get("source"), line.get("relative")
+    if not isinstance(source, str) or not source or "\0" in source:
+        return "its source is not the path of a photo."
+    if not isinstance(relative, str) or not relative or "\0" in relative or Path(relative).is_absolute():
+        return "its relative is not a path below the output folder."
+    if ".." in Path(relative).parts:
+        return "its relative leads out of the output folder."
+    return ListedPhoto(place, line, source, relative)

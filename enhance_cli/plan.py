@@ -43,6 +43,11 @@ class Plan:
         return (values["height"], values["width"]) if "height" in values and "width" in values else None
 
     @property
+    def unchanged(self) -> bool:
+        """Whether it leaves the photo as it is: its output is then a copy of the file, byte for byte."""
+        return False
+
+    @property
     def exposures(self) -> int:
         """How many exposures of a scene it combines into one image."""
         return 1

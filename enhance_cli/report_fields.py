@@ -65,8 +65,8 @@ def schema_of(kind: Any) -> dict[str, Any]:
     """The JSON Schema of values of an annotated type.
 
     Args:
-        kind: a TypedDict, a list, a dict whose keys are a Literal, a number, text, a bool or a Literal; each may be
-            Annotated with the classes above, or be optional.
+        kind: a TypedDict, a list, a dict whose keys are a Literal or whose values are Any, a number, text, a bool or a
+            Literal; each may be Annotated with the classes above, or be optional.
 
     Raises:
         TypeError: a field of a TypedDict has no docstring.
@@ -84,6 +84,8 @@ def schema_of(kind: Any) -> dict[str, Any]:
         return {"enum": list(inner)}
     if origin is list:
         return {"type": "array", "items": schema_of(inner[0])}
+    if origin is dict and inner[1] is Any:
+        return {"type": "object"}
     if origin is dict:
         return {"type": "object", "required": list(get_args(inner[0])), "additionalProperties": schema_of(inner[1])}
     if typing.is_typeddict(kind):

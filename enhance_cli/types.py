@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -221,6 +221,12 @@ class Method:
     shares: tuple[str, ...] = ()
     """Folders of weights that it shares with other methods, such as `exposure`."""
 
+    copies: bool = False
+    """Whether its plans may leave a photo unchanged (`Plan.unchanged`): its output is then a copy of the file."""
+
+    uses: tuple[str, ...] = ()
+    """Other methods that it may apply: their weights decide its outputs, too."""
+
     example: tuple[tuple[str, str], ...] = ()
     """Controls without a default, each with a value to try the method with."""
 
@@ -272,6 +278,28 @@ class Enhancer(Protocol):
 
     def illustrations(self, image: Image, plan: Any, controls: Any) -> Mapping[str, Array]:
         """Illustrations that the controls request: name to H×W×3 uint8."""
+        ...
+
+
+class LookingEnhancer(Enhancer, Protocol):
+    """An Enhancer that can decide about a photo from a copy of low resolution."""
+
+    def look(self, image: Image, controls: Any) -> dict[str, Any]:
+        """The decision, as JSON values: what a line of a file of decisions says of the photo."""
+        ...
+
+    def groups(self, names: Sequence[str], taken: Sequence[float | None], controls: Any) -> list[list[int]]:
+        """The photos that are decided together, as places in `names`.
+
+        Args:
+            names: paths of photos.
+            taken: seconds at which each was taken, None where that is not known.
+            controls: of the run.
+        """
+        ...
+
+    def agree(self, lines: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+        """The decisions of one group, made one; and the places of outliers, whose decisions stay."""
         ...
 
 

@@ -214,3 +214,24 @@ def grain(height: int, width: int, seed: Seed = 0) -> Array:
     rng = np.random.default_rng(seed)
     light = cv2.GaussianBlur(rng.normal(128, 250, (height, width)).astype(np.float32), (0, 0), 5)
     return np.clip(light * 1.5 - 40 + rng.normal(0, 6, (height, width)), 0, 255).astype(np.uint8)
+
+
+# --- photos that need nothing, and what is no photo ------------------------------------------------------------
+
+
+def well_exposed(height: int = 120, width: int = 180, seed: Seed = 3) -> Array:
+    """A photo with nothing wrong: all tones, some colour, some grain."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    light = 0.47 + 0.25 * np.sin(x / 19.0) * np.cos(y / 23.0) + 0.2 * np.sin(x / 61.0 + y / 47.0)
+    return codes(light[..., None] * np.array([1.04, 1.0, 0.94]) + rng.normal(0, 0.02, (height, width, 3)))
+
+
+def screenshot(height: int = 240, width: int = 360) -> Array:
+    """A window with a title, text and a button: few colours, all flat."""
+    page = np.full((height, width, 3), 246, np.uint8)
+    page[: height // 10] = (40, 90, 160)
+    page[190:215, 260:330] = (210, 60, 40)
+    for row in range(50, 170, 14):
+        page[row : row + 4, 30 : 300 - row // 2] = 20
+    return page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from enhance_cli import methods
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
-from enhance_cli.controls import Knob, Knobs, option_name
+from enhance_cli.controls import Controls, Knob, Knobs, option_name
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.types import Method
 
@@ -20,6 +20,14 @@ EPILOG = (
     "INPUT is a file, a folder, a quoted glob, @list.txt or - (stdin); OUTPUT, last, is a folder, a file or - "
     "(stdout). Exit codes: 0 all done, 1 some photos failed, 2 usage, 3 weights, 4 output or disk, 5 device, "
     "6 all failed, 70 bug, 130 interrupted, 141 stdout closed, 143 terminated."
+)
+
+
+APPLY = "Do what a file of decisions says, which enhance auto --decide wrote: enhance apply FILE OUTPUT."
+
+APPLY_EPILOG = (
+    "FILE may be edited: lines may be removed, and verdict, method, controls and amount changed. "
+    + (EPILOG.partition("stdout). ")[2])
 )
 
 
@@ -41,6 +49,10 @@ def build() -> typer.Typer:
         app.command(
             name, cls=_method_class(method), help=_method_help(method), short_help=method.summary, epilog=EPILOG
         )(_method_command(method))
+        if "decisions" in method.controls.knobs():
+            app.command("apply", cls=_method_class(method), help=APPLY, short_help=APPLY, epilog=APPLY_EPILOG)(
+                _apply_command(method)
+            )
     from enhance_cli.cli import compare, doctor, evaluate, gallery, report, restore, review, train
 
     app.command("evaluate", help=evaluate.HELP, short_help="Measure photos, with or without references.")(
@@ -132,6 +144,34 @@ def _method_command(method: Method) -> Callable[..., None]:
 
             raise typer.Exit(run(Run.of(method.name, arguments, given), console))
 
+    return _signed(command, method.controls)
+
+
+def _apply_command(method: Method) -> Callable[..., None]:
+    """A function like that of the method, whose first argument is a file of decisions."""
+
+    def command(**values: Any) -> None:
+        from enhance_cli.errors import UsageError
+
+        decisions, *rest = [*(values.pop("inputs") or ()), *filter(None, [values.pop("output")])] or [None]
+        given = {name: value for name, value in values.items() if value is not None}
+        quiet, verbose, debug = (bool(given.get(name)) for name in ("quiet", "verbose", "debug"))
+        console = Console(quiet=quiet, verbose=verbose, debug=debug, json=bool(given.get("json")))
+        with reported(console):
+            from enhance_cli.cli.run import run
+            from enhance_cli.pipeline.run import Run
+
+            if decisions is None or len(rest) != 1:
+                raise UsageError("Give a file of decisions and the OUTPUT, a folder: enhance apply FILE OUTPUT.")
+            raise typer.Exit(run(Run.of(method.name, rest, {**given, "decisions": decisions}), console))
+
+    return _signed(command, method.controls, only=("strength", "shift", "only_changed", "amount"))
+
+
+def _signed(
+    command: Callable[..., None], controls: type[Controls], only: Sequence[str] | None = None
+) -> Callable[..., None]:
+    """Give a command the signature that Typer reads: a method's knobs, or `only` some, and the shared options."""
     # Optional for Typer, because `scan` reports missing arguments with a clearer message.
     inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT", help="Photos: see below.")]
     output = Annotated[str | None, typer.Argument(metavar="OUTPUT", help="Where they go: see below.")]
@@ -139,7 +179,8 @@ def _method_command(method: Method) -> Callable[..., None]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in (("inputs", inputs), ("output", output))
     ]
-    parameters = [*paths, *_parameters(method.controls), *_parameters(RunOptions)]
+    own = [item for item in _parameters(controls) if only is None or item.name in only]
+    parameters = [*paths, *own, *_parameters(RunOptions)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
@@ -184,10 +225,10 @@ def default_text(default: Any, spec: Knob) -> str:
     """The default as shown in help, after a space; empty for flags and options without a default."""
     if default is None or isinstance(default, bool):
         return ""
-    if isinstance(default, tuple):
-        text = "x".join(f"{part:g}" for part in default)
-    elif spec.show is not None:
+    if spec.show is not None:
         text = spec.show(default)
+    elif isinstance(default, tuple):
+        text = "x".join(f"{part:g}" for part in default)
     else:
         text = f"{default:g}" if isinstance(default, float) else str(default)
     return f" [default: {text}]"

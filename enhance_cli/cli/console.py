@@ -251,3 +251,11 @@ def summary_text(summary: Summary) -> str:
     text = f"{', '.join(parts)} in {summary.seconds:.1f} s on {summary.device}{speed}."
     report = "-" if summary.report_to_stdout else summary.report
     return f"{text} Report: {report}" if report else text
+
+
+def looked_text(summary: Summary) -> str:
+    """The closing line of a run that only looked."""
+    failed = f", {summary.failed} failed" if summary.failed else ""
+    speed = f" ({summary.done / summary.seconds:.1f} photos/s)" if summary.seconds > 0 else ""
+    seen = f"{summary.done} photo{'' if summary.done == 1 else 's'} looked at{failed}"
+    return f"{seen} in {summary.seconds:.1f} s{speed}. Decisions: {summary.report}"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from enhance_cli.cli.console import Console, NoProgress, Progress, summary_text
+from enhance_cli.cli.console import Console, NoProgress, Progress, looked_text, summary_text
 from enhance_cli.cli.signals import terminable
 from enhance_cli.errors import ExitCode
 from enhance_cli.pipeline.run import Run
@@ -27,6 +27,11 @@ def run(asked: Run, console: Console) -> ExitCode:
     """
     with terminable(), ConsoleListener(console) as listener:
         summary = do(asked, listener, alone=True)
+    if asked.controls.looks_only is not None:
+        console.say(looked_text(summary))
+        if console.json:
+            console.data(summary.to_json())
+        return summary.exit_code
     if asked.options.dry_run:
         unchanged = f", {summary.unchanged} done already" if summary.unchanged else ""
         console.say(
@@ -115,6 +120,8 @@ class ConsoleListener:
 
 
 def _line_for_people(line: Mapping[str, Any]) -> str:
+    if "verdict" in line:
+        return f"{line['source']}: {line['method'] or line['verdict']} ({line['certainty']:.0%}): {line['reason']}"
     exposure = line["exposure"]
     notes = "".join(f"; {note}" for note in line["notes"])
     return (

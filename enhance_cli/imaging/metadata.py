@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from enhance_cli.imaging import xmp
@@ -30,6 +31,7 @@ _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _FIELD_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a field by its TIFF type; 1 for the others."""
 
+_TAKEN_TAG, _FRACTION_TAG = 0x9003, 0x9291
 _WIDTH_TAG, _HEIGHT_TAG = 0xA002, 0xA003
 _XMP_THUMBNAILS = re.compile(rb"<((?:xmp|xap):Thumbnails)>")
 _IPTC_RESOURCE = 0x0404
@@ -171,6 +173,34 @@ def _directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tupl
     for index in range(count):
         tag, kind = struct.unpack_from(order + "HH", data, start + 2 + 12 * index)
         yield tag, kind, start + 10 + 12 * index
+
+
+def taken(exif: bytes | None) -> float | None:
+    """Seconds, from an arbitrary start, at which a photo was taken by its own clock; None where EXIF does not say.
+
+    From DateTimeOriginal, with SubSecTimeOriginal as its fraction.
+    """
+    order = _BYTE_ORDERS.get((exif or b"")[:4])
+    if exif is None or order is None:
+        return None
+    try:
+        root = {tag: place for tag, _, place in _directory(exif, order, _offset(exif, order, 4))}
+        if _EXIF_DIRECTORY_TAG not in root:
+            return None
+        inner = _offset(exif, order, root[_EXIF_DIRECTORY_TAG])
+        texts = {tag: _text(exif, order, place) for tag, kind, place in _directory(exif, order, inner) if kind == 2}
+        moment = datetime.strptime(texts[_TAKEN_TAG], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        fraction = texts.get(_FRACTION_TAG, "").strip()
+        return moment + (float(f"0.{fraction}") if fraction.isdigit() else 0.0)
+    except (struct.error, KeyError, ValueError):
+        return None
+
+
+def _text(exif: bytes, order: str, place: int) -> str:
+    """The text of a field: within its entry if it has four bytes or less, else where that points."""
+    (count,) = struct.unpack_from(order + "I", exif, place - 4)
+    start = place if count <= 4 else _offset(exif, order, place)
+    return exif[start : start + count].split(b"\0")[0].decode("ascii", "replace")
 
 
 def _swap_sizes(exif: bytearray, order: str, directory: int) -> None:

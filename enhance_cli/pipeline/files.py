@@ -91,6 +91,10 @@ class Coding:
     backup: str | None = None
     """The suffix of the name under which the original is kept in place; None to keep none."""
 
+    def copies(self, written_format: str, image: Image) -> bool:
+        """Whether a photo that is left unchanged is copied: no option asks for other bytes than its source's."""
+        return written_format == image.metadata.format and self.quality is None and self.strip is None
+
     def format_for(self, job: Job, image: Image) -> str:
         """The format that a photo is written in.
 

@@ -94,7 +94,7 @@ def _process(
         refuse_loss(_source(job), kept.lost)
     kept, is_marked = marked(kept, written_format, recipe, coding)
     source = _Source(states, notes, written_format, is_marked, image.height * image.width / 1e6, past)
-    if coding.backup is not None:
+    if coding.backup is not None or recipe.may_copy:
         source = source._replace(original=data)
     planes, most = recipe.reads_planes, coding.max_pixels
     again = None if job.frames else partial(codecs.decode, data, source=_source(job), planes=planes, max_pixels=most)
@@ -108,6 +108,8 @@ def _process(
         if coding.skip_existing and target is not None and os.path.lexists(target):
             line = recipe.line(_source(job), str(target), frames=map(str, job.frames), skipped=True)
             yield from _recorded(Outcome(job, "skipped", line), record)
+        elif enhanced.unchanged and (coding.in_place or not recipe.controls.writes_copies):
+            yield from _not_written(job, enhanced, source, ms | enhanced.ms, recipe, record)
         else:
             yield from _written(job, enhanced, source, ms | enhanced.ms, recipe, coding, record)
         ms["decode"] = 0.0  # counted once, for the first output
@@ -123,6 +125,25 @@ def _left_alone(job: Job, recipe: Recipe, record: Record, past: in_place.Past) -
     assert job.target is not None
     notes, seen = [past.reason or ""], [file_state(job.target)]
     line = recipe.line(_source(job), str(job.target), skipped=True, notes=notes, read=seen)
+    yield from _recorded(Outcome(job, "skipped", line), record)
+
+
+def _not_written(
+    job: Job, enhanced: Enhanced, source: _Source, ms: dict[str, float], recipe: Recipe, record: Record
+) -> Iterator[Outcome]:
+    """Record that the plan leaves a photo unchanged, so that there is nothing to write."""
+    assert job.target is not None
+    described = enhanced.described
+    notes = [f"{_source(job)} needs nothing, left alone: {described['reason']}."] if "reason" in described else []
+    line = recipe.line(
+        _source(job),
+        str(job.target),
+        enhanced=enhanced,
+        skipped=True,
+        notes=[*notes, *source.notes],
+        ms=ms,
+        read=[file_state(job.target)] if source.past is not None else source.states,
+    )
     yield from _recorded(Outcome(job, "skipped", line), record)
 
 
@@ -183,7 +204,7 @@ class _Source(NamedTuple):
     megapixels: float
     past: in_place.Past | None = None
     original: bytes = b""
-    """Its bytes, if they are to be kept as a backup."""
+    """Its bytes, if they may be kept as a backup, or become the output."""
 
 
 def _written(
@@ -200,7 +221,12 @@ def _written(
     past = source.past
     with ExitStack() as stack:
         with timed(ms, "encode"):
-            coded, coding_notes = codecs.encode(enhanced.image, source.format, quality=coding.quality)
+            coding_notes: tuple[str, ...] = ()
+            copied = enhanced.unchanged and coding.copies(source.format, enhanced.image)
+            if copied:
+                coded, source = source.original, source._replace(is_marked=False)
+            else:
+                coded, coding_notes = codecs.encode(enhanced.image, source.format, quality=coding.quality)
             abandon.check()
             wanted = {} if target is None else contents(target, coded, enhanced, recipe, coding)
             staged = stage(stack, job, wanted, enhanced, coding, past)

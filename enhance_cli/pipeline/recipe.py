@@ -60,6 +60,9 @@ class Enhanced:
     controls: Controls = field(default_factory=Controls)
     """The controls of this image."""
 
+    unchanged: bool = False
+    """Whether the plan leaves the photo as it is (`Plan.unchanged`)."""
+
     notes: tuple[str, ...] = ()
     """Notes to the user about how methods saw the image, and about the plan."""
 
@@ -83,6 +86,11 @@ class Recipe:
         object.__setattr__(self, "companions", Companions(self.controls))
         used = self.enhancer.prepare(self.controls)
         object.__setattr__(self, "weights", report_of_weights(used, self.engine.own_weights))
+
+    @property
+    def may_copy(self) -> bool:
+        """Whether a plan may leave a photo unchanged, so that its bytes must be kept."""
+        return self.enhancer.method.copies
 
     @property
     def reads_planes(self) -> bool:
@@ -182,16 +190,19 @@ class Recipe:
                     views = [view]
                 last = number == len(plans) - 1
                 may_reuse = (last or again is not None) and (reuse or working.pixels is not image.pixels)
-                rendered = self._render(working, plan, views, reuse=may_reuse)
+                unchanged = bool(plan.unchanged)
+                rendered = image.pixels if unchanged else self._render(working, plan, views, reuse=may_reuse)
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
-                result = working.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
-                after = exposure_of(result, None if view is None else replace(view, image=result))
+                base = image if unchanged else working
+                result = base.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
+                after = before if unchanged else exposure_of(result, view and replace(view, image=result))
             exposure = {"before": before, "after": after}
             if again is not None:
                 del image, working, view, views  # the pixels now belong to the result
             described, told = plan.describe(), (*notes, *plan.notes)
-            made = [Enhanced(result, plan, described, exposure, drawn[number], dict(ms), ending, controls, told)]
+            facts = drawn[number], dict(ms), ending, controls, unchanged, told
+            made = [Enhanced(result, plan, described, exposure, *facts)]
             del plan, rendered, result  # the caller decides how long they are kept
             yield made.pop()
             ms["estimate"] = 0.0  # counted for the first output; the others share its estimate

@@ -82,9 +82,10 @@ class Run:
         method = methods.get(self.method)
         options = self.options.deciding | {"plan": _contents(self.options.plan)}
         del options["weights"]  # identified by their manifests, wherever they are
+        others = {name: weights.manifests(methods.get(name)) for name in method.uses}
         parts = {
             "method": method.name,
-            "weights": weights.manifests(method, self.options.weights),
+            "weights": (*weights.manifests(method, self.options.weights), *((others,) if others else ())),
             "controls": self.controls.deciding,
             "options": options,
         }
@@ -110,8 +111,14 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
     listener = listener or Silent()
     method, options = methods.get(asked.method), asked.options
     _check_together(asked)
+    if asked.controls.looks_only is not None:
+        from enhance_cli.pipeline.looking import look
+
+        return look(asked, asked.controls.looks_only, listener, alone=alone)
+    listed, faults = (None, []) if asked.controls.listed is None else asked.controls.listed.present()
     found = scan(
         asked.arguments,
+        listed=listed,
         recursive=options.recursive,
         format=options.format,
         beside=asked.illustrations,
@@ -134,7 +141,10 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
     plan = None if options.plan is None else load_plan(options.plan, method)  # before anything is created
     if options.dry_run:
         return _preview(settle(found.jobs, _journal(path, options), rules), asked, listener)
-    if not found.jobs and options.shard is None:  # a part with nothing to do leaves an empty report as evidence
+    for fault in faults:
+        listener.trouble(fault)
+    # A part with nothing to do leaves an empty report as evidence.
+    if not found.jobs and options.shard is None and not faults:
         return Summary()
     with ExitStack() as stack:
         # An existing report is locked before it is read, so that no other run changes it; a new one is created only
@@ -143,6 +153,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         report = stack.enter_context(_open(path, asked, rules)) if held else None
         settled = settle(found.jobs, _journal(path, options), rules)
         tally = stack.enter_context(_told_when_stopped(asked, settled, listener))
+        tally.failed += len(faults)
         work = bool(settled.jobs or settled.skipped)
         if work:
             # A device or weights that cannot be used are refused before anything is created.
@@ -151,6 +162,8 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
             assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
             recipe = assignment.open()
             stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
+            if settled.jobs and asked.controls.looks_together and options.plan is None:
+                assignment, recipe = _together(assignment, recipe, found.jobs, workers, listener)
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
@@ -164,6 +177,21 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
             listener.remark(f"Nothing to do{why}.")
             return tally.summary(report=report.path)
         return _stream(assignment, recipe, workers, settled, report, options, tally, listener)
+
+
+def _together(
+    assignment: Assignment, recipe: Recipe, jobs: Iterable[Job], workers: int, listener: Listener
+) -> tuple[Assignment, Recipe]:
+    """The same with decisions for photos that belong together, if there are any."""
+    from enhance_cli.pipeline.looking import agreed
+
+    decisions, remarks = agreed(jobs, recipe, workers, assignment.coding.max_pixels)
+    for remark in remarks:
+        listener.remark(remark)
+    if decisions is None:
+        return assignment, recipe
+    controls = assignment.controls.with_decisions(decisions)
+    return replace(assignment, controls=controls), replace(recipe, controls=controls)
 
 
 @contextmanager
@@ -338,6 +366,8 @@ def _check_together(asked: Run) -> None:
         raise UsageError(f"--plan is one plan, and each photo asks for {len(endings)} outputs.")
     if options.gallery and options.report in ("none", STDIO):
         raise UsageError("--gallery shows what a report says; give a file as --report.")
+    if asked.controls.listed is not None and options.in_place:
+        raise UsageError("Decisions are applied to an OUTPUT: leave out --in-place.")
     if not options.in_place:
         for name in ("again", "backup", "drop_extras"):
             if getattr(options, name):

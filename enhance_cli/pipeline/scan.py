@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from enhance_cli.controls import ListedPhoto
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline.clashes import Clashes
 from enhance_cli.pipeline.inputs import Found, counted, find
@@ -48,6 +49,7 @@ def scan(
     shard: Shard | None = None,
     names: bool = False,
     plans: Path | None = None,
+    listed: Sequence[ListedPhoto] | None = None,
 ) -> Scan:
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
@@ -63,6 +65,7 @@ def scan(
         shard: keep only this part of the jobs, with stacks kept whole; clashes are searched among all jobs.
         names: note in each Job which other sources have the same name; all names are then held in memory.
         plans: the folder for plans, for the clash check.
+        listed: the sources, with the names of their outputs, instead of INPUTs.
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
@@ -74,7 +77,8 @@ def scan(
             raise UsageError("--in-place replaces each photo, and --fuse makes one of several: give an OUTPUT.")
         place = in_place_destination(arguments, endings)
     else:
-        place = destination(arguments, beside, endings, format, stacked=stacks is not None)
+        several = stacks is not None
+        place = destination(arguments, beside, endings, format, stacked=several, listed=listed is not None)
         refuse_nesting(place)
     jobs = Jobs()
     kept = jobs if shard is None else Jobs()
@@ -83,6 +87,8 @@ def scan(
     if names:
         jobs.names = kept.names = Names()
     items = find(place.inputs, None if in_place else place.folder, recursive, remarks)
+    if listed is not None:
+        items = (Found(Path(photo.source), Path(photo.relative), in_folder=True) for photo in listed)
     if stacks is not None:
         items = _stacked(items, stacks, remarks)
     for index, item in enumerate(items):

@@ -26,14 +26,22 @@ class Destination:
 
 
 def destination(
-    arguments: Sequence[str], beside: Sequence[str], endings: Sequence[str], format: str | None, *, stacked: bool
+    arguments: Sequence[str],
+    beside: Sequence[str],
+    endings: Sequence[str],
+    format: str | None,
+    *,
+    stacked: bool,
+    listed: bool = False,
 ) -> Destination:
-    """The destination for `INPUT... OUTPUT`.
+    """The destination for `INPUT... OUTPUT`, or for `OUTPUT` alone if the inputs are `listed`.
 
     Raises:
         UsageError: there is no OUTPUT, or it cannot take the requested outputs.
     """
-    if len(arguments) < 2:
+    if listed and len(arguments) != 1:
+        raise UsageError("A file of decisions names its photos itself: give the OUTPUT (a folder) and no INPUT.")
+    if len(arguments) < 2 and not listed:
         hint = f"`{arguments[0]}` and no OUTPUT" if arguments else "neither"
         raise UsageError(f"Give at least one INPUT and the OUTPUT (a folder, a file, or -) last; there is {hint}.")
     *inputs, output = arguments

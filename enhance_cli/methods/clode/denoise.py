@@ -49,32 +49,33 @@ def visible_noise(pixels: Array, shift: Array, weights: Array | None = None) -> 
     side_y, side_x = min(_PATCH, height), min(_PATCH, width)
     if min(side_y, side_x) < 2:
         return 0.0
-    added, counted, asked = [], [], 0.0
-    for top in np.unique(np.linspace(0, height - side_y, _PATCHES).astype(int)):
-        for left in np.unique(np.linspace(0, width - side_x, _PATCHES).astype(int)):
-            patch = pixels[top : top + side_y, left : left + side_x].astype(np.float32) / white
-            luma = patch @ np.array([0.299, 0.587, 0.114], np.float32)
-            tone = float(luma.mean())
-            if not 0.01 < tone < 0.97:
-                continue
-            share = 1.0
-            if weights is not None:
-                share = float(weights[top : top + side_y, left : left + side_x].mean())
-                if share < SEEN * float(np.iinfo(weights.dtype).max):
-                    continue
-            asked += share
-            diagonal = luma[1:, 1:] - luma[:-1, 1:] - luma[1:, :-1] + luma[:-1, :-1]
-            sigma = 0.5 * 1.2533 * float(np.abs(diagonal).mean())
-            i = (top + side_y // 2) * shift.shape[1] // height
-            j = (left + side_x // 2) * shift.shape[2] // width
-            gain = float(np.exp(shift[:, i, j].mean()))
-            slope = gain / (1.0 - tone + tone * gain) ** 2
-            if slope > 1.0:
-                added.append(sigma * np.sqrt(slope * slope - 1.0))
-                counted.append(share)
-    if 10 * sum(counted) <= asked:
+    tops = np.unique(np.linspace(0, height - side_y, _PATCHES).astype(int))
+    lefts = np.unique(np.linspace(0, width - side_x, _PATCHES).astype(int))
+    tops, lefts = (places.ravel() for places in np.meshgrid(tops, lefts, indexing="ij"))
+    patches = _patches(pixels, tops, lefts, side_y, side_x).astype(np.float32) / np.float32(white)
+    luma = patches @ np.array([0.299, 0.587, 0.114], np.float32)
+    tones = luma.mean(axis=(1, 2))
+    shares = np.ones(len(tops))
+    asked = (tones > 0.01) & (tones < 0.97)
+    if weights is not None:
+        shares = _patches(weights, tops, lefts, side_y, side_x).mean(axis=(1, 2), dtype=np.float64)
+        asked &= shares >= SEEN * float(np.iinfo(weights.dtype).max)
+    diagonal = luma[:, 1:, 1:] - luma[:, :-1, 1:] - luma[:, 1:, :-1] + luma[:, :-1, :-1]
+    sigmas = 0.5 * 1.2533 * np.abs(diagonal).mean(axis=(1, 2))
+    rows = (tops + side_y // 2) * shift.shape[1] // height
+    columns = (lefts + side_x // 2) * shift.shape[2] // width
+    gains = np.exp(shift[:, rows, columns].mean(axis=0))
+    slopes = gains / (1.0 - tones + tones * gains) ** 2
+    raised = asked & (slopes > 1.0)
+    if 10 * shares[raised].sum() <= shares[asked].sum():
         return 0.0
-    return float(quantiles(np.array(added), (0.25,), None if weights is None else np.array(counted))[0])
+    added = sigmas[raised] * np.sqrt(slopes[raised] ** 2 - 1.0)
+    return float(quantiles(added, (0.25,), None if weights is None else shares[raised])[0])
+
+
+def _patches(pixels: Array, tops: Array, lefts: Array, height: int, width: int) -> Array:
+    """Patches of an image, stacked: n×height×width, with channels if it has any."""
+    return np.stack([pixels[top : top + height, left : left + width] for top, left in zip(tops, lefts, strict=True)])
 
 
 def strength_for(noise: float) -> float:

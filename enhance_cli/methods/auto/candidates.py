@@ -1,0 +1,53 @@
+"""What may be done to a photo: methods with controls, and how one is tried on a small copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from enhance_cli.types import Image, Window
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array, Enhancer
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method with some of its controls."""
+
+    method: str
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    """As the photo is processed; what is not named has the method's default."""
+
+    tried: Mapping[str, Any] = field(default_factory=dict)
+    """Further controls under which it is tried: without what makes no difference on a small copy."""
+
+
+CANDIDATES = {
+    "clahe-adaptive 1x1": Candidate("clahe-adaptive", {"grid": "1x1"}),
+    "clode auto": Candidate("clode", {"time": "auto"}, {"denoise": 0.0, "model": "lite", "steps": 3}),
+    "irle": Candidate("irle", tried={"stage": "1"}),
+    "retinex": Candidate("retinex", tried={"denoise": 0.0}),
+    "retinex dark parts": Candidate("retinex", {"over": 0.0}, {"denoise": 0.0}),
+    "retinex bright parts": Candidate("retinex", {"under": 0.0}, {"denoise": 0.0}),
+}
+"""By name."""
+
+
+def tried(candidate: Candidate, small: Array, enhancer: Enhancer) -> Array:
+    """What a candidate makes of a small copy, H×W×3 uint8 in sRGB."""
+    controls = enhancer.method.controls(**{**candidate.controls, **candidate.tried})
+    plan = enhancer.estimate(Image(small), controls)
+    return enhancer.render(Window(small, 0, 0), plan)
+
+
+def blended(before: Array, after: Array, amount: float) -> Array:
+    """`before + amount (after - before)`, rounded and clipped, in the dtype of `before`; above 1 it goes beyond."""
+    if amount == 1.0:
+        return after
+    white = np.iinfo(before.dtype).max
+    mixed: Array = before + np.float32(amount) * (after.astype(np.float32) - before)
+    return np.asarray(np.rint(mixed).clip(0, white), before.dtype)

@@ -1,0 +1,5 @@
+"""The cases of `auto` for benchmarks, tables and sheets."""
+
+from enhance_cli.methods.cases import EVERYWHERE, Case
+
+CASES = (Case("", {}, EVERYWHERE),)

@@ -1,0 +1,125 @@
+"""The guard after the choice: bounds on what a result may do to a photo, measured on the small copy.
+
+A result that breaks one is applied half as far, twice at most; then the photo is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from enhance_cli.methods.auto.candidates import blended
+from enhance_cli.methods.auto.measure import BLACK, WHITE, luma_of
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+HALVINGS = 2
+"""How often an amount is halved before the photo is left alone."""
+
+NEWLY_CLIPPED = 0.02
+"""Largest share of pixels that may become black or white."""
+
+HUE_TURN = 25.0
+"""Largest mean turn of hue in degrees, of pixels that have a colour before and after."""
+
+COLOURED = 24
+"""Levels between the channels from which on a pixel has a colour."""
+
+REVERSED = 0.08
+"""Largest share of pairs of neighbouring regions whose order of tones may be reversed."""
+
+STEP = 6.0
+"""Levels from which on two regions differ in tone."""
+
+NOISE = 6.0
+"""Largest factor by which the deviation of noise in flat, dark parts may grow, at full resolution."""
+
+VISIBLE_NOISE = 4.0
+"""Deviation of noise in levels of 255 below which it is not seen, however much it grew."""
+
+
+class Breach(NamedTuple):
+    """A bound that a result breaks."""
+
+    what: str
+    """In words, with its figure."""
+
+
+def breach(before: Array, after: Array) -> Breach | None:
+    """The first bound that a result breaks; None if it keeps all.
+
+    Args:
+        before: the small copy, H×W×3 uint8.
+        after: the result, of the same shape.
+    """
+    clipped = float((_clipped(after) & ~_clipped(before)).mean())
+    if clipped > NEWLY_CLIPPED:
+        return Breach(f"it clips a further {clipped:.0%} of the photo")
+    turn = _hue_turn(before, after)
+    if turn > HUE_TURN:
+        return Breach(f"it turns hues by {turn:.0f} degrees")
+    turned = _reversed(luma_of(before), luma_of(after))
+    if turned > REVERSED:
+        return Breach(f"it reverses the order of tones in {turned:.0%} of the photo")
+    return None
+
+
+def _clipped(codes: Array) -> Array:
+    return np.asarray((codes.max(axis=2) <= BLACK) | (codes.min(axis=2) >= WHITE))
+
+
+def _hue_turn(before: Array, after: Array) -> float:
+    """Mean turn of hue in degrees over coloured pixels, weighted by chroma; 0 if there are hardly any."""
+    smooth = [cv2.blur(codes, (5, 5)).astype(np.float32) for codes in (before, after)]
+    chroma = [codes.max(axis=2) - codes.min(axis=2) for codes in smooth]
+    weight = np.where(np.minimum(*chroma) >= COLOURED, np.minimum(*chroma), 0.0)
+    if np.count_nonzero(weight) < 0.01 * weight.size:
+        return 0.0
+    angles = []
+    for codes in smooth:
+        red, green, blue = codes.transpose(2, 0, 1)
+        angles.append(np.arctan2(np.sqrt(3.0) * (green - blue), 2.0 * red - green - blue))
+    turns = np.abs(np.angle(np.exp(1j * (angles[1] - angles[0]))))
+    return float(np.degrees((turns * weight).sum() / weight.sum()))
+
+
+def _reversed(before: Array, after: Array) -> float:
+    """Share of pairs of neighbouring regions, of those whose tones differ, that are in another order afterwards."""
+    cells = [cv2.resize(luma, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32) for luma in (before, after)]
+    wrong = total = 0
+    for first, second in (
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+        ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
+    ):
+        steps = [cell[first] - cell[second] for cell in cells]
+        clear = np.abs(steps[0]) >= STEP
+        total += clear.size
+        wrong += int((clear & (steps[0] * steps[1] < 0) & (np.abs(steps[1]) >= STEP / 2)).sum())
+    return wrong / total
+
+
+def held(before: Array, after: Array, amount: float) -> tuple[float, str]:
+    """The amount of a result that keeps all bounds, 0 if none does; and what the guard did, in words.
+
+    Args:
+        before: the small copy, H×W×3 uint8.
+        after: the result, wholly applied.
+        amount: as chosen.
+    """
+    return halved(amount, lambda share: breach(before, blended(before, after, share)))
+
+
+def halved(amount: float, broken: Callable[[float], Breach | None]) -> tuple[float, str]:
+    """Halve an amount until nothing is broken: the amount, 0 if it is given up, and what was done, in words."""
+    told = ""
+    for _ in range(HALVINGS + 1):
+        found = broken(amount)
+        if found is None:
+            return amount, told and f"{told}; reduced to {amount:.2g} of its change"
+        told = told or found.what
+        amount /= 2.0
+    return 0.0, f"{told}, even a quarter of it; left alone"

@@ -1,0 +1,155 @@
+"""Quantities of a photo, or of what a method makes of it, measured on a small copy in sRGB.
+
+All are numbers without units: tones and shares from 0 to 1, others as their comments say. They are the inputs of the
+model that chooses, and what reasons are told with.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+SIDE = 160
+"""Longest side in pixels of the copy that is measured and that candidates are tried on."""
+
+DARK, BRIGHT = 0.1, 0.75
+"""Luma below which a pixel counts as dark, and above which as bright."""
+
+BLACK, WHITE = 4, 251
+"""Largest level of a pixel that is black, and smallest level, in all channels, of one that is white."""
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+"""Of luma."""
+
+NAMES = (
+    *(f"p{round(100 * q):02d}" for q in QUANTILES),
+    "mean",
+    "deviation",
+    "dark",
+    "bright",
+    "black",
+    "white",
+    "local contrast",
+    "coarse contrast",
+    "detail",
+    "dark detail",
+    "chroma",
+    "dark chroma",
+    "bright chroma",
+    "red cast",
+    "blue cast",
+    "dark channel",
+    "two tones",
+    "centre",
+    "top",
+    "bottom",
+    "entropy",
+)
+"""The quantities, in the order of `Quantities.values`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantities:
+    """What was measured of an image."""
+
+    values: Array
+    """float64, in the order of `NAMES`."""
+
+    def __getitem__(self, name: str) -> float:
+        """A quantity by its name."""
+        return float(self.values[NAMES.index(name)])
+
+
+def luma_of(codes: Array) -> Array:
+    """BT.601 luma of H×W×3 uint8, H×W uint8."""
+    return np.asarray(cv2.cvtColor(codes, cv2.COLOR_RGB2GRAY))
+
+
+def measure(codes: Array) -> Quantities:
+    """Measure a small copy: H×W×3 uint8, sRGB."""
+    levels = luma_of(codes)
+    height, width = levels.shape
+    counts = np.bincount(levels.ravel(), minlength=256) / levels.size
+    tones = np.arange(256) / 255.0
+    shares = np.cumsum(counts)
+    mean = float(counts @ tones)
+    quantiles = np.searchsorted(shares, np.array(QUANTILES) - 1e-9) / 255.0
+    red, green, blue = cv2.split(codes)
+    lowest, highest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    chroma = cv2.subtract(highest, lowest)
+    near = max(3, 2 * round(0.03 * max(height, width)) + 1)
+    fine = cv2.absdiff(levels, cv2.blur(levels, (3, 3), borderType=cv2.BORDER_REFLECT))
+    broad = cv2.absdiff(levels, cv2.blur(levels, (near, near), borderType=cv2.BORDER_REFLECT))
+    coarse = cv2.resize(levels, (8, 8), interpolation=cv2.INTER_AREA) / 255.0
+    shade = np.asarray(levels <= max(31.0, 255.0 * float(quantiles[3])), np.uint8)
+    bright = np.asarray(levels > 255.0 * BRIGHT, np.uint8)
+    eroded = cv2.erode(lowest, np.ones((near, near), np.uint8))
+    means = [float(cv2.mean(channel)[0]) / 255.0 + 1e-3 for channel in (red, green, blue)]
+    values = (
+        *quantiles,
+        mean,
+        math.sqrt(max(0.0, float(counts @ tones**2) - mean * mean)),
+        float(counts[: round(255 * DARK)].sum()),
+        np.count_nonzero(bright) / levels.size,
+        np.count_nonzero(highest <= BLACK) / levels.size,
+        np.count_nonzero(lowest >= WHITE) / levels.size,
+        cv2.mean(broad)[0] / 255.0,
+        float(coarse.std()),
+        cv2.mean(fine)[0] / 255.0,
+        cv2.mean(fine, shade)[0] / 255.0,
+        cv2.mean(chroma)[0] / 255.0,
+        cv2.mean(chroma, shade)[0] / 255.0,
+        cv2.mean(chroma, bright)[0] / 255.0,
+        math.log(means[0] / means[1]),
+        math.log(means[2] / means[1]),
+        cv2.mean(eroded)[0] / 255.0,
+        _separation(counts),
+        float(coarse[2:6, 2:6].mean()),
+        float(coarse[:3].mean()),
+        float(coarse[5:].mean()),
+        float(-(counts[counts > 0] * np.log2(counts[counts > 0])).sum() / 8.0),
+    )
+    return Quantities(np.array(values, np.float64))
+
+
+def _separation(counts: Array) -> float:
+    """Otsu's measure of two classes of tones: the largest variance between them as a share of all variance, 0 to 1."""
+    tones = (np.arange(len(counts)) + 0.5) / len(counts)
+    weight, moment = np.cumsum(counts), np.cumsum(counts * tones)
+    total = float(((tones - moment[-1]) ** 2 * counts).sum())
+    inner = (weight > 1e-6) & (weight < 1.0 - 1e-6)
+    if total < 1e-9 or not inner.any():
+        return 0.0
+    between = (moment[-1] * weight[inner] - moment[inner]) ** 2 / (weight[inner] * (1.0 - weight[inner]))
+    return float(between.max() / total)
+
+
+class Flatness(NamedTuple):
+    """What tells drawings from photos."""
+
+    flat: float
+    """Share of pixels equal to their neighbours to the right and below, within a level."""
+
+    common: float
+    """Share of pixels in the four most frequent colours of 4096."""
+
+    colours: int
+    """How many of 4096 colours have at least 1 pixel in 1000."""
+
+
+def flatness(codes: Array) -> Flatness:
+    """Measure a small copy: H×W×3 uint8, at least 2×2 pixels."""
+    levels = codes.astype(np.int16)
+    same = np.ones((levels.shape[0] - 1, levels.shape[1] - 1), bool)
+    for step in (levels[1:, :-1], levels[:-1, 1:]):
+        same &= np.abs(step - levels[:-1, :-1]).max(axis=2) <= 1
+    index = (codes.astype(np.int64) >> 4) @ np.array([256, 16, 1])
+    counts = np.sort(np.bincount(index.ravel(), minlength=4096))[::-1] / index.size
+    return Flatness(float(same.mean()), float(counts[:4].sum()), int((counts >= 1e-3).sum()))

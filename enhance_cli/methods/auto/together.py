@@ -1,0 +1,101 @@
+"""Neighbours agree: photos of one burst, series or panorama get one verdict and one amount.
+
+A photo whose brightness differs much from that of its neighbours, such as the one with a flash, keeps its own verdict.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+GAP = 2.0
+"""Seconds between two photos of a burst, at most."""
+
+OUTLIER = 0.6
+"""Stops by which a photo's mean luma differs from the median of its group to be an outlier."""
+
+LEAST = 3
+"""Photos that make a group: two exposures of a scene may be meant to differ."""
+
+_SERIES = re.compile(r"^(.*(?:burst|series|pano|sequence|seq|frame|lapse).*?)[-_ ]*(\d+)$", re.IGNORECASE)
+"""Names that say so: a word for a series, and a number at the end."""
+
+
+def groups(names: Sequence[str], taken: Sequence[float | None], mode: str) -> list[list[int]]:
+    """The photos that belong together: places in `names`, groups of at least `LEAST`.
+
+    Args:
+        names: paths.
+        taken: seconds at which each was taken, None where that is not known.
+        mode: `burst`, `folder` or `none`.
+    """
+    if mode == "none":
+        return []
+    found: dict[Any, list[int]] = {}
+    if mode == "folder":
+        for place, name in enumerate(names):
+            found.setdefault(os.path.dirname(name), []).append(place)  # noqa: PTH120
+        return [group for group in found.values() if len(group) >= LEAST]
+    rest = []
+    for place, name in enumerate(names):
+        stem = os.path.splitext(os.path.basename(name))[0]  # noqa: PTH119, PTH122
+        series = _SERIES.match(stem)
+        if series is not None:
+            found.setdefault((os.path.dirname(name), series[1].lower()), []).append(place)  # noqa: PTH120
+        else:
+            rest.append(place)
+    return [group for group in (*found.values(), *_close(names, taken, rest)) if len(group) >= LEAST]
+
+
+def _close(names: Sequence[str], taken: Sequence[float | None], places: Iterable[int]) -> list[list[int]]:
+    """Photos of one folder that were taken within `GAP` seconds, one after the other."""
+    dated = sorted(
+        (os.path.dirname(names[place]), time, place)  # noqa: PTH120
+        for place in places
+        if (time := taken[place]) is not None
+    )
+    found: list[list[int]] = []
+    last: tuple[str, float] | None = None
+    for folder, time, place in dated:
+        if last is None or folder != last[0] or time - last[1] > GAP:
+            found.append([])
+        found[-1].append(place)
+        last = folder, time
+    return found
+
+
+def agreed(lines: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+    """The decisions of one group, made one; and the places of its outliers, whose decisions stay.
+
+    The verdict (method and controls) with the most certainty in sum wins; the amount is the median of those who had it.
+
+    Args:
+        lines: of a file of decisions (`decision.Decision.to_json`), each with `luma`.
+    """
+    middle = median(line["luma"] for line in lines)
+    outliers = [place for place, line in enumerate(lines) if _stops(line["luma"], middle) > OUTLIER]
+    inside = [place for place in range(len(lines)) if place not in outliers]
+    if len(inside) < 2:
+        return [dict(line) for line in lines], outliers
+    votes: dict[str, list[int]] = {}
+    for place in inside:
+        line = lines[place]
+        votes.setdefault(repr((line["method"], sorted(line["controls"].items()))), []).append(place)
+    winners = max(votes.values(), key=lambda group: sum(lines[place]["certainty"] for place in group))
+    leader = lines[winners[0]]
+    shared = {name: leader[name] for name in ("verdict", "method", "controls")}
+    shared["amount"] = median(lines[place]["amount"] for place in winners)
+    told = f"; decided together with {len(inside) - 1} neighbours"
+    done = []
+    for place, line in enumerate(lines):
+        own = place in outliers
+        done.append(dict(line) if own else {**line, **shared, "reason": line["reason"] + told})
+    return done, outliers
+
+
+def _stops(one: float, other: float) -> float:
+    return abs(math.log2((one + 0.02) / (other + 0.02)))

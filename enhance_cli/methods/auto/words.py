@@ -1,0 +1,69 @@
+"""What is the matter with a photo, in words, with the quantities that say so."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from enhance_cli.methods.auto.measure import BRIGHT, DARK, Flatness, Quantities
+
+
+class Reason(NamedTuple):
+    """A sentence without its full stop, and the quantities that it is told with."""
+
+    text: str
+    quantities: dict[str, float]
+
+
+class Finding(NamedTuple):
+    """How a photo looks: `kind` is one word or two for it."""
+
+    kind: str
+    text: str
+    names: tuple[str, ...]
+
+
+def finding(seen: Quantities) -> Finding:
+    """How a photo looks: the most striking fault of its light, or that there is none."""
+    dark, bright = f"{seen['dark']:.0%}", f"{seen['bright']:.0%}"
+    if seen["dark"] >= 0.25 and seen["bright"] >= 0.12 and seen["two tones"] >= 0.7:
+        lit = "is clipped to white" if seen["white"] > 0.5 * seen["bright"] else "is well exposed or brighter"
+        text = f"backlit: {dark} of the photo is darker than {DARK:g} while {bright} {lit}"
+        return Finding("backlit", text, ("dark", "bright", "two tones"))
+    if seen["p95"] < 0.4:
+        text = (
+            f"very dark: half of the photo is darker than {seen['p50']:.2f}, and 95 % is darker than {seen['p95']:.2f}"
+        )
+        return Finding("very dark", text, ("p50", "p95", "dark"))
+    if seen["mean"] < 0.3:
+        text = f"dark: the mean is {seen['mean']:.2f}, and {dark} of the photo is darker than {DARK:g}"
+        return Finding("dark", text, ("mean", "dark", "p95"))
+    if seen["white"] >= 0.08 and seen["mean"] > 0.5:
+        text = f"over-exposed: {seen['white']:.0%} of the photo is clipped to white, and the mean is {seen['mean']:.2f}"
+        return Finding("over-exposed", text, ("white", "mean", "p50"))
+    if seen["mean"] > 0.68:
+        text = f"bright: the mean is {seen['mean']:.2f}, and {bright} of the photo is brighter than {BRIGHT:g}"
+        return Finding("bright", text, ("mean", "bright", "p05"))
+    if seen["p95"] - seen["p05"] < 0.5:
+        text = f"flat: nine tenths of the photo lie between {seen['p05']:.2f} and {seen['p95']:.2f}"
+        return Finding("flat", text, ("p05", "p95", "local contrast"))
+    if seen["dark channel"] > 0.3:
+        text = f"hazy: even the darkest tones around most places are at {seen['dark channel']:.2f}"
+        return Finding("hazy", text, ("dark channel", "p05", "local contrast"))
+    if seen["mean"] < 0.36:
+        text = (
+            f"rather dark: the mean is {seen['mean']:.2f}, and tones reach from {seen['p05']:.2f} to {seen['p95']:.2f}"
+        )
+        return Finding("rather dark", text, ("mean", "p05", "p95"))
+    text = f"the mean is {seen['mean']:.2f}, and tones reach from {seen['p05']:.2f} to {seen['p95']:.2f}"
+    return Finding("well exposed", text, ("mean", "p05", "p95"))
+
+
+def not_a_photo(flat: Flatness) -> Reason | None:
+    """The reason for leaving alone what is a drawing, a screenshot, a scan or a mask; None for a photo."""
+    told = {"flat": flat.flat, "common colours": flat.common, "colours": float(flat.colours)}
+    if (flat.flat >= 0.5 and flat.common >= 0.6 and flat.colours <= 90) or flat.colours <= 4:
+        text = (
+            f"not a photo: {flat.flat:.0%} of it is flat to the level, and four colours cover {flat.common:.0%} of it"
+        )
+        return Reason(text, told)
+    return None

@@ -1,0 +1,219 @@
+"""What is chosen for a photo, the guard, and the words for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import enhance_cli
+from enhance_cli import methods
+from enhance_cli.engines import open_engine
+from enhance_cli.errors import UsageError
+from enhance_cli.exposure import Wanted
+from enhance_cli.imaging.colour import from_array
+from enhance_cli.imaging.profiles import BT709, icc_profile, primaries_to_d50
+from enhance_cli.methods.auto import CHOICES, HALO, METHOD, guard, rules, words
+from enhance_cli.methods.auto.candidates import CANDIDATES, blended
+from enhance_cli.methods.auto.decision import Decision
+from enhance_cli.methods.auto.measure import NAMES, flatness, measure
+from enhance_cli.methods.auto.shift import table
+from enhance_cli.types import Metadata
+from tests import pictures
+
+
+@pytest.fixture(scope="module")
+def well_exposed():
+    return pictures.well_exposed()
+
+
+@pytest.fixture(scope="module")
+def screenshot():
+    return pictures.screenshot()
+
+
+@pytest.fixture(scope="module")
+def auto():
+    with enhance_cli.open("auto", device="cpu", threads=1) as opened:
+        yield opened
+
+
+def test_what_is_not_certain_enough_is_left_alone(auto):
+    result = auto.enhance(pictures.dark(), min_certainty=1.0)
+    assert np.array_equal(result.array, pictures.dark())
+    plan = result.report["plan"]
+    assert (plan["verdict"], plan["method"], plan["amount"]) == ("left alone", None, 0.0)
+    assert plan["runner_up"], "what would have been done"
+    assert "dark" in plan["reason"]
+
+
+def test_a_drawing_is_left_alone_and_called_one(auto, screenshot):
+    result = auto.enhance(screenshot)
+    assert np.array_equal(result.array, screenshot)
+    assert result.report["plan"]["reason"].startswith("not a photo")
+
+
+def test_a_dark_photo_is_brightened_with_a_reason_and_its_quantities(auto):
+    result = auto.enhance(pictures.dark())
+    plan = result.report["plan"]
+    assert plan["verdict"] == "enhanced"
+    assert result.report["exposure"]["after"]["mean"] > 1.5 * result.report["exposure"]["before"]["mean"]
+    assert "dark" in plan["reason"]
+    assert len(plan["quantities"]) >= 2
+    assert plan["plan"], "the method's own plan is told"
+
+
+def test_only_the_methods_that_are_named_are_chosen(auto):
+    plan = auto.enhance(pictures.dark(), methods="retinex").report["plan"]
+    assert plan["method"] in ("retinex", None)
+    with pytest.raises(UsageError, match="auto chooses among"):
+        auto.enhance(pictures.dark(), methods="local")
+
+
+def test_strength_scales_the_change(auto):
+    photo = pictures.dark()
+    full, half, none = (auto.enhance(photo, strength=share).array.astype(int) for share in (1.0, 0.5, 0.0))
+    assert np.array_equal(none, photo)
+    assert np.abs(half - (full + photo) / 2).max() <= 1
+
+
+def test_a_shift_moves_photos_that_are_left_alone_too(auto, well_exposed):
+    brighter = auto.enhance(well_exposed, shift=0.5, min_certainty=1.0)
+    assert brighter.array.mean() > well_exposed.mean() + 10
+    assert brighter.report["plan"]["shift"] == 0.5
+
+
+@pytest.mark.parametrize("stops", [-2.0, -0.5, 0.5, 2.0])
+def test_a_shift_moves_mid_grey_by_its_stops_and_keeps_black_white_and_order(stops):
+    levels = table(stops, 65535).astype(np.int64)
+    assert (levels[0], levels[-1]) == (0, 65535)
+    assert (np.diff(levels) >= 0).all()
+    encode = lambda light: 1.055 * light ** (1 / 2.4) - 0.055  # noqa: E731
+    assert levels[round(encode(0.18) * 65535)] == pytest.approx(encode(0.18 * 2**stops) * 65535, abs=30)
+
+
+def test_quantities_are_what_they_say(well_exposed):
+    seen = measure(np.full((40, 60, 3), 255, np.uint8))
+    assert (seen["mean"], seen["white"], seen["bright"], seen["dark"]) == (1.0, 1.0, 1.0, 0.0)
+    half = np.zeros((40, 60, 3), np.uint8)
+    half[:, 30:] = 200
+    seen = measure(half)
+    assert (seen["dark"], seen["bright"]) == (0.5, 0.5)
+    assert seen["two tones"] == pytest.approx(1.0)
+    assert len(measure(well_exposed).values) == len(NAMES)
+    assert words.finding(seen).kind == "backlit"
+
+
+def test_noise_keeps_a_photo_from_being_a_drawing(screenshot):
+    assert words.not_a_photo(flatness(screenshot)) is not None
+    noisy = pictures.codes(screenshot / 255 + np.random.default_rng(0).normal(0, 0.02, screenshot.shape))
+    assert words.not_a_photo(flatness(noisy)) is None
+
+
+def wanted(luma=0.45, contrast=0.2, doubt=0.05):
+    return Wanted(luma, 0.05, contrast, 0.1, doubt)
+
+
+@pytest.mark.parametrize(
+    "kind", ["backlit", "very dark", "dark", "over-exposed", "bright", "flat", "hazy", "well exposed"]
+)
+@pytest.mark.parametrize("luma", [0.1, 0.3, 0.6, 0.9])
+def test_the_decision_list_names_what_there_is(well_exposed, kind, luma):
+    names = rules.order(kind, measure(well_exposed), wanted(luma))
+    assert len(names) >= 2
+    assert set(names) <= {*CANDIDATES, rules.LEFT_ALONE}
+
+
+def test_a_photo_as_bright_as_it_should_be_is_left_alone_unless_it_is_flat(well_exposed):
+    seen = measure(well_exposed)
+    near = wanted(seen["mean"] + 0.05, seen["deviation"])
+    assert rules.order("well exposed", seen, near)[0] == rules.LEFT_ALONE
+    assert rules.order("flat", seen, near)[0] == rules.LEFT_ALONE, "it has the contrast that it should have"
+    assert rules.order("flat", seen, near._replace(contrast=2 * seen["deviation"]))[0].startswith("clahe")
+    assert rules.order("dark", seen, near._replace(luma=0.9))[0] == "clode auto"
+    assert rules.order("dark", seen, near._replace(luma=0.9, doubt=0.9))[0] == rules.LEFT_ALONE
+    assert rules.order("bright", seen, near._replace(luma=0.1))[0] == "retinex bright parts"
+
+
+@pytest.mark.parametrize("amount", [0.3, 1.0, 1.5])
+def test_a_blend_is_linear_and_clips(amount):
+    before, after = np.full((2, 2, 3), 100, np.uint8), np.full((2, 2, 3), 220, np.uint8)
+    assert np.array_equal(blended(before, after, amount), np.full((2, 2, 3), min(255, 100 + 120 * amount), np.uint8))
+
+
+def test_the_guard_halves_what_clips_and_gives_up_what_still_does(well_exposed):
+    same = guard.held(well_exposed, well_exposed, 1.0)
+    assert same == (1.0, "")
+    brighter = (well_exposed.astype(int) * 3 // 2).clip(0, 255).astype(np.uint8)
+    amount, told = guard.held(well_exposed, brighter, 1.0)
+    assert amount in (0.25, 0.5)
+    assert "clips" in told
+    assert "reduced" in told
+    amount, told = guard.held(well_exposed, np.full_like(well_exposed, 255), 1.0)
+    assert amount in (0.0, 0.25, 0.5)
+    turned = np.ascontiguousarray(pictures.ramps()[..., [1, 2, 0]])
+    assert "hues" in guard.held(pictures.ramps(), turned, 1.0)[1]
+    assert "order" in guard.held(well_exposed, 255 - well_exposed, 0.9)[1]
+
+
+def test_a_decision_reads_back_from_its_line():
+    decision = Decision("clode", {"time": 2}, 0.5, "dark", {"mean": 0.1}, "irle", 0.75, "")
+    assert Decision.from_json(decision.to_json(), "x") == decision
+    alone = Decision("", reason="fine", quantities={"mean": 0.5}, certainty=0.9)
+    assert Decision.from_json(alone.to_json(), "x") == alone
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"verdict": "improve"}, "verdict"),
+        ({"method": "sharpen"}, "no method 'sharpen'"),
+        ({"controls": [1]}, "controls"),
+        ({"amount": 3}, "amount"),
+        ({"certainty": "high"}, "certainty"),
+    ],
+)
+def test_a_line_that_says_what_cannot_be_done_is_refused(change, said):
+    line = Decision("clode", {"time": 2}, 0.5).to_json() | change
+    with pytest.raises(UsageError, match=rf"file, line 3.*{said}"):
+        Decision.from_json(line, "file, line 3")
+
+
+def test_a_window_has_the_context_that_any_method_looks_at():
+    assert max(methods.get(name).halo for name in CHOICES) <= HALO
+
+
+ADOBE = (*BT709[:4], 0.21, 0.71, *BT709[6:])
+PROPHOTO = (0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001)
+DISPLAY_P3 = (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+
+
+def in_profile(light, chromaticities, gamma):
+    """Linear light of sRGB's primaries, 0 to 1, as a 16-bit image in another space, with its profile."""
+    matrix = np.linalg.solve(primaries_to_d50(chromaticities), primaries_to_d50(BT709))
+    codes = np.rint((light @ matrix.T).clip(0, 1) ** (1 / gamma) * 65535).astype(np.uint16)
+    return from_array(codes).replace(metadata=Metadata(icc=icc_profile("a", chromaticities, (gamma,)), bit_depth=16))
+
+
+@pytest.mark.parametrize(
+    ("chromaticities", "gamma"),
+    [(ADOBE, 563 / 256), (DISPLAY_P3, 2.2), (PROPHOTO, 1.8), (BT709, 1.0)],
+    ids=["adobe", "display-p3", "prophoto", "linear"],
+)
+@pytest.mark.parametrize("photo", [pictures.dark, pictures.well_exposed], ids=["dark", "well exposed"])
+def test_the_same_scene_in_another_profile_gets_the_same_verdict(auto, photo, chromaticities, gamma):
+    codes = photo()
+    light = np.where(codes <= 10, codes / 255 / 12.92, ((codes / 255 + 0.055) / 1.055) ** 2.4)
+    plain = auto.enhance(codes).report["plan"]
+    other = auto.enhance(in_profile(light, chromaticities, gamma)).report["plan"]
+    assert (other["verdict"], other["method"], other["options"]) == (
+        plain["verdict"],
+        plain["method"],
+        plain["options"],
+    )
+    assert other["amount"] == pytest.approx(plain["amount"], rel=0.03)
+
+
+def test_own_weights_do_not_apply(tmp_path):
+    enhancer = methods.open_enhancer(METHOD, open_engine("cpu", threads=1, weights=tmp_path))
+    with pytest.raises(UsageError, match="--weights does not apply"):
+        enhancer.prepare(METHOD.controls())

@@ -1,0 +1,75 @@
+"""Which photos are decided on together, and what they agree on."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from enhance_cli.imaging import metadata
+from enhance_cli.methods.auto.together import agreed, groups
+
+
+def names_of(found, names):
+    return [[names[place] for place in group] for group in found]
+
+
+def test_times_within_two_seconds_make_a_burst():
+    names = ["a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg", "b/5.jpg", "b/6.jpg", "b/7.jpg"]
+    taken = [100.0, 101.5, 103.0, 200.0, 103.0, 103.2, None]
+    assert names_of(groups(names, taken, "burst"), names) == [["a/1.jpg", "a/2.jpg", "a/3.jpg"]]
+
+
+def test_names_that_say_series_make_one_and_plain_numbers_do_not():
+    names = [f"in/{stem}.jpg" for stem in ("IMG_1", "IMG_2", "IMG_3", "Burst_01", "burst02", "x_BURST001", "burst-3")]
+    found = names_of(groups(names, [None] * len(names), "burst"), names)
+    assert found == [["in/Burst_01.jpg", "in/burst02.jpg", "in/burst-3.jpg"]]
+
+
+def test_a_folder_is_a_group_if_asked_and_none_are_none():
+    names = ["a/1.jpg", "b/1.jpg", "a/2.jpg", "a/3.jpg"]
+    assert groups(names, [None] * 4, "folder") == [[0, 2, 3]]
+    assert groups(names, [1.0] * 4, "none") == []
+
+
+def line(method, luma=0.2, amount=1.0, certainty=0.5):
+    verdict = "enhance" if method else "left alone"
+    what = {"method": method, "controls": {"time": 2} if method else {}, "amount": amount if method else 0.0}
+    return {"verdict": verdict, "luma": luma, "certainty": certainty, "reason": "dark", **what}
+
+
+def test_the_verdict_with_the_most_certainty_wins_with_the_median_of_its_amounts():
+    lines = [line("clode", amount=1.0), line("irle", certainty=0.9), line("clode", amount=0.5), line(None)]
+    done, outliers = agreed(lines)
+    assert outliers == []
+    assert {(one["method"], one["amount"], one["verdict"]) for one in done} == {("clode", 0.75, "enhance")}
+    assert all("together with 3 neighbours" in one["reason"] for one in done)
+
+
+def test_a_flash_frame_keeps_its_own_verdict():
+    flicker = [0.2 * 2 ** (0.3 * (number % 3 - 1)) for number in range(12)]
+    lines = [line("clode", luma) for luma in flicker]
+    lines[5] = line(None, 0.55, certainty=0.99)
+    done, outliers = agreed(lines)
+    assert outliers == [5]
+    assert done[5] == lines[5]
+    assert {one["method"] for place, one in enumerate(done) if place != 5} == {"clode"}
+
+
+def exif_of(moment: bytes, fraction: bytes = b"") -> bytes:
+    """EXIF with DateTimeOriginal and SubSecTimeOriginal."""
+    root = struct.pack("<HHHIII", 1, 0x8769, 4, 1, 26, 0)
+    inner = struct.pack("<HHHIIHHI", 2, 0x9003, 2, 20, 56, 0x9291, 2, 4) + fraction.ljust(4, b"\0") + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + root + inner.ljust(30, b"\0") + moment + b"\0"
+
+
+def test_the_time_of_a_photo_is_read_with_its_fraction():
+    first, second = exif_of(b"2026:05:01 10:00:00", b"250"), exif_of(b"2026:05:01 10:00:01", b"5")
+    assert metadata.taken(second) - metadata.taken(first) == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize(
+    "exif", [None, b"", b"II*\0", exif_of(b"0000:00:00 00:00:00"), exif_of(b"long ago           ")]
+)
+def test_a_photo_without_a_time_has_none(exif):
+    assert metadata.taken(exif) is None
