@@ -14,8 +14,12 @@ from enhance_cli.imaging.finish import Tones, finished, fit
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
-MOST_CONTRAST, LEAST_CONTRAST = 1.35, 1.0
+MOST_CONTRAST, LEAST_CONTRAST = 1.35, 0.85
 """Bounds of the contrast by that of the result: more would be visible where the predictor errs."""
+
+DEEPER = 0.7
+"""The black point that is aimed for, by the predicted one: that is a median over scenes with and without true black.
+A lower one than that is left alone."""
 
 MOST_CHROMA, LEAST_CHROMA = 1.35, 1.0
 """Bounds of the factor of colour."""
@@ -24,7 +28,7 @@ _NOTHING = 1e-3
 
 
 def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None = None) -> Tones:
-    """The curve for a downscaled result; it keeps the mean.
+    """The curve for a downscaled result. It keeps the mean, or darkens towards the wanted one.
 
     Args:
         light: 3×h×w in 0..1, a method's result.
@@ -36,7 +40,7 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
     mean = opacity.mean(grey, weights)
     contrast = np.sqrt(opacity.mean(np.square(grey - mean), weights))
     bounded = min(max(wanted.contrast, LEAST_CONTRAST * contrast), MOST_CONTRAST * contrast)
-    tones = fit(grey, weights, black=wanted.black, contrast=float(bounded))
+    tones = fit(grey, weights, black=DEEPER * wanted.black, contrast=float(bounded), mean=min(wanted.luma, mean))
     after = finished(light, source, tones)
     chroma = opacity.mean(chroma_of(after, luma_of(after)), weights)
     factor = min(max(wanted.chroma / max(chroma, _NOTHING), LEAST_CHROMA), MOST_CHROMA)

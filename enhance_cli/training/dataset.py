@@ -127,7 +127,7 @@ def fused_stack(frames: Sequence[Codes]) -> Codes:
     """Aligned exposures of one scene fused by contrast, saturation and exposedness, all with weight 1.
 
     Mertens, Kautz, van Reeth, "Exposure fusion", 2007, by OpenCV. Frames are sorted by brightness first, since the
-    rounding depends on their order.
+    rounding depends on their order; and one thread works, since several add up in an order that varies.
 
     Args:
         frames: H×W×3 RGB uint8, of one size.
@@ -136,7 +136,13 @@ def fused_stack(frames: Sequence[Codes]) -> Codes:
         H×W×3 RGB uint8.
     """
     ordered = sorted(frames, key=lambda frame: float(frame.mean()))
-    merged = cv2.createMergeMertens(1.0, 1.0, 1.0).process([np.ascontiguousarray(one[..., ::-1]) for one in ordered])
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        merging = cv2.createMergeMertens(1.0, 1.0, 1.0)
+        merged = merging.process([np.ascontiguousarray(one[..., ::-1]) for one in ordered])
+    finally:
+        cv2.setNumThreads(threads)
     return np.ascontiguousarray(np.rint(np.clip(merged, 0.0, 1.0) * 255.0).astype(np.uint8)[..., ::-1])
 
 

@@ -21,8 +21,8 @@ class Kind:
 
 def _kinds() -> Mapping[str, Kind]:
     return {
-        # Fused stacks are nearly equal in brightness, and best frames were chosen by a machine; but without much weight on
-        # both, dark frames are taken for scenes that ought to be dark.
+        # Fused stacks are nearly equal in brightness, and best frames were chosen by a machine; but without much weight
+        # on both, dark frames are taken for scenes that ought to be dark.
         "fused": Kind(0.16, 1.5),
         "stacks": Kind(0.16, 1.5),
         "lowlight": Kind(0.2, 1.0),

@@ -86,8 +86,10 @@ class Clode:
         notes: tuple[str, ...] = ()
         if controls.time == "auto":
             wanted = self._predictor.predict_light(light)
-            if controls.target != "auto":
-                wanted = wanted._replace(luma=controls.target)
+            goal = controls.target
+            if goal == "auto":
+                goal = trajectory.tempered(wanted.luma, controls.dead_band)
+            wanted = wanted._replace(luma=goal)
             point, notes = trajectory.reach(wanted.luma, controls.dead_band)
             chosen = [point]
         elif controls.time == "best":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from enhance_cli.imaging import opacity
-from enhance_cli.imaging.finish import UNCHANGED, Tones, finished
+from enhance_cli.imaging.finish import HIGHLIGHT, UNCHANGED, Tones, finished
 from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME
 from enhance_cli.methods.clode.curve import coloured, luma
 from enhance_cli.methods.clode.solvers import Point, between
@@ -24,6 +24,21 @@ _STANDSTILL = 0.01
 _FREE, _LIT = 3.0, 0.75
 """Beyond the paper's time of 3, `--time auto` brightens only until bright parts have this mean (`Seen.lit`), or have
 gone half of the way to white."""
+
+
+_DARKENING = 1.5
+"""`--time auto` darkens photos whose mean luma is above the target by more than this many dead bands: what is merely
+bright keeps its light."""
+
+_DARKEST = 0.62
+"""It darkens to no less than this share of the mean: faces must not end in the dark."""
+
+_EMPTY = (0.006, 0.022)
+"""Luma between which pixels of a photo that is lit elsewhere count less and less as empty black: 1.5 to 5.6 of 255."""
+
+_SCENE = (0.3, 0.5)
+"""`Seen.lit` of the photo between which its black is more and more taken for what the scene was: where nothing is lit,
+it may be underexposed."""
 
 
 class Seen(NamedTuple):
@@ -62,9 +77,15 @@ class Trajectory:
     seen: dict[float, Seen] = field(default_factory=dict)
     """Statistics by time."""
 
+    _lifted: Array | None = field(default=None, init=False)
+    """Share of a shift above 0 that a pixel gets, h×w; None for all of it."""
+
     def __post_init__(self) -> None:
-        """Record the statistics at time 0."""
+        """Record the statistics at time 0, and find out which pixels stay dark."""
         self.seen[0.0] = self._look(self.start.shift)
+        scene = _smoothstep(self.seen[0.0].lit, *_SCENE)
+        if scene > 0.0:
+            self._lifted = (1.0 - scene * (1.0 - _smoothstep(luma(self.light), *_EMPTY))).astype(np.float32)
 
     @property
     def start(self) -> Point:
@@ -84,6 +105,16 @@ class Trajectory:
                 stops = sorted({*wanted, *self._stops(wanted[-1])}, key=abs)
                 found.update({point.time: point for point in self._points(stops) if point.time in wanted})
         return [found[time] for time in times]
+
+    def tempered(self, predicted: float, dead_band: float) -> float:
+        """A predicted target, with less darkening: not of what is merely bright, and not for what is clipped."""
+        before = self.seen[0.0].mean
+        if predicted >= before:
+            return predicted
+        if before - predicted <= _DARKENING * dead_band:
+            return before
+        clipped = opacity.mean(_smoothstep(self.light.min(axis=0), *HIGHLIGHT), self.weights)
+        return min(max(predicted + clipped * clipped * (1.0 - predicted), _DARKEST * before), before)
 
     def reach(self, target: float, dead_band: float) -> tuple[Point, tuple[str, ...]]:
         """`--time auto`: the first point whose mean luma is the target, and a note if it is not reached.
@@ -168,6 +199,9 @@ class Trajectory:
 
     def _points(self, times: Sequence[float]) -> Iterator[Point]:
         for point in self.solve(times):
+            if self._lifted is not None:
+                shift = np.where(point.shift > 0.0, point.shift * self._lifted, point.shift)
+                point = Point(point.time, shift, point.steps)
             self.seen[round(point.time, 6)] = self._look(point.shift)
             yield point
 
@@ -188,3 +222,8 @@ class Trajectory:
         point = Point(time, between(low, high, time), high.steps)
         self.seen[time] = self._look(point.shift)
         return point
+
+
+def _smoothstep(values: Any, low: float, high: float) -> Any:
+    at = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return at * at * (3.0 - 2.0 * at)

@@ -26,7 +26,8 @@ from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma, 
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.enhancer import Clode
 from enhance_cli.methods.clode.plan import ClodePlan
-from enhance_cli.methods.clode.solvers import SOLVERS, Rate, solve
+from enhance_cli.methods.clode.solvers import SOLVERS, Point, Rate, solve
+from enhance_cli.methods.clode.trajectory import Trajectory
 from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.types import Image, Window
 from tests.pictures import dark
@@ -322,12 +323,47 @@ def test_auto_aims_for_what_is_predicted(clode):
     pixels = dark(level=0.1)
     plan = clode.estimate(Image(pixels), ClodeControls(time="auto"))
     wanted = Predictor(ENGINE).predict(Image(pixels)).luma
+    assert wanted > luma(planes(pixels)).mean()
     assert plan.target == pytest.approx(wanted, abs=0.01)
     assert plan.describe()["target"] == {"luma": round(plan.target, 4), "predicted": True}
     given = clode.estimate(Image(pixels), ClodeControls(time="auto", target="0.3")).describe()
     assert given["target"] == {"luma": 0.3, "predicted": False}
     assert given["time"] < plan.time
     assert clode.estimate(Image(pixels), ClodeControls()).describe()["target"] is None
+
+
+def path_of(light):
+    """A trajectory along one shift for all pixels."""
+
+    def solution(times):
+        return (Point(time, np.full_like(light, time), 1) for time in times)
+
+    return Trajectory(light, 0.4, solution, 0.5)
+
+
+def test_what_is_predicted_is_tempered_for_bright_photos(rng):
+    bright = rng.uniform(0.4, 0.7, (3, 40, 60)).astype(np.float32)
+    mean = float(luma(bright).mean())
+    assert path_of(bright).tempered(0.7, 0.08) == 0.7
+    assert path_of(bright).tempered(mean - 0.1, 0.08) == pytest.approx(mean)
+    assert path_of(bright).tempered(mean - 0.15, 0.08) == pytest.approx(mean - 0.15)
+    assert path_of(bright).tempered(0.1, 0.08) == pytest.approx(0.62 * mean)
+    clipped = bright.copy()
+    clipped[:, :, 20:] = 1.0
+    assert path_of(clipped).tempered(0.5, 0.08) > 0.65
+
+
+def test_black_stays_black_where_the_scene_is_lit():
+    light = np.full((3, 60, 90), 2 / 255, np.float32)
+    dark_all_over = path_of(light)
+    (point,) = dark_all_over.visit([3.0])
+    assert luma(dark_all_over.result(point.shift)).mean() > 0.1
+    light[:, 20:40, 30:60] = 0.7
+    trajectory = path_of(light)
+    (point,) = trajectory.visit([3.0])
+    after = luma(trajectory.result(point.shift))
+    assert after[:10].max() < 3 / 255
+    assert after[30, 45] > 0.9
 
 
 @pytest.mark.parametrize("time", ["auto", "-2", "1"])
@@ -354,9 +390,9 @@ def test_auto_says_what_it_could_not_reach(clode):
 
 
 def test_auto_does_not_blow_one_lit_thing_before_black():
-    pixels = np.full((120, 160, 3), 1, np.uint8)
+    pixels = np.full((120, 160, 3), 8, np.uint8)
     pixels[30:90, 40:120] = (220, 190, 120)
-    result = enhanced(Clode(CpuEngine(1)), pixels, time="auto", target=0.5, denoise=0)
+    result = enhanced(Clode(CpuEngine(1)), pixels, time="auto", target=0.8, denoise=0)
     assert result.plan.time == pytest.approx(3.0, abs=0.01)
     (note,) = result.plan.notes
     assert note.startswith("mean luma reaches")
