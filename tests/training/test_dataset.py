@@ -149,3 +149,16 @@ def test_something_is_held_out_of_the_smallest_folders_too(count, held_out):
     kept, aside = put_aside(names, 8, lambda name: name)
     assert aside == held_out
     assert kept == [name for name in names if name not in held_out]
+
+
+def test_a_stack_is_fused_alike_every_time(rng: np.random.Generator) -> None:
+    """With several threads OpenCV adds up in an order that varies."""
+    frames = [rng.integers(0, 256, (160, 160, 3), np.uint8) for _ in range(5)]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        first = fused_stack(frames)
+        assert all(np.array_equal(fused_stack(frames), first) for _ in range(8))
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(threads)
