@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from enhance_cli.gallery import page as pages
 from enhance_cli.gallery.build import build
+from enhance_cli.gallery.summary import summarise
 from enhance_cli.pipeline.inputs import find
-from tests.gallery.conftest import a_line, jpeg, write_report
+from tests.gallery.conftest import a_line, jpeg, page_data, write_report
 from tests.gallery.test_build import HOSTILE, SCRIPT
 from tests.pictures import dark, gradient
 
@@ -349,3 +351,26 @@ def test_a_comparison(browser: Any, tmp_path: Path) -> None:
     assert not page.page.is_visible('[data-decision="keep"]')
     page.context.close()
     assert page.problems == []
+
+
+@pytest.mark.slow
+def test_two_thousand_photos_open_at_once(browser: Any, gallery: Path) -> None:
+    """In seconds of processor time, so that a busy machine changes nothing."""
+    data = page_data(gallery)
+    records = data["photos"]
+    data["photos"] = [
+        records[number % len(records)] | {"key": f"{number:016x}", "name": f"{number}.jpg"} for number in range(2000)
+    ]
+    path = gallery.with_name("many.html")
+    path.write_bytes(pages.gallery(data, summarise([])))
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(200_000)
+    told = context.new_cdp_session(page)
+    told.send("Performance.enable")
+    page.goto(path.as_uri(), wait_until="commit")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    metrics = {item["name"]: item["value"] for item in told.send("Performance.getMetrics")["metrics"]}
+    context.close()
+    assert metrics["ThreadTime"] < 2.0
+    assert metrics["JSHeapUsedSize"] < 150e6
