@@ -45,8 +45,8 @@ def test_a_list_of_times_is_a_column_each(photos, enhance) -> None:
     ended = enhance("compare", photos[0], "out", "--device", "cpu", "--try", "clode --model lite --time 0,1")
     assert ended.exit_code == 0, ended.stderr
     assert ended.stdout.splitlines() == [
-        "enhance clode --time=0.0 --model=lite",
-        "enhance clode --time=1.0 --model=lite",
+        "enhance clode --time=0 --model=lite",
+        "enhance clode --time=1 --model=lite",
     ]
     data = page_data(Path("out/gallery/index.html"))
     assert sorted(record["column"] for record in data["photos"]) == [0, 1]
