@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -262,7 +262,7 @@ class Enhancer(Protocol):
         ...
 
     def reads_planes(self, controls: Any) -> bool:
-        """Whether `render` takes H×W luma windows under these controls and does not change chroma."""
+        """Whether `render` takes H×W luma windows under these controls; chroma stays, or see `ChromaEnhancer`."""
         ...
 
     def estimate(self, image: Image, controls: Any) -> Any:
@@ -300,6 +300,28 @@ class LookingEnhancer(Enhancer, Protocol):
 
     def agree(self, lines: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
         """The decisions of one group, made one; and the places of outliers, whose decisions stay."""
+        ...
+
+
+@runtime_checkable
+class ChromaEnhancer(Protocol):
+    """An Enhancer that changes the stored chroma of a JPEG beside its luma."""
+
+    def render_chroma(
+        self, luma: Array, stored: tuple[Array, Array], plan: Any, top: int, samples: tuple[int, int]
+    ) -> tuple[Array, Array]:
+        """Change rows of stored chroma.
+
+        Args:
+            luma: the rows of luma that they stand for, before `render` changes it.
+            stored: those rows of Cb and Cr, over the full width.
+            plan: the method's Plan.
+            top: their first row.
+            samples: rows and columns of the whole image's stored chroma.
+
+        Returns:
+            New Cb and Cr of the same shape, or `stored` itself.
+        """
         ...
 
 

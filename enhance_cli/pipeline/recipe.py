@@ -19,7 +19,7 @@ from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.plans import check_fit
 from enhance_cli.pipeline.report import report_line
 from enhance_cli.plan import Plan
-from enhance_cli.types import Enhancer, Image, VariantEnhancer, Window
+from enhance_cli.types import ChromaEnhancer, Enhancer, Image, VariantEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -191,10 +191,12 @@ class Recipe:
                 last = number == len(plans) - 1
                 may_reuse = (last or again is not None) and (reuse or working.pixels is not image.pixels)
                 unchanged = bool(plan.unchanged)
+                chroma = working.chroma if unchanged else self._render_chroma(working, plan, reuse=may_reuse)
+                # Chroma first: luma may be rendered in place.
                 rendered = image.pixels if unchanged else self._render(working, plan, views, reuse=may_reuse)
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
-                base = image if unchanged else working
+                base = image if unchanged else working.replace(chroma=chroma)
                 result = base.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
                 after = before if unchanged else exposure_of(result, view and replace(view, image=result))
             exposure = {"before": before, "after": after}
@@ -203,7 +205,7 @@ class Recipe:
             described, told = plan.describe(), (*notes, *plan.notes)
             facts = drawn[number], dict(ms), ending, controls, unchanged, told
             made = [Enhanced(result, plan, described, exposure, *facts)]
-            del plan, rendered, result  # the caller decides how long they are kept
+            del plan, rendered, chroma, result  # the caller decides how long they are kept
             yield made.pop()
             ms["estimate"] = 0.0  # counted for the first output; the others share its estimate
 
@@ -254,6 +256,27 @@ class Recipe:
         if originals is not None:
             memory.give_back()
         return target if view is not None else self._blended(target, source)
+
+    def _render_chroma(self, image: Image, plan: Any, *, reuse: bool) -> tuple[Array, Array] | None:
+        """The stored chroma of an image that is seen in its planes, as the method changes it; None if it has none."""
+        stored = image.chroma
+        if stored is None or not isinstance(self.enhancer, ChromaEnhancer):
+            return stored
+        enhancer = self.enhancer
+        rows, columns = stored[0].shape
+        down = colour.pixels_per_sample(image.height, rows)
+        target = stored if reuse and self.controls.amount == 1.0 else (stored[0].copy(), stored[1].copy())
+
+        def render_band(band: Tile) -> None:
+            here = band.inner[0]
+            luma = image.pixels[here.start * down : here.stop * down]
+            made = enhancer.render_chroma(luma, (stored[0][here], stored[1][here]), plan, here.start, (rows, columns))
+            for plane, new, old in zip(target, made, stored, strict=True):
+                plane[here] = self._blended(new.copy(), old[here]) if self.controls.amount < 1.0 else new
+
+        height = max(_LEAST_BAND, math.ceil(rows / self.engine.threads))
+        self.engine.map(render_band, tiles(rows, columns, height, columns))
+        return target
 
     def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
         """The parts in which an image is rendered: bands, or tiles for a method with a halo."""

@@ -47,6 +47,15 @@ _LONGEST = 1 << 24
 """Bytes of the longest report line, or the longest file of another kind, that is read."""
 
 
+class Adapted(NamedTuple):
+    """What the network decided beside the limits, as a report has it: see `plan.ClaheReport`."""
+
+    photo_limit: float
+    retention: float
+    blackness: float
+    local_shares: Limits
+
+
 class MappedPicture(NamedTuple):
     """The clip limits of one photo, as read from a report."""
 
@@ -57,6 +66,9 @@ class MappedPicture(NamedTuple):
     """Its path below the folder that was enhanced, derived from its output's path; empty if not known."""
 
     limits: Limits
+
+    adapted: Adapted | None = None
+    """The rest of what was predicted with the limits; None if they are all that is given."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,11 @@ class ClipMap:
         return cls(str(value), tuple(found.values()))
 
     def for_source(self, source: SourceName) -> Limits:
-        """The limits for a photo: those of its own line, else those without a source.
+        """The limits for a photo; see `picture_for`."""
+        return self.picture_for(source).limits
+
+    def picture_for(self, source: SourceName) -> MappedPicture:
+        """The entry for a photo: that of its own line, else the one without a source.
 
         A line belongs to a photo if its source is the same file, or has the same path below the folder that was
         enhanced, or has the same file name and neither another line nor another photo of the run has it. A photo
@@ -102,7 +118,7 @@ class ClipMap:
             ValueError: the map has no line for this name, or several that could be meant.
         """
         if source.path in _NAMELESS and len(self.pictures) == 1:
-            return self.pictures[0].limits
+            return self.pictures[0]
         name = Path(source.path).name
         alike = [picture for picture in self.pictures if picture.source and Path(picture.source).name == name]
         found = _own(alike, source)
@@ -122,7 +138,7 @@ class ClipMap:
                 f"the clip map {self.path} has no line for {source.path or 'this photo'}, only for {held}; a file "
                 "that holds only the matrix of limits is used for any photo."
             )
-        return found.limits
+        return found
 
 
 def _own(alike: Sequence[MappedPicture], source: SourceName) -> MappedPicture | None:
@@ -165,7 +181,28 @@ def _mapped(document: Any, path: str | Path) -> MappedPicture | None:
             relative = os.path.join(os.path.dirname(output), os.path.basename(source))  # noqa: PTH118, PTH119, PTH120
     except (LookupError, TypeError):
         pass  # edited by hand, or from Python
-    return MappedPicture(source, relative, _limits(plan["clip_limits"], path))
+    return MappedPicture(source, relative, _limits(plan["clip_limits"], path), _adapted(plan, path))
+
+
+def _adapted(plan: dict[str, Any], path: str | Path) -> Adapted | None:
+    """What a report has beside the limits; None if it lacks any of it, as reports of given limits do."""
+    found: list[Any] = [plan.get(name) for name in Adapted._fields]
+    if any(value is None for value in found):
+        return None
+    *numbers, local = found
+    try:
+        limit, retention, blackness = (float(number) for number in numbers)
+        shares = tuple(tuple(float(share) for share in row) for row in local)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"a line of the clip map {path} has numbers that are none.") from None
+    each = (retention, blackness, *(share for row in shares for share in row))
+    even = bool(shares) and bool(shares[0]) and all(len(row) == len(shares[0]) for row in shares)
+    if not (even and math.isfinite(limit) and limit > 0 and all(0 <= share <= 1 for share in each)):
+        raise ValueError(
+            f"the clip map {path} has a photo_limit that is not above 0, or a retention, blackness or local_shares "
+            "outside of 0..1."
+        )
+    return Adapted(limit, retention, blackness, shares)
 
 
 def _documents(path: str | Path) -> Iterator[Any]:
@@ -251,10 +288,10 @@ class ClaheAdaptiveControls(Controls):
         metavar="FILE",
         report=lambda clip_map: clip_map.path,
     )
-    chroma: Literal["keep", "scale"] = knob(
-        "keep",
-        "Keep the chroma planes as they are, or scale them with the change in luma.",
-        choices=("keep", "scale"),
+    chroma: Literal["follow", "keep"] = knob(
+        "follow",
+        "Have chroma follow luma where it is lifted, within bounds and without its noise, or keep it as it is.",
+        choices=("follow", "keep"),
     )
     heatmap: bool = knob(False, "Also write <name>_heatmap.png, the clip limits drawn over the photo.")
 

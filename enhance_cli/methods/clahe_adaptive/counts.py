@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enhance_cli.imaging import opacity
 from enhance_cli.methods.clahe_adaptive.statistics import THUMBNAIL, weighted_histograms
-from enhance_cli.methods.clahe_adaptive.structure import weighted_diagonals
+from enhance_cli.methods.clahe_adaptive.structure import noise_grid, weighted_diagonals
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -27,26 +27,27 @@ class Counts(NamedTuple):
     """Luma, float32 `THUMBNAIL`×`THUMBNAIL` in 0..1."""
 
     diagonals: Callable[[], Array]
-    """rows×columns×256 counts of diagonal differences (`kernels_cpu.diagonal_counts`)."""
+    """Counts of diagonal differences (`kernels_cpu.diagonal_counts`), in the tiles of `structure.noise_grid`."""
 
 
 def count(image: Image, rows: int, columns: int, engine: Engine, kernels: Any) -> Counts:
     """Count an image, H×W luma or H×W×3 RGB, in rows×columns tiles."""
     convert = kernels.luma if image.pixels.ndim == 3 else _as_it_is
     weights = opacity.weights_of(image)
+    noise = noise_grid(image.height, image.width)
     if weights is None:
         plane = engine.run(convert, image.pixels)
         return Counts(
             engine.in_bands(kernels.tile_histograms, rows, plane, rows, columns),
             None,
             lambda: engine.call(kernels.thumbnail, plane, THUMBNAIL),
-            lambda: engine.in_bands(kernels.diagonal_counts, rows, plane, rows, columns),
+            lambda: engine.in_bands(kernels.diagonal_counts, noise[0], plane, *noise),
         )
     luma = engine.call(convert, image.pixels)
     return Counts(
         *weighted_histograms(luma, weights, rows, columns),
         lambda: opacity.weighted_means(luma, weights, THUMBNAIL, THUMBNAIL),
-        lambda: weighted_diagonals(luma, weights, rows, columns),
+        lambda: weighted_diagonals(luma, weights, *noise),
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from enhance_cli.errors import UsageError
-from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, statistics, structure
+from enhance_cli.methods.clahe_adaptive import METHOD, ClaheAdaptiveControls, Grid, chroma, statistics, structure
+from enhance_cli.methods.clahe_adaptive.adapt import Decision, Seen
 from enhance_cli.methods.clahe_adaptive.counts import count
 from enhance_cli.methods.clahe_adaptive.plan import ClahePlan
 from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from enhance_cli.engines import Engine
     from enhance_cli.engines.weights import Weights
     from enhance_cli.types import Array
+
+
+_NO_TINT = np.zeros((1, 1, 2), np.float32)
+"""The means of chroma in a plan that was made of a grey photo."""
 
 
 class ClaheAdaptive:
@@ -39,8 +44,8 @@ class ClaheAdaptive:
         return (self._engine.network(METHOD, "estimator")[1],)
 
     def reads_planes(self, controls: ClaheAdaptiveControls) -> bool:
-        """Whether luma alone changes: if chroma is kept."""
-        return controls.chroma == "keep"
+        """True: luma is mapped on its own, and chroma follows it as it is stored."""
+        return True
 
     def estimate(self, image: Image, controls: ClaheAdaptiveControls) -> ClahePlan:
         """Histograms, clip limits and tone curves of all tiles; histograms are taken at full resolution.
@@ -50,12 +55,13 @@ class ClaheAdaptive:
         """
         kernels, engine = self._kernels, self._engine
         height, width = image.height, image.width
-        fixed, wanted, notes = None, controls.grid, []
+        fixed, adapted, wanted, notes = None, None, controls.grid, []
         if controls.clip_map is not None:
             try:
-                fixed = np.asarray(controls.clip_map.for_source(image.metadata.called), np.float32)
+                entry = controls.clip_map.picture_for(image.metadata.called)
             except ValueError as error:
                 raise UsageError(f"--clip-map: {error}") from error
+            fixed, adapted = np.asarray(entry.limits, np.float32), entry.adapted
             wanted = Grid(*fixed.shape)
         rows, columns = fit_grid(height, width, *wanted)
         if (rows, columns) != tuple(wanted):
@@ -63,49 +69,78 @@ class ClaheAdaptive:
                 f"grid reduced from {wanted.rows}x{wanted.columns} to {rows}x{columns}: "
                 f"tiles of a {width}x{height} photo would fall under 8 pixels"
             )
-        tile_height, tile_width = tile_geometry(height, width, rows, columns)
-        area = tile_height * tile_width
+        tile = tile_geometry(height, width, rows, columns)
+        area = tile[0] * tile[1]
 
         counts = count(image, rows, columns, engine, kernels)
-        global_factor = share = None
-        make_curves = kernels.tile_curves
-        if controls.clip_limit is not None:
-            limits = np.full((rows, columns), controls.clip_limit, np.float32)
-            make_curves = kernels.opencv_tile_curves  # classic CLAHE is OpenCV's, to the grey level
-        elif fixed is not None:
-            limits = statistics.area_pool(fixed, rows, columns)
+        noise = structure.noise_deviations(counts.diagonals())
+        tint = chroma.tint_of(image, engine, kernels) if controls.chroma == "follow" else None
+        given = None if fixed is None else statistics.area_pool(fixed, rows, columns)
+        decision = None
+        if controls.clip_limit is None and (given is None or adapted is not None):
+            seen = Seen.of(counts, noise, height, width)
+            if given is not None and adapted is not None:
+                decision = Decision.given(given, adapted)
+            else:
+                decision = Decision.predicted(seen, engine.network(METHOD, "estimator")[0])
+            decision = decision.strengthened(controls.strength)
+            limits, curves = decision.limits, decision.curves(seen, area, engine, kernels)
         else:
-            run, _ = engine.network(METHOD, "estimator")
-            outputs = run(**statistics.network_inputs(counts.histograms, counts.thumbnail(), counts.whole))
-            share = structure.structure(counts.histograms, counts.diagonals())
-            limits = structure.weighed(statistics.clip_limits(outputs, rows, columns), share)
-            global_factor = statistics.global_factor(outputs)
-        limits = np.clip(limits * np.float32(controls.strength), statistics.LOWEST, statistics.HIGHEST)
+            limits = np.full((rows, columns), controls.clip_limit, np.float32) if given is None else given
+            limits = np.clip(limits * np.float32(controls.strength), statistics.LOWEST, statistics.HIGHEST)
+            # Classic CLAHE is OpenCV's, to the grey level.
+            make_curves = kernels.tile_curves if controls.clip_limit is None else kernels.opencv_tile_curves
+            curves = engine.call(make_curves, counts.histograms, limits, area)
         return ClahePlan(
             height=height,
             width=width,
-            tile=(tile_height, tile_width),
-            curves=engine.call(make_curves, counts.histograms, limits, area),
+            tile=tile,
+            curves=curves,
             clip_limits=limits,
             integer_limits=engine.call(kernels.integer_limits, limits, area),
-            global_factor=global_factor,
-            structure=share,
+            global_factor=None if decision is None else decision.global_factor,
+            structure=None if decision is None else structure.structured_tiles(seen.histograms, seen.shares),
+            local_shares=None if decision is None else decision.local_shares,
+            photo_limit=None if decision is None else decision.photo_limit,
+            retention=None if decision is None else decision.retention,
+            blackness=None if decision is None else decision.blackness,
             chroma=controls.chroma,
+            tint=tint,
+            chroma_noise=chroma.noise_of(noise),
             notes=tuple(notes),
         )
 
     def render(self, window: Window, plan: ClahePlan, out: Array | None = None) -> Array:
         """Blend the curves of the nearest tiles at every pixel; bit-identical for any window."""
-        kernels = self._kernels
-        if window.pixels.ndim == 2:
-            if plan.chroma != "keep":  # a saved plan, replayed with other controls
-                raise UsageError(f"This plan was made with --chroma {plan.chroma}; say the same with it.")
-            kernel = kernels.render_luma
-        else:
-            kernel = kernels.render_rgb if plan.chroma == "keep" else kernels.render_rgb_scaled
-        out = np.empty(window.pixels.shape, window.pixels.dtype) if out is None else out
+        kernels, pixels = self._kernels, window.pixels
+        out = np.empty(pixels.shape, pixels.dtype) if out is None else out
         place = (plan.height, plan.width, window.top, window.left)
-        return self._engine.into(out, kernel, window.pixels, plan.curves, *place)
+        if pixels.ndim == 3 and plan.chroma == "follow":
+            tint = _NO_TINT if plan.tint is None else plan.tint
+            kernel = kernels.render_rgb_followed
+            return self._engine.into(out, kernel, pixels, plan.curves, tint, plan.chroma_noise, *place)
+        kernel = kernels.render_luma if pixels.ndim == 2 else kernels.render_rgb
+        return self._engine.into(out, kernel, pixels, plan.curves, *place)
+
+    def render_chroma(
+        self, luma: Array, stored: tuple[Array, Array], plan: ClahePlan, top: int, samples: tuple[int, int]
+    ) -> tuple[Array, Array]:
+        """Stored chroma that follows luma; the same samples where it is kept."""
+        if plan.chroma == "keep":
+            return stored
+        tint = _NO_TINT if plan.tint is None else plan.tint
+        made: tuple[Array, Array] = self._engine.call(
+            self._kernels.render_chroma,
+            *stored,
+            luma,
+            plan.curves,
+            tint,
+            plan.chroma_noise,
+            *samples,
+            (plan.height, plan.width),
+            top,
+        )
+        return made
 
     def illustrations(self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls) -> Mapping[str, Array]:
         """With `--heatmap`, the clip-limit map over the image."""

@@ -22,19 +22,26 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.blocks import reflected
+from enhance_cli.imaging.colour import pixels_per_sample
 from enhance_cli.imaging.luma import BINS, count_tiles, flat_rows, luma, luma_row
+from enhance_cli.methods.clahe_adaptive.chroma import LARGEST, NEAR_WHITE, SKIN
 from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
-from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import BRIGHT, HIGHLIGHT, STEEPEST, tile_geometry
 
 __all__ = [
     "diagonal_counts",
     "integer_limits",
+    "keep_highlights",
     "luma",
     "opencv_tile_curves",
+    "photo_curves",
+    "render_chroma",
     "render_luma",
     "render_rgb",
-    "render_rgb_scaled",
+    "render_rgb_followed",
+    "rgb_means",
     "thumbnail",
     "tile_curves",
     "tile_histograms",
@@ -81,6 +88,11 @@ def _area_means(line, stride, height, width, white, out):  # type: ignore[no-unt
             for x in range(left, right):
                 total += sums[x]
             out[i, j] = np.float64(total) / (white * ((bottom - top) * (right - left)))
+
+
+def rgb_means(rgb: Array, size: int) -> Array:
+    """Area means of H×W×3 over `size`×`size` bins: float32 3×`size`×`size` in 0..1."""
+    return area_means(rgb, size, size)
 
 
 def tile_histograms(luma: Array, rows: int, columns: int, first_row: int = 0, last_row: int | None = None) -> Array:
@@ -165,14 +177,14 @@ def _level_at_depth(sample):  # type: ignore[no-untyped-def]
     return as_it_is if sample == types.uint8 else binned
 
 
-def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
+def tile_curves(histograms: Array, clip_limits: Array, tile_area: float) -> Array:
     """Tone curves of the tiles in real arithmetic (docs/papers.md, C7).
 
-    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = sum max(h - C', 0) is
+    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = A - sum min(h, C') is
     spread over all bins, h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'.
 
     Args:
-        histograms: rows×columns×256 counts.
+        histograms: rows×columns×256 counts; where they sum to less than A, the rest is excess.
         clip_limits: rows×columns limits c > 0, in multiples of the uniform bin height A / 256.
         tile_area: pixels of a tile, A.
 
@@ -184,9 +196,72 @@ def tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
     for part in _row_parts(histograms):
         shares = histograms[part] / tile_area
         clipped = np.minimum(shares, limits[part])
-        excess = (shares - clipped).sum(axis=-1, keepdims=True)
+        excess = 1.0 - clipped.sum(axis=-1, keepdims=True)
         curves[part] = np.minimum(255.0 * np.cumsum(clipped + excess / BINS, axis=-1), 255.0)
     return curves
+
+
+def photo_curves(
+    histograms: Array,
+    shares: Array,
+    limits: Array,
+    local: Array,
+    whole: Array,
+    whole_shares: Array,
+    whole_limit: float,
+    retention: float,
+    bound: Array,
+    blackness: float,
+    tile_area: int,
+) -> Array:
+    """Tone curves that leave flat parts to the whole photo (docs/papers.md, C12 to C14).
+
+    Of the flat pixels of each level only a part counts, and the rest is spread as excess is. A tile's curve is
+    g + l (t - g) with its own t, the whole photo's g and its local share l; both ends of it are then bounded.
+
+    Args:
+        histograms: rows×columns×256 counts.
+        shares: rows×columns×256 shares of structure, 0..1.
+        limits: rows×columns clip limits.
+        local: rows×columns local shares l, 0..1.
+        whole: 256 counts of the whole photo.
+        whole_shares: 256 shares of structure of the whole photo.
+        whole_limit: the clip limit of g.
+        retention: the share of flat pixels that counts, 0..1.
+        bound: 256 levels above which curves are lowered, from `structure.dark_bound`.
+        blackness: by which share of what exceeds it, 0..1.
+        tile_area: pixels of a tile.
+
+    Returns:
+        float32 rows×columns×256 grey levels in 0..255, never falling.
+    """
+    kept = whole * (whole_shares + retention * (1.0 - whole_shares))
+    of_photo = tile_curves(kept[None, None], np.full((1, 1), whole_limit), float(whole.sum()))[0, 0]
+    curves = np.empty(histograms.shape, np.float32)
+    for part in _row_parts(histograms):
+        kept = histograms[part] * (shares[part] + retention * (1.0 - shares[part]))
+        curves[part] = tile_curves(kept, limits[part], tile_area)
+        curves[part] = of_photo + local[part][..., None] * (curves[part] - of_photo)
+    for part in _row_parts(histograms):
+        curves[part] -= np.float32(blackness) * np.maximum(curves[part] - bound, 0)
+    return keep_highlights(curves)
+
+
+def keep_highlights(curves: Array) -> Array:
+    """Raise curves so that white stays white and rolls off (docs/papers.md, C14): ...×256 levels, never falling.
+
+    y + w max(0, v - y) with a weight w of the level v that rises to 1 near white; from `BRIGHT` on, no step of more
+    than `STEEPEST` levels.
+    """
+    levels = np.arange(BINS, dtype=np.float32)
+    at = np.clip((levels / np.float32(255) - HIGHLIGHT[0]) / (HIGHLIGHT[1] - HIGHLIGHT[0]), 0, 1).astype(np.float32)
+    weight = at * at * (3 - 2 * at)
+    kept = curves + weight * np.maximum(levels - curves, 0)
+    slope = np.float32(STEEPEST) * levels[BRIGHT:]
+    top = kept[..., BRIGHT:] - slope
+    kept[..., BRIGHT:] = np.maximum.accumulate(top[..., ::-1], axis=-1)[..., ::-1] + slope
+    raised: Array = kept
+    return raised
 
 
 def integer_limits(clip_limits: Array, tile_area: int) -> Array:
@@ -298,12 +373,15 @@ def render_rgb(
         ValueError: the window reaches out of the image, or `out` has another shape or dtype than the window,
             or its rows are not contiguous.
     """
-    return _render_colour(rgb, curves, height, width, top, left, out, scaled=False)
+    nowhere = _placed_tint(np.zeros((1, 1, 2), np.float32), rgb.shape, height, width, top, left)
+    return _render_colour(rgb, curves, height, width, top, left, out, nowhere, None)
 
 
-def render_rgb_scaled(
+def render_rgb_followed(
     rgb: Array,
     curves: Array,
+    tint: Array,
+    noise: float,
     height: int,
     width: int,
     top: int = 0,
@@ -312,14 +390,107 @@ def render_rgb_scaled(
 ) -> Array:
     """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (docs/papers.md, C9).
 
-    They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
-    luma rises. Arguments, result and errors as for `render_rgb`.
+    Args:
+        rgb: as for `render_rgb`.
+        curves: as for `render_rgb`.
+        tint: N×N×2 float32 means of R-Y and B-Y over equal parts of the whole image, in levels of 8 bits.
+        noise: deviation from those means, in levels, that is taken for noise and grows half as much.
+        height: as for `render_rgb`.
+        width: as for `render_rgb`.
+        top: as for `render_rgb`.
+        left: as for `render_rgb`.
+        out: as for `render_rgb`.
+
+    Returns:
+        As `render_rgb`.
+
+    Raises:
+        ValueError: as for `render_rgb`.
     """
-    return _render_colour(rgb, curves, height, width, top, left, out, scaled=True)
+    return _render_colour(
+        rgb, curves, height, width, top, left, out, _placed_tint(tint, rgb.shape, height, width, top, left), noise
+    )
+
+
+def render_chroma(
+    blue: Array,
+    red: Array,
+    luma: Array,
+    curves: Array,
+    tint: Array,
+    noise: float,
+    height: int,
+    width: int,
+    samples: tuple[int, int],
+    top: int = 0,
+) -> tuple[Array, Array]:
+    """The stored chroma of a JPEG, following the change of luma as in `render_rgb_followed`.
+
+    Args:
+        blue: h×w uint8, rows of the stored Cb from `top` on, over the full width.
+        red: the same of Cr.
+        luma: the rows of luma that these samples stand for, before it is rendered.
+        curves: as for `render_luma`.
+        tint: as for `render_rgb_followed`.
+        noise: as for `render_rgb_followed`.
+        height: rows of the stored chroma of the whole image.
+        width: columns of it.
+        samples: height and width of the whole image.
+        top: first row of `blue` and `red`.
+
+    Returns:
+        Cb and Cr, h×w uint8.
+    """
+    down, across = pixels_per_sample(samples[0], height), pixels_per_sample(samples[1], width)
+    tile_height, tile_width = tile_geometry(*samples, curves.shape[0], curves.shape[1])
+    rows = _between_centres(top, len(blue), tile_height / down, curves.shape[0])
+    columns = _between_centres(0, width, tile_width / across, curves.shape[1])
+    source, stride = flat_rows(luma)
+    lines = [flat_rows(plane) for plane in (blue, red)]
+    made = np.empty((2, len(blue), width), np.uint8)
+    lumas = np.empty((2, width), np.uint8)
+    placed = _placed_tint(tint, (len(blue), width), height, width, top, 0)
+    _render_chroma(
+        *(lines[0] + lines[1]),
+        source,
+        stride,
+        luma.shape,
+        (down, across),
+        made,
+        lumas,
+        placed,
+        np.float32(noise),
+        _knots(curves, rows),
+        rows,
+        columns,
+        _scratch(len(columns[1])),
+    )
+    return made[0], made[1]
+
+
+def _placed_tint(
+    tint: Array, window: tuple[int, ...], height: int, width: int, top: int, left: int
+) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], Array]:
+    """Means of chroma, where the rows and columns of a window lie among them, and buffers for a row of each mean."""
+    side = len(tint)
+    return (
+        np.ascontiguousarray(tint, np.float32),
+        _between_centres(top, window[0], height / side, side),
+        _between_centres(left, window[1], width / side, side),
+        np.empty((2, window[1]), np.float32),
+    )
 
 
 def _render_colour(
-    rgb: Array, curves: Array, height: int, width: int, top: int, left: int, out: Array | None, scaled: bool
+    rgb: Array,
+    curves: Array,
+    height: int,
+    width: int,
+    top: int,
+    left: int,
+    out: Array | None,
+    tint: tuple[Array, tuple[Array, ...], tuple[Array, ...], Array],
+    noise: float | None,
 ) -> Array:
     out = _target(rgb, out)
     source, source_stride = flat_rows(rgb)
@@ -328,7 +499,10 @@ def _render_colour(
     lumas = np.empty((2, rgb.shape[1]), rgb.dtype)
     scratch = _scratch(len(columns[1]))
     knots = _knots(curves, rows)
-    _render_rgb(source, source_stride, target, target_stride, lumas, scaled, knots, rows, columns, scratch)
+    follows, apart = noise is not None, np.float32(noise or 0.0)
+    _render_rgb(
+        source, source_stride, target, target_stride, lumas, follows, tint, apart, knots, rows, columns, scratch
+    )
     return out
 
 
@@ -380,7 +554,7 @@ def _place(
     )
 
 
-def _between_centres(start: int, length: int, tile: int, tiles: int) -> tuple[Array, Array, Array, Array]:
+def _between_centres(start: int, length: int, tile: float, tiles: int) -> tuple[Array, Array, Array, Array]:
     """Split the pixels start..start+length of one axis into runs that lie between the same two tile centres.
 
     Returns:
@@ -475,7 +649,7 @@ def _render_luma(source, source_stride, target, target_stride, curves, rows, col
 
 @kernel
 def _render_rgb(  # type: ignore[no-untyped-def]
-    source, source_stride, target, target_stride, lumas, scaled, curves, rows, columns, scratch
+    source, source_stride, target, target_stride, lumas, follows, tint, noise, curves, rows, columns, scratch
 ):
     edges, above, below, down = rows
     width = 3 * len(columns[3])
@@ -490,8 +664,9 @@ def _render_rgb(  # type: ignore[no-untyped-def]
             result = target[y * target_stride : y * target_stride + width]
             luma_row(row, luma)
             _shade(luma, shaded, columns, scratch)
-            if scaled:
-                _scale_colour(row, luma, shaded, result)
+            if follows:
+                _tint_row(tint, y)
+                _follow_rgb(row, luma, shaded, tint[3][0], tint[3][1], noise, result)
             else:
                 _add_change(row, luma, shaded, result)
 
@@ -522,23 +697,154 @@ def _add_change_at_depth(rgb, luma, shaded, out):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _chroma_factor(before, after):  # type: ignore[no-untyped-def]
-    """The factor for colour differences if luma goes from `before` to `after`: 0.71..1.41."""
-    ratio = np.float32(after) / max(np.float32(before), np.float32(1))
-    return np.sqrt(min(max(ratio, np.float32(0.5)), np.float32(2)))
+def _render_chroma(  # type: ignore[no-untyped-def]
+    blue,
+    blue_stride,
+    red,
+    red_stride,
+    source,
+    stride,
+    shape,
+    block,
+    made,
+    lumas,
+    tint,
+    noise,
+    curves,
+    rows,
+    columns,
+    scratch,
+):
+    edges, above, below, down = rows
+    height, width = shape
+    samples = len(columns[3])
+    for band in range(len(above)):
+        _pair_curves(curves[above[band]], columns, scratch[0])
+        _pair_curves(curves[below[band]], columns, scratch[1])
+        for y in range(edges[band], edges[band + 1]):
+            _blend_rows(down[y], scratch)
+            _mean_row(source, stride, y * block[0], min((y + 1) * block[0], height), width, block[1], lumas[0])
+            _shade(lumas[0], lumas[1], columns, scratch)
+            _tint_row(tint, y)
+            _follow_planes(
+                blue[y * blue_stride : y * blue_stride + samples],
+                red[y * red_stride : y * red_stride + samples],
+                lumas[0],
+                lumas[1],
+                tint[3][0],
+                tint[3][1],
+                noise,
+                made[0, y],
+                made[1, y],
+            )
 
 
 @kernel
-def _scale_colour(rgb, luma, shaded, out):  # type: ignore[no-untyped-def]
-    """The shaded luma and the scaled colour differences, rounded half to even and clipped."""
+def _mean_row(source, stride, first, last, width, across, out):  # type: ignore[no-untyped-def]
+    """Means, rounded half up, of luma over the blocks that samples of chroma stand for; blocks end with the image."""
+    whole = width // across
+    for x in range(whole):
+        total = np.uint32(0)
+        for y in range(first, last):
+            for k in range(across):
+                total += source[y * stride + x * across + k]
+        count = np.uint32((last - first) * across)
+        out[x] = (total + count // np.uint32(2)) // count
+    if whole < len(out):
+        total = np.uint32(0)
+        count = np.uint32(0)
+        for y in range(first, last):
+            for k in range(whole * across, width):
+                total += source[y * stride + k]
+                count += np.uint32(1)
+        out[whole] = (total + count // np.uint32(2)) // count
+
+
+@kernel
+def _tint_row(tint, y):  # type: ignore[no-untyped-def]
+    """The means of chroma for the pixels of row `y` of a window, bilinearly between the centres of their parts."""
+    means, rows, columns, out = tint
+    band = np.searchsorted(rows[0], y, side="right") - 1
+    upper = means[rows[1][band]]
+    lower = means[rows[2][band]]
+    share = rows[3][y]
+    edges, before, after, weights = columns
+    for channel in range(2):
+        for run in range(len(before)):
+            left = upper[before[run], channel] + (lower[before[run], channel] - upper[before[run], channel]) * share
+            right = upper[after[run], channel] + (lower[after[run], channel] - upper[after[run], channel]) * share
+            step = right - left
+            for x in range(edges[run], edges[run + 1]):
+                out[channel, x] = left + step * weights[x]
+
+
+@kernel
+def _ramp(value, none, full):  # type: ignore[no-untyped-def]
+    """0 at `none`, 1 at `full`, linear between."""
+    return min(max((value - np.float32(none)) * np.float32(1 / (full - none)), np.float32(0)), np.float32(1))
+
+
+@kernel
+def _followed(before, after, red, green, blue, mean_red, mean_blue, noise):  # type: ignore[no-untyped-def]
+    """Colour differences for a luma that goes from `before` to `after` (docs/papers.md, C9); all in 8-bit levels."""
+    one = np.float32(1)
+    half = np.float32(0.5)
+    growth = min(max(after / max(before, one), one), np.float32(LARGEST)) - one
+    growth *= one - _ramp(after, *NEAR_WHITE)
+    cr = np.float32(0.713) * red
+    cb = np.float32(0.564) * blue
+    skin = _ramp(before, 30, 42) * _ramp(cr, 3, 6) * _ramp(cr, 50, 46) * _ramp(cb, 0, -3) * _ramp(cb, -56, -52)
+    growth = min(growth, np.float32(SKIN - 1) + (one - skin) * np.float32(LARGEST))
+    apart = (red - mean_red) * (red - mean_red) + (blue - mean_blue) * (blue - mean_blue)
+    own = one + growth * apart / (apart + noise * noise)
+    shared = one + growth - own
+    mean_green = np.float32(-0.299 / 0.587) * mean_red + np.float32(-0.114 / 0.587) * mean_blue
+    red = own * red + shared * mean_red
+    green = own * green + shared * mean_green
+    blue = own * blue + shared * mean_blue
+    highest = max(max(red, green), max(blue, half))
+    lowest = max(max(-red, -green), max(-blue, half))
+    fit = min(one, min((np.float32(255.5) - after) / highest, (after + half) / lowest))
+    return fit * red, fit * green, fit * blue
+
+
+@kernel
+def _follow_rgb(rgb, luma, shaded, mean_red, mean_blue, noise, out):  # type: ignore[no-untyped-def]
+    """The shaded luma and the colour differences that follow it, rounded half to even and clipped."""
     zero = np.float32(0)
     white = np.float32(255 if luma.itemsize == 1 else 65535)
+    unit = np.float32(1 if luma.itemsize == 1 else 257)
+    scale = np.float32(1) / unit
     for x in range(len(luma)):
-        factor = _chroma_factor(luma[x], shaded[x])
-        grey = np.float32(shaded[x]) - np.float32(luma[x]) * factor
-        red = grey + np.float32(rgb[3 * x]) * factor
-        green = grey + np.float32(rgb[3 * x + 1]) * factor
-        blue = grey + np.float32(rgb[3 * x + 2]) * factor
-        out[3 * x] = np.int32(np.rint(min(max(red, zero), white)))
-        out[3 * x + 1] = np.int32(np.rint(min(max(green, zero), white)))
-        out[3 * x + 2] = np.int32(np.rint(min(max(blue, zero), white)))
+        grey = np.float32(luma[x]) * scale
+        after = np.float32(shaded[x]) * scale
+        red, green, blue = _followed(
+            grey,
+            after,
+            np.float32(rgb[3 * x]) * scale - grey,
+            np.float32(rgb[3 * x + 1]) * scale - grey,
+            np.float32(rgb[3 * x + 2]) * scale - grey,
+            mean_red[x],
+            mean_blue[x],
+            noise,
+        )
+        out[3 * x] = np.int32(np.rint(min(max((after + red) * unit, zero), white)))
+        out[3 * x + 1] = np.int32(np.rint(min(max((after + green) * unit, zero), white)))
+        out[3 * x + 2] = np.int32(np.rint(min(max((after + blue) * unit, zero), white)))
+
+
+@kernel
+def _follow_planes(blue, red, luma, shaded, mean_red, mean_blue, noise, out_blue, out_red):  # type: ignore[no-untyped-def]
+    """Cb and Cr that follow luma, rounded half to even and clipped."""
+    zero = np.float32(0)
+    white = np.float32(255)
+    middle = np.float32(128)
+    for x in range(len(luma)):
+        of_blue = np.float32(1.772) * (np.float32(blue[x]) - middle)
+        of_red = np.float32(1.402) * (np.float32(red[x]) - middle)
+        of_green = np.float32(-0.299 / 0.587) * of_red + np.float32(-0.114 / 0.587) * of_blue
+        after_red, _, after_blue = _followed(
+            np.float32(luma[x]), np.float32(shaded[x]), of_red, of_green, of_blue, mean_red[x], mean_blue[x], noise
+        )
+        out_blue[x] = np.int32(np.rint(min(max(after_blue * np.float32(1 / 1.772) + middle, zero), white)))
+        out_red[x] = np.int32(np.rint(min(max(after_red * np.float32(1 / 1.402) + middle, zero), white)))

@@ -15,10 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.imaging.blocks import reflected
+from enhance_cli.imaging.colour import pixels_per_sample
+from enhance_cli.methods.clahe_adaptive.chroma import LARGEST, NEAR_WHITE, SKIN
 from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
-from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import BRIGHT, HIGHLIGHT, STEEPEST, tile_geometry
 
 BINS = 256
+
+Neighbours = tuple[Tensor, Tensor, Tensor]
+"""See `_neighbours`."""
 
 
 def luma(rgb: Tensor) -> Tensor:
@@ -35,6 +40,12 @@ def thumbnail(luma: Tensor, size: int) -> Tensor:
     """Area mean of H×W luma over `size`×`size` bins (see `tiles.bin_edges`): float32 in 0..1."""
     plane = luma.to(torch.int32).to(torch.float32)[None, None]
     return functional.adaptive_avg_pool2d(plane, size)[0, 0] / _white(luma)
+
+
+def rgb_means(rgb: Tensor, size: int) -> Tensor:
+    """Area means of H×W×3 over `size`×`size` bins: float32 3×`size`×`size` in 0..1."""
+    planes = rgb.to(torch.int32).to(torch.float32).permute(2, 0, 1)[None]
+    return functional.adaptive_avg_pool2d(planes, size)[0] / _white(rgb)
 
 
 def tile_histograms(luma: Tensor, rows: int, columns: int) -> Tensor:
@@ -84,15 +95,15 @@ def diagonal_counts(luma: Tensor, rows: int, columns: int) -> Tensor:
     return torch.bincount(places.flatten(), minlength=rows * columns * BINS).view(rows, columns, BINS)
 
 
-def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tensor:
+def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: float) -> Tensor:
     """Tone curves of the tiles in real arithmetic, differentiable in the clip limits (docs/papers.md, C7).
 
-    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = sum max(h - C', 0) is
+    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = A - sum min(h, C') is
     spread over all bins: h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'. So
     dh'(p)/dC' = 1[h(p) > C'] - n / 256 with n clipped bins, which conserves mass; autograd of `minimum` gives it.
 
     Args:
-        histograms: rows×columns×256 counts.
+        histograms: rows×columns×256 counts; where they sum to less than A, the rest is excess.
         clip_limits: rows×columns limits c > 0, in multiples of the uniform bin height A / 256.
         tile_area: pixels of a tile.
 
@@ -101,9 +112,44 @@ def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) -> Tens
     """
     shares = histograms.to(torch.float64) / tile_area
     clipped = torch.minimum(shares, clip_limits.to(torch.float64)[..., None] / BINS)
-    excess = (shares - clipped).sum(dim=-1, keepdim=True)
+    excess = 1.0 - clipped.sum(dim=-1, keepdim=True)
     curves = 255.0 * torch.cumsum(clipped + excess / BINS, dim=-1)
     return curves if clip_limits.dtype == torch.float64 else curves.to(torch.float32)
+
+
+def photo_curves(
+    histograms: Tensor,
+    shares: Tensor,
+    limits: Tensor,
+    local: Tensor,
+    whole: Tensor,
+    whole_shares: Tensor,
+    whole_limit: Tensor | float,
+    retention: Tensor | float,
+    bound: Tensor,
+    blackness: Tensor | float,
+    tile_area: int,
+) -> Tensor:
+    """Tone curves that leave flat parts to the whole photo (docs/papers.md, C12 to C14), differentiable.
+
+    As in `kernels_cpu`; in training `limits`, `local`, `whole_limit`, `retention` and `blackness` have gradients.
+    """
+    kept = whole * (whole_shares + retention * (1.0 - whole_shares))
+    limit = torch.as_tensor(whole_limit, dtype=torch.float32, device=histograms.device).reshape(1, 1)
+    of_photo = tile_curves(kept[None, None], limit, float(whole.sum()))
+    own = tile_curves(histograms * (shares + retention * (1.0 - shares)), limits, tile_area)
+    curves = of_photo + local[..., None] * (own - of_photo)
+    return keep_highlights(curves - blackness * (curves - bound).clamp(min=0.0))
+
+
+def keep_highlights(curves: Tensor) -> Tensor:
+    """Raise curves so that white stays white and rolls off (docs/papers.md, C14): ...×256 levels, never falling."""
+    levels = torch.arange(BINS, dtype=curves.dtype, device=curves.device)
+    at = ((levels / 255.0 - HIGHLIGHT[0]) / (HIGHLIGHT[1] - HIGHLIGHT[0])).clamp(0.0, 1.0)
+    kept = curves + at * at * (3.0 - 2.0 * at) * (levels - curves).clamp(min=0.0)
+    slope = STEEPEST * levels[BRIGHT:]
+    top = torch.cummax((kept[..., BRIGHT:] - slope).flip(-1), dim=-1).values.flip(-1) + slope
+    return torch.cat([kept[..., :BRIGHT], top], dim=-1)
 
 
 def integer_limits(clip_limits: Tensor, tile_area: int) -> Tensor:
@@ -148,10 +194,17 @@ def blend_curves(luma: Tensor, curves: Tensor, height: int, width: int, top: int
     """
     rows, columns, _ = curves.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
-    upper, lower, down = _neighbours(top, luma.shape[0], tile_height, rows, curves)
-    before, after, right = _neighbours(left, luma.shape[1], tile_width, columns, curves)
+    by_row = _neighbours(top, luma.shape[0], tile_height, rows, curves)
+    by_column = _neighbours(left, luma.shape[1], tile_width, columns, curves)
+    return _looked_up(luma, curves, by_row, by_column)
+
+
+def _looked_up(luma: Tensor, curves: Tensor, by_row: Neighbours, by_column: Neighbours) -> Tensor:
+    """`blend_curves` between given tiles."""
+    upper, lower, down = by_row
+    before, after, right = by_column
     flat = curves.reshape(-1)
-    corners = [(row[:, None] * columns + column) * BINS for row in (upper, lower) for column in (before, after)]
+    corners = [(row[:, None] * curves.shape[1] + column) * BINS for row in (upper, lower) for column in (before, after)]
     codes = luma.to(torch.int64)
     if luma.dtype == torch.uint16:
         knots = codes // 257
@@ -213,9 +266,11 @@ def render_rgb(
     return _stored((rgb.to(torch.int32) + change[..., None]).clamp(0, _white(rgb)), rgb, out)
 
 
-def render_rgb_scaled(
+def render_rgb_followed(
     rgb: Tensor,
     curves: Tensor,
+    tint: Tensor,
+    noise: float,
     height: int,
     width: int,
     top: int = 0,
@@ -224,15 +279,90 @@ def render_rgb_scaled(
 ) -> Tensor:
     """Like `render_rgb`, but the colour differences R-Y, G-Y, B-Y follow the change of luma (docs/papers.md, C9).
 
-    They are multiplied by `clip(Y' / max(Y, 1), 0.5, 2) ** 0.5`, so that colours keep their saturation where
-    luma rises.
+    Args:
+        rgb: as for `render_rgb`.
+        curves: as for `render_rgb`.
+        tint: N×N×2 means of R-Y and B-Y over equal parts of the whole image, in levels of 8 bits.
+        noise: deviation from those means, in levels, that is taken for noise and grows half as much.
+        height: as for `render_rgb`.
+        width: as for `render_rgb`.
+        top: as for `render_rgb`.
+        left: as for `render_rgb`.
+        out: as for `render_rgb`.
     """
-    before = luma(rgb)
-    after = _rendered(before, curves, height, width, top, left)
-    factor = _chroma_factor(before.to(torch.int32), after)
-    difference = (rgb.to(torch.int32) - before.to(torch.int32)[..., None]).to(torch.float32)
-    colour = after[..., None] + difference * factor[..., None]
+    unit = _white(rgb) / 255
+    grey = luma(rgb)
+    after = _rendered(grey, curves, height, width, top, left).to(torch.float32) / unit
+    before = grey.to(torch.int32).to(torch.float32) / unit
+    difference = rgb.to(torch.int32).to(torch.float32) / unit - before[..., None]
+    means = _tint(tint, top, left, rgb.shape[0], rgb.shape[1], height, width)
+    colour = (after[..., None] + _followed(before, after, difference, means, noise)) * unit
     return _stored(torch.round(colour).clamp(0, _white(rgb)).to(torch.int32), rgb, out)
+
+
+def render_chroma(
+    blue: Tensor,
+    red: Tensor,
+    luma: Tensor,
+    curves: Tensor,
+    tint: Tensor,
+    noise: float,
+    height: int,
+    width: int,
+    samples: tuple[int, int],
+    top: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """The stored chroma of a JPEG, following the change of luma; arguments as in `kernels_cpu`."""
+    down, across = pixels_per_sample(samples[0], height), pixels_per_sample(samples[1], width)
+    plane = luma.to(torch.float32)[None, None]
+    padding = (0, width * across - luma.shape[1], 0, blue.shape[0] * down - luma.shape[0])
+    total, count = (
+        functional.avg_pool2d(functional.pad(each, padding), (down, across)) for each in (plane, torch.ones_like(plane))
+    )
+    before = torch.floor(total[0, 0] / count[0, 0] + 0.5)
+    tile_height, tile_width = tile_geometry(*samples, curves.shape[0], curves.shape[1])
+    by_row = _neighbours(top, blue.shape[0], tile_height / down, curves.shape[0], curves)
+    by_column = _neighbours(0, width, tile_width / across, curves.shape[1], curves)
+    after = torch.round(_looked_up(before.to(torch.uint8), curves, by_row, by_column)).clamp(0, 255)
+    of_blue, of_red = (1.772 * (blue.to(torch.float32) - 128.0), 1.402 * (red.to(torch.float32) - 128.0))
+    of_green = (-0.299 / 0.587) * of_red + (-0.114 / 0.587) * of_blue
+    means = _tint(tint, top, 0, blue.shape[0], width, height, width)
+    colour = _followed(before, after, torch.stack([of_red, of_green, of_blue], dim=-1), means, noise)
+    made = (colour[..., 2] / 1.772 + 128.0, colour[..., 0] / 1.402 + 128.0)
+    first, second = (torch.round(plane).clamp(0, 255).to(torch.uint8) for plane in made)
+    return first, second
+
+
+def _tint(tint: Tensor, top: int, left: int, rows: int, columns: int, height: int, width: int) -> Tensor:
+    """Means of chroma for the pixels of a window, bilinearly between the centres of their parts: h×w×2."""
+    side = tint.shape[0]
+    upper, lower, down = _neighbours(top, rows, height / side, side, tint)
+    before, after, right = _neighbours(left, columns, width / side, side, tint)
+    band = torch.lerp(tint[upper], tint[lower], down[:, None, None])
+    return torch.lerp(band[:, before], band[:, after], right[None, :, None])
+
+
+def _followed(before: Tensor, after: Tensor, colour: Tensor, means: Tensor, noise: float) -> Tensor:
+    """Colour differences, h×w×3, for a luma that goes from `before` to `after` (docs/papers.md, C9); in levels."""
+    growth = (after / before.clamp(min=1.0)).clamp(1.0, LARGEST) - 1.0
+    growth = growth * (1.0 - _ramp(after, *NEAR_WHITE))
+    cr, cb = 0.713 * colour[..., 0], 0.564 * colour[..., 2]
+    skin = _ramp(before, 30, 42) * _ramp(cr, 3, 6) * _ramp(cr, 50, 46) * _ramp(cb, 0, -3) * _ramp(cb, -56, -52)
+    growth = torch.minimum(growth, SKIN - 1.0 + (1.0 - skin) * LARGEST)
+    apart = (colour[..., 0] - means[..., 0]) ** 2 + (colour[..., 2] - means[..., 1]) ** 2
+    own = 1.0 + growth * apart / (apart + noise * noise)
+    shared = 1.0 + growth - own
+    green = (-0.299 / 0.587) * means[..., 0] + (-0.114 / 0.587) * means[..., 1]
+    mean = torch.stack([means[..., 0], green, means[..., 1]], dim=-1)
+    followed = own[..., None] * colour + shared[..., None] * mean
+    highest, lowest = followed.amax(dim=-1).clamp(min=0.5), (-followed.amin(dim=-1)).clamp(min=0.5)
+    fit = torch.minimum((255.5 - after) / highest, (after + 0.5) / lowest).clamp(max=1.0)
+    return fit[..., None] * followed
+
+
+def _ramp(values: Tensor, none: float, full: float) -> Tensor:
+    """0 at `none`, 1 at `full`, linear between."""
+    return ((values - none) / (full - none)).clamp(0.0, 1.0)
 
 
 def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, left: int) -> Tensor:
@@ -241,7 +371,7 @@ def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, l
     return torch.round(blended).clamp(0, _white(luma)).to(torch.int32)
 
 
-def _neighbours(start: int, length: int, tile: int, tiles: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _neighbours(start: int, length: int, tile: float, tiles: int, like: Tensor) -> Neighbours:
     """For pixels start..start+length: the tiles whose centres lie before and after, and the weight of the tile after.
 
     Positions are absolute and each pixel is computed on its own, so windows equal the whole bit for bit.
@@ -252,11 +382,6 @@ def _neighbours(start: int, length: int, tile: int, tiles: int, like: Tensor) ->
     weight = (position - before).to(like.dtype)
     before = before.to(torch.int64)
     return before.clamp(min=0), (before + 1).clamp(max=tiles - 1), weight
-
-
-def _chroma_factor(before: Tensor, after: Tensor) -> Tensor:
-    ratio = after.to(torch.float32) / before.clamp(min=1).to(torch.float32)
-    return torch.sqrt(ratio.clamp(0.5, 2.0))
 
 
 def _white(picture: Tensor) -> int:

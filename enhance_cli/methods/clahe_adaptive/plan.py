@@ -28,8 +28,20 @@ class ClaheReport(TypedDict):
     """The network's factor for the whole image; null without the network."""
 
     structure: NotRequired[list[list[Share]] | None]
-    """Rows of the shares of structure, 0 for noise or nothing at all, by which the network's limits are weighted; null
-    without the network, and missing in reports of earlier versions."""
+    """Rows of the shares of structure in the tiles, 0 for noise or nothing at all; null if limits were given without
+    what belongs to them, and missing in reports of earlier versions."""
+
+    local_shares: NotRequired[list[list[Share]] | None]
+    """Rows of the weights of the tiles' own curves beside that of the whole photo; null and missing as `structure`."""
+
+    photo_limit: NotRequired[Annotated[float, Within(above=0)] | None]
+    """The clip limit of the curve of the whole photo, `--strength` included; null and missing as `structure`."""
+
+    retention: NotRequired[Share | None]
+    """The share of flat pixels that counts in the curves beside structure; null and missing as `structure`."""
+
+    blackness: NotRequired[Share | None]
+    """How far empty dark was kept dark; null and missing as `structure`."""
 
     clip_limits: list[list[Annotated[float, Within(above=0)]]]
     """Rows of limits in multiples of the uniform bin height, as in OpenCV, `--strength` included."""
@@ -48,6 +60,8 @@ class ClahePlan(Plan):
         "clip_limits": (Shaped("float32", ("rows", "columns")),),
         "integer_limits": (Shaped("int32", ("rows", "columns")),),
         "structure": (Shaped("float32", ("rows", "columns")),),
+        "local_shares": (Shaped("float32", ("rows", "columns")),),
+        "tint": (Shaped("float32", ("parts", "parts", 2)),),
     }
 
     height: int
@@ -68,9 +82,23 @@ class ClahePlan(Plan):
     """The network's factor for the whole image; None without the network."""
 
     structure: Array | None = None
-    """rows×columns float32: the share of each tile that is not noise, by which the network's limits were weighted."""
+    """rows×columns float32: the share of each tile that is structure."""
 
-    chroma: Literal["keep", "scale"] = "keep"
+    local_shares: Array | None = None
+    """rows×columns float32: the weight of each tile's own curve, 0..1."""
+
+    photo_limit: float | None = None
+    """The clip limit of the curve of the whole photo, strength included."""
+
+    retention: float | None = None
+    blackness: float | None = None
+
+    chroma: Literal["follow", "keep"] = "keep"
+    tint: Array | None = None
+    """parts×parts×2 float32: means of R-Y and B-Y, in levels, if chroma follows; None for a grey image."""
+
+    chroma_noise: float = 1.0
+    """Deviation from those means, in levels, that grows half as much as they do."""
 
     def describe(self) -> ClaheReport:
         """Grid, tile size, and the clip limits as they were applied."""
@@ -79,6 +107,10 @@ class ClahePlan(Plan):
             "tile": list(self.tile),
             "global_factor": None if self.global_factor is None else _digits(self.global_factor),
             "structure": None if self.structure is None else _rows(self.structure),
+            "local_shares": None if self.local_shares is None else _rows(self.local_shares),
+            "photo_limit": None if self.photo_limit is None else _digits(self.photo_limit),
+            "retention": None if self.retention is None else _digits(self.retention),
+            "blackness": None if self.blackness is None else _digits(self.blackness),
             "clip_limits": _rows(self.clip_limits),
             "integer_limits": self.integer_limits.tolist(),
         }

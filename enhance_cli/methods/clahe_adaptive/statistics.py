@@ -7,19 +7,20 @@ No torch, no onnxruntime: the caller runs the network between the two calls.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.imaging.blocks import reflected
+from enhance_cli.methods.clahe_adaptive.structure import SHADE
 from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 THUMBNAIL = 256
 """Side of the luma thumbnail that the network sees, as in the paper."""
 
-FEATURES = 16
-"""Numbers that describe one histogram; see `describe_histograms`."""
+FEATURES = 19
+"""Numbers that describe one histogram, its structure and its noise; see `describe_histograms` and `network_inputs`."""
 
 THIN = 1 / 16
 """Mean opacity of a tile below which its histogram is mixed with those of its neighbours."""
@@ -28,28 +29,56 @@ LOWEST, HIGHEST = 0.01, 256.0
 """The range of clip limits: never 0, which OpenCV reads as no limit; from 256 on nothing can be clipped."""
 
 
+class Whole(NamedTuple):
+    """The whole image as one tile."""
+
+    histogram: NDArray[Any]
+    """256 counts."""
+
+    shares: NDArray[np.float32]
+    """256 shares of structure."""
+
+
 def network_inputs(
-    histograms: NDArray[np.integer], thumbnail: NDArray[np.float32], whole: NDArray[np.floating] | None = None
+    histograms: NDArray[Any],
+    shares: NDArray[np.float32],
+    noise: NDArray[np.floating],
+    thumbnail: NDArray[np.float32],
+    whole: Whole,
 ) -> dict[str, NDArray[np.float32]]:
     """Everything the network sees of one image.
 
     Args:
         histograms: rows×columns×256 counts, from `tile_histograms`.
+        shares: rows×columns×256, from `structure.structured_shares`.
+        noise: standard deviations of noise in levels, of any grid, from `structure.noise_deviations`.
         thumbnail: 256×256 luma in 0..1, from `thumbnail`.
-        whole: 256 counts of the whole image, if they are not the sum over its tiles.
+        whole: the image in one tile.
 
     Returns:
-        `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole image's histogram and
-        the number of tiles; `tiles` 1×FEATURES×rows×columns, the description of every tile. All float32.
+        `thumbnail` 1×1×256×256; `statistics` 1×(FEATURES+1), the description of the whole image and the number of
+        tiles; `tiles` 1×FEATURES×rows×columns, the description of every tile. All float32.
     """
     rows, columns, _ = histograms.shape
-    described = describe_histograms(histograms.sum(axis=(0, 1)) if whole is None else whole)
+    field = np.asarray(noise, np.float32)
+    described = _describe(whole.histogram, whole.shares, area_pool(field, 1, 1)[0, 0])
     fineness = np.float32(np.log2(rows * columns) / 8.0)
+    of_tiles = _describe(histograms, shares, area_pool(field, rows, columns))
     return {
         "thumbnail": np.ascontiguousarray(thumbnail, dtype=np.float32)[None, None],
         "statistics": np.append(described, fineness).astype(np.float32)[None],
-        "tiles": np.ascontiguousarray(describe_histograms(histograms).transpose(2, 0, 1))[None],
+        "tiles": np.ascontiguousarray(of_tiles.transpose(2, 0, 1))[None],
     }
+
+
+def _describe(histograms: NDArray[Any], shares: NDArray[np.float32], noise: Any) -> NDArray[np.float32]:
+    """`describe_histograms` with the share of structure, the share of empty dark and the noise: ...×FEATURES."""
+    counts = np.asarray(histograms, np.float64)
+    parts = counts / counts.sum(axis=-1, keepdims=True)
+    structured = (parts * shares).sum(axis=-1)
+    empty = (parts * (1.0 - shares))[..., :SHADE].sum(axis=-1)
+    seen = np.stack([structured, empty, np.broadcast_to(np.asarray(noise), structured.shape) / 8.0], axis=-1)
+    return np.concatenate([describe_histograms(histograms), seen.astype(np.float32)], axis=-1)
 
 
 def weighted_histograms(
@@ -113,6 +142,16 @@ def clip_limits(outputs: Mapping[str, NDArray[np.float32]], rows: int, columns: 
     return np.asarray(np.clip(limits, LOWEST, HIGHEST), np.float32)
 
 
+def retention(outputs: Mapping[str, NDArray[np.float32]]) -> float:
+    """The share of flat pixels, 0..1, that counts in the curves beside structure (docs/papers.md, C12)."""
+    return float(outputs["retention"].reshape(()))
+
+
+def blackness(outputs: Mapping[str, NDArray[np.float32]]) -> float:
+    """How far empty dark is kept dark, 0..1 (docs/papers.md, C14)."""
+    return float(outputs["blackness"].reshape(()))
+
+
 def global_factor(outputs: Mapping[str, NDArray[np.float32]]) -> float:
     """The network's factor for the whole image, as the report shows it."""
     return float(outputs["global_factor"].reshape(()))
@@ -133,7 +172,7 @@ def coverage(length: int, bins: int) -> NDArray[np.float32]:
 
 
 def describe_histograms(histograms: NDArray[Any]) -> NDArray[np.float32]:
-    """Describe histograms by FEATURES numbers of order one: (..., 256) counts to (..., FEATURES) float32.
+    """Describe histograms by 16 numbers of order one: (..., 256) counts to (..., 16) float32.
 
     Where the tones lie (mean, deviation, quantiles), how full the scale is (entropy, share of levels in use) and
     what a clip limit would do: the shares above 0.25, 1, 4 and 16 times the uniform bin height are exactly the

@@ -1,83 +1,183 @@
-"""How much of each tile is structure and how much is noise that a clip limit would amplify (docs/papers.md, C11).
+"""Which parts of a photo are structure, and which are flat or hold only noise (docs/papers.md, C11 and C12).
 
-Histogram equalisation stretches the levels that many pixels have. If these are the levels of a single surface with
-noise, only the noise is stretched. So the width of a tile's histogram is compared with the width that noise alone
-would give it. NumPy in, NumPy out, the same for both engines.
+Histogram equalisation stretches the levels that many pixels have. If these are the levels of a night sky or a wall,
+only noise is stretched, and the surface takes another tone in every tile that it lies in. So the local contrast of a
+small copy of the photo is compared with the contrast that its noise alone would give, and flat pixels are counted
+apart. NumPy in, NumPy out, the same for both engines.
 """
 
 from __future__ import annotations
 
-import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.imaging.blocks import reflected
-from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import fit_grid, tile_geometry
 
 APART = 2
 """Distance in pixels between the samples compared: adjacent pixels have been smoothed by the camera and by JPEG."""
 
-SAMPLES = 48
-"""Approximate number of noise samples along a side of a tile: enough for their median to be right to a few per cent."""
+SAMPLES = 24
+"""Approximate number of noise samples along a side of a tile: enough for their median to be right to some per cent."""
+
+NOISE_GRID = 8
+"""Rows and columns of the tiles in which noise is measured, whatever the grid of the curves."""
+
+CORRELATED = 4.0
+"""Pixels of noise that vary together, after demosaicing and JPEG: a mean over n pixels has n / 4 independent ones."""
 
 QUANTISED = 0.5
 """Standard deviation in levels that quantisation can hide: by rounding to whole levels, or by flat dark JPEG blocks."""
 
-NOISE_ALONE, CLEAR = 1.05, 1.4
-"""Width of a histogram over the width from noise alone: up to `NOISE_ALONE` it is noise, from `CLEAR` up structure."""
+NEIGHBOURHOOD = 5
+"""Side of the squares of the small copy in which contrast is measured."""
 
-SPREAD, WIDE = 2.0, 3.0
-"""The same two bounds for the range between the first and the last decile: large tiles show more than one thing, and an
-image is not without structure because most of it is clipped or black."""
+NOISE_ALONE, CLEAR = 1.3, 2.6
+"""Local contrast over that of noise: up to `NOISE_ALONE` it is noise, from `CLEAR` up structure."""
 
-OTHER, SAME = 0.25, 0.6
-"""Intersection of the histograms of two adjacent tiles: up to `OTHER` they show different surfaces, from `SAME` up the
-same one. One surface is treated alike, or walls would come out in patches."""
+LEVELS = 3.0
+"""Standard deviation in levels over which the shares of neighbouring levels are averaged."""
 
-ROUNDS = 6
-"""Rounds of averaging among adjacent tiles that look alike, that is the distance in tiles that it reaches."""
+PRIOR = 0.02
+"""Weight of the whole photo in the shares of a tile, which may hold few cells of the small copy."""
 
-LITTLE, MUCH = 0.05, 0.5
-"""Mean structure over tiles that look alike: up to `LITTLE` it counts as none, from `MUCH` up as all."""
+LITTLE, MUCH = 0.05, 0.6
+"""Share of structure in a tile: up to `LITTLE` it takes the curve of the whole photo; from `MUCH` up its own may count
+in full."""
 
-LEFT = 0.5
-"""Upper bound of the limit of a tile without structure: its noise grows by half, its level moves by one."""
+SHADE = 32
+"""Level below which flat pixels are empty dark, such as a night sky or a black frame."""
 
-_GAUSSIAN = 2.0 * math.sqrt(math.pi)
-"""Effective levels of a normal distribution per unit of standard deviation."""
+LOCAL = 0.35
+"""Weight of the own curve of a tile that is all structure. The error to references asks for less, but then there is
+hardly any local contrast, which is what a fine grid is chosen for."""
 
-_TENTHS = 2.563
-"""Distance from the first to the last decile of a normal distribution, in standard deviations."""
+RARE, COMMON = 0.01, 0.05
+"""Share of empty dark in a photo: up to `RARE` it is not looked at, from `COMMON` up it is."""
+
+LIFTED, LEAVING = 3.0, 10.0
+"""Slope of `dark_bound` over the levels of empty dark, whose noise grows by no more, and above them."""
+
+HIGHEST_DARK = 36.0
+"""Level that `dark_bound` gives the brightest of empty dark at most."""
+
+LIT = 100.0, 200.0
+"""Level of the brightest thousandth of a photo: up to the first it is dark all over, from the second it has lights."""
+
+GRAINY = 0.2, 0.45
+"""Noise of empty dark over its level: up to the first it may be lifted, from the second little else would be."""
 
 _MEDIAN = 0.6745
 """Median of the absolute value of a centred normal variable, in standard deviations."""
 
 
-def structure(histograms: NDArray[np.integer], diagonals: NDArray[np.integer]) -> NDArray[np.float32]:
-    """The share of structure in every tile, from 0 (noise or a flat tone) to 1: rows×columns float32.
+def noise_grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the tiles in which noise is measured."""
+    return fit_grid(height, width, NOISE_GRID, NOISE_GRID)
 
-    The width of a histogram is its number of effective levels, the reciprocal of the sum of squared shares. It reflects
-    what most pixels have, so that a lamp does not make a night sky a tile with structure. Adjacent tiles that look
-    alike share their structure.
+
+def structure_map(
+    thumbnail: NDArray[np.float32], noise: NDArray[np.floating], height: int, width: int
+) -> NDArray[np.float32]:
+    """Where the photo shows structure: N×N float32, 0 (flat, or noise alone) to 1.
 
     Args:
-        histograms: rows×columns×256 counts, from `tile_histograms`.
-        diagonals: rows×columns×256 counts, from `diagonal_counts`.
+        thumbnail: N×N area means of luma in 0..1.
+        noise: rows×columns standard deviations of noise in levels, from `noise_deviations`.
+        height: of the photo in pixels.
+        width: of the photo in pixels.
     """
-    levels = np.array([1.0 / (shares**2).sum(axis=-1) for shares in map(_shares, histograms)])
-    running = (np.cumsum(_shares(row), axis=-1) for row in histograms)
-    between = np.array([((share >= 0.1) & (share < 0.9)).sum(axis=-1) for share in running])
-    noise = np.hypot(noise_deviations(diagonals), QUANTISED)
-    own = np.maximum(
-        _eased(np.log(levels / (_GAUSSIAN * noise)), math.log(NOISE_ALONE), math.log(CLEAR)),
-        _eased(between / (_TENTHS * noise), SPREAD, WIDE),
+    import cv2
+
+    side = len(thumbnail)
+    square = (NEIGHBOURHOOD, NEIGHBOURHOOD)
+    levels = np.asarray(thumbnail, np.float32) * np.float32(255.0)
+    levels = levels - levels.mean()  # the squares below then lose no digits
+    mean = cv2.blur(levels, square)
+    variance = np.maximum(cv2.blur(levels * levels, square) - mean * mean, 0.0)
+    independent = max(1.0, height * width / side**2 / CORRELATED)
+    deviation = _enlarged(noise, side)
+    expected = deviation * deviation / np.float32(independent) + np.float32(QUANTISED**2)
+    field = _eased(np.sqrt(variance / expected), NOISE_ALONE, CLEAR)
+    return np.asarray(cv2.blur(field, (3, 3)), np.float32)
+
+
+def structured_shares(
+    thumbnail: NDArray[np.float32], structure: NDArray[np.float32], height: int, width: int, rows: int, columns: int
+) -> NDArray[np.float32]:
+    """The share of the pixels of every tile and level that are structure: rows×columns×256 float32 in 0..1.
+
+    Args:
+        thumbnail: N×N area means of luma in 0..1.
+        structure: N×N, from `structure_map`.
+        height: of the photo in pixels.
+        width: of the photo in pixels.
+        rows: of tiles.
+        columns: of tiles.
+    """
+    side = len(thumbnail)
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    down, across = (
+        np.minimum(((np.arange(side) + 0.5) * length / side).astype(np.int64) // tile, tiles - 1)
+        for length, tile, tiles in ((height, tile_height, rows), (width, tile_width, columns))
     )
-    alike = np.clip((_common_areas(histograms) - OTHER) / (SAME - OTHER), 0.0, 1.0)
-    for _ in range(ROUNDS):
-        own = (alike * _around(own)).sum(axis=(0, 1)) / alike.sum(axis=(0, 1))
-    return np.asarray(_eased(own, LITTLE, MUCH), np.float32)
+    levels = np.clip(np.rint(thumbnail * 255.0), 0, 255).astype(np.int64)
+    places = ((down[:, None] * columns + across) * 256 + levels).ravel()
+    near = _near_levels()
+    counts, structured = (
+        np.bincount(places, weights, rows * columns * 256).astype(np.float32).reshape(-1, 256)
+        for weights in (None, structure.ravel())
+    )
+    # The whole photo stands in where a tile has no cell at a level, and a trace of structure where the photo has none.
+    whole, of_it = counts.sum(axis=0) @ near + np.float32(1e-3), structured.sum(axis=0) @ near
+    prior = np.float32(PRIOR / max(1.0, whole.max()))
+    shares = np.empty_like(counts)
+    step = 4096
+    for start in range(0, len(counts), step):  # a grid of 256×256 at once would take hundreds of megabytes
+        part = slice(start, start + step)
+        shares[part] = (structured[part] @ near + prior * of_it) / (counts[part] @ near + prior * whole)
+    return np.clip(shares, 0.0, 1.0).reshape(rows, columns, 256)
+
+
+def structured_tiles(histograms: NDArray[Any], shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The share of structure in every tile: (...×256) counts and shares to (...) float32."""
+    counts = np.asarray(histograms, np.float32)
+    found: NDArray[np.float32] = (counts * shares).sum(axis=-1) / np.maximum(counts.sum(axis=-1), np.float32(1e-9))
+    return found
+
+
+def local_shares(histograms: NDArray[Any], shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far every tile's own curve counts beside that of the whole photo (docs/papers.md, C13): rows×columns."""
+    return np.asarray(LOCAL * _eased(structured_tiles(histograms, shares), LITTLE, MUCH), np.float32)
+
+
+def night(
+    thumbnail: NDArray[np.float32],
+    structure: NDArray[np.float32],
+    noise: NDArray[np.floating],
+    histogram: NDArray[Any],
+) -> float:
+    """How certainly a photo is one of lights in a dark that holds only noise (docs/papers.md, C14): 0..1.
+
+    Args:
+        thumbnail: as for `structure_map`.
+        structure: N×N, from `structure_map`.
+        noise: as for `structure_map`.
+        histogram: 256 counts of the whole photo.
+    """
+    levels = thumbnail * np.float32(255.0)
+    empty = (1.0 - structure) * (levels < SHADE)
+    amount = float(empty.sum())
+    if amount == 0.0:
+        return 0.0
+    level = max(1.0, float((empty * levels).sum()) / amount)
+    grain = float((empty * _enlarged(noise, len(thumbnail))).sum()) / amount / level
+    running = np.cumsum(histogram, dtype=np.float64)
+    brightest = float((running < 0.999 * running[-1]).sum())
+    return float(_eased(np.array(brightest), *LIT) * _eased(np.array(grain), *GRAINY))
 
 
 def noise_deviations(diagonals: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -102,10 +202,21 @@ def noise_deviations(diagonals: NDArray[np.integer]) -> NDArray[np.float64]:
     return found
 
 
-def weighed(limits: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Limits pulled towards `LEFT` where structure is missing; limits below it stay. float32, as both arguments."""
-    least = np.minimum(limits, np.float32(LEFT))
-    return np.asarray(least + (limits - least) * share, np.float32)
+def dark_bound(histogram: NDArray[Any], shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What curves should not exceed if empty dark is to stay dark (docs/papers.md, C14): 256 levels, float32.
+
+    Args:
+        histogram: 256 counts of the whole photo.
+        shares: 256 shares of structure of the whole photo.
+    """
+    counts = np.asarray(histogram, np.float64)
+    empty = (counts * (1.0 - shares))[:SHADE]
+    seen = float(_eased(np.array(empty.sum() / counts.sum()), RARE, COMMON))
+    levels = np.arange(256.0)
+    end = float((np.cumsum(empty) < 0.95 * empty.sum()).sum())
+    slope = min(LIFTED, HIGHEST_DARK / max(end, 1.0))
+    bound = slope * np.minimum(levels, end) + LEAVING * np.maximum(levels - end, 0.0)
+    return np.asarray(bound + 255.0 * (1.0 - seen), np.float32)
 
 
 def weighted_diagonals(
@@ -151,35 +262,23 @@ def eight_bit(samples: NDArray[Any]) -> NDArray[np.int32]:
     return (levels + 128) // 257 if samples.dtype == np.uint16 else levels
 
 
-def _shares(histograms: NDArray[np.integer]) -> NDArray[np.float64]:
-    """One row of histograms, each normalised to the sum 1: a whole 256x256 grid would take half a gigabyte."""
-    counts = histograms.astype(np.float64)
-    shares: NDArray[np.float64] = counts / counts.sum(axis=-1, keepdims=True)
-    return shares
+def _enlarged(noise: NDArray[np.floating], side: int) -> NDArray[np.float32]:
+    """Deviations in tiles as a side×side field."""
+    import cv2
+
+    return np.asarray(cv2.resize(noise.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _common_areas(histograms: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Intersections of the histograms of each tile and its neighbours, as in `_around`: 3×3×rows×columns, 0..1."""
-    rows, columns, _ = histograms.shape
-    common = np.zeros((3, 3, rows, columns))
-    for i in range(rows):
-        here = _shares(histograms[i])
-        for down in range(max(0, 1 - i), min(3, rows - i + 1)):
-            there = np.pad(_shares(histograms[i + down - 1]), ((1, 1), (0, 0)))
-            for right in range(3):
-                common[down, right, i] = np.minimum(here, there[right : right + columns]).sum(axis=-1)
-    return common
+@cache
+def _near_levels() -> NDArray[np.float32]:
+    """The weights by which levels are averaged with their neighbours: 256×256."""
+    apart = np.subtract.outer(np.arange(256.0), np.arange(256.0))
+    near: NDArray[np.float32] = np.exp(-0.5 * (apart / LEVELS) ** 2).astype(np.float32)
+    return near
 
 
-def _around(field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each tile's own value, in the centre, and its neighbours' values, 0 outside of the image: 3×3×rows×columns."""
-    rows, columns = field.shape
-    padded = np.pad(field, 1)
-    return np.array([[padded[i : i + rows, j : j + columns] for j in range(3)] for i in range(3)])
-
-
-def _eased(values: NDArray[np.float64], none: float, all_of_it: float) -> NDArray[np.float64]:
+def _eased(values: NDArray[np.floating], none: float, all_of_it: float) -> NDArray[np.float32]:
     """Smoothstep from 0 at `none` to 1 at `all_of_it`."""
-    share = np.clip((values - none) / (all_of_it - none), 0.0, 1.0)
-    eased: NDArray[np.float64] = share * share * (3.0 - 2.0 * share)
+    share = np.clip((np.asarray(values, np.float32) - none) / (all_of_it - none), 0.0, 1.0)
+    eased: NDArray[np.float32] = share * share * (3.0 - 2.0 * share)
     return eased

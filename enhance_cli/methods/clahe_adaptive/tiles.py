@@ -1,8 +1,14 @@
-"""Tile arithmetic shared by both kernel modules: sizes, padding and grids. Standard library only."""
+"""Tile arithmetic of both kernel modules: sizes, padding and grids; and bounds of curves. Standard library only."""
 
 from __future__ import annotations
 
 import math
+
+HIGHLIGHT = (0.86, 0.985)
+"""Luma at which highlights begin to be kept, and at which they are kept whole: 251 of 255."""
+
+BRIGHT, STEEPEST = 224, 5.0
+"""Level from which the slope of curves is bounded, and its bound: neighbouring levels of a sky stay neighbours."""
 
 
 def tile_geometry(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:

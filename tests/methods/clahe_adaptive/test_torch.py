@@ -179,7 +179,14 @@ def test_windows_equal_the_whole_bit_for_bit(seed: int, dtype: type) -> None:
     curves = kernels.tile_curves(histograms, limits, tile_height * tile_width)
     top, left = int(random.integers(0, height - 8)), int(random.integers(0, width - 8))
     window = rgb[top : top + 23, left : left + 31]
-    for render in (kernels.render_rgb, kernels.render_rgb_scaled):
+    tint = torch.from_numpy(random.uniform(-20, 20, (4, 4, 2)).astype(np.float32))
+
+    def followed(
+        pixels: torch.Tensor, curves: torch.Tensor, *place: int, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return kernels.render_rgb_followed(pixels, curves, tint, 2.0, *place, out=out)
+
+    for render in (kernels.render_rgb, followed):
         whole = render(rgb, curves, height, width).numpy()[top : top + 23, left : left + 31]
         into = torch.empty_like(window)
         part = render(window, curves, height, width, top, left, out=into)
