@@ -109,7 +109,7 @@ def killed(asked: Asked) -> Iterator[Row]:
 
 # --- memory --------------------------------------------------------------------------------------------------
 
-HUGE = ("clahe-adaptive", "clahe-adaptive --chroma scale", "clode --time 2", "clode --denoise 0")
+HUGE = ("clahe-adaptive", "clahe-adaptive --chroma keep", "clode --time 2", "clode --denoise 0")
 ANEW = ("--report", "none")
 
 

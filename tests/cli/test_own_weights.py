@@ -114,7 +114,11 @@ def test_both_engines_run_them(runs: Path) -> None:
     from enhance_cli.methods.clahe_adaptive import METHOD, statistics
 
     random = np.random.default_rng(0)
-    inputs = statistics.network_inputs(random.integers(0, 50, (3, 4, 256)), random.random((256, 256), np.float32))
+    inputs = {
+        "thumbnail": random.random((1, 1, 256, 256), np.float32),
+        "statistics": random.random((1, statistics.FEATURES + 1), np.float32),
+        "tiles": random.random((1, statistics.FEATURES, 3, 4), np.float32),
+    }
     cpu, torch = CpuEngine(own_weights=runs), CudaEngine("cpu", runs)
     one, two, shipped = (engine.network(METHOD, "estimator")[0](**inputs) for engine in (cpu, torch, CpuEngine()))
     for name, values in one.items():

@@ -182,7 +182,7 @@ def test_an_empty_folder_is_a_sentence_and_zero(folder, enhance):
         (["--strength=-1", "in", "out"], "--strength must lie between 0 and 100, not -1"),
         (["--amount", "1.5", "in", "out"], "--amount must lie between 0 and 1"),
         (["--amount", "nan", "in", "out"], "--amount must lie between"),
-        (["--chroma", "drop", "in", "out"], "--chroma is one of keep, scale"),
+        (["--chroma", "drop", "in", "out"], "--chroma is one of follow, keep"),
         (["--format", "gif2", "in", "out"], "--format: a format is one of"),
         (["--device", "tpu", "in", "out"], "--device is auto, cpu, cuda or cuda:N"),
         (["--clip-limit", "2", "--clip-map", "map.json", "in", "out"], "--clip-map"),

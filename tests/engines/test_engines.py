@@ -105,13 +105,20 @@ def test_a_file_that_is_no_safetensors_is_refused(copied):
         CudaEngine("cpu").network(METHOD, "estimator")
 
 
+def inputs_of_the_estimator():
+    rng = np.random.default_rng(0)
+    return {
+        "thumbnail": rng.random((1, 1, 256, 256), np.float32),
+        "statistics": rng.random((1, 20), np.float32),
+        "tiles": rng.random((1, 19, 3, 5), np.float32),
+    }
+
+
 def test_both_engines_run_the_same_network():
     pytest.importorskip("torch")
     from enhance_cli.engines.cuda import CudaEngine
-    from enhance_cli.methods.clahe_adaptive.statistics import network_inputs
 
-    rng = np.random.default_rng(0)
-    inputs = network_inputs(rng.integers(0, 50, (3, 5, 256)), rng.random((256, 256), dtype=np.float32))
+    inputs = inputs_of_the_estimator()
     one, _ = open_engine("cpu").network(METHOD, "estimator")
     two, _ = CudaEngine("cpu").network(METHOD, "estimator")
     expected = two(**inputs)
@@ -189,10 +196,7 @@ def test_bands_are_joined(engine, rng):
 
 
 def test_networks_take_what_kernels_leave_on_the_device(engine):
-    from enhance_cli.methods.clahe_adaptive.statistics import network_inputs
-
-    rng = np.random.default_rng(0)
-    inputs = network_inputs(rng.integers(0, 50, (3, 5, 256)), rng.random((256, 256), dtype=np.float32))
+    inputs = inputs_of_the_estimator()
     network, _ = engine.network(METHOD, "estimator")
     kept = {
         name: engine.run(lambda value, axes: value.swapaxes(*axes), value.swapaxes(-1, -2).copy(), (-1, -2))

@@ -28,7 +28,7 @@ from tests.pictures import waves
 CPU = open_engine("cpu", threads=2)
 
 VARIETIES = {name: [{}] for name in methods.names()} | {
-    "clahe-adaptive": [{}, {"chroma": "scale"}],
+    "clahe-adaptive": [{}, {"chroma": "keep"}],
     "clode": [{}, {"colour": "ratio"}, {"denoise": 0.0}, {"denoise": 0.5}],
     "irle": [{}, {"stage": "1"}, {"stage": "reference"}],
     "local": [{}, {"backbone": "star"}, {"lock": False}, {"degree": 0.6, "backbone": "star", "lock": False}],

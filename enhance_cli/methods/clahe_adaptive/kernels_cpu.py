@@ -56,6 +56,10 @@ _CHUNK = 1024
 """Pixels looked up before the arithmetic: 8 KiB of look-ups (16 KiB for 16 bits), which stay in the L1 cache."""
 
 
+_PART = 512
+"""Pixels whose chroma is worked on together: 14 KiB of numbers, which stay in the L1 cache."""
+
+
 def thumbnail(luma: Array, size: int) -> Array:
     """Area mean of H×W luma, uint8 or uint16, over `size`×`size` bins: float32 in 0..1.
 
@@ -470,14 +474,19 @@ def render_chroma(
 
 def _placed_tint(
     tint: Array, window: tuple[int, ...], height: int, width: int, top: int, left: int
-) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], Array]:
-    """Means of chroma, where the rows and columns of a window lie among them, and buffers for a row of each mean."""
+) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], Array, Array, Array, Array]:
+    """Means of chroma, where a window lies among them, and buffers: for a row of the means, for `_follow`, for the
+    means above and below the row, and for the run of rows that these are of.
+    """
     side = len(tint)
     return (
         np.ascontiguousarray(tint, np.float32),
         _between_centres(top, window[0], height / side, side),
         _between_centres(left, window[1], width / side, side),
         np.empty((2, window[1]), np.float32),
+        np.zeros(7 * _PART, np.float32),
+        np.empty((2, 2, window[1]), np.float32),
+        np.full(1, -1),
     )
 
 
@@ -489,7 +498,7 @@ def _render_colour(
     top: int,
     left: int,
     out: Array | None,
-    tint: tuple[Array, tuple[Array, ...], tuple[Array, ...], Array],
+    tint: tuple[Any, ...],
     noise: float | None,
 ) -> Array:
     out = _target(rgb, out)
@@ -666,7 +675,7 @@ def _render_rgb(  # type: ignore[no-untyped-def]
             _shade(luma, shaded, columns, scratch)
             if follows:
                 _tint_row(tint, y)
-                _follow_rgb(row, luma, shaded, tint[3][0], tint[3][1], noise, result)
+                _follow_rgb(row, luma, shaded, tint[3], noise, tint[4], result)
             else:
                 _add_change(row, luma, shaded, result)
 
@@ -718,12 +727,13 @@ def _render_chroma(  # type: ignore[no-untyped-def]
     edges, above, below, down = rows
     height, width = shape
     samples = len(columns[3])
+    sums = np.empty(width, np.uint16)
     for band in range(len(above)):
         _pair_curves(curves[above[band]], columns, scratch[0])
         _pair_curves(curves[below[band]], columns, scratch[1])
         for y in range(edges[band], edges[band + 1]):
             _blend_rows(down[y], scratch)
-            _mean_row(source, stride, y * block[0], min((y + 1) * block[0], height), width, block[1], lumas[0])
+            _mean_row(source, stride, y * block[0], min((y + 1) * block[0], height), width, block[1], sums, lumas[0])
             _shade(lumas[0], lumas[1], columns, scratch)
             _tint_row(tint, y)
             _follow_planes(
@@ -731,49 +741,71 @@ def _render_chroma(  # type: ignore[no-untyped-def]
                 red[y * red_stride : y * red_stride + samples],
                 lumas[0],
                 lumas[1],
-                tint[3][0],
-                tint[3][1],
+                tint[3],
                 noise,
+                tint[4],
                 made[0, y],
                 made[1, y],
             )
 
 
 @kernel
-def _mean_row(source, stride, first, last, width, across, out):  # type: ignore[no-untyped-def]
+def _mean_row(source, stride, first, last, width, across, sums, out):  # type: ignore[no-untyped-def]
     """Means, rounded half up, of luma over the blocks that samples of chroma stand for; blocks end with the image."""
+    sums[:] = 0
+    for y in range(first, last):
+        row = source[y * stride : y * stride + width]
+        for x in range(len(row)):
+            sums[x] = np.uint16(sums[x] + np.uint16(row[x]))
     whole = width // across
-    for x in range(whole):
-        total = np.uint32(0)
-        for y in range(first, last):
+    count = np.float32((last - first) * across)
+    half = np.float32(0.5) * count
+    if across == 2:
+        for x in range(whole):
+            out[x] = np.int32((np.float32(np.int32(sums[2 * x]) + np.int32(sums[2 * x + 1])) + half) / count)
+    elif across == 1:
+        for x in range(whole):
+            out[x] = np.int32((np.float32(sums[x]) + half) / count)
+    else:
+        for x in range(whole):
+            total = np.int32(0)
             for k in range(across):
-                total += source[y * stride + x * across + k]
-        count = np.uint32((last - first) * across)
-        out[x] = (total + count // np.uint32(2)) // count
+                total += np.int32(sums[x * across + k])
+            out[x] = np.int32((np.float32(total) + half) / count)
     if whole < len(out):
-        total = np.uint32(0)
-        count = np.uint32(0)
-        for y in range(first, last):
-            for k in range(whole * across, width):
-                total += source[y * stride + k]
-                count += np.uint32(1)
-        out[whole] = (total + count // np.uint32(2)) // count
+        total = np.int32(0)
+        for k in range(whole * across, width):
+            total += np.int32(sums[k])
+        count = np.float32((last - first) * (width - whole * across))
+        out[whole] = np.int32((np.float32(total) + np.float32(0.5) * count) / count)
 
 
 @kernel
 def _tint_row(tint, y):  # type: ignore[no-untyped-def]
     """The means of chroma for the pixels of row `y` of a window, bilinearly between the centres of their parts."""
-    means, rows, columns, out = tint
+    means, rows, columns, out, _, spread, drawn = tint
     band = np.searchsorted(rows[0], y, side="right") - 1
-    upper = means[rows[1][band]]
-    lower = means[rows[2][band]]
+    if drawn[0] != band:
+        drawn[0] = band
+        _spread_row(means[rows[1][band]], columns, spread[0])
+        _spread_row(means[rows[2][band]], columns, spread[1])
     share = rows[3][y]
+    for channel in range(2):
+        upper = spread[0, channel]
+        lower = spread[1, channel]
+        blended = out[channel]
+        for x in range(len(blended)):
+            blended[x] = upper[x] + (lower[x] - upper[x]) * share
+
+
+@kernel
+def _spread_row(means, columns, out):  # type: ignore[no-untyped-def]
+    """A row of means, bilinearly over the columns of a window: 2×w."""
     edges, before, after, weights = columns
     for channel in range(2):
         for run in range(len(before)):
-            left = upper[before[run], channel] + (lower[before[run], channel] - upper[before[run], channel]) * share
-            right = upper[after[run], channel] + (lower[after[run], channel] - upper[after[run], channel]) * share
-            step = right - left
+            left = means[before[run], channel]
+            step = means[after[run], channel] - left
             for x in range(edges[run], edges[run + 1]):
                 out[channel, x] = left + step * weights[x]
 
@@ -785,66 +817,111 @@ def _ramp(value, none, full):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _followed(before, after, red, green, blue, mean_red, mean_blue, noise):  # type: ignore[no-untyped-def]
-    """Colour differences for a luma that goes from `before` to `after` (docs/papers.md, C9); all in 8-bit levels."""
+def _follow(pixels, noise):  # type: ignore[no-untyped-def]
+    """Colour differences that follow luma (docs/papers.md, C9) for a part of a row; all in 8-bit levels.
+
+    Everything lies in one array, at distances known to the compiler: it would not vectorise a loop over seven arrays
+    that may overlap.
+
+    Args:
+        pixels: `_PART` numbers each of luma before and after, R-Y, G-Y, B-Y (replaced), and the means of R-Y and B-Y.
+        noise: deviation from the means that grows half as much.
+    """
     one = np.float32(1)
     half = np.float32(0.5)
-    growth = min(max(after / max(before, one), one), np.float32(LARGEST)) - one
-    growth *= one - _ramp(after, *NEAR_WHITE)
-    cr = np.float32(0.713) * red
-    cb = np.float32(0.564) * blue
-    skin = _ramp(before, 30, 42) * _ramp(cr, 3, 6) * _ramp(cr, 50, 46) * _ramp(cb, 0, -3) * _ramp(cb, -56, -52)
-    growth = min(growth, np.float32(SKIN - 1) + (one - skin) * np.float32(LARGEST))
-    apart = (red - mean_red) * (red - mean_red) + (blue - mean_blue) * (blue - mean_blue)
-    own = one + growth * apart / (apart + noise * noise)
-    shared = one + growth - own
-    mean_green = np.float32(-0.299 / 0.587) * mean_red + np.float32(-0.114 / 0.587) * mean_blue
-    red = own * red + shared * mean_red
-    green = own * green + shared * mean_green
-    blue = own * blue + shared * mean_blue
-    highest = max(max(red, green), max(blue, half))
-    lowest = max(max(-red, -green), max(-blue, half))
-    fit = min(one, min((np.float32(255.5) - after) / highest, (after + half) / lowest))
-    return fit * red, fit * green, fit * blue
+    for x in range(_PART):
+        before = pixels[x]
+        after = pixels[x + _PART]
+        red = pixels[x + 2 * _PART]
+        green = pixels[x + 3 * _PART]
+        blue = pixels[x + 4 * _PART]
+        mean_red = pixels[x + 5 * _PART]
+        mean_blue = pixels[x + 6 * _PART]
+        growth = min(max(after / max(before, one), one), np.float32(LARGEST)) - one
+        growth *= one - _ramp(after, NEAR_WHITE[0], NEAR_WHITE[1])
+        cr = np.float32(0.713) * red
+        cb = np.float32(0.564) * blue
+        skin = _ramp(before, 30, 42) * _ramp(cr, 3, 6) * _ramp(cr, 50, 46) * _ramp(cb, 0, -3) * _ramp(cb, -56, -52)
+        growth = min(growth, np.float32(SKIN - 1) + (one - skin) * np.float32(LARGEST))
+        apart = (red - mean_red) * (red - mean_red) + (blue - mean_blue) * (blue - mean_blue)
+        own = one + growth * apart / (apart + noise * noise)
+        shared = one + growth - own
+        mean_green = np.float32(-0.299 / 0.587) * mean_red + np.float32(-0.114 / 0.587) * mean_blue
+        red = own * red + shared * mean_red
+        green = own * green + shared * mean_green
+        blue = own * blue + shared * mean_blue
+        highest = max(max(red, green), max(blue, half))
+        lowest = max(max(-red, -green), max(-blue, half))
+        fit = min(one, min((np.float32(255.5) - after) / highest, (after + half) / lowest))
+        pixels[x + 2 * _PART] = fit * red
+        pixels[x + 3 * _PART] = fit * green
+        pixels[x + 4 * _PART] = fit * blue
 
 
 @kernel
-def _follow_rgb(rgb, luma, shaded, mean_red, mean_blue, noise, out):  # type: ignore[no-untyped-def]
+def _fill(pixels, first, values, start, count, scale):  # type: ignore[no-untyped-def]
+    """Copy `count` values from `start` on, scaled, to the part of `pixels` that begins at `first`."""
+    target = pixels[first : first + count]
+    source = values[start : start + count]
+    for x in range(len(source)):
+        target[x] = np.float32(source[x]) * scale
+
+
+@kernel
+def _follow_rgb(rgb, luma, shaded, means, noise, pixels, out):  # type: ignore[no-untyped-def]
     """The shaded luma and the colour differences that follow it, rounded half to even and clipped."""
     zero = np.float32(0)
     white = np.float32(255 if luma.itemsize == 1 else 65535)
     unit = np.float32(1 if luma.itemsize == 1 else 257)
     scale = np.float32(1) / unit
-    for x in range(len(luma)):
-        grey = np.float32(luma[x]) * scale
-        after = np.float32(shaded[x]) * scale
-        red, green, blue = _followed(
-            grey,
-            after,
-            np.float32(rgb[3 * x]) * scale - grey,
-            np.float32(rgb[3 * x + 1]) * scale - grey,
-            np.float32(rgb[3 * x + 2]) * scale - grey,
-            mean_red[x],
-            mean_blue[x],
-            noise,
-        )
-        out[3 * x] = np.int32(np.rint(min(max((after + red) * unit, zero), white)))
-        out[3 * x + 1] = np.int32(np.rint(min(max((after + green) * unit, zero), white)))
-        out[3 * x + 2] = np.int32(np.rint(min(max((after + blue) * unit, zero), white)))
+    for start in range(0, len(luma), _PART):
+        count = min(_PART, len(luma) - start)
+        _fill(pixels, 0, luma, start, count, scale)
+        _fill(pixels, _PART, shaded, start, count, scale)
+        _fill(pixels, 5 * _PART, means[0], start, count, np.float32(1))
+        _fill(pixels, 6 * _PART, means[1], start, count, np.float32(1))
+        source = rgb[3 * start : 3 * (start + count)]
+        for x in range(count):
+            pixels[x + 2 * _PART] = np.float32(source[3 * x]) * scale - pixels[x]
+            pixels[x + 3 * _PART] = np.float32(source[3 * x + 1]) * scale - pixels[x]
+            pixels[x + 4 * _PART] = np.float32(source[3 * x + 2]) * scale - pixels[x]
+        _follow(pixels, noise)
+        target = out[3 * start : 3 * (start + count)]
+        for x in range(count):
+            after = pixels[x + _PART]
+            target[3 * x] = np.int32(np.rint(min(max((after + pixels[x + 2 * _PART]) * unit, zero), white)))
+            target[3 * x + 1] = np.int32(np.rint(min(max((after + pixels[x + 3 * _PART]) * unit, zero), white)))
+            target[3 * x + 2] = np.int32(np.rint(min(max((after + pixels[x + 4 * _PART]) * unit, zero), white)))
 
 
 @kernel
-def _follow_planes(blue, red, luma, shaded, mean_red, mean_blue, noise, out_blue, out_red):  # type: ignore[no-untyped-def]
+def _follow_planes(blue, red, luma, shaded, means, noise, pixels, out_blue, out_red):  # type: ignore[no-untyped-def]
     """Cb and Cr that follow luma, rounded half to even and clipped."""
-    zero = np.float32(0)
-    white = np.float32(255)
+    one = np.float32(1)
     middle = np.float32(128)
-    for x in range(len(luma)):
-        of_blue = np.float32(1.772) * (np.float32(blue[x]) - middle)
-        of_red = np.float32(1.402) * (np.float32(red[x]) - middle)
-        of_green = np.float32(-0.299 / 0.587) * of_red + np.float32(-0.114 / 0.587) * of_blue
-        after_red, _, after_blue = _followed(
-            np.float32(luma[x]), np.float32(shaded[x]), of_red, of_green, of_blue, mean_red[x], mean_blue[x], noise
-        )
-        out_blue[x] = np.int32(np.rint(min(max(after_blue * np.float32(1 / 1.772) + middle, zero), white)))
-        out_red[x] = np.int32(np.rint(min(max(after_red * np.float32(1 / 1.402) + middle, zero), white)))
+    for start in range(0, len(luma), _PART):
+        count = min(_PART, len(luma) - start)
+        _fill(pixels, 0, luma, start, count, one)
+        _fill(pixels, _PART, shaded, start, count, one)
+        _fill(pixels, 2 * _PART, red, start, count, one)
+        _fill(pixels, 4 * _PART, blue, start, count, one)
+        _fill(pixels, 5 * _PART, means[0], start, count, one)
+        _fill(pixels, 6 * _PART, means[1], start, count, one)
+        for x in range(_PART):
+            of_red = np.float32(1.402) * (pixels[x + 2 * _PART] - middle)
+            of_blue = np.float32(1.772) * (pixels[x + 4 * _PART] - middle)
+            pixels[x + 2 * _PART] = of_red
+            pixels[x + 3 * _PART] = np.float32(-0.299 / 0.587) * of_red + np.float32(-0.114 / 0.587) * of_blue
+            pixels[x + 4 * _PART] = of_blue
+        _follow(pixels, noise)
+        _store_chroma(pixels, 4 * _PART, np.float32(1 / 1.772), out_blue[start : start + count])
+        _store_chroma(pixels, 2 * _PART, np.float32(1 / 1.402), out_red[start : start + count])
+
+
+@kernel
+def _store_chroma(pixels, first, scale, out):  # type: ignore[no-untyped-def]
+    """Colour differences as samples of chroma."""
+    source = pixels[first : first + len(out)]
+    for x in range(len(out)):
+        sample = source[x] * scale + np.float32(128)
+        out[x] = np.int32(np.rint(min(max(sample, np.float32(0)), np.float32(255))))

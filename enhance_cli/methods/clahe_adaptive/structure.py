@@ -51,7 +51,7 @@ in full."""
 SHADE = 32
 """Level below which flat pixels are empty dark, such as a night sky or a black frame."""
 
-LOCAL = 0.35
+LOCAL = 0.3
 """Weight of the own curve of a tile that is all structure. The error to references asks for less, but then there is
 hardly any local contrast, which is what a fine grid is chosen for."""
 
@@ -64,8 +64,12 @@ LIFTED, LEAVING = 3.0, 10.0
 HIGHEST_DARK = 36.0
 """Level that `dark_bound` gives the brightest of empty dark at most."""
 
-LIT = 100.0, 200.0
-"""Level of the brightest thousandth of a photo: up to the first it is dark all over, from the second it has lights."""
+LIT, LAMPS = (100.0, 200.0), (190.0, 245.0)
+"""Level of the brightest thousandth of a photo: up to the first it is dark all over, from the second it has lights.
+`LAMPS` are the ones that a night without grain is known by: dark frames of a day have none that clip."""
+
+BLACK = 0.12, 0.3
+"""Share of empty dark in a photo with lamps: up to the first it is shade, from the second a night."""
 
 GRAINY = 0.2, 0.45
 """Noise of empty dark over its level: up to the first it may be lifted, from the second little else would be."""
@@ -160,7 +164,7 @@ def night(
     noise: NDArray[np.floating],
     histogram: NDArray[Any],
 ) -> float:
-    """How certainly a photo is one of lights in a dark that holds only noise (docs/papers.md, C14): 0..1.
+    """How certainly a photo is one of lights in the dark, whose dark is to stay (docs/papers.md, C14): 0..1.
 
     Args:
         thumbnail: as for `structure_map`.
@@ -177,7 +181,9 @@ def night(
     grain = float((empty * _enlarged(noise, len(thumbnail))).sum()) / amount / level
     running = np.cumsum(histogram, dtype=np.float64)
     brightest = float((running < 0.999 * running[-1]).sum())
-    return float(_eased(np.array(brightest), *LIT) * _eased(np.array(grain), *GRAINY))
+    grainy = _eased(np.array(brightest), *LIT) * _eased(np.array(grain), *GRAINY)
+    black = _eased(np.array(brightest), *LAMPS) * _eased(np.array(amount / empty.size), *BLACK)
+    return float(max(grainy, black))
 
 
 def noise_deviations(diagonals: NDArray[np.integer]) -> NDArray[np.float64]:

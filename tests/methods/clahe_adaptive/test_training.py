@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import torch
 
 from benchmarks.lib.sets import DATA
 from enhance_cli.errors import UsageError
-from enhance_cli.methods.clahe_adaptive import kernels_cuda as kernels
 from enhance_cli.methods.clahe_adaptive import statistics
 from enhance_cli.methods.clahe_adaptive.network import Dimensions, Estimator, limits
+from enhance_cli.methods.clahe_adaptive.training import empty
 from enhance_cli.methods.clahe_adaptive.training import train as training
 from enhance_cli.training.dataset import luma_of, read_photographs
 from enhance_cli.training.degradations import compress_shift, generator
@@ -124,6 +125,26 @@ def test_held_out_scenes_do_not_train(photographs: Path) -> None:
     assert len(mixture.clean) == 9
 
 
+def test_every_kind_of_pair_is_drawn_and_depends_on_its_number_alone(photographs: Path) -> None:
+    mixture = training.Mixture.read(photographs, RECIPE, lambda sentence: None)
+    for iteration in range(60):
+        one, again = mixture.draw(0, iteration), mixture.draw(0, iteration)
+        assert one.degraded.dtype == one.reference.dtype == np.uint8
+        assert one.degraded.shape == one.reference.shape
+        assert np.array_equal(one.degraded, again.degraded)
+
+
+@pytest.mark.parametrize("make", [empty.under_a_sky, empty.in_the_dark, empty.nothing])
+def test_references_of_empty_parts_have_no_noise(make: Callable[..., tuple[np.ndarray, np.ndarray]]) -> None:
+    picture = luma_of(landscape(160, 200, seed=1)).astype(np.float32) / 255.0
+    for seed in range(8):
+        degraded, reference = make(picture, generator(5, seed))
+        assert degraded.shape == reference.shape
+        assert degraded.mean() <= reference.mean() + 6
+        top = np.s_[:8, :8]  # sky, or as flat as the photo
+        assert reference[top].astype(float).std() <= degraded[top].astype(float).std() + 2
+
+
 # --- network inputs and outputs ----------------------------------------------------------------------------
 
 
@@ -131,7 +152,9 @@ def test_held_out_scenes_do_not_train(photographs: Path) -> None:
 def test_numpy_and_torch_read_the_same_limits(grid: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     histograms = random.integers(0, 50, (*grid, 256))
-    inputs = statistics.network_inputs(histograms, random.random((256, 256), np.float32))
+    shares, small = random.random((*grid, 256), np.float32), random.random((256, 256), np.float32)
+    whole = statistics.Whole(histograms.sum(axis=(0, 1)), shares.mean(axis=(0, 1)))
+    inputs = statistics.network_inputs(histograms, shares, random.random((8, 8)), small, whole)
     assert {name: array.dtype for name, array in inputs.items()} == dict.fromkeys(inputs, np.dtype(np.float32))
     with torch.no_grad():
         outputs = Estimator()(*(torch.from_numpy(array) for array in inputs.values()))
@@ -142,6 +165,8 @@ def test_numpy_and_torch_read_the_same_limits(grid: tuple[int, int]) -> None:
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected.numpy(), rtol=1e-5)
     assert statistics.global_factor(named) > 0
+    assert 0 < statistics.retention(named) < 1
+    assert 0 < statistics.blackness(named) < 1
 
 
 def test_area_pooling_counts_fractions_of_pixels() -> None:
@@ -158,7 +183,7 @@ def test_descriptions_of_histograms() -> None:
     flat[51] = 100
     even = np.full(256, 7)
     described = statistics.describe_histograms(np.stack([flat, even]))
-    assert described.shape == (2, statistics.FEATURES)
+    assert described.shape == (2, 16)
     assert np.isfinite(described).all()
     assert described[0, 0] == pytest.approx(51 / 255)
     assert described[1, 0] == pytest.approx(0.5)
@@ -195,8 +220,7 @@ def test_the_shipped_onnx_agrees_with_the_shipped_network(shipped: Estimator) ->
 
     for rows, columns in ((8, 8), (1, 1), (16, 5)):
         luma = torch.from_numpy(luma_of(landscape(160, 200, seed=rows)))
-        histograms = kernels.tile_histograms(luma, rows, columns).numpy()
-        inputs = statistics.network_inputs(histograms, kernels.thumbnail(luma, 256).numpy())
+        inputs = training.seen_of(luma, rows, columns).inputs()
         assert compare(shipped, WEIGHTS / "estimator.onnx", inputs) < 1e-4
 
 

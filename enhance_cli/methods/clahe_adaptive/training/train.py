@@ -82,16 +82,16 @@ class Recipe:
     tone_curve: float = 0.17
     """Share of draws: clean photos with a wrong exposure; compression alone teaches limits of 0.25."""
 
-    stacks: float = 0.24
+    stacks: float = 0.27
     """Share of draws: real frames of exposure stacks against the best exposed one; limits of 2 to 4 are best here."""
 
     lowlight: float = 0.15
     """Share of draws: real dark frames with noise, which need limits above 10."""
 
-    good: float = 0.05
+    good: float = 0.04
     """Share of draws: clean photos as they are, to be left so."""
 
-    skies: float = 0.12
+    skies: float = 0.09
     """Share of draws: lit scenes below an empty sky, which keeps its tone; without them night skies come up grey."""
 
     dark: float = 0.05
@@ -112,8 +112,8 @@ class Recipe:
     """Weight of log10(mean squared error), that is of the mean PSNR: easy images, where a strong limit does
     most harm, count as much as hopeless ones, which would dominate a sum of squared errors."""
 
-    error_floor: float = 7e-4
-    """Added to the mean squared error, so that little is gained beyond a PSNR of 31 dB."""
+    error_floor: float = 1e-3
+    """Added to the mean squared error, so that little is gained beyond a PSNR of 30 dB."""
 
     structure: float = 0.4
     """Weight of 1 - SSIM, which responds to amplified noise and hardly to errors in brightness."""
