@@ -79,7 +79,8 @@ class Decision:
             statistics.clip_limits(outputs, rows, columns),
             structure.local_shares(seen.histograms, seen.shares),
             float(statistics.clip_limits(of_whole, 1, 1)[0, 0]),
-            statistics.retention(of_whole),
+            # Applied where it is used, not in training: the network need not know of frames that show nothing.
+            statistics.retention(of_whole) * structure.shown(seen.whole.histogram, seen.whole.shares),
             max(statistics.blackness(of_whole), seen.night),
             statistics.global_factor(outputs),
         )

@@ -51,6 +51,9 @@ in full."""
 SHADE = 32
 """Level below which flat pixels are empty dark, such as a night sky or a black frame."""
 
+NOTHING = 0.01, 0.04
+"""Share of structure in a photo: up to the first it shows nothing, from the second something."""
+
 LOCAL = 0.3
 """Weight of the own curve of a tile that is all structure. The error to references asks for less, but then there is
 hardly any local contrast, which is what a fine grid is chosen for."""
@@ -156,6 +159,16 @@ def structured_tiles(histograms: NDArray[Any], shares: NDArray[np.float32]) -> N
 def local_shares(histograms: NDArray[Any], shares: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far every tile's own curve counts beside that of the whole photo (docs/papers.md, C13): rows×columns."""
     return np.asarray(LOCAL * _eased(structured_tiles(histograms, shares), LITTLE, MUCH), np.float32)
+
+
+def shown(histogram: NDArray[Any], shares: NDArray[np.float32]) -> float:
+    """How certainly a photo shows anything at all, 0..1; flat pixels of one that does not are left alone.
+
+    Args:
+        histogram: 256 counts of the whole photo.
+        shares: 256 shares of structure of the whole photo.
+    """
+    return float(_eased(structured_tiles(histogram, shares), *NOTHING))
 
 
 def night(
