@@ -97,19 +97,16 @@ def structure_map(
         height: of the photo in pixels.
         width: of the photo in pixels.
     """
-    import cv2
-
     side = len(thumbnail)
-    square = (NEIGHBOURHOOD, NEIGHBOURHOOD)
     levels = np.asarray(thumbnail, np.float32) * np.float32(255.0)
     levels = levels - levels.mean()  # the squares below then lose no digits
-    mean = cv2.blur(levels, square)
-    variance = np.maximum(cv2.blur(levels * levels, square) - mean * mean, 0.0)
+    mean = _means(levels, NEIGHBOURHOOD)
+    variance = np.maximum(_means(levels * levels, NEIGHBOURHOOD) - mean * mean, 0.0)
     independent = max(1.0, height * width / side**2 / CORRELATED)
     deviation = _enlarged(noise, side)
     expected = deviation * deviation / np.float32(independent) + np.float32(QUANTISED**2)
     field = _eased(np.sqrt(variance / expected), NOISE_ALONE, CLEAR)
-    return np.asarray(cv2.blur(field, (3, 3)), np.float32)
+    return _means(field, 3)
 
 
 def structured_shares(
@@ -282,10 +279,25 @@ def eight_bit(samples: NDArray[Any]) -> NDArray[np.int32]:
 
 
 def _enlarged(noise: NDArray[np.floating], side: int) -> NDArray[np.float32]:
-    """Deviations in tiles as a side×side field."""
-    import cv2
+    """Deviations in tiles as a side×side float32 field, bilinear between their centres."""
+    field = np.asarray(noise, np.float32)
+    for axis in (1, 0):
+        tiles = field.shape[axis]
+        position = np.clip((np.arange(side) + 0.5) * (tiles / side) - 0.5, 0.0, tiles - 1.0)
+        before = position.astype(np.int64)
+        weight = (position - before).reshape((-1, 1) if axis == 0 else (1, -1))
+        first, second = (field.take(np.minimum(before + step, tiles - 1), axis) for step in (0, 1))
+        field = (first + (second - first) * weight).astype(np.float32)
+    return field
 
-    return np.asarray(cv2.resize(noise.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+def _means(field: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Means over side×side squares of a field mirrored at its edges, float32; OpenCV would take longer to load."""
+    padded = np.pad(field, side // 2, mode="reflect").astype(np.float64)
+    height, width = field.shape
+    across = sum((padded[:, x : x + width] for x in range(1, side)), padded[:, :width])
+    total = sum((across[y : y + height] for y in range(1, side)), across[:height])
+    return np.asarray(total * (1.0 / side**2), np.float32)
 
 
 @cache

@@ -71,7 +71,7 @@ def test_twenty_iterations_lower_the_loss_and_deliver_everything(photographs: Pa
     trained = run(photographs, tmp_path)
     network = Estimator(Dimensions(**read_configuration(trained.exported.safetensors)))
     read_weights(network, trained.exported.safetensors)
-    assert cost(network) < cost(training.build(RECIPE, 0)) - 0.01
+    assert cost(network) < cost(training.build(RECIPE, 0)) - 0.004
     assert trained.exported.parity < 1e-5
     assert set(trained.figures) >= {"compressed 8x8", "under 1x1", "over 8x8", "lowlight 8x8", "clean 1x1", "spread"}
     card = trained.card.read_text()
