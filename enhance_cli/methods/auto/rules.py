@@ -9,9 +9,9 @@ from enhance_cli.exposure import Wanted
 if TYPE_CHECKING:
     from enhance_cli.methods.auto.measure import Quantities
 
-NEAR = 0.06
+NEAR = 0.08
 """Distance of mean luma from the predicted one within which a photo is as bright as it should be; the predictor's own
-doubt, if that is more."""
+doubt, if that is more. Within it `clode --time auto` keeps the exposure, too."""
 
 FLAT = 0.75
 """Contrast, as a share of the predicted one, below which a photo is flat."""
