@@ -126,7 +126,9 @@ def _small(data: bytes, source: str, max_pixels: int) -> Image:
     """A photo, RGB, decoded at a fraction of its size where its format allows that."""
     codec = codecs.sniff(data)
     small = codec.small(data, _SIDE) if codec is not None and codec.small is not None else None
-    if codec is None or small is None or small.height * small.width > max_pixels:
+    # What is not smaller is decoded as it will be when it is enhanced: the faster decoder rounds more.
+    whole = small is None or small.pixels.shape[0] == small.height or small.height * small.width > max_pixels
+    if codec is None or small is None or whole:
         return colour.to_rgb(codecs.decode(data, source=source, max_pixels=max_pixels))
     return colour.to_rgb(Image(small.pixels, metadata=Metadata(source=source, format=codec.name, icc=small.icc)))
 

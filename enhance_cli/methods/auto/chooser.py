@@ -26,10 +26,10 @@ def choose(small: Array, wanted: Wanted, controls: AutoControls, opened: Callabl
     """
     if min(small.shape[:2]) < 2:
         return Decision("", reason="too small to judge")
+    seen = measure(small)
     drawing = words.not_a_photo(flatness(small))
     if drawing is not None:
         return Decision("", reason=drawing.text, quantities=drawing.quantities)
-    seen = measure(small)
     look = words.finding(seen)
     quantities = {**{name: seen[name] for name in look.names}, "expected mean": wanted.luma}
     names = [

@@ -109,6 +109,13 @@ def test_noise_keeps_a_photo_from_being_a_drawing(screenshot):
     assert words.not_a_photo(flatness(noisy)) is None
 
 
+def test_a_very_dark_photo_is_no_drawing():
+    """Most of its neighbours are equal to the level, and it has few colours."""
+    dark = pictures.dark(level=0.012, noise=0.001, edge=0.02)
+    assert flatness(dark).flat > 0.5
+    assert words.not_a_photo(flatness(dark)) is None
+
+
 def wanted(luma=0.45, contrast=0.2, doubt=0.05):
     return Wanted(luma, 0.05, contrast, 0.1, doubt)
 
