@@ -23,9 +23,9 @@ subprocess.run([*command, "--clip-map", report, photo, folder / "replayed"], che
 predicted, replayed = (cv2.imread(str(folder / name / enhanced)) for name in ("predicted", "replayed"))
 print("replayed: largest difference", cv2.absdiff(predicted, replayed).max(), "grey levels")
 
-# Edited: a matrix of limits, rows from the top. A small limit leaves the tile nearly as it was.
-limits = json.loads(report.read_text().splitlines()[-1])["plan"]["clip_limits"]
-limits[0] = [0.05] * len(limits[0])
-(folder / "edited.json").write_text(json.dumps(limits))
-subprocess.run([*command, "--clip-map", folder / "edited.json", photo, folder / "edited"], check=True)
+# Edited: the limits of the report's line, rows from the top. A small limit leaves the tile nearly as it was.
+line = json.loads(report.read_text().splitlines()[-1])
+line["plan"]["clip_limits"][0] = [0.05] * len(line["plan"]["clip_limits"][0])
+(folder / "edited.jsonl").write_text(json.dumps(line) + "\n")
+subprocess.run([*command, "--clip-map", folder / "edited.jsonl", photo, folder / "edited"], check=True)
 print("edited:", folder / "edited" / enhanced)

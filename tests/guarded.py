@@ -215,13 +215,13 @@ def _method(name: str) -> Iterator[tuple[str, Call]]:
             yield f"{name} grey {np.dtype(dtype).name}", call_of(dtype)
 
 
-NAMES = ("clahe-adaptive", "clode", "irle", "local", "retinex")
+NAMES = ("auto", "clahe-adaptive", "clode", "irle", "local", "retinex")
 GROUPS: dict[str, tuple[Callable[[], Iterator[tuple[str, Call]]], int]] = {
     "encoders": (_encoders, 1),
     "slow encoders": (_slow_encoders, 6),
     "decoders": (_decoders, 1),
     "imaging": (_imaging, 2),
-    **{name: (lambda name=name: _method(name), step) for name, step in zip(NAMES, (4, 32, 24, 6, 6), strict=True)},
+    **{name: (lambda name=name: _method(name), step) for name, step in zip(NAMES, (24, 4, 32, 24, 6, 6), strict=True)},
 }
 """Calls by what they belong to, and which sizes of the spread they see: every one, every second ..."""
 

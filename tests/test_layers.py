@@ -48,6 +48,7 @@ LAYERS = {
         "types",
         "controls",
         "engines",
+        "exposure",
         "imaging",
         "quality",
         "methods",

@@ -122,7 +122,7 @@ def _onnxruntime(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
         from enhance_cli.engines import weights
 
-        method = methods.get(methods.names()[0])
+        method = next(method for method in map(methods.get, methods.names()) if method.weights)
         path = weights.find(method, method.weights[0], "onnx").path
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return {"session got": ", ".join(session.get_providers())}
@@ -164,17 +164,19 @@ def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 def _weights(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     from enhance_cli.engines import weights
+    from enhance_cli.exposure import OWNER
 
     found: dict[str, Any] = {"folder": weights.weights_folder()}
-    for name in methods.names():
-        for stem in methods.get(name).weights:
+    owners: list[Any] = [*map(methods.get, methods.names()), OWNER]
+    for owner in owners:
+        for stem in owner.weights:
             for suffix in ("onnx", "safetensors"):
 
-                def verify(name: str = name, stem: str = stem, suffix: str = suffix) -> str:
-                    item = weights.find(methods.get(name), stem, suffix)
+                def verify(owner: Any = owner, stem: str = stem, suffix: str = suffix) -> str:
+                    item = weights.find(owner, stem, suffix)
                     return f"{item.id}, sha256 {item.sha256[:16]} verified"
 
-                found[f"{name}/{stem}.{suffix}"] = _tried(verify, "weights", problems, ExitCode.WEIGHTS)
+                found[f"{owner.name}/{stem}.{suffix}"] = _tried(verify, "weights", problems, ExitCode.WEIGHTS)
     return {key: str(value) for key, value in found.items()}
 
 

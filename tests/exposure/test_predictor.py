@@ -132,7 +132,7 @@ def test_good_photos_find_back_to_their_brightness(predictor: Predictor) -> None
         pytest.skip("needs ENHANCE_BENCHMARK_DATA")
     errors: list[float] = []
     plain: list[float] = []
-    for path in sorted((Path(folder) / "clean").iterdir()):
+    for path in sorted((Path(folder) / "test" / "clean").iterdir()):
         pixels = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
         own = float(luma(np.moveaxis(pixels, 2, 0) / 255.0).mean())
         for stops in (-3.0, -1.5, 0.0, 1.0):

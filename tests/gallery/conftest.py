@@ -41,7 +41,7 @@ def a_line(source: Path, output: Path, root: Path, **changes: Any) -> dict[str, 
         "status": "done",
         "error": None,
         "method": "clahe-adaptive",
-        "controls": {"grid": [8, 8], "strength": 1.0, "clip_limit": None, "clip_map": None, "chroma": "keep"}
+        "controls": {"grid": [8, 8], "strength": 1.0, "clip_limit": None, "clip_map": None, "chroma": "follow"}
         | {"heatmap": False, "amount": 1.0},
         "weights": None,
         "device": "cpu",

@@ -18,7 +18,7 @@ DECIDING = {"format": "png", "quality": 50, "strip": "gps", "plan": "saved.plan.
 REST = {
     **dict.fromkeys(("recursive", "overwrite", "skip_existing", "in_place", "again", "drop_extras"), True),
     **dict.fromkeys(("preserve_times", "verify", "fail_fast", "dry_run", "isolate"), True),
-    **dict.fromkeys(("json", "quiet", "verbose", "debug"), True),
+    **dict.fromkeys(("json", "quiet", "verbose", "debug", "gallery"), True),
     "backup": ".old",
     "report": "elsewhere.jsonl",
     "check": "hash",
@@ -77,7 +77,8 @@ def test_weights_are_told_by_their_manifests(tmp_path) -> None:
 def test_every_control_of_a_method_decides_pixels(name: str) -> None:
     method = methods.get(name)
     controls = method.controls(**dict(method.example))
-    assert controls.deciding.keys() == controls.knobs().keys()
+    # `--decide` of auto names the file to write to.
+    assert controls.deciding.keys() == controls.knobs().keys() - {"decide"}
     assert "amount" in controls.deciding
     asked = Run(name, controls, RunOptions(), ())
     assert replace(asked, controls=replace(controls, amount=0.5)).settings != asked.settings

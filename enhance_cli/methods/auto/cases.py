@@ -2,4 +2,4 @@
 
 from enhance_cli.methods.cases import EVERYWHERE, Case
 
-CASES = (Case("", {}, EVERYWHERE),)
+CASES = (Case("", {}, EVERYWHERE, shown=True, timed=True),)

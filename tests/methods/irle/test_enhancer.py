@@ -277,7 +277,8 @@ def test_stage_one_is_the_formula_on_the_whole_picture(irle):
 def test_a_share_of_the_noise_goes_in_between(shipped):
     pixels = scene()
     none, half, all_ = (rendered(shipped, pixels, denoise=share).astype(float) for share in (0.0, 0.5, 1.0))
-    assert np.abs(half - 0.5 * (none + all_)).max() <= 2.5  # roundings, and colours that the gamut bounds
+    # Roundings; a few samples in a thousand are colours that the gamut bounds, which end elsewhere.
+    assert np.percentile(np.abs(half - 0.5 * (none + all_)), 99.5) <= 2.5
 
 
 @pytest.mark.parametrize("target", [0.25, 0.4, 0.47])
