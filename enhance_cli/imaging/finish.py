@@ -7,8 +7,9 @@ result y:
 1. **tones**: luma Y of y becomes t(Y), a curve of the whole photo (`Tones`) that restores a black point and contrast;
 2. **colour**: the channels' distances from luma follow t(Y) / Y times a factor, which is 1 near black and white, and on
    colours like skin, and ends where a channel would leave 0..1, so that hues do not turn;
-3. **highlights**: y + w max(0, x - y) for each channel, w rising from 0 to 1 as the smallest channel of x rises from
-   0.78 to 0.985. What is clipped stays white, and what is nearly clipped comes near it in the photo's order of tones.
+3. **highlights**: y + w max(0, x - y) for each channel, w rising from 0 to 1 as the luma of x rises from 0.86 to 0.985.
+   What is clipped stays white, and what is nearly clipped comes near it in the photo's order of tones. By the smallest
+   channel, noise in blue alone, which luma hardly shows, would draw contours.
 
 All of it looks at one pixel, so it cannot cause halos. These are the formulas on NumPy arrays, for estimates;
 `finish_rows` has the compiled loops and `finish_torch` those for other devices.
@@ -23,9 +24,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-HIGHLIGHT = (0.78, 0.985)
-"""Smallest channel of the photo at which its highlights begin to be kept, and at which they are kept whole: 251 of
-255."""
+HIGHLIGHT = (0.86, 0.985)
+"""Luma of the photo at which its highlights begin to be kept, and at which they are kept whole: 251 of 255."""
 
 NODES = 257
 """Nodes of a tone curve over luma 0..1: one for each code of 8 bits, and white."""
@@ -84,7 +84,7 @@ def finished(
     """
     if tones.gains.size:
         light = _toned(light, source, tones)
-    kept = _smoothstep(source.min(axis=0), *highlight)
+    kept = _smoothstep(luma(source), *highlight)
     result: Array = light + kept * np.maximum(source - light, 0.0)
     return result
 

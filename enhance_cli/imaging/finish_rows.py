@@ -35,7 +35,7 @@ def keep_highlights(red, green, blue, source_red, source_green, source_blue, low
     """
     for x in range(len(red)):
         r, g, b = source_red[x], source_green[x], source_blue[x]
-        at = (min(r, min(g, b)) - low) * scale
+        at = (_RED * r + _GREEN * g + _BLUE * b - low) * scale
         at = min(max(at, _ZERO), _ONE)
         kept = at * at * (_THREE - _TWO * at)
         red[x] += kept * max(r - red[x], _ZERO)

@@ -29,7 +29,7 @@ def finished(
 
 def kept_highlights(light: Tensor, source: Tensor, highlight: tuple[float, float] = HIGHLIGHT) -> Tensor:
     """The highlights of …×3×h×w, without tones and colour."""
-    kept = _smoothstep(source.amin(dim=-3, keepdim=True), *highlight)
+    kept = _smoothstep(_luma(source.movedim(-3, 0)).unsqueeze(-3), *highlight)
     return light + kept * (source - light).clamp(min=0.0)
 
 

@@ -52,10 +52,10 @@ SATURATION = 1.2
 """Of the reverse quotient: the largest factor on differences between channels."""
 
 HIGHLIGHT = (0.88, 0.985)
-"""Range of the smallest channel over which a darkened highlight rolls back to the input (`imaging.finish`).
+"""Range of luma over which a darkened highlight rolls back to the input (`imaging.finish`).
 
-It begins later than other methods' because I_O has bounds of its own: from 0.78 on it costs half a decibel on
-over-exposed frames, whose tones between are to be darkened."""
+It begins a little later than other methods', as the tones below it are to be darkened: from 0.84 on, over-exposed test
+frames lose 0.4 dB; from 0.905 on, new contours show on 1.2 % of the bright area, ten times as many as here."""
 
 NEARLY_WHITE = 1e-6
 """Lower bound of a divisor, smaller than one level of 16 bits: it only matters for white, where 0 stays 0."""
