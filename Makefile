@@ -15,7 +15,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 
 demo: $(VENV)/.installed  ## Enhance examples/photos into demo-output
 	rm -rf demo-output
-	$(BIN)/enhance clahe-adaptive --heatmap --verbose examples/photos demo-output
+	$(BIN)/enhance auto --verbose examples/photos demo-output
 	$(BIN)/python examples/sheet.py examples/photos demo-output demo-output/before-after.png
 	$(BIN)/enhance gallery --quiet demo-output
 	@echo
@@ -24,8 +24,7 @@ demo: $(VENV)/.installed  ## Enhance examples/photos into demo-output
 	@echo "Look at:"
 	@echo "  demo-output/before-after.png        every photo above its enhanced copy"
 	@echo "  demo-output/*.jpg, *.png, *.webp    the enhanced photos, under the names of their sources"
-	@echo "  demo-output/*_heatmap.png           where the network asked for more contrast, and where for less"
-	@echo "  demo-output/enhance-report.jsonl    a line per photo: exposure before and after, clip limits, timings"
+	@echo "  demo-output/enhance-report.jsonl    a line per photo: what was chosen and why, exposure before and after"
 
 test: lint  ## Everything that a change must pass
 	$(BIN)/python -m pytest --quiet
