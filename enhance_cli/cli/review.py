@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -82,7 +82,8 @@ def apply(
                     tell(f"{'would be ' * dry_run}{outcome.status}: {outcome.output}")
         if json:
             console.data({"schema": "enhance-review-applied/1", "dry_run": dry_run, **names})
-        counts = {status: len(found) for status, found in names.items()}
+        # In one order: the report's lines come as workers finished.
+        counts = {status: len(names[status]) for status in get_args(reviews.Status) if status in names}
         left = counts.pop("left", 0)
         text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "Nothing done"
         text += f", {left} left alone" * bool(left)
