@@ -26,9 +26,16 @@ from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.blocks import reflected
 from enhance_cli.imaging.colour import pixels_per_sample
 from enhance_cli.imaging.luma import BINS, count_tiles, flat_rows, luma, luma_row
-from enhance_cli.methods.clahe_adaptive.chroma import LARGEST, NEAR_WHITE, SKIN
+from enhance_cli.methods.clahe_adaptive.curves import (
+    integer_limits,
+    keep_highlights,
+    opencv_tile_curves,
+    photo_curves,
+    tile_curves,
+)
+from enhance_cli.methods.clahe_adaptive.kernels_chroma import PART, follow_planes, follow_rgb, mean_row, tint_row
 from enhance_cli.methods.clahe_adaptive.structure import APART, sample_places
-from enhance_cli.methods.clahe_adaptive.tiles import BRIGHT, HIGHLIGHT, STEEPEST, tile_geometry
+from enhance_cli.methods.clahe_adaptive.tiles import tile_geometry
 
 __all__ = [
     "diagonal_counts",
@@ -54,10 +61,6 @@ _ENTRY = 2 * (BINS + 1)
 
 _CHUNK = 1024
 """Pixels looked up before the arithmetic: 8 KiB of look-ups (16 KiB for 16 bits), which stay in the L1 cache."""
-
-
-_PART = 512
-"""Pixels whose chroma is worked on together: 14 KiB of numbers, which stay in the L1 cache."""
 
 
 def thumbnail(luma: Array, size: int) -> Array:
@@ -179,130 +182,6 @@ def _level_at_depth(sample):  # type: ignore[no-untyped-def]
         return np.int32((np.uint32(sample) + np.uint32(128)) // np.uint32(257))
 
     return as_it_is if sample == types.uint8 else binned
-
-
-def tile_curves(histograms: Array, clip_limits: Array, tile_area: float) -> Array:
-    """Tone curves of the tiles in real arithmetic (docs/papers.md, C7).
-
-    With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = A - sum min(h, C') is
-    spread over all bins, h' = min(h, C') + E / 256, and the curve is 255 / A times the running sum of h'.
-
-    Args:
-        histograms: rows×columns×256 counts; where they sum to less than A, the rest is excess.
-        clip_limits: rows×columns limits c > 0, in multiples of the uniform bin height A / 256.
-        tile_area: pixels of a tile, A.
-
-    Returns:
-        float32 rows×columns×256 grey levels in 0..255, never falling; summed in float64.
-    """
-    curves = np.empty(histograms.shape, np.float32)
-    limits = np.asarray(clip_limits, np.float64)[..., None] / BINS
-    for part in _row_parts(histograms):
-        shares = histograms[part] / tile_area
-        clipped = np.minimum(shares, limits[part])
-        excess = 1.0 - clipped.sum(axis=-1, keepdims=True)
-        curves[part] = np.minimum(255.0 * np.cumsum(clipped + excess / BINS, axis=-1), 255.0)
-    return curves
-
-
-def photo_curves(
-    histograms: Array,
-    shares: Array,
-    limits: Array,
-    local: Array,
-    whole: Array,
-    whole_shares: Array,
-    whole_limit: float,
-    retention: float,
-    bound: Array,
-    blackness: float,
-    tile_area: int,
-) -> Array:
-    """Tone curves that leave flat parts to the whole photo (docs/papers.md, C12 to C14).
-
-    Of the flat pixels of each level only a part counts, and the rest is spread as excess is. A tile's curve is
-    g + l (t - g) with its own t, the whole photo's g and its local share l; both ends of it are then bounded.
-
-    Args:
-        histograms: rows×columns×256 counts.
-        shares: rows×columns×256 shares of structure, 0..1.
-        limits: rows×columns clip limits.
-        local: rows×columns local shares l, 0..1.
-        whole: 256 counts of the whole photo.
-        whole_shares: 256 shares of structure of the whole photo.
-        whole_limit: the clip limit of g.
-        retention: the share of flat pixels that counts, 0..1.
-        bound: 256 levels above which curves are lowered, from `structure.dark_bound`.
-        blackness: by which share of what exceeds it, 0..1.
-        tile_area: pixels of a tile.
-
-    Returns:
-        float32 rows×columns×256 grey levels in 0..255, never falling.
-    """
-    kept = whole * (whole_shares + retention * (1.0 - whole_shares))
-    of_photo = tile_curves(kept[None, None], np.full((1, 1), whole_limit), float(whole.sum()))[0, 0]
-    curves = np.empty(histograms.shape, np.float32)
-    for part in _row_parts(histograms):
-        kept = histograms[part] * (shares[part] + retention * (1.0 - shares[part]))
-        curves[part] = tile_curves(kept, limits[part], tile_area)
-        curves[part] = of_photo + local[part][..., None] * (curves[part] - of_photo)
-    for part in _row_parts(histograms):
-        curves[part] -= np.float32(blackness) * np.maximum(curves[part] - bound, 0)
-    return keep_highlights(curves)
-
-
-def keep_highlights(curves: Array) -> Array:
-    """Raise curves so that white stays white and rolls off (docs/papers.md, C14): ...×256 levels, never falling.
-
-    y + w max(0, v - y) with a weight w of the level v that rises to 1 near white; from `BRIGHT` on, no step of more
-    than `STEEPEST` levels.
-    """
-    levels = np.arange(BINS, dtype=np.float32)
-    at = np.clip((levels / np.float32(255) - HIGHLIGHT[0]) / (HIGHLIGHT[1] - HIGHLIGHT[0]), 0, 1).astype(np.float32)
-    weight = at * at * (3 - 2 * at)
-    kept = curves + weight * np.maximum(levels - curves, 0)
-    slope = np.float32(STEEPEST) * levels[BRIGHT:]
-    top = kept[..., BRIGHT:] - slope
-    kept[..., BRIGHT:] = np.maximum.accumulate(top[..., ::-1], axis=-1)[..., ::-1] + slope
-    raised: Array = kept
-    return raised
-
-
-def integer_limits(clip_limits: Array, tile_area: int) -> Array:
-    """The counts at which OpenCV clips the bins: `max(int(c A / 256), 1)`, int32 (docs/papers.md, C3)."""
-    limits = np.asarray(clip_limits, np.float64) * tile_area / BINS
-    return np.clip(limits, 1, np.iinfo(np.int32).max).astype(np.int32)
-
-
-def opencv_tile_curves(histograms: Array, clip_limits: Array, tile_area: int) -> Array:
-    """Tone curves of the tiles in the integer arithmetic of `cv2.createCLAHE` (docs/papers.md, C3 to C5).
-
-    The limit is truncated to whole counts, the residue of the excess goes to the first bins of a comb, and
-    the curve is rounded: on small tiles this differs by tens of grey levels from `tile_curves`. The arguments are
-    the same.
-
-    Returns:
-        float32 rows×columns×256 whole grey levels in 0..255.
-    """
-    bins = np.arange(BINS)
-    curves = np.empty(histograms.shape, np.float32)
-    limits = integer_limits(clip_limits, tile_area)[..., None]
-    scale = np.float32(255) / np.float32(tile_area)
-    for part in _row_parts(histograms):
-        counts = np.minimum(histograms[part], limits[part])
-        excess = (histograms[part] - counts).sum(axis=-1, keepdims=True)
-        residue = excess % BINS
-        step = np.maximum(BINS // np.maximum(residue, 1), 1)
-        counts += excess // BINS + ((bins % step == 0) & (bins // step < residue))
-        curves[part] = np.minimum(np.rint(np.cumsum(counts, axis=-1).astype(np.float32) * scale), 255)
-    return curves
-
-
-def _row_parts(histograms: Array) -> list[slice]:
-    """Slices of about a hundred tiles: a whole 256x256 grid at once would take half a gigabyte of doubles."""
-    rows, columns, _ = histograms.shape
-    step = max(1, 256 // columns)
-    return [slice(start, start + step) for start in range(0, rows, step)]
 
 
 # --- rendering ---------------------------------------------------------------------------------------------
@@ -484,7 +363,7 @@ def _placed_tint(
         _between_centres(top, window[0], height / side, side),
         _between_centres(left, window[1], width / side, side),
         np.empty((2, window[1]), np.float32),
-        np.zeros(7 * _PART, np.float32),
+        np.zeros(7 * PART, np.float32),
         np.empty((2, 2, window[1]), np.float32),
         np.full(1, -1),
     )
@@ -674,8 +553,8 @@ def _render_rgb(  # type: ignore[no-untyped-def]
             luma_row(row, luma)
             _shade(luma, shaded, columns, scratch)
             if follows:
-                _tint_row(tint, y)
-                _follow_rgb(row, luma, shaded, tint[3], noise, tint[4], result)
+                tint_row(tint, y)
+                follow_rgb(row, luma, shaded, tint[3], noise, tint[4], result)
             else:
                 _add_change(row, luma, shaded, result)
 
@@ -733,10 +612,10 @@ def _render_chroma(  # type: ignore[no-untyped-def]
         _pair_curves(curves[below[band]], columns, scratch[1])
         for y in range(edges[band], edges[band + 1]):
             _blend_rows(down[y], scratch)
-            _mean_row(source, stride, y * block[0], min((y + 1) * block[0], height), width, block[1], sums, lumas[0])
+            mean_row(source, stride, y * block[0], min((y + 1) * block[0], height), width, block[1], sums, lumas[0])
             _shade(lumas[0], lumas[1], columns, scratch)
-            _tint_row(tint, y)
-            _follow_planes(
+            tint_row(tint, y)
+            follow_planes(
                 blue[y * blue_stride : y * blue_stride + samples],
                 red[y * red_stride : y * red_stride + samples],
                 lumas[0],
@@ -747,181 +626,3 @@ def _render_chroma(  # type: ignore[no-untyped-def]
                 made[0, y],
                 made[1, y],
             )
-
-
-@kernel
-def _mean_row(source, stride, first, last, width, across, sums, out):  # type: ignore[no-untyped-def]
-    """Means, rounded half up, of luma over the blocks that samples of chroma stand for; blocks end with the image."""
-    sums[:] = 0
-    for y in range(first, last):
-        row = source[y * stride : y * stride + width]
-        for x in range(len(row)):
-            sums[x] = np.uint16(sums[x] + np.uint16(row[x]))
-    whole = width // across
-    count = np.float32((last - first) * across)
-    half = np.float32(0.5) * count
-    if across == 2:
-        for x in range(whole):
-            out[x] = np.int32((np.float32(np.int32(sums[2 * x]) + np.int32(sums[2 * x + 1])) + half) / count)
-    elif across == 1:
-        for x in range(whole):
-            out[x] = np.int32((np.float32(sums[x]) + half) / count)
-    else:
-        for x in range(whole):
-            total = np.int32(0)
-            for k in range(across):
-                total += np.int32(sums[x * across + k])
-            out[x] = np.int32((np.float32(total) + half) / count)
-    if whole < len(out):
-        total = np.int32(0)
-        for k in range(whole * across, width):
-            total += np.int32(sums[k])
-        count = np.float32((last - first) * (width - whole * across))
-        out[whole] = np.int32((np.float32(total) + np.float32(0.5) * count) / count)
-
-
-@kernel
-def _tint_row(tint, y):  # type: ignore[no-untyped-def]
-    """The means of chroma for the pixels of row `y` of a window, bilinearly between the centres of their parts."""
-    means, rows, columns, out, _, spread, drawn = tint
-    band = np.searchsorted(rows[0], y, side="right") - 1
-    if drawn[0] != band:
-        drawn[0] = band
-        _spread_row(means[rows[1][band]], columns, spread[0])
-        _spread_row(means[rows[2][band]], columns, spread[1])
-    share = rows[3][y]
-    for channel in range(2):
-        upper = spread[0, channel]
-        lower = spread[1, channel]
-        blended = out[channel]
-        for x in range(len(blended)):
-            blended[x] = upper[x] + (lower[x] - upper[x]) * share
-
-
-@kernel
-def _spread_row(means, columns, out):  # type: ignore[no-untyped-def]
-    """A row of means, bilinearly over the columns of a window: 2×w."""
-    edges, before, after, weights = columns
-    for channel in range(2):
-        for run in range(len(before)):
-            left = means[before[run], channel]
-            step = means[after[run], channel] - left
-            for x in range(edges[run], edges[run + 1]):
-                out[channel, x] = left + step * weights[x]
-
-
-@kernel
-def _ramp(value, none, full):  # type: ignore[no-untyped-def]
-    """0 at `none`, 1 at `full`, linear between."""
-    return min(max((value - np.float32(none)) * np.float32(1 / (full - none)), np.float32(0)), np.float32(1))
-
-
-@kernel
-def _follow(pixels, noise):  # type: ignore[no-untyped-def]
-    """Colour differences that follow luma (docs/papers.md, C9) for a part of a row; all in 8-bit levels.
-
-    Everything lies in one array, at distances known to the compiler: it would not vectorise a loop over seven arrays
-    that may overlap.
-
-    Args:
-        pixels: `_PART` numbers each of luma before and after, R-Y, G-Y, B-Y (replaced), and the means of R-Y and B-Y.
-        noise: deviation from the means that grows half as much.
-    """
-    one = np.float32(1)
-    half = np.float32(0.5)
-    for x in range(_PART):
-        before = pixels[x]
-        after = pixels[x + _PART]
-        red = pixels[x + 2 * _PART]
-        green = pixels[x + 3 * _PART]
-        blue = pixels[x + 4 * _PART]
-        mean_red = pixels[x + 5 * _PART]
-        mean_blue = pixels[x + 6 * _PART]
-        growth = min(max(after / max(before, one), one), np.float32(LARGEST)) - one
-        growth *= one - _ramp(after, NEAR_WHITE[0], NEAR_WHITE[1])
-        cr = np.float32(0.713) * red
-        cb = np.float32(0.564) * blue
-        skin = _ramp(before, 30, 42) * _ramp(cr, 3, 6) * _ramp(cr, 50, 46) * _ramp(cb, 0, -3) * _ramp(cb, -56, -52)
-        growth = min(growth, np.float32(SKIN - 1) + (one - skin) * np.float32(LARGEST))
-        apart = (red - mean_red) * (red - mean_red) + (blue - mean_blue) * (blue - mean_blue)
-        own = one + growth * apart / (apart + noise * noise)
-        shared = one + growth - own
-        mean_green = np.float32(-0.299 / 0.587) * mean_red + np.float32(-0.114 / 0.587) * mean_blue
-        red = own * red + shared * mean_red
-        green = own * green + shared * mean_green
-        blue = own * blue + shared * mean_blue
-        highest = max(max(red, green), max(blue, half))
-        lowest = max(max(-red, -green), max(-blue, half))
-        fit = min(one, min((np.float32(255.5) - after) / highest, (after + half) / lowest))
-        pixels[x + 2 * _PART] = fit * red
-        pixels[x + 3 * _PART] = fit * green
-        pixels[x + 4 * _PART] = fit * blue
-
-
-@kernel
-def _fill(pixels, first, values, start, count, scale):  # type: ignore[no-untyped-def]
-    """Copy `count` values from `start` on, scaled, to the part of `pixels` that begins at `first`."""
-    target = pixels[first : first + count]
-    source = values[start : start + count]
-    for x in range(len(source)):
-        target[x] = np.float32(source[x]) * scale
-
-
-@kernel
-def _follow_rgb(rgb, luma, shaded, means, noise, pixels, out):  # type: ignore[no-untyped-def]
-    """The shaded luma and the colour differences that follow it, rounded half to even and clipped."""
-    zero = np.float32(0)
-    white = np.float32(255 if luma.itemsize == 1 else 65535)
-    unit = np.float32(1 if luma.itemsize == 1 else 257)
-    scale = np.float32(1) / unit
-    for start in range(0, len(luma), _PART):
-        count = min(_PART, len(luma) - start)
-        _fill(pixels, 0, luma, start, count, scale)
-        _fill(pixels, _PART, shaded, start, count, scale)
-        _fill(pixels, 5 * _PART, means[0], start, count, np.float32(1))
-        _fill(pixels, 6 * _PART, means[1], start, count, np.float32(1))
-        source = rgb[3 * start : 3 * (start + count)]
-        for x in range(count):
-            pixels[x + 2 * _PART] = np.float32(source[3 * x]) * scale - pixels[x]
-            pixels[x + 3 * _PART] = np.float32(source[3 * x + 1]) * scale - pixels[x]
-            pixels[x + 4 * _PART] = np.float32(source[3 * x + 2]) * scale - pixels[x]
-        _follow(pixels, noise)
-        target = out[3 * start : 3 * (start + count)]
-        for x in range(count):
-            after = pixels[x + _PART]
-            target[3 * x] = np.int32(np.rint(min(max((after + pixels[x + 2 * _PART]) * unit, zero), white)))
-            target[3 * x + 1] = np.int32(np.rint(min(max((after + pixels[x + 3 * _PART]) * unit, zero), white)))
-            target[3 * x + 2] = np.int32(np.rint(min(max((after + pixels[x + 4 * _PART]) * unit, zero), white)))
-
-
-@kernel
-def _follow_planes(blue, red, luma, shaded, means, noise, pixels, out_blue, out_red):  # type: ignore[no-untyped-def]
-    """Cb and Cr that follow luma, rounded half to even and clipped."""
-    one = np.float32(1)
-    middle = np.float32(128)
-    for start in range(0, len(luma), _PART):
-        count = min(_PART, len(luma) - start)
-        _fill(pixels, 0, luma, start, count, one)
-        _fill(pixels, _PART, shaded, start, count, one)
-        _fill(pixels, 2 * _PART, red, start, count, one)
-        _fill(pixels, 4 * _PART, blue, start, count, one)
-        _fill(pixels, 5 * _PART, means[0], start, count, one)
-        _fill(pixels, 6 * _PART, means[1], start, count, one)
-        for x in range(_PART):
-            of_red = np.float32(1.402) * (pixels[x + 2 * _PART] - middle)
-            of_blue = np.float32(1.772) * (pixels[x + 4 * _PART] - middle)
-            pixels[x + 2 * _PART] = of_red
-            pixels[x + 3 * _PART] = np.float32(-0.299 / 0.587) * of_red + np.float32(-0.114 / 0.587) * of_blue
-            pixels[x + 4 * _PART] = of_blue
-        _follow(pixels, noise)
-        _store_chroma(pixels, 4 * _PART, np.float32(1 / 1.772), out_blue[start : start + count])
-        _store_chroma(pixels, 2 * _PART, np.float32(1 / 1.402), out_red[start : start + count])
-
-
-@kernel
-def _store_chroma(pixels, first, scale, out):  # type: ignore[no-untyped-def]
-    """Colour differences as samples of chroma."""
-    source = pixels[first : first + len(out)]
-    for x in range(len(out)):
-        sample = source[x] * scale + np.float32(128)
-        out[x] = np.int32(np.rint(min(max(sample, np.float32(0)), np.float32(255))))
