@@ -17,8 +17,6 @@ from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import path_of_report
 from enhance_cli.pipeline.lines import fault_of, is_report, whole_lines
 
-EXPOSURES = ("mean", "median", "p01", "p99", "dark", "bright", "entropy")
-
 
 @dataclass(slots=True)
 class Photo:

@@ -35,12 +35,6 @@ REVERSED = 0.08
 STEP = 6.0
 """Levels from which on two regions differ in tone."""
 
-NOISE = 6.0
-"""Largest factor by which the deviation of noise in flat, dark parts may grow, at full resolution."""
-
-VISIBLE_NOISE = 4.0
-"""Deviation of noise in levels of 255 below which it is not seen, however much it grew."""
-
 
 class Breach(NamedTuple):
     """A bound that a result breaks."""

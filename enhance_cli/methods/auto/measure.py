@@ -1,7 +1,7 @@
 """Quantities of a photo, or of what a method makes of it, measured on a small copy in sRGB.
 
-All are numbers without units: tones and shares from 0 to 1, others as their comments say. They are the inputs of the
-model that chooses, and what reasons are told with.
+All are numbers without units, tones and shares from 0 to 1. The decision list decides by them, and reasons are told
+with them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DARK, BRIGHT = 0.1, 0.75
 BLACK, WHITE = 4, 251
 """Largest level of a pixel that is black, and smallest level, in all channels, of one that is white."""
 
-QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+QUANTILES = (0.05, 0.5, 0.95)
 """Of luma."""
 
 NAMES = (
@@ -34,23 +34,10 @@ NAMES = (
     "deviation",
     "dark",
     "bright",
-    "black",
     "white",
     "local contrast",
-    "coarse contrast",
-    "detail",
-    "dark detail",
-    "chroma",
-    "dark chroma",
-    "bright chroma",
-    "red cast",
-    "blue cast",
     "dark channel",
     "two tones",
-    "centre",
-    "top",
-    "bottom",
-    "entropy",
 )
 """The quantities, in the order of `Quantities.values`."""
 
@@ -82,39 +69,20 @@ def measure(codes: Array) -> Quantities:
     mean = float(counts @ tones)
     quantiles = np.searchsorted(shares, np.array(QUANTILES) - 1e-9) / 255.0
     red, green, blue = cv2.split(codes)
-    lowest, highest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-    chroma = cv2.subtract(highest, lowest)
+    lowest = cv2.min(cv2.min(red, green), blue)
     near = max(3, 2 * round(0.03 * max(height, width)) + 1)
-    fine = cv2.absdiff(levels, cv2.blur(levels, (3, 3), borderType=cv2.BORDER_REFLECT))
-    broad = cv2.absdiff(levels, cv2.blur(levels, (near, near), borderType=cv2.BORDER_REFLECT))
-    coarse = cv2.resize(levels, (8, 8), interpolation=cv2.INTER_AREA) / 255.0
-    shade = np.asarray(levels <= max(31.0, 255.0 * float(quantiles[3])), np.uint8)
-    bright = np.asarray(levels > 255.0 * BRIGHT, np.uint8)
-    eroded = cv2.erode(lowest, np.ones((near, near), np.uint8))
-    means = [float(cv2.mean(channel)[0]) / 255.0 + 1e-3 for channel in (red, green, blue)]
+    contrast = cv2.absdiff(levels, cv2.blur(levels, (near, near), borderType=cv2.BORDER_REFLECT))
+    darkest = cv2.erode(lowest, np.ones((near, near), np.uint8))
     values = (
         *quantiles,
         mean,
         math.sqrt(max(0.0, float(counts @ tones**2) - mean * mean)),
         float(counts[: round(255 * DARK)].sum()),
-        np.count_nonzero(bright) / levels.size,
-        np.count_nonzero(highest <= BLACK) / levels.size,
+        np.count_nonzero(np.asarray(levels > 255.0 * BRIGHT)) / levels.size,
         np.count_nonzero(lowest >= WHITE) / levels.size,
-        cv2.mean(broad)[0] / 255.0,
-        float(coarse.std()),
-        cv2.mean(fine)[0] / 255.0,
-        cv2.mean(fine, shade)[0] / 255.0,
-        cv2.mean(chroma)[0] / 255.0,
-        cv2.mean(chroma, shade)[0] / 255.0,
-        cv2.mean(chroma, bright)[0] / 255.0,
-        math.log(means[0] / means[1]),
-        math.log(means[2] / means[1]),
-        cv2.mean(eroded)[0] / 255.0,
+        cv2.mean(contrast)[0] / 255.0,
+        cv2.mean(darkest)[0] / 255.0,
         _separation(counts),
-        float(coarse[2:6, 2:6].mean()),
-        float(coarse[:3].mean()),
-        float(coarse[5:].mean()),
-        float(-(counts[counts > 0] * np.log2(counts[counts > 0])).sum() / 8.0),
     )
     return Quantities(np.array(values, np.float64))
 
