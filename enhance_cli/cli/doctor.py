@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from enhance_cli import methods
+from enhance_cli.cli.flags import Debug, Json
 from enhance_cli.errors import EnhanceError, ExitCode
 
 HELP = "Check the installation: device, codecs, weights, versions and caches."
@@ -36,8 +37,8 @@ _CLASHING = (
 
 def command(
     device: Annotated[str, typer.Option(help="The device to try: auto, cpu, cuda or cuda:N.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Check everything a run needs; exit 0 if all of it works."""
     from enhance_cli.cli.console import Console

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from enhance_cli.cli.flags import Debug
 from enhance_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(
     ] = None,
     inputs: Annotated[Path | None, typer.Option(help="The photos that the outputs were made from.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of a table.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Print a table, or JSON."""
     from enhance_cli.cli.console import Console

@@ -10,6 +10,7 @@ import typer
 
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
+from enhance_cli.cli.flags import Debug, Json, Quiet
 from enhance_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ def command(
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=1024, help="Threads; by default one per core.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """See `HELP`."""
     console = Console(quiet=quiet, debug=debug, json=json)

@@ -10,6 +10,7 @@ import typer
 
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
+from enhance_cli.cli.flags import Debug, Json
 from enhance_cli.errors import ExitCode
 
 HELP = "Work with the reports that runs wrote."
@@ -39,8 +40,8 @@ def show(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page instead: a new file, or an earlier one.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """See `SHOW_HELP`."""
     console = Console(debug=debug, json=json)
@@ -71,8 +72,8 @@ def merge(
         typer.Option("--inputs", "-i", metavar="INPUT", help="List the photos of this input that have no line."),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With --inputs: include subfolders.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """See `MERGE_HELP`."""
     console = Console(debug=debug, json=json)

@@ -9,6 +9,7 @@ import typer
 
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
+from enhance_cli.cli.flags import Debug, Json, Quiet, Verbose
 from enhance_cli.errors import ExitCode
 
 HELP = """Put back originals that --in-place --backup kept.
@@ -30,10 +31,10 @@ def command(
         typer.Option("--force", help="Also replace photos that were changed since, and accept originals that were."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every photo.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """See `HELP`."""
     console = Console(quiet=quiet, verbose=verbose, debug=debug, json=json)

@@ -9,6 +9,7 @@ import typer
 
 from enhance_cli.cli.console import Console
 from enhance_cli.cli.failures import reported
+from enhance_cli.cli.flags import Debug, Json, Quiet, Verbose
 from enhance_cli.errors import ExitCode
 
 HELP = "Carry out what was decided in a gallery."
@@ -51,10 +52,10 @@ def apply(
         int | None,
         typer.Option("--jobs", "-j", min=1, max=1024, help="Photos at once; by default one per core."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for every photo.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """See `APPLY_HELP`."""
     console = Console(quiet=quiet, verbose=verbose, debug=debug, json=json)

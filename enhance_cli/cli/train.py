@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from enhance_cli import methods
+from enhance_cli.cli.flags import Debug
 from enhance_cli.errors import OutputError, UsageError
 
 HELP = "Train a method's weights from a folder of photos: enhance train METHOD DATA."
@@ -37,7 +38,7 @@ def command(
         list[str] | None,
         typer.Option(help="A network of several, such as star; may be given several times; by default all."),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Train, with a log, checkpoints and validation sheets in the output folder."""
     from enhance_cli.cli.console import Console
