@@ -1,11 +1,9 @@
-"""The networks of retinex: illumination in two sizes, fusion, and restoration.
+"""The three networks of retinex, fewer than 5,000 parameters together.
 
 Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net; docs/papers.md).
 `Illumination` takes the downscaled image and gives, for its bright channel and for that of its negative, a
-bilateral grid of illumination curves; `SceneIllumination` gives the same from what the image shows, with forty times
-the parameters. `Fusion` scores each resulting candidate on its own, so that it can also fuse exposures of one scene;
-`Restoration` gives a negative noise map, which is then added. With the paper's illumination they have fewer than 5,000
-parameters together.
+bilateral grid of illumination curves; `Fusion` scores each resulting candidate on its own, so that it can also fuse
+exposures of one scene; `Restoration` gives a negative noise map, which is then added.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.methods.retinex.formulas import LUMA, LUMA_QUANTILES
-from enhance_cli.methods.retinex.formulas_torch import bright_channel, luma, quantiles, squash, thinned
+from enhance_cli.methods.retinex.formulas_torch import bright_channel, quantiles, squash, thinned
 
 BRIGHT_QUANTILES = (0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99)
 """Quantiles of the squashed bright channel, without interpolation."""
@@ -77,79 +75,6 @@ class Illumination(nn.Module):
             mean, square = functional.avg_pool2d(around, scale, stride=1).chunk(2, dim=1)
             found += [mean, torch.sqrt((square - mean * mean).clamp(min=1e-6))]
         return torch.cat(found, dim=1).permute(0, 2, 3, 1)
-
-
-class SceneIllumination(nn.Module):
-    """Illumination curves from the content of the downscaled image: a U-Net over place, with global context.
-
-    Statistics cannot tell a dark subject before a bright sky from a dark picture; shapes can. Features halve their
-    side four times, global statistics are added at the lowest, and the decoder ends at a quarter of the side, where
-    one linear layer gives the curves of both illuminations.
-
-    Convolutions see how light pixels are relative to the image, and where it is clipped; only the statistics know how
-    light it is. With exposure in their reach, so many parameters learn the brightness of the few hundred training
-    scenes by heart (half a decibel on held-out ones).
-
-    Args:
-        widths: channels at a half, a quarter, and an eighth and a sixteenth of the side.
-        bins: nodes over tone.
-    """
-
-    outputs = ("forward", "inverse")
-
-    def __init__(self, widths: Sequence[int] = (12, 24, 32), bins: int = 12) -> None:
-        super().__init__()
-        self.widths, self.bins = tuple(widths), bins
-        fine, middle, coarse = self.widths
-        sizes = ((5, fine), (fine, middle), (middle, coarse), (coarse, coarse))
-        self.down = nn.ModuleList(_convolution(before, after, stride=2) for before, after in sizes)
-        self.context = nn.Linear(2 * (len(BRIGHT_QUANTILES) + 2), coarse)
-        self.up = nn.ModuleList((_convolution(2 * coarse, coarse), _convolution(coarse + middle, middle)))
-        self.everywhere = nn.Linear(coarse, middle)
-        self.curves = nn.Conv2d(middle, 4 * bins, 1)
-        nn.init.zeros_(self.curves.weight)
-        assert self.curves.bias is not None
-        with torch.no_grad():
-            # As in `Illumination`: training starts close to identity.
-            self.curves.bias.copy_(torch.tensor([0.0, 2.0]).repeat(2 * bins))
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The grids of a downscaled image; as `Illumination.forward`."""
-        bright, dark = bright_channel(image), bright_channel(1.0 - image)
-        features, levels = relative(image), []
-        for convolution in self.down:
-            features = torch.relu(convolution(features))
-            levels.append(features)
-        _, middle, coarse, coarsest = levels
-        context = torch.relu(self.context(torch.cat([describe(bright), describe(dark)], dim=1)))
-        features = coarsest + context[:, :, None, None]
-        features = torch.relu(self.up[0](torch.cat([_enlarged(features, coarse), coarse], dim=1)))
-        features = torch.relu(self.up[1](torch.cat([_enlarged(features, middle), middle], dim=1)))
-        features = features + self.everywhere(context)[:, :, None, None]
-        curves = self.curves(features).permute(0, 2, 3, 1)
-        curves = curves.reshape(-1, curves.shape[1], curves.shape[2], 2, self.bins, 2)
-        return curves[:, :, :, 0], curves[:, :, :, 1]
-
-
-def relative(image: Tensor) -> Tensor:
-    """An image N×3×H×W without its exposure, N×5×H×W: squashed channels, standardised by its luma, and clipped areas.
-
-    The fourth channel is 1 where all channels are near white, the fifth where all are near black, and else 0.
-    """
-    grey = squash(luma(image))
-    mean = grey.mean(dim=(2, 3), keepdim=True)
-    deviation = torch.sqrt((grey - mean).square().mean(dim=(2, 3), keepdim=True) + 1e-6)
-    white = ((image.amin(dim=1, keepdim=True) - 0.9) / 0.09).clamp(0.0, 1.0)
-    black = ((0.06 - bright_channel(image)) / 0.05).clamp(0.0, 1.0)
-    return torch.cat([(squash(image) - mean) / (deviation + 0.15), white, black], dim=1)
-
-
-def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(before, after, 3, stride=stride, padding=1, padding_mode="replicate")
-
-
-def _enlarged(features: Tensor, like: Tensor) -> Tensor:
-    return functional.interpolate(features, size=like.shape[2:], mode="bilinear", align_corners=False)
 
 
 class Fusion(nn.Module):
@@ -225,16 +150,16 @@ def _bands() -> Tensor:
     unchanged, in full light none does; the gate alone, without detail, lets a head subtract the constant, so that
     flat tones keep their level. From random weights it takes thousands of steps to learn this.
     """
-    grey = torch.tensor(LUMA)
+    luma = torch.tensor(LUMA)
     blue, red = torch.tensor((-0.169, -0.331, 0.5)), torch.tensor((0.5, -0.419, -0.081))
     across, down = torch.tensor((0.5, -0.5, 0.5, -0.5)), torch.tensor((0.5, 0.5, -0.5, -0.5))
-    within = ((grey, across), (grey, down), (grey, 2.0 * across * down), (blue, across + down), (red, across - down))
+    within = ((luma, across), (luma, down), (luma, 2.0 * across * down), (blue, across + down), (red, across - down))
     surround = torch.full((3, 3), -1.0 / 9.0)
     surround[1, 1] += 1.0
     bands = torch.zeros(9, 13, 3, 3)
     for index, (mix, detail) in enumerate(within, start=1):
         bands[index, :12, 1, 1] = (mix[:, None] * detail).flatten()
-    for index, mix in enumerate((grey, blue, red), start=6):
+    for index, mix in enumerate((luma, blue, red), start=6):
         bands[index, :12] = (mix[:, None] * torch.full((4,), 0.5)).reshape(12, 1, 1) * surround
     bands[:, 12, 1, 1] = -1.0
     return bands
@@ -248,7 +173,7 @@ def describe(channel: Tensor) -> Tensor:
 
 
 def build(configuration: Mapping[str, Any]) -> nn.Module:
-    """The network that a weights file describes: `part`, and its sizes.
+    """The network that a weights file describes: `part` illumination, fusion or restoration, and sizes.
 
     Raises:
         ValueError: there is no such network.
@@ -257,8 +182,6 @@ def build(configuration: Mapping[str, Any]) -> nn.Module:
     match sizes.pop("part", None):
         case "illumination":
             return Illumination(**sizes)
-        case "scene illumination":
-            return SceneIllumination(**sizes)
         case "fusion":
             return Fusion(**sizes)
         case "restoration":

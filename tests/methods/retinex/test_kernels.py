@@ -110,7 +110,7 @@ def test_the_formulas_are_those_of_training(rng):
     """Torch trains, and runs on CUDA; NumPy estimates."""
     torch = pytest.importorskip("torch")
     from enhance_cli.methods.retinex import formulas_torch, network
-    from enhance_cli.methods.retinex.training.first_stage import illumination
+    from enhance_cli.methods.retinex.training.mending import illumination
 
     light = rng.random((3, 40, 56)).astype(np.float32)
     maps = grids(rng, 4, 6)

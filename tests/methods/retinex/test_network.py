@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from enhance_cli.methods.retinex import formulas, network
 from enhance_cli.methods.retinex import formulas_torch as torch_formulas
-from enhance_cli.methods.retinex.training import first_stage as stage_one
+from enhance_cli.methods.retinex.training import mending as stage_one
 from enhance_cli.training.export import export, read_configuration, read_weights
 
 
@@ -38,22 +38,6 @@ def test_the_three_networks_have_at_most_5000_parameters() -> None:
     counts = [sum(value.numel() for value in one.parameters()) for one in networks]
     assert counts == [1248, 352, 3396]
     assert sum(counts) <= 5000
-
-
-def test_the_large_illumination_has_at_most_60000_parameters_and_the_same_grids(pictures: torch.Tensor) -> None:
-    large = network.SceneIllumination()
-    assert 50_000 < sum(value.numel() for value in large.parameters()) <= 60_000
-    for found, expected in zip(large(pictures), network.Illumination()(pictures), strict=True):
-        assert found.shape == expected.shape
-        # Both start where dividing changes nearly nothing.
-        assert torch.allclose(found, expected)
-
-
-def test_the_large_illumination_sees_places(pictures: torch.Tensor) -> None:
-    """The same pixels in another order have the same statistics, and other curves."""
-    large = shaken(network.SceneIllumination((4, 6, 8)))
-    upside_down = large(pictures.flip(2))[0].flip(1)
-    assert not torch.allclose(large(pictures)[0], upside_down, atol=1e-2)
 
 
 def test_one_network_serves_the_picture_and_its_negative(pictures: torch.Tensor) -> None:
@@ -164,17 +148,16 @@ def test_restoration_starts_at_nothing_and_looks_three_blocks_far() -> None:
     assert changed.max() <= 21 + 2 * network.Restoration.reach
 
 
-def test_what_training_corrects_is_what_the_formulas_give(pictures: torch.Tensor) -> None:
-    stage = stage_one.FirstStage(shaken(network.Illumination()), shaken(network.Fusion()))
-    corrected, weights, light, of_negative = stage(pictures)
-    grid, grid_of_negative = stage.illumination(pictures)
+def test_what_training_mends_is_what_the_formulas_give(pictures: torch.Tensor) -> None:
+    mending = stage_one.Mending(shaken(network.Illumination()), shaken(network.Fusion()))
+    mended, weights, light, of_negative = mending(pictures)
+    grid, grid_of_negative = mending.illumination(pictures)
     seen = torch_formulas.thinned(pictures)
     assert torch.equal(light, stage_one.illumination(grid, torch_formulas.bright_channel(seen)))
     assert torch.equal(of_negative, stage_one.illumination(grid_of_negative, torch_formulas.bright_channel(1.0 - seen)))
     parts = (torch_formulas.divided(seen, light), seen, torch_formulas.divided_negative(seen, of_negative))
     by_hand = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts))
-    by_hand = torch_formulas.kept_white(by_hand, seen)
-    assert torch.allclose(corrected, by_hand, atol=1e-6)
+    assert torch.allclose(mended, by_hand, atol=1e-6)
     assert torch.allclose(weights.sum(dim=1), torch.ones_like(weights[:, 0]), atol=1e-6)
 
 

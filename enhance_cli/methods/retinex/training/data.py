@@ -8,13 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.training import faults
-from enhance_cli.methods.retinex.training.recipe import IlluminationRecipe, Recipe
+from enhance_cli.methods.retinex.training.recipe import MendingRecipe, Recipe
 from enhance_cli.training import loop
 from enhance_cli.training.dataset import Pair, Sources, by_exposure, put_aside, put_pairs_aside
 from enhance_cli.training.degradations import generator
@@ -27,7 +25,7 @@ HELD_OUT_EVERY = 16
 """The last of every sixteen scenes of each kind, in order of name, is held out for validation."""
 
 CACHED = 96
-"""Sides of the squares that stage 1 cuts its own from: nearly half of the scene may be cut away."""
+"""Sides of the squares that stage 1 cuts its own from: a third of the scene may be cut away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,6 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
-    """A photo reduced to `CACHED`×`CACHED`, and its targets."""
-
-    image: Codes
-    target: Codes
-    fused: Codes | None = None
-    """The stack that it is a frame of, fused."""
-
-
-@dataclass(frozen=True, slots=True)
 class Album:
     """The photos in memory, what of them is put aside, and squares of them made small."""
 
@@ -60,8 +48,8 @@ class Album:
     held_out: Mapping[str, Sequence[Pair]]
     """`lowlight`, `under`, `over` and `backlit`."""
 
-    squares: Mapping[str, Sequence[Square]]
-    """The same as small squares; clean ones are their own targets."""
+    squares: Mapping[str, Sequence[tuple[Codes, Codes]]]
+    """The same as squares of `CACHED`; clean ones are their own targets."""
 
     @property
     def examples(self) -> list[Pair]:
@@ -71,14 +59,14 @@ class Album:
     @classmethod
     def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
         """Read the data that is present, and hold out every sixteenth scene."""
-        sources = Sources.read(data, recipe.read_side, fuse=True)
+        sources = Sources.read(data, recipe.read_side)
         lowlight, lowlight_aside = put_pairs_aside(sources.lowlight, HELD_OUT_EVERY)
         stacks, stacks_aside = put_pairs_aside(sources.stacks, HELD_OUT_EVERY)
         photographs, photographs_aside = put_aside(list(sources.clean.items()), HELD_OUT_EVERY, lambda item: item[0])
         clean = [photograph for _, photograph in photographs]
         held_out = {
             "lowlight": lowlight_aside,
-            **by_exposure([_towards_fused(pair) for pair in stacks_aside]),
+            **by_exposure(stacks_aside),
             "backlit": [_backlit(index, photograph) for index, (_, photograph) in enumerate(photographs_aside)],
         }
         log(
@@ -86,13 +74,13 @@ class Album:
             f"photographs; {', '.join(f'{len(found)} {kind}' for kind, found in held_out.items())} held out."
         )
         squares = {
-            "stacks": [_square(pair) for pair in stacks],
-            "lowlight": [_square(pair) for pair in lowlight],
-            "clean": [Square(square, square) for square in map(shrunk, clean)],
+            "stacks": [(shrunk(pair.degraded), shrunk(pair.reference)) for pair in stacks],
+            "lowlight": [(shrunk(pair.degraded), shrunk(pair.reference)) for pair in lowlight],
+            "clean": [(square, square) for square in map(shrunk, clean)],
         }
         return cls(stacks, lowlight, clean, {kind: found for kind, found in held_out.items() if found}, squares)
 
-    def small(self, random: np.random.Generator, recipe: IlluminationRecipe) -> Drawn:
+    def small(self, random: np.random.Generator, recipe: MendingRecipe) -> Drawn:
         """An image of stage 1, PROXY×PROXY: most of a photo, made small."""
         shares = {
             "stacks": recipe.stacks * bool(self.squares["stacks"]),
@@ -100,30 +88,18 @@ class Album:
             "two tones": recipe.two_tones,
             "exposure": recipe.exposure * bool(self.clean),
             "backlight": recipe.backlight * bool(self.clean),
-            "veil": recipe.veil * bool(self.clean),
-            "empty dark": recipe.empty_dark * bool(self.clean),
         }
         shares["clean"] = max(0.0, 1.0 - sum(shares.values())) * bool(self.clean)
         kind = draw_kind(random, shares)
         if kind == "two tones":
             image, bright = two_tones(random, PROXY)
             return Drawn(image, image, bright)
-        squares = self.squares[kind if kind in self.squares else "clean"]
-        square = squares[int(random.integers(len(squares)))]
-        fused = random.random() < recipe.fused
-        wanted = square.fused if square.fused is not None and fused else square.target
-        image, target = cut((square.image, wanted), random)
-        match kind:
-            case "stacks" if random.random() < recipe.exposed_again:
-                image = faults.exposed(image, random.uniform(-0.7, 0.7))
-            case "exposure":
-                image = faults.wrong_exposure(image, random)
-            case "backlight":
-                image = faults.backlight(image, random)
-            case "veil":
-                image = faults.veil(image, random)
-            case "empty dark":
-                image, target = faults.empty_dark(image, random)
+        pairs = self.squares[kind if kind in self.squares else "clean"]
+        image, target = cut(pairs[int(random.integers(len(pairs)))], random)
+        if kind == "exposure":
+            image = faults.wrong_exposure(image, random)
+        elif kind == "backlight":
+            image = faults.backlight(image, random)
         return Drawn(image, target)
 
 
@@ -153,26 +129,10 @@ def _backlit(index: int, photograph: Codes) -> Pair:
     return Pair(f"backlit {index}", codes_of(dark), photograph)
 
 
-def tensor(pictures: Sequence[Picture]) -> Tensor:
-    """H×W×3 images, or H×W maps, as N×C×H×W."""
-    stacked = np.stack([one if one.ndim == 3 else one[..., None] for one in pictures])
-    return torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
-
-
-def _square(pair: Pair) -> Square:
-    fused = None if pair.fused is None else shrunk(pair.fused)
-    return Square(shrunk(pair.degraded), shrunk(pair.reference), fused)
-
-
-def _towards_fused(pair: Pair) -> Pair:
-    """A frame against its fused stack, where there is one: what validation compares with."""
-    return pair if pair.fused is None else Pair(pair.name, pair.degraded, pair.fused)
-
-
 def cut(pair: tuple[Codes, Codes], random: np.random.Generator) -> tuple[Picture, Picture]:
-    """The same random square of both, half to all of each side, mirrored half of the time, PROXY×PROXY."""
+    """The same random square of both, two thirds to all of each side, mirrored half of the time, PROXY×PROXY."""
     whole = pair[0].shape[0]
-    side = round(whole * random.uniform(0.55, 1.0))
+    side = round(whole * random.uniform(0.65, 1.0))
     top, left = (int(at) for at in random.integers(whole - side + 1, size=2))
     mirrored = random.random() < 0.5
 
