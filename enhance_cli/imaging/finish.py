@@ -84,7 +84,7 @@ def finished(
     """
     if tones.gains.size:
         light = _toned(light, source, tones)
-    kept = _smoothstep(luma(source), *highlight)
+    kept = smoothstep(luma(source), *highlight)
     result: Array = light + kept * np.maximum(source - light, 0.0)
     return result
 
@@ -93,8 +93,8 @@ def _toned(light: Array, source: Array, tones: Tones) -> Array:
     grey = np.clip(luma(light), 0.0, 1.0)
     gain = np.interp(grey, np.linspace(0.0, 1.0, NODES), tones.gains).astype(light.dtype)
     toned = grey * gain
-    colour = 1.0 + (tones.chroma - 1.0) * (1.0 - skin_likeness(light)) * _smoothstep(luma(source), 0.0, DARK)
-    colour = 1.0 + (colour - 1.0) * (1.0 - _smoothstep(grey, *BRIGHT))
+    colour = 1.0 + (tones.chroma - 1.0) * (1.0 - skin_likeness(light)) * smoothstep(luma(source), 0.0, DARK)
+    colour = 1.0 + (colour - 1.0) * (1.0 - smoothstep(grey, *BRIGHT))
     above = np.maximum((light.max(axis=0) - grey) * gain, LEAST)
     below = np.maximum(grey - light.min(axis=0), LEAST)
     colour = np.minimum(colour, np.minimum(np.maximum(1.0 - toned, 0.0) / above, np.maximum(grey / below, 1.0)))
@@ -110,7 +110,8 @@ def skin_likeness(light: Array) -> Array:
     return kind * np.clip((0.9 - saturation) / 0.3, 0.0, 1.0)  # type: ignore[no-any-return]
 
 
-def _smoothstep(values: Array, low: float, high: float) -> Array:
+def smoothstep(values: Any, low: float, high: float) -> Any:
+    """3 t² - 2 t³ with t from 0 at `low` to 1 at `high`, clipped."""
     at = np.clip((values - low) / (high - low), 0.0, 1.0)
     return at * at * (3.0 - 2.0 * at)
 

@@ -29,17 +29,17 @@ def finished(
 
 def kept_highlights(light: Tensor, source: Tensor, highlight: tuple[float, float] = HIGHLIGHT) -> Tensor:
     """The highlights of …×3×h×w, without tones and colour."""
-    kept = _smoothstep(_luma(source.movedim(-3, 0)).unsqueeze(-3), *highlight)
+    kept = _smoothstep(luma(source.movedim(-3, 0)).unsqueeze(-3), *highlight)
     return light + kept * (source - light).clamp(min=0.0)
 
 
 def _toned(light: Tensor, source: Tensor, gains: Tensor, chroma: float) -> Tensor:
-    grey = _luma(light).clamp(0.0, 1.0)
+    grey = luma(light).clamp(0.0, 1.0)
     at = grey * (len(gains) - 1)
     node = at.to(torch.int64).clamp(max=len(gains) - 2)
     gain = gains[node] + (at - node) * (gains[node + 1] - gains[node])
     toned = grey * gain
-    colour = (chroma - 1.0) * (1.0 - skin_likeness(light)) * _smoothstep(_luma(source), 0.0, DARK)
+    colour = (chroma - 1.0) * (1.0 - skin_likeness(light)) * _smoothstep(luma(source), 0.0, DARK)
     colour = 1.0 + colour * (1.0 - _smoothstep(grey, *BRIGHT))
     above = ((light.amax(dim=0) - grey) * gain).clamp(min=LEAST)
     below = (grey - light.amin(dim=0)).clamp(min=LEAST)
@@ -57,7 +57,8 @@ def skin_likeness(light: Tensor) -> Tensor:
     return likeness
 
 
-def _luma(light: Tensor) -> Tensor:
+def luma(light: Tensor) -> Tensor:
+    """BT.601 luma, h×w, of light 3×h×w."""
     return 0.299 * light[0] + 0.587 * light[1] + 0.114 * light[2]
 
 

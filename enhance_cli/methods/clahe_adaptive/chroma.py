@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.finish import luma
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
@@ -44,5 +45,5 @@ def tint_of(image: Image, engine: Engine, kernels: Any) -> Array | None:
         return None
     means: Callable[..., Any] = lambda pixels, height, _: engine.call(kernels.rgb_means, pixels, height)  # noqa: E731
     light = 255.0 * opacity.area_means(image, PARTS, PARTS, means)
-    luma = 0.299 * light[0] + 0.587 * light[1] + 0.114 * light[2]
-    return np.stack([light[0] - luma, light[2] - luma], axis=-1).astype(np.float32)
+    grey = luma(light)
+    return np.stack([light[0] - grey, light[2] - grey], axis=-1).astype(np.float32)

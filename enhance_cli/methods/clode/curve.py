@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from enhance_cli.exposure.features import luma_of
 
-WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
-"""BT.601 luma."""
+Array = NDArray[Any]
 
 RATIO_SHARE = {"channel": 0.0, "blend": 0.4, "ratio": 1.0}
 """The share of the common ratio for each `--colour`."""
@@ -25,15 +24,9 @@ STEEPNESS = 1.0 / 0.15
 would keep colour noise."""
 
 
-def luma(light: Array) -> Array:
-    """Luma of light whose channels come first: h×w of 3×h×w."""
-    plane: Array = np.tensordot(WEIGHTS, light, axes=(0, 0))
-    return plane
-
-
 def guide(light: Array) -> Array:
     """The guide of the bilateral grid: the square root of luma, so that shadows get as many bins as highlights."""
-    tone: Array = np.sqrt(np.maximum(luma(light), 0.0))
+    tone: Array = np.sqrt(np.maximum(luma_of(light), 0.0))
     return tone
 
 

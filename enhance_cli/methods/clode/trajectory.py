@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from enhance_cli.exposure.features import luma_of
 from enhance_cli.imaging import opacity
-from enhance_cli.imaging.finish import HIGHLIGHT, UNCHANGED, Tones, finished
+from enhance_cli.imaging.finish import HIGHLIGHT, UNCHANGED, Tones, finished, smoothstep
 from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME
-from enhance_cli.methods.clode.curve import coloured, luma
+from enhance_cli.methods.clode.curve import coloured
 from enhance_cli.methods.clode.solvers import Point, between
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ class Trajectory:
     def __post_init__(self) -> None:
         """Record the statistics at time 0, and find out which pixels stay dark."""
         self.seen[0.0] = self._look(self.start.shift)
-        scene = _smoothstep(self.seen[0.0].lit, *_SCENE)
+        scene = smoothstep(self.seen[0.0].lit, *_SCENE)
         if scene > 0.0:
-            self._lifted = (1.0 - scene * (1.0 - _smoothstep(luma(self.light), *_EMPTY))).astype(np.float32)
+            self._lifted = (1.0 - scene * (1.0 - smoothstep(luma_of(self.light), *_EMPTY))).astype(np.float32)
 
     @property
     def start(self) -> Point:
@@ -113,7 +114,7 @@ class Trajectory:
             return predicted
         if before - predicted <= _DARKENING * dead_band:
             return before
-        clipped = opacity.mean(_smoothstep(self.light.min(axis=0), *HIGHLIGHT), self.weights)
+        clipped = opacity.mean(smoothstep(self.light.min(axis=0), *HIGHLIGHT), self.weights)
         return min(max(predicted + clipped * clipped * (1.0 - predicted), _DARKEST * before), before)
 
     def reach(self, target: float, dead_band: float) -> tuple[Point, tuple[str, ...]]:
@@ -176,8 +177,8 @@ class Trajectory:
         For luma of the input below 0.25, up to 0.75, and above; None if the image has no such part. `after` is the
         result's light, 3×h×w.
         """
-        before = np.maximum(luma(self.light), 1e-3)
-        after = np.maximum(luma(after), 1e-3)
+        before = np.maximum(luma_of(self.light), 1e-3)
+        after = np.maximum(luma_of(after), 1e-3)
         gain = 2.2 * np.log2(after / before)
         parts = (before < 0.25, (before >= 0.25) & (before < 0.75), before >= 0.75)
         weights = self.weights
@@ -195,7 +196,7 @@ class Trajectory:
         if self.weights is not None:
             before = before * self.weights
         lit = float((before * after.max(axis=0)).sum() / max(float(before.sum()), 1e-6))
-        return Seen(opacity.mean(luma(after), self.weights), lit)
+        return Seen(opacity.mean(luma_of(after), self.weights), lit)
 
     def _points(self, times: Sequence[float]) -> Iterator[Point]:
         for point in self.solve(times):
@@ -222,8 +223,3 @@ class Trajectory:
         point = Point(time, between(low, high, time), high.steps)
         self.seen[time] = self._look(point.shift)
         return point
-
-
-def _smoothstep(values: Any, low: float, high: float) -> Any:
-    at = np.clip((values - low) / (high - low), 0.0, 1.0)
-    return at * at * (3.0 - 2.0 * at)

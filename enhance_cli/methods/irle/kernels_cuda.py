@@ -27,7 +27,7 @@ def first_stage(codes: Tensor, light: Tensor, bright: Tensor) -> tuple[Tensor, T
     low, high = balanced.amin(dim=0), balanced.amax(dim=0)
     bottom, top = ends.amin(dim=0), ends.amax(dim=0)
     slope = (top - bottom) / (high - low).clamp(min=1e-6)
-    return bottom + slope * (balanced - low), _luma(balanced)
+    return bottom + slope * (balanced - low), finish_torch.luma(balanced)
 
 
 def log_gain(luma: Tensor, curve: tuple[float, float, float, float]) -> Tensor:
@@ -55,7 +55,7 @@ def finish(
     top, end, more = RICHER
     start, way, less = PALER
     result = picture + strength * (gain / full).clamp(0.0, 1.0) * (clean - picture)
-    grey = _luma(result)
+    grey = finish_torch.luma(result)
     colour = 1.0 + more * torch.minimum(gain / top, (end - gain) / (end - top)).clamp(0.0, 1.0)
     colour = colour - less * ((gain - start) / way).clamp(0.0, 1.0)
     colour = colour * (1.0 + (chroma - 1.0) * (gain / top).clamp(0.0, 1.0))
@@ -81,10 +81,6 @@ def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Te
 
     before = along(columns)
     _store((before + across * (along(right) - before)).clamp(0.0, 1.0), out)
-
-
-def _luma(planes: Tensor) -> Tensor:
-    return 0.299 * planes[0] + 0.587 * planes[1] + 0.114 * planes[2]
 
 
 def _store(picture: Tensor, out: Tensor) -> None:

@@ -16,13 +16,14 @@ from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.engines.weights import Weights
 from enhance_cli.errors import UsageError
+from enhance_cli.exposure.features import luma_of as luma
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import bilateral_grid
 from enhance_cli.imaging.finish import UNCHANGED, finished, fit
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.clode import HALO, METHOD, ClodeControls, parse_time
 from enhance_cli.methods.clode import kernels_cpu as kernels
-from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, luma, shifted
+from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, shifted
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.enhancer import Clode
 from enhance_cli.methods.clode.plan import ClodePlan
