@@ -29,7 +29,7 @@ from enhance_cli.engines.kernel_cache import KernelStore, cache_folder
 
 _dumps: Any = serialize.dumps  # pickles modules and functions by name, as Numba's own cache does
 
-_PACKAGES = ("engines", "imaging", "methods")
+_PACKAGES = ("engines", "exposure", "imaging", "methods")
 """Folders of the package that hold kernels and everything they import."""
 
 _HARMLESS = ("CACHE", "COLOR_SCHEME", "CUDA", "GDB", "THREADS", "WARN")
