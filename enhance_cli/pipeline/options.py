@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from enhance_cli.controls import Knobs, knob
 from enhance_cli.imaging.codecs import MAX_PIXELS, format_named, format_of_suffix, writable_formats
+from enhance_cli.pipeline import arrays
 from enhance_cli.pipeline.shards import Shard
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -139,9 +140,10 @@ class RunOptions(Knobs):
     )
     shard: Shard | None = _restart(
         None,
-        "Process part I of N, the same part on every machine; see `enhance report merge`.",
-        parse=Shard.parse,
-        metavar="I/N",
+        "Process part I of N, the same part on every machine; auto takes it from the job array of Slurm, Kubernetes or "
+        "AWS Batch, or from ENHANCE_SHARD; see `enhance report merge`.",
+        parse=arrays.parse,
+        metavar="I/N|auto[/N]",
     )
     fail_fast: bool = _restart(False, "Stop at the first photo that fails.")
     dry_run: bool = _restart(False, "Show what would be done, and do nothing.", short="-n")
