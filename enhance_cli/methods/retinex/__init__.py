@@ -7,14 +7,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from enhance_cli.controls import Controls, knob
+from enhance_cli.controls import Controls, auto_or_number, knob
 from enhance_cli.errors import UsageError
 from enhance_cli.types import Method
 
 HALO = 24
 """Pixels of context around a window: 8 for the restoration network, 16 for the filter of `--denoise`."""
+
+
+MOST = 2.0
+"""The largest `--under` and `--over`."""
+
+
+def parse_target(value: Any) -> float | Literal["auto", "none"]:
+    """Read `auto`, `none`, or a mean luma."""
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return "none"
+    try:
+        return auto_or_number(0.05, 0.95)(value)
+    except ValueError:
+        raise ValueError(f"it is auto, none or a number from 0.05 to 0.95, not {value!r}.") from None
 
 
 def parse_fuse(value: Any) -> str | int:
@@ -43,13 +57,21 @@ class RetinexControls(Controls):
         1.0,
         "How much dark areas are brightened: 0 not at all, 1 as trained, 2 much more.",
         minimum=0.0,
-        maximum=2.0,
+        maximum=MOST,
     )
     over: float = knob(
         1.0,
         "How much bright areas are darkened: 0 not at all, 1 as trained, 2 much more.",
         minimum=0.0,
-        maximum=2.0,
+        maximum=MOST,
+    )
+    target: float | Literal["auto", "none"] = knob(
+        "auto",
+        "Mean luma to aim for, 0.05 to 0.95, by more or less of --under and --over. auto darkens photos that are "
+        "brighter than predicted from what they show, unless --under or --over is given; none leaves it to the "
+        "networks.",
+        parse=parse_target,
+        metavar="auto|none|LUMA",
     )
     denoise: float = knob(
         1.0,
@@ -69,8 +91,13 @@ class RetinexControls(Controls):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fuse is not None and not self.under == self.over == 1.0:
-            raise UsageError("--under and --over do not apply to --fuse; leave them out.")
+        if self.fuse is not None and not (self.under == self.over == 1.0 and self.target == "auto"):
+            raise UsageError("--under, --over and --target do not apply to --fuse; leave them out.")
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the brightness of the photo is predicted."""
+        return self.target == "auto" and self.under == self.over == 1.0 and self.fuse is None
 
     @property
     def stacks(self) -> str | int | None:

@@ -13,6 +13,7 @@ import numpy as np
 from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
+from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
@@ -22,6 +23,7 @@ from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
 from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass, patches
 from enhance_cli.methods.retinex.plan import CANDIDATES, RetinexPlan
+from enhance_cli.methods.retinex.target import FirstStage, darkened, powers_for
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Retinex:
         self._engine = engine
         self._kernels: Any = engine.kernels(METHOD)
         self._made: Once[Any] = Once()
+        self._predictor = Predictor(engine)
 
     def _illumination(self) -> tuple[Any, Weights]:
         return self._engine.network(METHOD, "illumination")
@@ -62,7 +65,8 @@ class Retinex:
         if controls.denoise > 0.0:
             self._restoration()
         stems = ("fusion", "restoration") if controls.denoise > 0.0 else ("fusion",)
-        return self._illumination()[1], *map(self._file, stems)
+        predictor = (self._predictor.weights,) if controls.predicts else ()
+        return self._illumination()[1], *map(self._file, stems), *predictor
 
     def reads_planes(self, controls: RetinexControls) -> bool:
         """The bright channel needs all three."""
@@ -77,7 +81,10 @@ class Retinex:
         frames = (image, *image.frames)
         lights = [opacity.area_means(frame, PROXY, PROXY) for frame in frames]
         seen = opacity.weight_means(image, PROXY, PROXY)
+        powers, target = (controls.under, controls.over), None
+        notes: tuple[str, ...] = ()
         if image.frames:
+            notes = frame_notes(frames)
             forward = inverse = np.empty((0, 0, 0, 2), np.float32)
             illuminations = np.empty((0, 4))
             candidates = lights
@@ -88,8 +95,14 @@ class Retinex:
             forward, inverse = found["forward"][0], found["inverse"][0]
             channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
             illuminations = np.stack([_spread(formulas.illumination(*each), seen) for each in channels])
-            powers = formulas.scored_powers((controls.under, controls.over))
-            candidates = formulas.candidates(light, (forward, inverse), powers)
+            stage = FirstStage(light, (forward, inverse), lambda parts: self.fusion(self._biases(parts, seen)), seen)
+            if controls.predicts:
+                target = self._predictor.predict_light(light).luma
+                powers = darkened(stage, target)
+            elif not isinstance(controls.target, str):
+                target = controls.target
+                powers, notes = powers_for(stage, target, powers)
+            candidates = formulas.candidates(light, (forward, inverse), formulas.scored_powers(powers))
             names = CANDIDATES
         biases = self._biases(candidates, seen)
         plan = RetinexPlan(
@@ -97,15 +110,17 @@ class Retinex:
             width=image.width,
             forward=forward,
             inverse=inverse,
-            under=controls.under,
-            over=controls.over,
+            under=powers[0],
+            over=powers[1],
+            target=target,
+            predicted=controls.predicts,
             denoise=controls.denoise,
             biases=biases,
             candidates=names,
             illuminations=illuminations,
             shares=_shares(formulas.weights(candidates, self.fusion(biases)), seen),
             noise_energy=0.0,
-            notes=frame_notes(frames) if image.frames else (),
+            notes=notes,
         )
         if plan.denoise == 0.0:
             return plan

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 
+from enhance_cli.exposure import TargetReport
 from enhance_cli.methods.retinex import METHOD
 from enhance_cli.plan import Plan
 from enhance_cli.plan_values import Shaped
@@ -52,6 +53,15 @@ class RetinexReport(TypedDict):
     candidates: Annotated[list[Candidate], Length(2)]
     """What was fused: brightened, input and darkened, or the frames of a stack."""
 
+    target: TargetReport | None
+    """The brightness aimed for; null with `--target none`, with `--under` or `--over` alone, and with `--fuse`."""
+
+    under: NotNegative
+    """Exponent of the illumination: `--under`, or what the target made of it."""
+
+    over: NotNegative
+    """Exponent of that of the negative: `--over`, or what the target made of it."""
+
     noise_energy: NotNegative
     """Mean square of what the restoration adds, white being 1, as applied (`--denoise`): of at most 16 patches of 32x32
     pixels, spread over the image."""
@@ -82,6 +92,12 @@ class RetinexPlan(Plan):
 
     under: float
     over: float
+    target: float | None
+    """Mean luma that was aimed for; None without one."""
+
+    predicted: bool
+    """Whether the target was predicted."""
+
     denoise: float
     biases: Array
     """candidates×h float32: biases of the fusion's first layer, which include each candidate's statistics."""
@@ -133,6 +149,9 @@ class RetinexPlan(Plan):
                 {"name": name, "weight": weight, "wins": wins}
                 for name, (weight, wins) in zip(self.candidates, map(_rounded, self.shares), strict=True)
             ],
+            "target": None if self.target is None else {"luma": round(self.target, 4), "predicted": self.predicted},
+            "under": round(self.under, 5),
+            "over": round(self.over, 5),
             "noise_energy": float(f"{self.noise_energy:.4g}"),
         }
 

@@ -113,6 +113,61 @@ def test_the_energy_of_the_applied_noise_rises_with_denoise(retinex):
     assert energies[-1] == np.square(whole).sum()
 
 
+# --- the target ------------------------------------------------------------------------------------------------
+
+
+def bright():
+    """A photo too bright, of which nothing is clipped."""
+    return (255.0 * (backlit() / 255.0) ** 0.5).clip(0, 220).astype(np.uint8)
+
+
+def mean_luma(pixels):
+    return float((pixels @ np.array([0.299, 0.587, 0.114])).mean() / 255.0)
+
+
+@pytest.mark.parametrize("powers", [{}, {"under": 0.8, "over": 0.6}])
+def test_a_target_is_the_mean_luma_of_the_result(retinex, powers):
+    pixels = backlit()
+    plain = mean_luma(enhanced(retinex, pixels, target="none", denoise=0, **powers).image.pixels)
+    for target in (plain - 0.03, plain + 0.03):
+        result = enhanced(retinex, pixels, target=target, denoise=0, **powers)
+        assert mean_luma(result.image.pixels) == pytest.approx(target, abs=0.02)
+        told = result.plan.describe()
+        assert told["target"] == {"luma": round(target, 4), "predicted": False}
+        assert (told["under"] < powers.get("under", 1.0)) == (target < plain)
+        assert (told["over"] > powers.get("over", 1.0)) == (target < plain)
+
+
+def test_a_target_out_of_reach_is_noted(retinex):
+    plan = retinex.estimate(Image(backlit()), RetinexControls(target=0.95))
+    assert (plan.under, plan.over) == (2.0, 0.0)
+    assert len(plan.notes) == 1
+    assert "not the target of 0.95" in plan.notes[0]
+
+
+def test_photos_brighter_than_predicted_are_darkened_halfway(retinex):
+    plan = retinex.estimate(Image(bright()), RetinexControls())
+    assert plan.predicted
+    assert plan.under < 1.0 < plan.over
+    means = [mean_luma(enhanced(retinex, bright(), target=t, denoise=0).image.pixels) for t in ("none", "auto")]
+    assert means[1] == pytest.approx((means[0] + plan.target) / 2, abs=0.02)
+    assert retinex.prepare(RetinexControls())[-1].path.stem == "predictor"
+
+
+@pytest.mark.parametrize("controls", [{}, {"target": "none"}, {"under": 0.9}, {"over": 0.9}])
+def test_dark_photos_and_settings_are_left_to_the_networks(retinex, controls):
+    pixels = backlit() // 2 if not controls else bright()
+    plan = retinex.estimate(Image(pixels), RetinexControls(**controls))
+    assert (plan.under, plan.over) == (controls.get("under", 1.0), controls.get("over", 1.0))
+    assert (plan.describe()["target"] is None) == bool(controls)
+
+
+@pytest.mark.parametrize("wrong", ["bright", 0.01, 0.99, float("nan")])
+def test_what_target_refuses(wrong):
+    with pytest.raises(UsageError, match="--target"):
+        RetinexControls(target=wrong)
+
+
 def test_illumination_is_never_below_the_channel_and_weights_sum_to_1(retinex):
     for pixels in (backlit(), backlit()[:, ::-1] // 2, *two_tones()):
         plan = retinex.estimate(Image(np.ascontiguousarray(pixels)), RetinexControls())
@@ -280,8 +335,9 @@ def test_what_fuse_takes():
     for wrong in ("1", "0", "-2", "name", "(", ""):
         with pytest.raises(UsageError, match="--fuse"):
             RetinexControls(fuse=wrong)
-    with pytest.raises(UsageError, match="--under and --over"):
-        RetinexControls(fuse=3, under=0.5)
+    for given in ({"under": 0.5}, {"target": 0.4}, {"target": "none"}):
+        with pytest.raises(UsageError, match="--under, --over and --target"):
+            RetinexControls(fuse=3, **given)
 
 
 # --- the report, the maps, the command -------------------------------------------------------------------------

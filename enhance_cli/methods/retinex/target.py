@@ -1,0 +1,99 @@
+"""`--target`: how much to brighten and to darken for a result of a given mean luma.
+
+Both exponents change together: under (1 + t) and over (1 - t), -1 <= t <= 1. The result becomes brighter as t grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from enhance_cli.imaging import opacity
+from enhance_cli.imaging.finish import luma, smoothstep
+from enhance_cli.methods.retinex import MOST, formulas
+
+if TYPE_CHECKING:
+    from enhance_cli.methods.retinex.arrays import FusionWeights
+    from enhance_cli.types import Array
+
+_STEPS = 7
+"""Of the bisection: t to one 128th of its range."""
+
+_NEAR = 0.005
+"""A mean this close to the target has reached it."""
+
+_TRUST = 0.5
+"""How far a photo that is brighter than predicted moves to the predicted mean, but for its share of kept highlights.
+
+On held-out scenes of the training folder, bright frames gain 0.4 dB against the fused stack and 0.5 against the best
+frame, and good photos lose 0.15; all the way, bright frames gain no more, and good photos lose 0.6. Photos darker than
+predicted gain nothing, so they stay as the networks leave them."""
+
+_LOWEST = -0.6
+"""The least t of a predicted mean: what lies beside large highlights shall not be dark because they cannot be."""
+
+
+class FirstStage(NamedTuple):
+    """The first stage for one downscaled image."""
+
+    light: Array
+    """3×h×w in 0..1."""
+
+    grids: tuple[Array, Array]
+    """Illumination of the image and of its negative."""
+
+    fusion: Callable[[Sequence[Array]], FusionWeights]
+    """Fusion-Net for candidates."""
+
+    opacities: Array | None
+    """h×w; None if all pixels count alike."""
+
+    def mean(self, powers: tuple[float, float]) -> float:
+        """Mean luma of the result with these exponents."""
+        scored = formulas.candidates(self.light, self.grids, formulas.scored_powers(powers))
+        shares = formulas.weights(scored, self.fusion(scored))
+        result = formulas.fused(formulas.candidates(self.light, self.grids, powers), shares, self.light)
+        return self.mean_luma(result)
+
+    def mean_luma(self, light: Array) -> float:
+        """Mean BT.601 luma of an image 3×h×w."""
+        return float(opacity.mean(luma(light), self.opacities))
+
+
+def darkened(stage: FirstStage, predicted: float) -> tuple[float, float]:
+    """The exponents for a photo of which a mean luma was predicted; 1 and 1 unless photo and result are brighter."""
+    found = stage.mean((1.0, 1.0))
+    if stage.mean_luma(stage.light) <= predicted or found <= predicted:
+        return 1.0, 1.0
+    grey = luma(stage.light)
+    free = opacity.mean(1.0 - smoothstep(grey, *formulas.HIGHLIGHT), stage.opacities)
+    return _bisected(stage, found + _TRUST * float(free) * (predicted - found), (1.0, 1.0), _LOWEST, 0.0)
+
+
+def powers_for(
+    stage: FirstStage, target: float, powers: tuple[float, float]
+) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """The exponents, from `--under` and `--over`, whose result comes nearest to a mean luma; a note if it is missed."""
+    best = _bisected(stage, target, powers, -1.0, 1.0)
+    found = stage.mean(best)
+    if abs(found - target) <= _NEAR:
+        return best, ()
+    return best, (f"mean luma reaches {found:.2f}, not the target of {target:g}",)
+
+
+def _bisected(
+    stage: FirstStage, target: float, powers: tuple[float, float], low: float, high: float
+) -> tuple[float, float]:
+    """The exponents for the t in low..high whose mean is nearest to the target."""
+
+    def at(t: float) -> tuple[float, float]:
+        return min(powers[0] * (1.0 + t), MOST), min(powers[1] * (1.0 - t), MOST)
+
+    # The ends of the range, which bisection reaches only nearly.
+    for end, beyond in ((low, stage.mean(at(low)) >= target), (high, stage.mean(at(high)) <= target)):
+        if beyond:
+            return at(end)
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if stage.mean(at(middle)) < target else (low, middle)
+    return at(0.5 * (low + high))
