@@ -98,9 +98,11 @@ def run(method: str, arguments: Iterable[str | Path], *, listener: Listener | No
         asked = Run.of(method, arguments, options)
         summary = do(asked, listener)
         if asked.options.gallery and summary.report is not None:
+            from pathlib import Path
+
             from enhance_cli.gallery.build import build
 
-            build(summary.report, jobs=asked.options.jobs)
+            build(Path(summary.report), jobs=asked.options.jobs)
         return summary
     except UsageError as error:
         raise error.in_python() from None

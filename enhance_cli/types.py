@@ -342,6 +342,8 @@ class Standing(NamedTuple):
     path: str
     bytes: int
     modified_ns: int
+    etag: str = ""
+    """Of an object in a bucket, which changes with every write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +363,8 @@ class Job:
     """See `SourceName`."""
 
     standing: tuple[Standing, ...] = ()
-    """Files of an earlier run that it may replace; any other file at its output paths is left alone."""
+    """Files of an earlier run that it may replace; any other file at its output paths is left alone. Of a source in a
+    bucket, what was listed."""
 
     @property
     def name(self) -> SourceName:

@@ -25,6 +25,7 @@ LAYERS = {
     "engines": {"errors", "types"},
     "imaging": {"errors", "types", "engines.compiled"},
     "quality": {"errors", "types"},
+    "storage": {"errors", "engines.abandon"},
     "exposure": {"errors", "types", "report_fields", "engines", "imaging"},
     "methods": {
         "exposure",
@@ -38,7 +39,7 @@ LAYERS = {
         "imaging",
         "quality",
     },
-    "pipeline": {"errors", "types", "controls", "plan", "engines", "imaging", "quality", "methods"},
+    "pipeline": {"errors", "types", "controls", "plan", "engines", "imaging", "quality", "methods", "storage"},
     "gallery": {"errors", "types", "controls", "engines", "imaging", "methods", "pipeline"},
     "training": {"errors", "types", "engines", "imaging", "quality"},
     "exposure/training": {"errors", "types", "imaging", "exposure", "training"},
@@ -87,10 +88,12 @@ HOMES = {
     "PIL": tuple(f"imaging/{name}" for name in ("codecs/*.py", "codecs/*/*.py", "icc.py")),
     "pylibjxl": ("imaging/codecs/jxl.py",),
     "rawpy": ("imaging/codecs/raw.py",),
+    "obstore": ("storage/buckets.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
 LAZY_ONLY = {
     "jinja2",
+    "obstore",
     "onnxruntime",
     "onnx",
     "pylibjxl",

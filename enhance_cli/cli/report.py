@@ -63,9 +63,11 @@ def show(
 
 
 def merge(
-    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some.")],
+    reports: Annotated[
+        list[str], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some; also in a bucket.")
+    ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="The joined report: a new file, or the result of an earlier merge.")
+        str, typer.Argument(metavar="OUTPUT", help="The joined report: a new file, or the result of an earlier merge.")
     ],
     inputs: Annotated[
         list[str] | None,
@@ -78,12 +80,9 @@ def merge(
     """See `MERGE_HELP`."""
     console = Console(debug=debug, json=json)
     with reported(console):
-        from enhance_cli.pipeline import merge as merging
-        from enhance_cli.pipeline.scan import scan
+        from enhance_cli.pipeline.merging import merge as merge_named
 
-        jobs = scan(inputs, recursive=recursive, in_place=True).jobs if inputs else ()  # in place: inputs alone
-        expected = (job.source for job in jobs if job.source is not None)
-        merged = merging.merge(merging.reports_named(reports), output, expected)
+        merged = merge_named(reports, output, inputs or [], recursive=recursive)
         for remark in merged.remarks:
             console.say(remark)
         for what, names in (

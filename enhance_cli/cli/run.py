@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -61,7 +62,7 @@ def _show(summary: Summary, asked: Run, console: Console) -> None:
     from enhance_cli.gallery.build import build
 
     with terminable():
-        built = build(summary.report, jobs=asked.options.jobs, advance=progress(console))
+        built = build(Path(summary.report), jobs=asked.options.jobs, advance=progress(console))
     console.say(f"{told(built.photos, built.missing)}. Open {built.page}")
 
 

@@ -31,9 +31,10 @@ from enhance_cli.gallery.photos import Photo, read, reports_of
 from enhance_cli.imaging import atomic
 from enhance_cli.imaging.codecs import format_of_suffix, sniff
 from enhance_cli.pipeline import restore
-from enhance_cli.pipeline.journal import file_state, path_in_report
+from enhance_cli.pipeline.journal import path_in_report
 from enhance_cli.pipeline.report import ReportFile, open_report
 from enhance_cli.pipeline.run import Run, run
+from enhance_cli.pipeline.states import file_state
 
 SCHEMA = "enhance-review/1"
 _DECISIONS = ("keep", "reject", "redo")

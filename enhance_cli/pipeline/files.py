@@ -23,14 +23,15 @@ from enhance_cli.errors import (
     WouldLose,
 )
 from enhance_cli.imaging import atomic, codecs, colour, marks
-from enhance_cli.pipeline.journal import file_state
 from enhance_cli.pipeline.plans import plan_path
+from enhance_cli.pipeline.states import file_state
 from enhance_cli.pipeline.targets import illustration_paths
 from enhance_cli.types import Image, Job, Metadata, Standing
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline import in_place
     from enhance_cli.pipeline.known import Known
+    from enhance_cli.pipeline.mirror import Mirror
     from enhance_cli.pipeline.recipe import Enhanced, Recipe
 
 
@@ -90,6 +91,21 @@ class Coding:
 
     backup: str | None = None
     """The suffix of the name under which the original is kept in place; None to keep none."""
+
+    mirror: Mirror | None = None
+    """Which paths are objects in buckets; None if all are files."""
+
+    def is_object(self, path: Path) -> bool:
+        """Whether a path is an object's."""
+        return self.mirror is not None and self.mirror.location(path) is not None
+
+    def exists(self, path: Path) -> bool:
+        """Whether anything has this name now."""
+        if not self.is_object(path):
+            return os.path.lexists(path)
+        from enhance_cli.pipeline import transfer
+
+        return transfer.exists(path, self.mirror)
 
     def copies(self, written_format: str, image: Image) -> bool:
         """Whether a photo that is left unchanged is copied: no option asks for other bytes than its source's."""
@@ -206,7 +222,7 @@ def contents(target: Path, coded: bytes, enhanced: Enhanced, recipe: Recipe, cod
     if coding.save_plans is not None:
         contents[plan_path(coding.save_plans, target, coding.root)] = enhanced.plan.to_bytes()
     if coding.skip_existing:
-        return {path: data for path, data in contents.items() if path == target or not os.path.lexists(path)}
+        return {path: data for path, data in contents.items() if path == target or not coding.exists(path)}
     return contents
 
 
@@ -235,20 +251,28 @@ def stage(
     return staged
 
 
-def place(item: atomic.Staged, job: Job, coding: Coding) -> None:
+def place(item: atomic.Staged, job: Job, coding: Coding) -> str:
     """Put a staged file in place: over the output of an earlier run, or where there is no file.
+
+    Returns:
+        The etag of an object; empty for a file.
 
     Raises:
         OccupiedOutput: another file is there.
     """
+    if coding.is_object(item.target):
+        from enhance_cli.pipeline import transfer
+
+        return transfer.put(item, job, coding.mirror, overwrite=coding.overwrite)
     check_free(item.target, job, coding)
     if _may_replace(item.target, job, coding) or any(str(item.target) == old.path for old in job.standing):
         item.place()
-        return
+        return ""
     try:
         item.place_anew()
     except FileExistsError:
         raise _occupied(item.target) from None
+    return ""
 
 
 def _may_replace(target: Path, job: Job, coding: Coding) -> bool:

@@ -21,8 +21,9 @@ from enhance_cli.errors import ChangedSource, EnhanceError, MissingSource, Outpu
 from enhance_cli.imaging import atomic
 from enhance_cli.imaging.codecs import FORMATS, format_of_suffix
 from enhance_cli.imaging.marks import mark_of
-from enhance_cli.pipeline.journal import file_state, path_in_report
+from enhance_cli.pipeline.journal import path_in_report
 from enhance_cli.pipeline.known import Known, Trace
+from enhance_cli.pipeline.states import file_state
 
 _POLL_SECONDS = 0.05
 _ATTRIBUTE = "user.enhance"

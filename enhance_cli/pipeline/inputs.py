@@ -7,7 +7,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import format_of_suffix
 from enhance_cli.pipeline.jobs import SortedNames
 from enhance_cli.pipeline.names import natural
+from enhance_cli.storage import is_url
 
 STDIO = "-"
 
@@ -36,7 +37,18 @@ class Found:
     """Whether `relative` is its path below an INPUT that is a folder."""
 
 
-def find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: list[str]) -> Iterator[Found]:
+Elsewhere = Callable[[str, Path | None, bool, list[str]], Iterator[Found] | None]
+"""Sources that are not on the disk: called with an input, the output folder, `recursive` and `remarks`; None for an
+input that is on the disk."""
+
+
+def find(
+    inputs: Sequence[str],
+    output: Path | None,
+    recursive: bool,
+    remarks: list[str],
+    elsewhere: Elsewhere = lambda *_: None,
+) -> Iterator[Found]:
     """The sources of all inputs.
 
     Args:
@@ -44,6 +56,7 @@ def find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: l
         output: the output folder, which is skipped; None if there is none.
         recursive: whether folders are read with their subfolders.
         remarks: receives sentences about what is left out.
+        elsewhere: finds what is not on the disk.
 
     Raises:
         UsageError: none of the inputs exists, or a list or folder cannot be read.
@@ -55,9 +68,14 @@ def find(inputs: Sequence[str], output: Path | None, recursive: bool, remarks: l
         if text == STDIO:
             anything = True
             yield Found(None, Path("stdin"))
+        elif (objects := elsewhere(text, output, recursive, remarks)) is not None:
+            anything = True
+            yield from objects
         elif text.startswith("@") and not Path(text).exists():
             anything = True
             for line in _listed(text[1:]):
+                if is_url(line):
+                    raise UsageError(f"The list {text[1:]} names {line}; give URLs as INPUT, and paths in lists.")
                 yield Found(Path(line), Path(Path(line).name))
         elif Path(text).is_dir():
             anything = True
@@ -150,10 +168,20 @@ def _pictures_below(
                 continue
             count += 1
             yield Found(root / relative / name, relative / name, in_folder=True)
+    remark(root, count, deeper, remarks)
+
+
+def remark(root: Path, count: int, deeper: int, remarks: list[str]) -> None:
+    """Say what a folder did not give: photos at all, or those in subfolders."""
     if count == 0 and deeper == 0:
         remarks.append(f"{root} holds no photos.")
     elif deeper:
         remarks.append(f"{counted(deeper)} in subfolders of {root} left out; use -r to include them.")
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file of a folder is taken for a photo, by its name."""
+    return format_of_suffix(Path(name)) is not None or Path(name).suffix.lower() in _FOREIGN
 
 
 def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterable[str], Path]]:
@@ -176,7 +204,7 @@ def _walk(root: Path, excluded: tuple[int, int] | None) -> Iterator[tuple[Iterab
                     if entry.is_dir(follow_symlinks=False):
                         if excluded is None or _identity(Path(entry.path)) != excluded:
                             folders.append(relative / entry.name)
-                    elif format_of_suffix(Path(entry.name)) is not None or Path(entry.name).suffix.lower() in _FOREIGN:
+                    elif is_photo(entry.name):
                         names.append(entry.name)
         except OSError as error:
             if relative == Path():

@@ -14,6 +14,7 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from enhance_cli.pipeline.names import natural
 from enhance_cli.types import Job, Standing
@@ -91,7 +92,7 @@ class Jobs:
 
     def append(self, job: Job) -> None:
         """Add one at the end."""
-        standing = (f"{item.bytes}:{item.modified_ns}:{item.path}" for item in job.standing)
+        standing = (f"{item.bytes}:{item.modified_ns}:{quote(item.etag)}:{item.path}" for item in job.standing)
         names = (job.relative, job.namesake, "twin" if job.twin else "")
         # A list of existing files, then an empty entry; a list of frames, then an empty entry.
         for record in (job.source, job.target, *names, *standing, None, *job.frames, None):
@@ -118,8 +119,8 @@ class Jobs:
 
 
 def _standing(record: str) -> Standing:
-    size, modified, path = record.split(":", 2)
-    return Standing(path, int(size), int(modified))
+    size, modified, etag, path = record.split(":", 3)
+    return Standing(path, int(size), int(modified), unquote(etag))
 
 
 class Names:

@@ -15,26 +15,7 @@ from typing import Any
 
 from enhance_cli.errors import UnreadableSource
 from enhance_cli.pipeline.lines import whole_lines
-
-
-def file_state(path: Path, name: str | None = None, *, content: bytes | None = None) -> dict[str, Any]:
-    """The state of a file, by which later changes are detected: the `read` and `written` entries of a report line.
-
-    Args:
-        path: the file.
-        name: its path in the entry; by default the absolute path.
-        content: its bytes, to include their sha256.
-
-    Raises:
-        OSError: it does not exist.
-    """
-    status = path.stat()
-    return {
-        "path": name if name is not None else os.path.abspath(path),  # noqa: PTH100 - keeps links as they are
-        "bytes": status.st_size,
-        "modified_ns": status.st_mtime_ns,
-        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
-    }
+from enhance_cli.pipeline.states import States
 
 
 def settings_digest(parts: Mapping[str, Any]) -> str:
@@ -58,14 +39,16 @@ def path_of_report(name: str, report: Path) -> str:
 class Journal:
     """The latest state of every output. It stores hashes, so that a line takes about two hundred bytes of memory."""
 
-    def __init__(self, reports: Iterable[Path] = (), *, by_content: bool = False) -> None:
+    def __init__(self, reports: Iterable[Path] = (), *, by_content: bool = False, states: States | None = None) -> None:
         """Read reports; later lines replace earlier ones.
 
         Args:
             reports: files that do not exist are skipped.
             by_content: sources are compared by their bytes instead of size and time.
+            states: what is at a path now; by default the disk is asked.
         """
         self._by_content = by_content
+        self._states = states or States()
         self._made_of: dict[int, int] = {}
         """By output: settings and source; absent if the last line is a failure."""
 
@@ -84,13 +67,13 @@ class Journal:
         for report in reports:
             try:
                 for line in whole_lines(report):
-                    self._learn(line, report)
+                    self._learn(self._states.learned(line), report)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise UnreadableSource(f"The report {report} cannot be read: {error.strerror}.") from error
 
-    def _learn(self, line: dict[str, Any], report: Path) -> None:
+    def _learn(self, line: Mapping[str, Any], report: Path) -> None:
         try:
             if line["status"] == "skipped":  # it was enhanced before, and had this state
                 for item in line["read"]:
@@ -100,7 +83,10 @@ class Journal:
                 for item in line["written"]:
                     self._last.pop(hash(path_of_report(item["path"], report)), None)
                 return
-            written = [{**item, "path": path_of_report(item["path"], report)} for item in line.get("written") or ()]
+            written = [
+                self._states.adopted({**item, "path": path_of_report(item["path"], report)})
+                for item in line.get("written") or ()
+            ]
             for item in written:
                 self._last[hash(item["path"])] = number = _state(item)
                 self._ever.add(number)
@@ -122,14 +108,17 @@ class Journal:
             return  # not a line of this program
 
     def _origin(self, settings: str, read: Iterable[Mapping[str, Any]]) -> int:
-        kept = ("sha256",) if self._by_content else ("bytes", "modified_ns")
         # Without a recorded hash nothing is proved; NaN equals nothing, so that such a photo is processed again.
-        states = (item[name] for item in read for name in kept)
+        states = (
+            state
+            for item in read
+            for state in ((item["sha256"],) if self._by_content else (item["bytes"], _time(item)))
+        )
         return hash((settings, *(float("nan") if state is None else state for state in states)))
 
     def owns(self, path: Path) -> bool:
         """Whether a run wrote this file and it has not changed since."""
-        return hash_of(path) in self._ever
+        return self._now(path) in self._ever
 
     def knows(self, path: Path) -> bool:
         """Whether a run wrote a file of this name, changed since or not."""
@@ -141,14 +130,21 @@ class Journal:
         if made is None:
             return False
         try:
-            asking = _source_of(file_state(source))
+            asking = _source_of(self._states.state(source))
         except OSError:
             return False
         return made[0] != asking[0] and made[1] != asking[1]
 
     def is_latest(self, path: Path) -> bool:
         """Whether a file is as the last run left it."""
-        return self._last.get(hash(os.path.abspath(path))) == hash_of(path)  # noqa: PTH100
+        return self._last.get(hash(os.path.abspath(path))) == self._now(path)  # noqa: PTH100
+
+    def _now(self, path: Path) -> int | None:
+        """A file's present state as one number; None where there is none."""
+        try:
+            return _state(self._states.state(path))
+        except OSError:
+            return None
 
     def has_done(
         self, settings: str, sources: Iterable[Path], outputs: Iterable[Path], pictures: Iterable[Path]
@@ -167,31 +163,29 @@ class Journal:
         if not all(hash(os.path.abspath(path)) in self._made_of for path in pictures):  # noqa: PTH100 - no disk asked
             return False
         for path in outputs:
-            now = hash_of(path)
+            now = self._now(path)
             if now is None and hash(os.path.abspath(path)) in self._removed:  # noqa: PTH100
                 continue
             if now is None or (now in self._ever and now != self._last.get(hash(os.path.abspath(path)))):  # noqa: PTH100
                 return False
         try:
-            read = [file_state(path, content=path.read_bytes() if self._by_content else None) for path in sources]
+            read = [self._states.state(path, hashed=self._by_content) for path in sources]
         except OSError:
             return False
         origin = self._origin(settings, read)
         return all(self._made_of[hash(os.path.abspath(path))] == origin for path in pictures)  # noqa: PTH100
 
 
-def hash_of(path: Path) -> int | None:
-    """A file's present state as one number; None where there is none."""
-    try:
-        return _state(file_state(path))
-    except OSError:
-        return None
-
-
 def _source_of(item: Mapping[str, Any]) -> tuple[int, int]:
     name = os.path.abspath(item["path"])  # noqa: PTH100 - a relative one is from where the same command runs
-    return hash(name), hash((item["bytes"], item["modified_ns"]))
+    return hash(name), hash((item["bytes"], _time(item)))
 
 
 def _state(item: Mapping[str, Any]) -> int:
-    return hash((item["path"], item["bytes"], item["modified_ns"]))
+    return hash((item["path"], item["bytes"], _time(item)))
+
+
+def _time(item: Mapping[str, Any]) -> int | str:
+    """What changes with every write: of an object its etag, of a file its time."""
+    stamp: int | str = item.get("etag") or item["modified_ns"]
+    return stamp

@@ -15,15 +15,16 @@ from enhance_cli.imaging import atomic, codecs, colour, metadata
 from enhance_cli.pipeline.assignment import Assignment
 from enhance_cli.pipeline.files import Coding, read
 from enhance_cli.pipeline.inputs import STDIO
-from enhance_cli.pipeline.journal import file_state
 from enhance_cli.pipeline.names import natural
 from enhance_cli.pipeline.recipe import sentence
 from enhance_cli.pipeline.scan import scan
+from enhance_cli.pipeline.states import file_state
 from enhance_cli.pipeline.summary import Summary, Tally
 from enhance_cli.types import Image, Job, LookingEnhancer, Metadata, Outcome
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.listener import Listener
+    from enhance_cli.pipeline.mirror import Mirror
     from enhance_cli.pipeline.recipe import Recipe
     from enhance_cli.pipeline.run import Run
     from enhance_cli.pipeline.stream import Admission
@@ -133,7 +134,9 @@ def _small(data: bytes, source: str, max_pixels: int) -> Image:
     return colour.to_rgb(Image(small.pixels, metadata=Metadata(source=source, format=codec.name, icc=small.icc)))
 
 
-def agreed(jobs: Iterable[Job], recipe: Recipe, workers: int, max_pixels: int) -> tuple[Listed | None, list[str]]:
+def agreed(
+    jobs: Iterable[Job], recipe: Recipe, workers: int, max_pixels: int, mirror: Mirror | None = None
+) -> tuple[Listed | None, list[str]]:
     """Look at the photos of a run that belong together, and decide for each group; the others are left out.
 
     Args:
@@ -141,6 +144,7 @@ def agreed(jobs: Iterable[Job], recipe: Recipe, workers: int, max_pixels: int) -
         recipe: the method.
         workers: photos at once.
         max_pixels: refuse photos with more.
+        mirror: fetches those in buckets, once for the time they were taken at and once to be looked at.
 
     Returns:
         The decisions, None if no photos belong together; and remarks that name outliers.
@@ -150,14 +154,19 @@ def agreed(jobs: Iterable[Job], recipe: Recipe, workers: int, max_pixels: int) -
     files = [job for job in jobs if job.source is not None]
     enhancer = cast(LookingEnhancer, recipe.enhancer)
     names = [str(job.source) for job in files]
-    groups = enhancer.groups(names, [_taken(job.source) for job in files], recipe.controls)
+    groups = enhancer.groups(names, _all_taken(files, workers, mirror), recipe.controls)
     wanted = [files[place] for group in groups for place in group]
     if not wanted:
         return None, []
 
     def work(job: Job, admit: Admission) -> dict[str, Any] | None:
         admit(0)
-        return decision_of(job, recipe, max_pixels)
+        if mirror is None:
+            return decision_of(job, recipe, max_pixels)
+        from enhance_cli.pipeline.transfer import fetched
+
+        with fetched(job, mirror) as local:
+            return decision_of(local, recipe, max_pixels) | {"source": str(job.source)}
 
     def failed(job: Job, error: Exception) -> None:
         return None  # it fails again, with its line in the report, when it is enhanced
@@ -169,6 +178,21 @@ def agreed(jobs: Iterable[Job], recipe: Recipe, workers: int, max_pixels: int) -
         for line in lines
     }
     return Listed("", photos=photos), remarks
+
+
+def _all_taken(files: Sequence[Job], workers: int, mirror: Mirror | None) -> list[float | None]:
+    """When photos were taken; those in buckets are fetched for it."""
+    if mirror is None:
+        return [_taken(job.source) for job in files]
+    from enhance_cli.pipeline.stream import ByteBudget, parallel
+    from enhance_cli.pipeline.transfer import fetched
+
+    def work(job: Job, admit: Admission) -> float | None:
+        admit(0)
+        with fetched(job, mirror) as local:
+            return _taken(local.source)
+
+    return list(parallel(files, work, lambda *_: None, workers=workers, budget=ByteBudget(0), ordered=True))
 
 
 def _agreed(lines: Sequence[dict[str, Any]], recipe: Recipe) -> tuple[list[dict[str, Any]], list[str]]:

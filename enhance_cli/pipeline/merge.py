@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.journal import path_in_report, path_of_report
 from enhance_cli.pipeline.lines import LONGEST, RawLine, fault_of, parsed, raw_lines, refuse_foreign
 from enhance_cli.pipeline.report import encode_line, is_held
+from enhance_cli.pipeline.states import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +84,21 @@ def reports_named(arguments: Iterable[Path]) -> Reports:
     return Reports(list(dict.fromkeys(found)), frozenset(named))
 
 
-def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merged:
+def merge(reports: Reports, target: Path, expected: Iterable[Path] = (), states: States | None = None) -> Merged:
     """Write one report with the last line of every output, in order of first mention.
 
     Args:
         reports: those of the parts, or any others.
         target: the joined report; it may be one that was found in a folder, or what an earlier merge of the same made.
         expected: sources that should have lines.
+        states: what there is at a path; by default the disk is asked.
 
     Raises:
         UsageError: a line is not a report line, or lines of the target would be lost.
         OutputError: a run is still writing one of the reports, or the target cannot be written.
         UnreadableSource: a report cannot be read.
     """
+    states = states or States()
     refuse_foreign(target, "OUTPUT")
     for path in {*reports.files, target}:
         if is_held(path):
@@ -107,7 +110,7 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
     frames: set[str] = set()
     seen: set[bytes] = set()
     beside = _elsewhere(target, reports)
-    for report, number, line in _lines(reports.files, merged.remarks):
+    for report, number, line in _lines(reports.files, merged.remarks, states):
         name = line.get("output") or line.get("source") or ""
         place = _Place(report, number, line["status"], os.path.abspath(line["source"]))  # noqa: PTH100
         key = os.path.abspath(name)  # noqa: PTH100
@@ -118,9 +121,9 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
         if line.get("shard"):
             parts.add(shards.Shard.parse(line["shard"]))
         if beside:
-            seen.add(_digest(_moved(line, report, target)))
-    for report, number, line in _lines(beside, merged.remarks):
-        if _digest(_moved(line, report, target)) not in seen:
+            seen.add(_digest(_moved(line, report, target, states)))
+    for report, number, line in _lines(beside, merged.remarks, states):
+        if _digest(_moved(line, report, target, states)) not in seen:
             raise UsageError(
                 f"OUTPUT {target} holds a line that is in none of the reports to join (line {number}), which would be "
                 "lost; name a new file as the last argument."
@@ -129,17 +132,17 @@ def merge(reports: Reports, target: Path, expected: Iterable[Path] = ()) -> Merg
     merged.missing_shards = _missing(parts)
     joined = []
     kept = {(place.report, place.number) for place in places.values()}
-    for report, number, line in _lines(reports.files, []):
+    for report, number, line in _lines(reports.files, [], states):
         if (report, number) not in kept:
             continue
         if line["status"] == "failed":
             merged.failed.append(line["source"])
         for item in line.get("written") or ():
             file = path_of_report(item["path"], report)
-            if not os.path.exists(file):  # noqa: PTH110 - False for what is no path at all
+            if not states.is_there(file):
                 merged.missing_outputs.append(file)
         merged.done += line["status"] == "done"
-        joined.append(_moved(line, report, target))
+        joined.append(_moved(line, report, target, states))
     merged.lines = len(joined)
     known = {place.source for place in places.values()} | frames
     merged.missing_sources = [str(path) for path in expected if os.path.abspath(path) not in known]  # noqa: PTH100
@@ -164,20 +167,22 @@ def _elsewhere(target: Path, reports: Reports) -> list[Path]:
     return [target] if target.exists() and not any(target.samefile(path) for path in reports.files) else []
 
 
-def _moved(line: dict[str, Any], report: Path, target: Path) -> bytes:
+def _moved(line: Mapping[str, Any], report: Path, target: Path, states: States) -> bytes:
     """A line of one report, rewritten for another report."""
     written = line.get("written")
     if written:
         paths = [path_in_report(Path(path_of_report(item["path"], report)), target) for item in written]
         line = {**line, "written": [{**item, "path": path} for item, path in zip(written, paths, strict=True)]}
-    return encode_line(line)
+    return encode_line(states.told(line))
 
 
 def _digest(line: bytes) -> bytes:
     return hashlib.blake2b(line, digest_size=16).digest()
 
 
-def _lines(reports: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+def _lines(
+    reports: Iterable[Path], remarks: list[str], states: States
+) -> Iterator[tuple[Path, int, Mapping[str, Any]]]:
     """(report, line number from 1, line); an incomplete line of a killed run is skipped with a remark.
 
     Raises:
@@ -192,7 +197,7 @@ def _lines(reports: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, 
                     if line is None:
                         remarks.append(f"{report}, line {raw.number}, was cut off and is left out.")
                     else:
-                        yield report, raw.number, line
+                        yield report, raw.number, states.learned(line)
         except OSError as error:
             raise UnreadableSource(f"The report {report} cannot be read: {error.strerror}.") from error
 

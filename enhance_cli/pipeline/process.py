@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,9 +30,10 @@ from enhance_cli.pipeline.files import (
 )
 from enhance_cli.pipeline.holding import is_large
 from enhance_cli.pipeline.inputs import STDIO
-from enhance_cli.pipeline.journal import file_state, path_in_report
+from enhance_cli.pipeline.journal import path_in_report
 from enhance_cli.pipeline.recipe import Enhanced, Recipe, timed
 from enhance_cli.pipeline.stacks import stacked
+from enhance_cli.pipeline.states import file_state
 from enhance_cli.types import Image, Job, Outcome
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def process(job: Job, recipe: Recipe, coding: Coding, admit: Admit, record: Reco
     Raises:
         EnhanceError: any failure; the stream turns it into an Outcome.
     """
+    if coding.mirror is not None:
+        from enhance_cli.pipeline import transfer
+
+        with transfer.fetched(job, coding.mirror) as local:
+            for outcome in _process(local, recipe, coding, admit, transfer.recording(record, job, coding.mirror), None):
+                yield replace(outcome, job=job)
+        return
     if not coding.in_place:
         yield from _process(job, recipe, coding, admit, record, None)
         return
@@ -105,7 +112,7 @@ def _process(
         if coding.save_plans is None:
             enhanced.plan = None
         target = None if job.target is None else job.target_with(enhanced.ending)
-        if coding.skip_existing and target is not None and os.path.lexists(target):
+        if coding.skip_existing and target is not None and coding.exists(target):
             line = recipe.line(_source(job), str(target), frames=map(str, job.frames), skipped=True)
             yield from _recorded(Outcome(job, "skipped", line), record)
         elif enhanced.unchanged and (coding.in_place or not recipe.controls.writes_copies):
@@ -264,7 +271,8 @@ def _written(
             check_free(item.target, job, coding)  # before a line is written
 
         def put() -> None:
-            for item in staged:
-                place(item, job, coding)
+            for item, entry in zip(staged, line["written"], strict=True):
+                if etag := place(item, job, coding):
+                    entry["etag"] = etag
 
         yield from _recorded(Outcome(job, "done", line, megapixels=source.megapixels), record, put)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -77,7 +77,12 @@ class ReportFile:
     """A file to which lines are appended; does nothing if no report is wanted."""
 
     def __init__(
-        self, path: Path | None, stream: BinaryIO | None = None, *, stamp: Mapping[str, Any] | None = None
+        self,
+        path: Path | None,
+        stream: BinaryIO | None = None,
+        *,
+        stamp: Mapping[str, Any] | None = None,
+        told: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     ) -> None:
         """Open for appending and lock; an incomplete last line is removed.
 
@@ -85,6 +90,7 @@ class ReportFile:
             path: the file, created if absent.
             stream: where lines go if there is no path.
             stamp: what every line of this run says: `settings` and `shard`.
+            told: what is written of a line (see `States.told`); by default the line.
 
         Raises:
             UsageError: the existing file is not a report.
@@ -92,6 +98,7 @@ class ReportFile:
         """
         self.path = path
         self._stamp = dict(stamp or {})
+        self._told = told or dict
         self._lock = threading.Lock()
         self._file: BinaryIO | None = stream
         if path is not None:
@@ -118,7 +125,7 @@ class ReportFile:
         if self._file is None:
             return
         try:
-            data = encode_line({**line, **self._stamp})
+            data = encode_line(self._told({**line, **self._stamp}))
             with self._lock:
                 start = self._file.tell() if self.path is not None else 0
                 if self.path is not None and os.fstat(self._file.fileno()).st_nlink == 0:
@@ -135,6 +142,9 @@ class ReportFile:
             raise
         except OSError as error:
             raise OutputError(f"The report {self.path or 'on stdout'} cannot be written: {error.strerror}.") from error
+
+    def finish(self, line: Mapping[str, Any]) -> None:
+        """Take a line again after its files are in place; a file keeps it as it was appended."""
 
     def close(self) -> None:
         """Close the file and release its lock."""
@@ -174,6 +184,12 @@ def _take_away_half_a_line(file: Any) -> None:
         file.seek(whole)
 
 
-def open_report(path: Path | None, *, to_stdout: bool = False, stamp: Mapping[str, Any] | None = None) -> ReportFile:
+def open_report(
+    path: Path | None,
+    *,
+    to_stdout: bool = False,
+    stamp: Mapping[str, Any] | None = None,
+    told: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+) -> ReportFile:
     """The report at a path, on stdout, or none."""
-    return ReportFile(None if to_stdout else path, sys.stdout.buffer if to_stdout else None, stamp=stamp)
+    return ReportFile(None if to_stdout else path, sys.stdout.buffer if to_stdout else None, stamp=stamp, told=told)

@@ -18,9 +18,10 @@ from typing import Any, Literal
 from enhance_cli.errors import EnhanceError, OutputError, Protected, UnreadableSource, UsageError
 from enhance_cli.imaging import codecs
 from enhance_cli.pipeline import in_place, shards
-from enhance_cli.pipeline.journal import file_state, path_in_report, path_of_report
+from enhance_cli.pipeline.journal import path_in_report, path_of_report
 from enhance_cli.pipeline.lines import whole_lines
 from enhance_cli.pipeline.report import ReportFile, open_report
+from enhance_cli.pipeline.states import file_state
 
 
 @dataclass(slots=True)

@@ -29,11 +29,14 @@ from enhance_cli.pipeline.plans import load_plan, plan_path
 from enhance_cli.pipeline.report import ReportFile, is_held, open_report
 from enhance_cli.pipeline.scan import Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
+from enhance_cli.pipeline.states import States
 from enhance_cli.pipeline.summary import Summary, Tally, photos
+from enhance_cli.storage import is_url, local_path
 from enhance_cli.types import Job, Outcome
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.assignment import Assignment
+    from enhance_cli.pipeline.objects import Objects
     from enhance_cli.pipeline.recipe import Recipe
     from enhance_cli.pipeline.stream import Admission
 
@@ -108,9 +111,35 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
     Raises:
         EnhanceError: the run as a whole cannot continue; single photos that fail are only counted.
     """
-    listener = listener or Silent()
-    method, options = methods.get(asked.method), asked.options
+    listener, asked = listener or Silent(), _without_file_urls(asked)
     _check_together(asked)
+    if not any(map(is_url, (*asked.arguments, asked.options.report))):
+        return _run(asked, listener, alone, None)
+    from enhance_cli.pipeline import objects
+
+    objects.refuse_what_needs_files(asked.options, asked.controls, asked.arguments)
+    with objects.on_a_mirror() as found:
+        *inputs, output = asked.arguments or ("",)
+        report = None if asked.options.report is None else found.output(asked.options.report).removesuffix("/")
+        arguments = (*found.inputs(inputs), found.output(output)) if asked.arguments else ()
+        options = replace(asked.options, report=report)
+        told = objects.Shown(listener, found.mirror)
+        summary = _run(replace(asked, arguments=arguments, options=options), told, alone, found)
+        return summary.with_report(found.shown_report)
+
+
+def _without_file_urls(asked: Run) -> Run:
+    """The same with paths in place of `file://` URLs."""
+    texts = (*asked.arguments, asked.options.report or "")
+    if not any("://" in text for text in texts):
+        return asked
+    *arguments, report = (local_path(text) or text for text in texts)
+    return replace(asked, arguments=tuple(arguments), options=replace(asked.options, report=report or None))
+
+
+def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -> Summary:
+    """The part of `run` that works on paths; those of objects are places of a mirror."""
+    method, options = methods.get(asked.method), asked.options
     if asked.controls.looks_only is not None:
         from enhance_cli.pipeline.looking import look
 
@@ -128,19 +157,23 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         shard=options.shard,
         names=asked.controls.looks_for_names,
         plans=options.save_plans,
+        **({} if objects is None else {"elsewhere": objects.find}),
     )
     for remark in found.remarks:
         listener.remark(remark)
     _check_stdout(found, options)
-    rules = _rules(asked, found)
+    rules = _rules(asked, found, objects)
     path = _report_path(found, options)
+    if objects is not None:
+        objects.look_at_outputs(found.folder, found.single_file, found.jobs)
+        objects.fetch_report(path)
     if path is not None:
         refuse_foreign(path)
         if options.report is not None:
             refuse_named(path, found.jobs, rules, options.plan)
     plan = None if options.plan is None else load_plan(options.plan, method)  # before anything is created
     if options.dry_run:
-        return _preview(settle(found.jobs, _journal(path, options), rules), asked, listener)
+        return _preview(settle(found.jobs, _journal(path, options, rules.states), rules), asked, listener)
     for fault in faults:
         listener.trouble(fault)
     # A part with nothing to do leaves an empty report as evidence.
@@ -150,15 +183,15 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         # An existing report is locked before it is read, so that no other run changes it; a new one is created only
         # when it is certain that the run will not be refused.
         held = path is not None and path.exists()
-        report = stack.enter_context(_open(path, asked, rules)) if held else None
-        settled = settle(found.jobs, _journal(path, options), rules)
+        report = stack.enter_context(_open(path, asked, rules, objects)) if held else None
+        settled = settle(found.jobs, _journal(path, options, rules.states), rules)
         tally = stack.enter_context(_told_when_stopped(asked, settled, listener))
         tally.failed += len(faults)
         work = bool(settled.jobs or settled.skipped)
         if work:
             # A device or weights that cannot be used are refused before anything is created.
             workers, threads = _parallelism(options, settled)
-            assignment = _assignment(asked, found, path, rules)
+            assignment = _assignment(asked, found, path, rules, objects)
             assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
             recipe = assignment.open()
             stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
@@ -167,8 +200,8 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
-            report = stack.enter_context(_open(path, asked, rules))
-            if path is not None and path.stat().st_size > 0:  # what is to be done was settled without it
+            report = stack.enter_context(_open(path, asked, rules, objects))
+            if path is not None and path.exists() and path.stat().st_size > 0:  # what is left was settled without it
                 raise OutputError(f"Another run has just written {path}; run the same command again for what is left.")
         for folder in settled.folders:
             atomic.sweep(folder)
@@ -185,7 +218,7 @@ def _together(
     """The same with decisions for photos that belong together, if there are any."""
     from enhance_cli.pipeline.looking import agreed
 
-    decisions, remarks = agreed(jobs, recipe, workers, assignment.coding.max_pixels)
+    decisions, remarks = agreed(jobs, recipe, workers, assignment.coding.max_pixels, assignment.coding.mirror)
     for remark in remarks:
         listener.remark(remark)
     if decisions is None:
@@ -244,12 +277,16 @@ def _stream(
 
         # Workers append the lines, so that an interrupted run has one for every file it put in place.
         def work(job: Job, admit: Admission) -> list[Outcome]:
-            if tally.unwritable and job.target is not None and job.source is not None:
+            on_disk = job.target is not None and job.source is not None and assignment.coding.mirror is None
+            if tally.unwritable and on_disk:
+                assert job.target is not None
+                assert job.source is not None
                 # If one output could not be written the next may fail too; testing that first saves the work.
                 atomic.probe(job.target, job.source.stat().st_size)
             outcomes: list[Outcome] = []
             for outcome in do(job, admit=admit, record=report.append):
                 tally.count(outcome)
+                report.finish(outcome.report)
                 outcomes.append(outcome)
             return outcomes
 
@@ -318,7 +355,9 @@ def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally:
             tally.count(Outcome(job, "skipped", line))
 
 
-def _assignment(asked: Run, found: Scan, report: Path | None, rules: Rules) -> Assignment:
+def _assignment(
+    asked: Run, found: Scan, report: Path | None, rules: Rules, objects: Objects | None = None
+) -> Assignment:
     from importlib.metadata import version
 
     from enhance_cli.pipeline.assignment import Assignment
@@ -348,6 +387,7 @@ def _assignment(asked: Run, found: Scan, report: Path | None, rules: Rules) -> A
         known=Known(report) if options.in_place else None,
         again=rules.again,
         backup=options.backup,
+        mirror=None if objects is None else objects.mirror,
     )
     return Assignment(asked.method, asked.controls, options.device, coding, weights=options.weights)
 
@@ -397,7 +437,7 @@ def _check_stdout(found: Scan, options: RunOptions) -> None:
         raise UsageError("--isolate and --timeout work on files: they cannot be combined with - as INPUT or OUTPUT.")
 
 
-def _rules(asked: Run, found: Scan) -> Rules:
+def _rules(asked: Run, found: Scan, objects: Objects | None = None) -> Rules:
     options, controls = asked.options, asked.controls
 
     def sources(job: Job) -> list[Path]:
@@ -419,6 +459,7 @@ def _rules(asked: Run, found: Scan) -> Rules:
         skip_existing=options.skip_existing,
         in_place=options.in_place,
         again=options.in_place and (options.again or options.overwrite),
+        states=States() if objects is None else objects.states,
     )
 
 
@@ -439,15 +480,15 @@ def _report_path(found: Scan, options: RunOptions) -> Path | None:
     return found.folder / shards.report_name(options.shard)
 
 
-def _journal(path: Path | None, options: RunOptions) -> Journal:
+def _journal(path: Path | None, options: RunOptions, states: States) -> Journal:
     """What is known about earlier runs: from the named report, or from all in the output folder, including parts."""
     if path is None:
         return Journal()
     reports = [path] if options.report is not None else shards.reports_in(path.parent)
-    return Journal(reports, by_content=options.check == "hash")
+    return Journal(reports, by_content=options.check == "hash", states=states)
 
 
-def _open(path: Path | None, asked: Run, rules: Rules) -> ReportFile:
+def _open(path: Path | None, asked: Run, rules: Rules, objects: Objects | None) -> ReportFile:
     """The report, locked so that no other run uses the same folder, except other parts of the same run."""
     options = asked.options
     if path is not None and options.report is None:
@@ -458,7 +499,12 @@ def _open(path: Path | None, asked: Run, rules: Rules) -> ReportFile:
                 raise OutputError(f"Another run is writing {other}; wait for it, or give another OUTPUT.")
     stamp = {"settings": rules.settings, "shard": None if options.shard is None else str(options.shard)}
     stamp |= asked.stamp
-    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp)
+    if path is not None and objects is not None and objects.mirror.location(path) is not None:
+        from enhance_cli.pipeline.parts import PartedReport
+
+        told = rules.states.told
+        return PartedReport(path, objects.mirror, stamp=stamp, told=told, shard=options.shard)
+    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp, told=rules.states.told)
 
 
 def _preview(settled: Settled, asked: Run, listener: Listener) -> Summary:

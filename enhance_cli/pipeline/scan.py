@@ -10,7 +10,7 @@ from pathlib import Path
 from enhance_cli.controls import ListedPhoto
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline.clashes import Clashes
-from enhance_cli.pipeline.inputs import Found, counted, find
+from enhance_cli.pipeline.inputs import Elsewhere, Found, counted, find
 from enhance_cli.pipeline.jobs import Jobs, Names, each_once
 from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.shards import Shard
@@ -50,6 +50,7 @@ def scan(
     names: bool = False,
     plans: Path | None = None,
     listed: Sequence[ListedPhoto] | None = None,
+    elsewhere: Elsewhere = lambda *_: None,
 ) -> Scan:
     """Turn `INPUT... OUTPUT` into Jobs in a stable order.
 
@@ -66,6 +67,7 @@ def scan(
         names: note in each Job which other sources have the same name; all names are then held in memory.
         plans: the folder for plans, for the clash check.
         listed: the sources, with the names of their outputs, instead of INPUTs.
+        elsewhere: finds what is not on the disk (see `inputs.find`).
 
     Raises:
         UsageError: the arguments make no sense together, nothing named exists, outputs clash with each other
@@ -86,7 +88,7 @@ def scan(
     clashes = Clashes(jobs, beside, endings, in_place, kept_plan)
     if names:
         jobs.names = kept.names = Names()
-    items = find(place.inputs, None if in_place else place.folder, recursive, remarks)
+    items = find(place.inputs, None if in_place else place.folder, recursive, remarks, elsewhere)
     if listed is not None:
         items = (Found(Path(photo.source), Path(photo.relative), in_folder=True) for photo in listed)
     if stacks is not None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from enhance_cli.errors import UsageError
 from enhance_cli.pipeline.jobs import Jobs, same_name
 from enhance_cli.pipeline.journal import Journal
+from enhance_cli.pipeline.states import States
 from enhance_cli.pipeline.targets import output_paths
-from enhance_cli.types import Job, Standing
+from enhance_cli.types import Job
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Rules:
     in_place: bool = False
     again: bool = False
     """Whether photos in place are processed even if they were before."""
+
+    states: States = field(default_factory=States)
+    """What there is at a path when the run begins."""
 
     def pictures(self, job: Job) -> list[Path]:
         """The images of a job that have report lines of their own."""
@@ -75,15 +79,16 @@ def settle(jobs: Iterable[Job], journal: Journal, rules: Rules) -> Settled:
     for job in jobs:
         outputs = rules.outputs(job)
         settled.folders.update(path.parent for path in outputs)
+        seen = tuple(filter(None, map(rules.states.seen, job.sources)))
         if rules.overwrite or not outputs:
-            settled.jobs.append(job)
+            settled.jobs.append(replace(job, standing=seen) if seen else job)
         elif not rules.again and _is_done(job, outputs, journal, rules):
             settled.unchanged += 1
         elif rules.skip_existing:
-            whole = all(os.path.lexists(path) for path in rules.pictures(job))
-            (settled.skipped if whole else settled.jobs).append(job)
+            whole = all(map(rules.states.exists, rules.pictures(job)))
+            (settled.skipped if whole else settled.jobs).append(replace(job, standing=seen) if seen else job)
         else:
-            settled.jobs.append(replace(job, standing=_standing(outputs)))
+            settled.jobs.append(replace(job, standing=(*filter(None, map(rules.states.standing, outputs)), *seen)))
             found = [path for path in outputs if _is_strange(path, job, journal, rules)]
             count += len(found)
             strangers += found[: 5 - len(strangers)]
@@ -130,20 +135,8 @@ def _is_done(job: Job, outputs: list[Path], journal: Journal, rules: Rules) -> b
     return journal.has_done(rules.settings, rules.sources(job), outputs, rules.pictures(job))
 
 
-def _standing(outputs: Iterable[Path]) -> tuple[Standing, ...]:
-    """The files at a job's output paths now; unless all are ours the run is refused."""
-    found = []
-    for path in outputs:
-        try:
-            status = path.lstat()
-        except OSError:
-            continue
-        found.append(Standing(str(path), status.st_size, status.st_mtime_ns))
-    return tuple(found)
-
-
 def _is_strange(path: Path, job: Job, journal: Journal, rules: Rules) -> bool:
-    if not os.path.lexists(path) or (rules.in_place and path == rules.pictures(job)[0]):
+    if not rules.states.exists(path) or (rules.in_place and path == rules.pictures(job)[0]):
         return False
     if path.is_symlink():
         return True  # its target would not be lost, but no run creates links

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Summary:
     device: str = "none"
     """The device used; `none` if there was nothing to do."""
 
-    report: Path | None = None
-    """The report's file; None if there is none."""
+    report: Path | str | None = None
+    """The report's file, or its URL in a bucket; None if there is none."""
 
     report_to_stdout: bool = False
     to_stdout: bool = False
@@ -41,6 +41,10 @@ class Summary:
 
     exit_code: ExitCode = ExitCode.OK
     """The exit code of the command line."""
+
+    def with_report(self, shown: Callable[[Path | str], str]) -> Summary:
+        """The same with its report as `shown` has it."""
+        return self if self.report is None else replace(self, report=shown(self.report))
 
     @property
     def photos(self) -> int:

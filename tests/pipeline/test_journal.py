@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.pipeline.jobs import Jobs
-from enhance_cli.pipeline.journal import Journal, file_state, path_in_report, path_of_report, settings_digest
+from enhance_cli.pipeline.journal import Journal, path_in_report, path_of_report, settings_digest
 from enhance_cli.pipeline.lines import SCHEMA
 from enhance_cli.pipeline.report import ReportFile, is_held
 from enhance_cli.pipeline.settle import Rules, settle
+from enhance_cli.pipeline.states import file_state
 from enhance_cli.types import Job
 
 
