@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,11 +96,9 @@ class _Faulty:
                 if fault.what in ("reset", "lost"):
                     if fault.what == "lost":
                         b"".join(self._inner(environ, lambda *_: None))
-                    # Nobody answers: the connection is closed with a reset.
-                    connection: socket.socket = environ["werkzeug.socket"]
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    connection.close()
-                    return []
+                    # Nobody answers: the connection ends.
+                    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+                    raise ConnectionAbortedError
                 body = b"<Error><Code>Injected</Code><Message>" + SECRET.encode() + b"</Message></Error>"
                 start(f"{fault.what} Injected", [("Content-Length", str(len(body)))])
                 return [body]
