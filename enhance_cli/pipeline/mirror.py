@@ -42,11 +42,13 @@ class Mirror:
     """Gives the store of a bucket; tests give others."""
 
     _pattern: re.Pattern[str] = field(init=False, repr=False)
+    _start: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Fetched sources have a folder of their own each, `ROOT/f-NUMBER`, in which they have their places.
         pattern = re.compile(rf"{re.escape(str(self.root))}(?:/f-[0-9-]+)?/({'|'.join(SCHEMES)})(?:/|$)")
         object.__setattr__(self, "_pattern", pattern)
+        object.__setattr__(self, "_start", f"{self.root}/")
 
     def place(self, location: Location) -> Path:
         """The place of an object."""
@@ -54,10 +56,11 @@ class Mirror:
 
     def location(self, path: Path | str) -> Location | None:
         """The object that has a place; None for a path that is none."""
-        match = self._pattern.match(os.fspath(path))
+        text = str(path)
+        match = self._pattern.match(text) if text.startswith(self._start) else None
         if match is None:
             return None
-        bucket, _, key = os.fspath(path)[match.end() :].partition("/")
+        bucket, _, key = text[match.end() :].partition("/")
         return Location(match[1], bucket, key)
 
     def store(self, location: Location) -> Store:
@@ -201,9 +204,10 @@ class ObjectStates(States):
         """See `States`; of an object, what was listed."""
         if self.mirror.location(path) is None:
             return super().standing(path)
+        folder, _, name = str(path).rpartition("/")
         with self._adding:
             row = self._known.execute(
-                "SELECT bytes, modified, etag FROM objects WHERE folder = ? AND name = ?", (str(path.parent), path.name)
+                "SELECT bytes, modified, etag FROM objects WHERE folder = ? AND name = ?", (folder, name)
             ).fetchone()
         return None if row is None else Standing(str(path), *row)
 

@@ -141,7 +141,7 @@ class Bucket:
         import obstore
 
         def once() -> tuple[bytes, Item]:
-            found = obstore.get(self._store, key, options={"if_match": etag} if etag else None)
+            found = obstore.get(self._store, key, options={"if_match": _quoted(etag)} if etag else None)
             meta = _item(found.meta)
             data = bytes(found.bytes())
             if len(data) != meta.bytes:
@@ -160,16 +160,16 @@ class Bucket:
         """See `Store`; a put whose answer was lost is known again by the bytes that are there."""
         import obstore
 
-        mode: Any = "overwrite" if over is None else "create" if over == "" else {"e_tag": over}
+        mode: Any = "overwrite" if over is None else "create" if over == "" else {"e_tag": _quoted(over)}
 
         def once() -> Item:
             if over and self._scheme == "gs":  # which knows generations, and compares no etags
                 meta = obstore.head(self._store, key)
-                if meta["e_tag"] != over:
+                if _bare(meta["e_tag"]) != over:
                     raise self._occupied(key)
                 mode["version"] = meta["version"]
             done = obstore.put(self._store, key, data, mode=mode, use_multipart=False)
-            return Item(key, len(data), time.time_ns(), done["e_tag"] or "")
+            return Item(key, len(data), time.time_ns(), _bare(done["e_tag"]))
 
         try:
             return self._tried(once)
@@ -300,4 +300,13 @@ def _why(text: str, name: str) -> str:
 
 def _item(meta: Any) -> Item:
     modified = meta["last_modified"]
-    return Item(meta["path"], int(meta["size"]), round(modified.timestamp() * 1e6) * 1000, meta["e_tag"] or "")
+    return Item(meta["path"], int(meta["size"]), round(modified.timestamp() * 1e6) * 1000, _bare(meta["e_tag"]))
+
+
+def _bare(etag: str | None) -> str:
+    """An etag without quotes: some services have them in some answers only."""
+    return (etag or "").strip('"') if not (etag or "").startswith("W/") else str(etag)
+
+
+def _quoted(etag: str) -> str:
+    return etag if etag.startswith("W/") else f'"{etag}"'
