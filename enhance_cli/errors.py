@@ -4,6 +4,7 @@
     ├── UsageError                   2  the command line or the arguments do not make sense
     ├── WeightsError                 3  weights are missing, damaged or of the wrong shape
     ├── OutputError                  4  the output folder cannot be written, or the disk is full
+    │   ├── UnreachableBucket        4  a bucket cannot be listed or asked
     │   └── ReaderGone             141  the reader of stdout has gone
     ├── DeviceError                  5  the named device is not available
     └── PhotographError              1  one photo cannot be enhanced; the run goes on
@@ -81,6 +82,10 @@ class OutputError(EnhanceError):
 
     kind = "output"
     exit_code = ExitCode.OUTPUT
+
+
+class UnreachableBucket(OutputError):
+    """A bucket cannot be listed, or asked for an object: what is to be done is not known."""
 
 
 class ReaderGone(OutputError):

@@ -236,7 +236,8 @@ def stage(
 ) -> list[atomic.Staged]:
     """Write all files, complete and synced, but not yet under their names."""
     for path in contents:
-        if not path.parent.exists() and (coding.root is None or coding.root.exists()):
+        there = coding.root is None or coding.root.exists() or coding.is_object(path)
+        if not path.parent.exists() and there:
             atomic.make_folder(path.parent)  # not the output folder itself: if that is gone, it was removed on purpose
     staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in contents.items()]
     if not staged:

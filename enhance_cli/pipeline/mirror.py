@@ -102,12 +102,13 @@ def mirrored(opener: Opener = opened) -> Iterator[Mirror]:
     _sweep(folder)
     try:
         root = Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX, dir=folder)))
-        lock = os.open(root / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(root / "new", os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         raise OutputError(f"The folder for temporary files, {folder}, cannot be written: {error.strerror}.") from error
     try:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # locked before it has the name that a sweep looks for
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (root / "new").rename(root / _LOCK)
         yield Mirror(root, opener)
     finally:
         os.close(lock)

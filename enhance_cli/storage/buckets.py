@@ -24,6 +24,7 @@ from enhance_cli.errors import (
     MissingSource,
     OccupiedOutput,
     OutputError,
+    UnreachableBucket,
     UnreadableSource,
     UsageError,
 )
@@ -134,7 +135,7 @@ class Bucket:
                 if tries < self._attempts and _is_passing(error):
                     _pause(tries)
                     continue
-                self._fail(error, prefix, UnreadableSource, "listed", bucket=UsageError)
+                self._fail(error, prefix, UnreachableBucket, "listed", bucket=UsageError)
 
     def get(self, key: str, etag: str = "") -> tuple[bytes, Item]:
         """See `Store`."""
@@ -193,7 +194,7 @@ class Bucket:
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 - translated
-            self._fail(error, key, UnreadableSource, "looked up", bucket=UsageError)
+            self._fail(error, key, UnreachableBucket, "looked up", bucket=UsageError)
 
     def _occupied(self, key: str) -> OccupiedOutput:
         return OccupiedOutput(

@@ -28,7 +28,7 @@ class Store(Protocol):
 
         Raises:
             UsageError: there is no such bucket, or a key cannot be a path.
-            UnreadableSource: it cannot be listed.
+            UnreachableBucket: it cannot be listed.
         """
         ...
 
@@ -66,7 +66,7 @@ class Store(Protocol):
 
         Raises:
             UsageError: there is no such bucket.
-            UnreadableSource: it cannot be asked for.
+            UnreachableBucket: it cannot be asked for.
         """
         ...
 

@@ -99,7 +99,7 @@ def test_no_such_bucket(photos, enhance, arguments, code, said) -> None:
 def test_a_bucket_that_cannot_be_listed(photos, enhance, monkeypatch) -> None:
     photos.fault("GET", "list-type=2", "403 No")
     done = enhance("s3://photos/in", "s3://photos/out")
-    assert done.exit_code == 1
+    assert done.exit_code == 4
     assert done.output == (
         "enhance: s3://photos/in cannot be listed: the service refuses the credentials or the rights of this user "
         "(403).\n"
@@ -111,7 +111,7 @@ def test_nobody_there(photos, enhance, monkeypatch) -> None:
     buckets.opened.cache_clear()
     done = enhance("s3://photos/in", "out")
     assert (done.exit_code, done.output) == (
-        1,
+        4,
         "enhance: s3://photos/in cannot be looked up: the service does not take the connection.\n",
     )
 
