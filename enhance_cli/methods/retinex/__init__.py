@@ -87,12 +87,20 @@ class RetinexControls(Controls):
         parse=parse_fuse,
         metavar="N|folder|all|REGEX",
     )
+    model: Literal["paper", "full"] = knob(
+        "paper",
+        "Which network finds the illumination: the paper's, which sees tones, or one of forty times the parameters, "
+        "which sees the scene, lights shade more and leaves good photos more as they are; it takes the same time.",
+        choices=("paper", "full"),
+    )
     maps: bool = knob(False, "Also write <name>_maps.png, both illumination maps and the fusion weights.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.fuse is not None and not (self.under == self.over == 1.0 and self.target == "auto"):
             raise UsageError("--under, --over and --target do not apply to --fuse; leave them out.")
+        if self.fuse is not None and self.model != "paper":
+            raise UsageError("--model does not apply to --fuse, which needs no illumination; leave it out.")
 
     @property
     def predicts(self) -> bool:
@@ -115,5 +123,5 @@ METHOD = Method(
     halo=HALO,
     fuses=True,
     illustrations=("maps",),
-    weights=("illumination", "fusion", "restoration"),
+    weights=("illumination", "fusion", "illumination-full", "fusion-full", "restoration"),
 )

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 
+SUFFIXES = {"paper": "", "full": "-full"}
+"""Of the stems of a model's weights."""
+
+
 class Retinex:
     """`retinex` on one engine."""
 
@@ -44,8 +48,8 @@ class Retinex:
         self._made: Once[Any] = Once()
         self._predictor = Predictor(engine)
 
-    def _illumination(self) -> tuple[Any, Weights]:
-        return self._engine.network(METHOD, "illumination")
+    def _illumination(self, controls: RetinexControls) -> tuple[Any, Weights]:
+        return self._engine.network(METHOD, "illumination" + SUFFIXES[controls.model])
 
     def _file(self, stem: str) -> Weights:
         """The file of a network that the kernels run themselves."""
@@ -60,13 +64,14 @@ class Retinex:
         return self._made.get("packed", lambda: RestorationWeights.of(self._arrays("restoration")))  # type: ignore[no-any-return]
 
     def prepare(self, controls: RetinexControls) -> tuple[Weights, ...]:
-        """Load the three networks."""
-        self._arrays("fusion")
+        """Load the networks of these controls."""
+        suffix = SUFFIXES[controls.model]
+        self._arrays("fusion" + suffix)
         if controls.denoise > 0.0:
             self._restoration()
-        stems = ("fusion", "restoration") if controls.denoise > 0.0 else ("fusion",)
+        stems = ("fusion" + suffix, "restoration") if controls.denoise > 0.0 else ("fusion" + suffix,)
         predictor = (self._predictor.weights,) if controls.predicts else ()
-        return self._illumination()[1], *map(self._file, stems), *predictor
+        return self._illumination(controls)[1], *map(self._file, stems), *predictor
 
     def reads_planes(self, controls: RetinexControls) -> bool:
         """The bright channel needs all three."""
@@ -91,11 +96,11 @@ class Retinex:
             names = tuple(Path(it.metadata.source).name or f"frame {place}" for place, it in enumerate(frames, start=1))
         else:
             light = lights[0]
-            found = self._illumination()[0](image=light[None])
+            found = self._illumination(controls)[0](image=light[None])
             forward, inverse = found["forward"][0], found["inverse"][0]
             channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
             illuminations = np.stack([_spread(formulas.illumination(*each), seen) for each in channels])
-            stage = FirstStage(light, (forward, inverse), lambda parts: self.fusion(self._biases(parts, seen)), seen)
+            stage = FirstStage(light, (forward, inverse), partial(self._scoring, seen=seen, model=controls.model), seen)
             if controls.predicts:
                 target = self._predictor.predict_light(light).luma
                 powers = darkened(stage, target)
@@ -104,7 +109,7 @@ class Retinex:
                 powers, notes = powers_for(stage, target, powers)
             candidates = formulas.candidates(light, (forward, inverse), formulas.scored_powers(powers))
             names = CANDIDATES
-        biases = self._biases(candidates, seen)
+        biases = self._biases(candidates, seen, controls.model)
         plan = RetinexPlan(
             height=image.height,
             width=image.width,
@@ -115,10 +120,11 @@ class Retinex:
             target=target,
             predicted=controls.predicts,
             denoise=controls.denoise,
+            model=controls.model,
             biases=biases,
             candidates=names,
             illuminations=illuminations,
-            shares=_shares(formulas.weights(candidates, self.fusion(biases)), seen),
+            shares=_shares(formulas.weights(candidates, self.fusion(biases, controls.model)), seen),
             noise_energy=0.0,
             notes=notes,
         )
@@ -127,16 +133,20 @@ class Retinex:
         pixels, weights = [frame.pixels for frame in frames], opacity.weights_of(image)
         return replace(plan, noise_energy=self._noise_energy(pixels, plan, weights))
 
-    def _biases(self, candidates: Sequence[Array], seen: Array | None) -> Array:
+    def _scoring(self, candidates: Sequence[Array], *, seen: Array | None, model: str) -> FusionWeights:
+        """Fusion-Net for candidates, 3×h×w."""
+        return self.fusion(self._biases(candidates, seen, model), model)
+
+    def _biases(self, candidates: Sequence[Array], seen: Array | None, model: str) -> Array:
         """Biases of Fusion-Net's first layer for each candidate, 3×h×w: its own, plus that of its statistics."""
-        tensors = self._arrays("fusion")
+        tensors = self._arrays("fusion" + SUFFIXES[model])
         known = np.stack([formulas.luma_statistics(candidate, seen) for candidate in candidates])
         biases: Array = known @ tensors["statistics.weight"].T + tensors["first.bias"]
         return biases.astype(np.float32)
 
-    def fusion(self, biases: Array) -> FusionWeights:
-        """Fusion-Net for candidates with these biases."""
-        tensors = self._arrays("fusion")
+    def fusion(self, biases: Array, model: str) -> FusionWeights:
+        """Fusion-Net of a model for candidates with these biases."""
+        tensors = self._arrays("fusion" + SUFFIXES[model])
         if biases.shape[1] != len(tensors["first.weight"]):
             raise UsageError("The plan was made with other weights than those of this version; make it anew.")
         second = tensors["second.weight"], tensors["second.bias"]
@@ -172,7 +182,7 @@ class Retinex:
         frames = [window.pixels, *window.frames]
         if plan.denoise in (0.0, 1.0):
             restoration = self._restoration() if plan.denoise else None
-            networks = self.fusion(plan.biases), restoration
+            networks = self.fusion(plan.biases, plan.model), restoration
             return engine.into(out, kernels.render, frames, valid, plan.grids, (plan.under, plan.over), *networks)
         if valid.shape != out.shape[:2]:
             out[...] = window.pixels
@@ -183,7 +193,7 @@ class Retinex:
         """The fused light of a region of a window, and the noise map to add: arrays of the engine's device."""
         kernels, engine = self._kernels, self._engine
         region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
-        networks = self.fusion(plan.biases), self._restoration()
+        networks = self.fusion(plan.biases, plan.model), self._restoration()
         light, noise = engine.run(kernels.render_light, frames, region, plan.grids, (plan.under, plan.over), *networks)
         if plan.denoise < 1.0:
             light = light[:, *wanted.within(region)]
@@ -192,7 +202,7 @@ class Retinex:
 
     def illustrations(self, image: Image, plan: RetinexPlan, controls: RetinexControls) -> Mapping[str, Array]:
         """`--maps`."""
-        return {"maps": draw_maps(image, plan, self.fusion(plan.biases))} if controls.maps else {}
+        return {"maps": draw_maps(image, plan, self.fusion(plan.biases, plan.model))} if controls.maps else {}
 
 
 def _spread(values: Array, seen: Array | None) -> Array:

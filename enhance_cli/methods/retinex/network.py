@@ -1,9 +1,11 @@
-"""The three networks of retinex, fewer than 5,000 parameters together.
+"""The networks of retinex: illumination in two sizes, fusion and restoration.
 
 Paper: "Fast Enhancement for Non-Uniform Illumination Images using Light-weight CNNs" (NUI-Net; docs/papers.md).
 `Illumination` takes the downscaled image and gives, for its bright channel and for that of its negative, a
-bilateral grid of illumination curves; `Fusion` scores each resulting candidate on its own, so that it can also fuse
-exposures of one scene; `Restoration` gives a negative noise map, which is then added.
+bilateral grid of illumination curves; `SceneIllumination` gives the same from what the image shows, with forty times
+the parameters. `Fusion` scores each resulting candidate on its own, so that it can also fuse exposures of one scene;
+`Restoration` gives a negative noise map, which is then added. With the paper's illumination they have fewer than 5,000
+parameters together.
 """
 
 from __future__ import annotations
@@ -75,6 +77,62 @@ class Illumination(nn.Module):
             mean, square = functional.avg_pool2d(around, scale, stride=1).chunk(2, dim=1)
             found += [mean, torch.sqrt((square - mean * mean).clamp(min=1e-6))]
         return torch.cat(found, dim=1).permute(0, 2, 3, 1)
+
+
+class SceneIllumination(nn.Module):
+    """Illumination curves from the content of the downscaled image: a U-Net over place, with global context.
+
+    Statistics cannot tell a dark subject before a bright sky from a dark picture; shapes can. Features halve their
+    side four times, global statistics are added at the lowest, and the decoder ends at a quarter of the side, where
+    one linear layer gives the curves of both illuminations.
+
+    Args:
+        widths: channels at a half, a quarter, and an eighth and a sixteenth of the side.
+        bins: nodes over tone.
+    """
+
+    outputs = ("forward", "inverse")
+
+    def __init__(self, widths: Sequence[int] = (12, 24, 32), bins: int = 12) -> None:
+        super().__init__()
+        self.widths, self.bins = tuple(widths), bins
+        fine, middle, coarse = self.widths
+        sizes = ((5, fine), (fine, middle), (middle, coarse), (coarse, coarse))
+        self.down = nn.ModuleList(_convolution(before, after, stride=2) for before, after in sizes)
+        self.context = nn.Linear(2 * (len(BRIGHT_QUANTILES) + 2), coarse)
+        self.up = nn.ModuleList((_convolution(2 * coarse, coarse), _convolution(coarse + middle, middle)))
+        self.everywhere = nn.Linear(coarse, middle)
+        self.curves = nn.Conv2d(middle, 4 * bins, 1)
+        nn.init.zeros_(self.curves.weight)
+        assert self.curves.bias is not None
+        with torch.no_grad():
+            # As in `Illumination`: training starts close to identity.
+            self.curves.bias.copy_(torch.tensor([0.0, 2.0]).repeat(2 * bins))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The grids of a downscaled image; as `Illumination.forward`."""
+        bright, dark = bright_channel(image), bright_channel(1.0 - image)
+        features, levels = torch.cat([2.0 * image - 1.0, squash(bright), squash(dark)], dim=1), []
+        for convolution in self.down:
+            features = torch.relu(convolution(features))
+            levels.append(features)
+        _, middle, coarse, coarsest = levels
+        context = torch.relu(self.context(torch.cat([describe(bright), describe(dark)], dim=1)))
+        features = coarsest + context[:, :, None, None]
+        features = torch.relu(self.up[0](torch.cat([_enlarged(features, coarse), coarse], dim=1)))
+        features = torch.relu(self.up[1](torch.cat([_enlarged(features, middle), middle], dim=1)))
+        features = features + self.everywhere(context)[:, :, None, None]
+        curves = self.curves(features).permute(0, 2, 3, 1)
+        curves = curves.reshape(-1, curves.shape[1], curves.shape[2], 2, self.bins, 2)
+        return curves[:, :, :, 0], curves[:, :, :, 1]
+
+
+def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(before, after, 3, stride=stride, padding=1, padding_mode="replicate")
+
+
+def _enlarged(features: Tensor, like: Tensor) -> Tensor:
+    return functional.interpolate(features, size=like.shape[2:], mode="bilinear", align_corners=False)
 
 
 class Fusion(nn.Module):
@@ -173,7 +231,7 @@ def describe(channel: Tensor) -> Tensor:
 
 
 def build(configuration: Mapping[str, Any]) -> nn.Module:
-    """The network that a weights file describes: `part` illumination, fusion or restoration, and sizes.
+    """The network that a weights file describes: `part`, and its sizes.
 
     Raises:
         ValueError: there is no such network.
@@ -182,6 +240,8 @@ def build(configuration: Mapping[str, Any]) -> nn.Module:
     match sizes.pop("part", None):
         case "illumination":
             return Illumination(**sizes)
+        case "scene illumination":
+            return SceneIllumination(**sizes)
         case "fusion":
             return Fusion(**sizes)
         case "restoration":

@@ -53,6 +53,9 @@ class RetinexReport(TypedDict):
     candidates: Annotated[list[Candidate], Length(2)]
     """What was fused: brightened, input and darkened, or the frames of a stack."""
 
+    model: Literal["paper", "full"]
+    """Which network found the illumination; with `--fuse` none did."""
+
     target: TargetReport | None
     """The brightness aimed for; null with `--target none`, with `--under` or `--over` alone, and with `--fuse`."""
 
@@ -99,6 +102,9 @@ class RetinexPlan(Plan):
     """Whether the target was predicted."""
 
     denoise: float
+    model: Literal["paper", "full"]
+    """Which network found the illumination."""
+
     biases: Array
     """candidates×h float32: biases of the fusion's first layer, which include each candidate's statistics."""
 
@@ -149,6 +155,7 @@ class RetinexPlan(Plan):
                 {"name": name, "weight": weight, "wins": wins}
                 for name, (weight, wins) in zip(self.candidates, map(_rounded, self.shares), strict=True)
             ],
+            "model": self.model,
             "target": None if self.target is None else {"luma": round(self.target, 4), "predicted": self.predicted},
             "under": round(self.under, 5),
             "over": round(self.over, 5),

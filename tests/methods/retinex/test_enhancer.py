@@ -177,7 +177,7 @@ def test_illumination_is_never_below_the_channel_and_weights_sum_to_1(retinex):
             assert (illumination >= channel - 1e-6).all()
             assert (illumination <= 1.0 + 1e-6).all()
         candidates = formulas.candidates(light, plan.grids, (1.0, 1.0))
-        shares = formulas.weights(candidates, retinex.fusion(plan.biases))
+        shares = formulas.weights(candidates, retinex.fusion(plan.biases, plan.model))
         assert np.abs(shares.sum(axis=0) - 1.0).max() < 1e-6
         assert (shares >= 0).all()
 

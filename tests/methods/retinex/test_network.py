@@ -40,6 +40,22 @@ def test_the_three_networks_have_at_most_5000_parameters() -> None:
     assert sum(counts) <= 5000
 
 
+def test_the_large_illumination_has_at_most_60000_parameters_and_the_same_grids(pictures: torch.Tensor) -> None:
+    large = network.SceneIllumination()
+    assert 50_000 < sum(value.numel() for value in large.parameters()) <= 60_000
+    for found, expected in zip(large(pictures), network.Illumination()(pictures), strict=True):
+        assert found.shape == expected.shape
+        # Both start where dividing changes nearly nothing.
+        assert torch.allclose(found, expected)
+
+
+def test_the_large_illumination_sees_places(pictures: torch.Tensor) -> None:
+    """The same pixels in another order have the same statistics, and other curves."""
+    large = shaken(network.SceneIllumination((4, 6, 8)))
+    upside_down = large(pictures.flip(2))[0].flip(1)
+    assert not torch.allclose(large(pictures)[0], upside_down, atol=1e-2)
+
+
 def test_one_network_serves_the_picture_and_its_negative(pictures: torch.Tensor) -> None:
     illumination = shaken(network.Illumination())
     forward, inverse = illumination(pictures)
@@ -158,6 +174,8 @@ def test_what_training_mends_is_what_the_formulas_give(pictures: torch.Tensor) -
     parts = (torch_formulas.divided(seen, light), seen, torch_formulas.divided_negative(seen, of_negative))
     by_hand = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts))
     assert torch.allclose(mended, by_hand, atol=1e-6)
+    mending.highlights = True
+    assert torch.allclose(mending(pictures)[0], torch_formulas.kept_white(by_hand, seen), atol=1e-6)
     assert torch.allclose(weights.sum(dim=1), torch.ones_like(weights[:, 0]), atol=1e-6)
 
 

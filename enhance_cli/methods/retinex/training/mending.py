@@ -1,20 +1,48 @@
-"""The first stage of retinex as it is trained: both of its networks, and what lies between them."""
+"""The first stage of retinex in training: both of its networks, the formulas between them, loss and validation."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, luma_statistics, thinned
-from enhance_cli.methods.retinex.network import Fusion, Illumination
+from enhance_cli.methods.retinex.formulas import PROXY
+from enhance_cli.methods.retinex.formulas_torch import (
+    bright_channel,
+    candidates,
+    illuminated,
+    kept_white,
+    luma_statistics,
+    thinned,
+)
+from enhance_cli.methods.retinex.network import Fusion, Illumination, SceneIllumination
+from enhance_cli.methods.retinex.training import losses
+from enhance_cli.methods.retinex.training.data import Album, Codes, Drawn, codes_of, floats, shrunk, tensor
+from enhance_cli.methods.retinex.training.recipe import FullRecipe, MendingRecipe
+from enhance_cli.quality.reference import psnr, ssim
+from enhance_cli.training import loop
+from enhance_cli.training.degradations import generator
+from enhance_cli.training.options import TrainOptions
 
 
 class Mending(nn.Module):
-    """Both networks of the first stage and the formulas between them: from an image to the corrected image."""
+    """Both networks of the first stage and the formulas between them: from an image to the corrected image.
 
-    def __init__(self, illumination: Illumination, fusion: Fusion) -> None:
+    Args:
+        illumination: either of the two.
+        fusion: the other network.
+        highlights: whether highlights are kept, as they are when a photo is enhanced. The paper's illumination was
+            trained without.
+    """
+
+    def __init__(
+        self, illumination: Illumination | SceneIllumination, fusion: Fusion, highlights: bool = False
+    ) -> None:
         super().__init__()
-        self.illumination, self.fusion = illumination, fusion
+        self.illumination, self.fusion, self.highlights = illumination, fusion, highlights
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Correct N×3×PROXY×PROXY; the result is every second pixel of every second row, which is enough for training.
@@ -31,7 +59,7 @@ class Mending(nn.Module):
         weights = torch.softmax(scores, dim=1)
         mended = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts.chunk(3)))
         assert isinstance(mended, Tensor)
-        return mended, weights, light, light_of_negative
+        return kept_white(mended, seen) if self.highlights else mended, weights, light, light_of_negative
 
 
 def illumination(grid: Tensor, channel: Tensor) -> Tensor:
@@ -66,3 +94,99 @@ def _hats(pixels: int, nodes: int, like: Tensor) -> Tensor:
     at = (torch.arange(pixels, dtype=like.dtype, device=like.device) + 0.5) * ((nodes - 1) / pixels)
     node = torch.arange(nodes, dtype=like.dtype, device=like.device)
     return (1.0 - (at[:, None] - node).abs()).clamp(min=0.0)
+
+
+def train_mending(album: Album, options: TrainOptions, recipe: MendingRecipe, log: loop.Log) -> nn.Module:
+    """Train illumination and fusion."""
+    module = fresh_mending(recipe, options.seed).to(options.device)
+    return loop.train(
+        module,
+        lambda iteration: mending_loss(
+            module, lambda random: album.small(random, recipe), recipe, options.seed, iteration, options.device
+        ),
+        lambda trained: mending_figures(trained, album),
+        recipe.schedule.lasting(options.iterations),
+        options.out / "mending",
+        resume=options.resume,
+        log=log,
+    )
+
+
+def fresh_mending(recipe: MendingRecipe, seed: int) -> nn.Module:
+    """Freshly initialised networks, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        first = Illumination(hidden=recipe.hidden, scales=recipe.scales)
+        return Mending(first, Fusion(recipe.fusion_width))
+
+
+def train_full(mending: Mending, album: Album, options: TrainOptions, recipe: FullRecipe, log: loop.Log) -> Mending:
+    """Train the large illumination, and a copy of the first stage's fusion with it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        large = SceneIllumination(recipe.widths)
+    module = Mending(large, copy.deepcopy(mending.fusion), highlights=True).to(options.device)
+    loop.train(
+        module,
+        lambda iteration: mending_loss(
+            module, lambda random: album.scene(random, recipe), recipe, options.seed, iteration, options.device
+        ),
+        lambda trained: mending_figures(trained, album),
+        recipe.schedule.lasting(options.iterations),
+        options.out / "mending-full",
+        resume=options.resume,
+        log=log,
+    )
+    return module
+
+
+def mending_loss(
+    module: nn.Module,
+    draw: Callable[[np.random.Generator], Drawn],
+    recipe: MendingRecipe | FullRecipe,
+    seed: int,
+    iteration: int,
+    device: str = "cpu",
+) -> Tensor:
+    """The loss of one batch, a function of seed and number alone."""
+    random = generator(seed, iteration)
+    drawn = sorted((draw(random) for _ in range(recipe.batch)), key=lambda one: one.bright is not None)
+    photographs = sum(one.bright is None for one in drawn)
+    image = tensor([one.image for one in drawn]).to(device)
+    output, _, light, light_of_negative = module(image)
+    image = thinned(image)
+    total = torch.zeros((), device=device)
+    if photographs:
+        mended = output[:photographs]
+        target = thinned(tensor([one.target for one in drawn[:photographs]])).to(device)
+        total = total + losses.root_huber(mended, target)
+        total = total + recipe.similarity * losses.dissimilarity(mended, target)
+    total = total + recipe.smoothness * (
+        losses.illumination_smoothness(light, image) + losses.illumination_smoothness(light_of_negative, image)
+    )
+    if photographs < recipe.batch:
+        bright = tensor([one.bright for one in drawn[photographs:] if one.bright is not None]).to(device)
+        flatness = losses.two_tone(output[photographs:], thinned(bright))
+        total = total + recipe.flatness * (recipe.batch - photographs) * flatness
+    return total
+
+
+def mending_figures(module: nn.Module, album: Album) -> dict[str, float]:
+    """PSNR and SSIM of held-out images of every kind, made small."""
+    figures = {}
+    for kind, pairs in album.held_out.items():
+        ratios, likenesses = [], []
+        for pair in pairs[:48]:
+            image, target = (shrunk(codes, PROXY) for codes in (pair.degraded, pair.reference))
+            target = np.ascontiguousarray(target[::2, ::2])
+            with torch.no_grad():
+                output = picture_of(module(tensor([floats(image)]))[0])
+            ratios.append(psnr(output, target))
+            likenesses.append(ssim(output, target))
+        figures[kind], figures[f"{kind} SSIM"] = float(np.mean(ratios)), float(np.mean(likenesses))
+    return figures
+
+
+def picture_of(output: Tensor) -> Codes:
+    """The first image of a batch."""
+    return codes_of(output[0].detach().cpu().numpy().transpose(1, 2, 0))
