@@ -62,7 +62,8 @@ def tiny() -> Recipe:
         recipe,
         mending=replace(recipe.mending, schedule=schedule, batch=3),
         full=replace(recipe.full, schedule=schedule, batch=3, widths=(4, 6, 8)),
-        restoration=replace(recipe.restoration, schedule=schedule, batch=3, side=24, width=4),
+        restoration=tuple(replace(phase, schedule=schedule, batch=3, side=24) for phase in recipe.restoration),
+        restoration_width=4,
     )
 
 
@@ -96,7 +97,7 @@ def test_a_stack_without_a_best_frame_teaches_by_its_fused_stack_alone(folder: P
     write(tmp_path / "clean" / "c.png", codes(soft(50, 60, seed=9), white=230))
     read = album(tmp_path)
     frames = [frame for frame in read.frames if frame.best is None]
-    assert len(frames) == 3
+    assert len(frames) == 3 + 1  # the best frame of the other stack, too
     assert all(frame.fused is not None for frame in frames)
     drawn = read.scene(generator(0, 0), tiny().full)
     assert drawn.image.shape == (formulas.PROXY, formulas.PROXY, 3)
@@ -216,10 +217,11 @@ def test_both_stages_train_and_are_written(folder: Path, tmp_path: Path) -> None
     assert set(trained.exported) == set(METHOD.weights)
     assert all(exported.parity < 1e-4 for exported in trained.exported.values())
     assert trained.sheets[0].is_file()
-    for stage in ("mending", "mending-full", "restoration"):
+    for stage in ("mending", "mending-full", "restoration-1", "restoration-2"):
         lines = [json.loads(line) for line in (tmp_path / stage / loop.JOURNAL).read_text().splitlines()]
         assert [line["iteration"] for line in lines] == [2, 4]
-        assert set(trained.figures[stage]) >= {"lowlight", "under SSIM", "backlit"}
+    for figures in trained.figures.values():
+        assert set(figures) >= {"lowlight", "under SSIM", "backlit"}
     assert any("held out" in sentence for sentence in said)
 
 
@@ -233,12 +235,12 @@ def test_an_interruption_changes_nothing(folder: Path, tmp_path: Path) -> None:
     def stop(sentence: str) -> None:
         nonlocal ends
         ends += sentence.startswith("4 of 4")
-        if ends == 3:  # at the end of stage 2, before its last checkpoint
+        if ends == 4:  # at the end of the last phase, before its last checkpoint
             raise Stop
 
     with pytest.raises(Stop):
         training.train(TrainOptions(folder, out), stop, tiny())
-    assert (out / "restoration" / loop.CHECKPOINT).is_file()
+    assert (out / "restoration-2" / loop.CHECKPOINT).is_file()
     resumed = training.train(TrainOptions(folder, out, resume=True), recipe=tiny())
     for stem in whole.exported:
         first, second = (load_file(run.exported[stem].safetensors) for run in (whole, resumed))

@@ -58,24 +58,29 @@ class FullRecipe:
 
 @dataclass(frozen=True, slots=True)
 class RestorationRecipe:
-    """Every number of the second stage, with its reason."""
+    """Every number of one phase of the second stage, with its reason."""
 
     schedule: loop.Schedule
     batch: int = 8
     side: int = 64
     """Native pixels: noise must not be shrunk away."""
 
-    width: int = 10
+    # Which photos: one of so many.
+    lowlight_every: int = 3  # scenes come several times
+    stacks_every: int = 8  # spread over scenes and exposures
+    noise_every: int = 4  # of the good photos, one in so many gets simulated noise and JPEG; the others keep texture
 
-    # Shares of the crops in a batch; what is left are crops of stacks, whose JPEG is worn but whose light is good.
+    # Shares of the crops in a batch; what is left are crops of stacks, with artefacts of JPEG but well exposed.
     lowlight: float = 0.42  # the noise that is amplified most; at .6 stacks came out too smooth, half a decibel worse
-    noisy: float = (
-        0.2  # good photographs, one in four with simulated noise and JPEG; the others must keep their texture
-    )
+    noisy: float = 0.2  # good photos
     two_tones: float = 0.15  # and single ones: without them the sides of edges were coloured, and black frames greyed
 
     similarity: float = 0.5  # texture against grain: this is where SSIM is won
-    chroma: float = 1.0  # held to the mended picture's: without it dark pictures turn grey, and hues by 15 degrees
+    colour_of_target: bool = False
+    """Whether colour is held to the target's; else to what it was before: hues of dark photos must not turn."""
+
+    colour_pool: int = 32  # side of the means in which colour is held; blotches are smaller
+    chroma: float = 1.0  # without it dark photos turn grey, and hues by 15 degrees
     variation: float = 1e-4  # the paper's
     flatness: float = 1.0
     stillness: float = 3.0  # absolute error of flat tones: the other losses forgive the last levels, eyes do not
@@ -96,16 +101,29 @@ class Recipe:
             loop.Schedule(iterations=2400, learning_rate=3e-3, averaging=0.99, validate_every=600, checkpoint_every=300)
         )
     )
-    restoration: RestorationRecipe = field(
-        default_factory=lambda: RestorationRecipe(
-            loop.Schedule(
-                iterations=8000,
-                learning_rate=6e-3,
-                averaging=0.99,
-                validate_every=500,
-                checkpoint_every=250,
-            )
+    restoration: tuple[RestorationRecipe, ...] = field(
+        default_factory=lambda: (
+            RestorationRecipe(
+                _slow(8000, 6e-3),
+                side=80,
+                lowlight_every=2,
+                stacks_every=10,
+                noise_every=1,
+                lowlight=0.6,
+                noisy=0.08,
+                colour_of_target=True,
+                colour_pool=4,
+                chroma=0.5,
+            ),
+            RestorationRecipe(_slow(1200, 1.5e-3)),
         )
     )
+    """Phases, each from the weights of the one before. The first learns what noise is, the second what is to stay."""
+
+    restoration_width: int = 10
     read_side: int = 640
     """Photographs are shrunk to this once: LOL's pictures stay native, which their noise needs."""
+
+
+def _slow(iterations: int, learning_rate: float) -> loop.Schedule:
+    return loop.Schedule(iterations, learning_rate, averaging=0.99, validate_every=1000, checkpoint_every=250)

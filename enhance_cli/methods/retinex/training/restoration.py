@@ -28,6 +28,10 @@ TWO_TONE_PICTURES = 64
 """Synthetic images of two tones that stage 2 learns from, half with noise; half as many of one tone join them."""
 
 
+Photos = Mapping[str, Sequence["Worn"]]
+"""By kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worn:
     """A photo as stage 1 leaves it, at its own size, and what it should look like in that light."""
@@ -43,16 +47,16 @@ class Worn:
     bright: Codes | None = None
 
 
-def worn(album: Album, mending: Mending, seed: int) -> dict[str, list[Worn]]:
-    """The training data of stage 2 by kind. Stage 1 is fixed by then, so it is applied to every photo once."""
+def worn(album: Album, mending: Mending, seed: int, recipe: RestorationRecipe) -> dict[str, list[Worn]]:
+    """The training data of a phase by kind. Stage 1 is fixed by then, so it is applied to every photo once."""
     made: dict[str, list[Worn]] = {"lowlight": [], "stacks": [], "noisy": [], "two tones": []}
-    for pair in album.lowlight[::3]:  # scenes come several times
+    for pair in album.lowlight[:: recipe.lowlight_every]:
         made["lowlight"].append(Worn(*mended(mending, pair.degraded), pair.reference, scaled=True))
-    for pair in album.stacks[::8]:  # spread over scenes and exposures
+    for pair in album.stacks[:: recipe.stacks_every]:
         made["stacks"].append(Worn(*mended(mending, pair.degraded), pair.reference, scaled=True))
     for index, photograph in enumerate(album.clean[::4]):
         before, _ = good = mended(mending, photograph)
-        if index % 4 == 0:
+        if index % recipe.noise_every == 0:
             noisy = codes_of(faults.camera_noise(floats(photograph), generator(seed, 4, index)))
             good = mended(mending, noisy)
         made["noisy"].append(Worn(*good, before))
@@ -74,32 +78,40 @@ def worn(album: Album, mending: Mending, seed: int) -> dict[str, list[Worn]]:
 
 
 def train_restoration(
-    mending: nn.Module, album: Album, options: TrainOptions, recipe: RestorationRecipe, log: loop.Log
+    mending: Mending,
+    album: Album,
+    options: TrainOptions,
+    phases: Sequence[RestorationRecipe],
+    width: int,
+    log: loop.Log,
 ) -> network.Restoration:
-    """Train the restoration on what the fixed first stage gives."""
+    """Train the restoration on what the fixed first stage gives, phase by phase."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        module = network.Restoration(recipe.width).to(options.device)
-    assert isinstance(mending, Mending)
-    mending.eval()
-    log("Enhancing the photos that restoration learns from.")
-    pictures = worn(album, mending.cpu(), options.seed)
-    trained = loop.train(
-        module,
-        lambda iteration: restoration_loss(module, pictures, recipe, options.seed, iteration, options.device),
-        lambda network: restoration_figures(mending, network, album),
-        recipe.schedule.lasting(options.iterations),
-        options.out / "restoration",
-        resume=options.resume,
-        log=log,
-    )
-    assert isinstance(trained, network.Restoration)
-    return trained
+        module = network.Restoration(width).to(options.device)
+    mending.cpu().eval()
+    for number, recipe in enumerate(phases, start=1):
+        log(f"Training restoration, phase {number} of {len(phases)}.")
+        photos = worn(album, mending, options.seed, recipe)
+
+        def loss(iteration: int, recipe: RestorationRecipe = recipe, photos: Photos = photos) -> Tensor:
+            return restoration_loss(module, photos, recipe, options.seed, iteration, options.device)
+
+        loop.train(
+            module,
+            loss,
+            lambda trained: restoration_figures(mending, trained, album),
+            recipe.schedule.lasting(options.iterations),
+            options.out / f"restoration-{number}",
+            resume=options.resume,
+            log=log,
+        )
+    return module
 
 
 def restoration_loss(
     module: nn.Module,
-    pictures: Mapping[str, Sequence[Worn]],
+    pictures: Photos,
     recipe: RestorationRecipe,
     seed: int,
     iteration: int,
@@ -117,7 +129,8 @@ def restoration_loss(
     noise = module(torch.cat([image, light], dim=1))[0]
     output = image + noise
     total = losses.root_huber(output, target) + recipe.similarity * losses.dissimilarity(output, target)
-    total = total + recipe.chroma * losses.chroma(output, image) + recipe.variation * losses.total_variation(output)
+    colour = losses.chroma(output, target if recipe.colour_of_target else image, recipe.colour_pool)
+    total = total + recipe.chroma * colour + recipe.variation * losses.total_variation(output)
     synthetic = kinds.count("two tones")
     if synthetic:
         bright = tensor([crop[3] for crop in crops[-synthetic:]]).to(device)

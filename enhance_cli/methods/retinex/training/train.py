@@ -58,8 +58,7 @@ def train(
     log("Training the large illumination.")
     full = train_full(mending, album, options, recipe.full, log)
     figures["mending-full"] = mending_figures(full, album)
-    log("Training restoration.")
-    restoration = train_restoration(mending, album, options, recipe.restoration, log)
+    restoration = train_restoration(mending, album, options, recipe.restoration, recipe.restoration_width, log)
     figures["restoration"] = restoration_figures(mending, restoration, album)
     exported = deliver(mending, full, restoration, options.out)
     sheet = options.out / "validation.png"
