@@ -32,7 +32,7 @@ VARIETIES = {name: [{}] for name in methods.names()} | {
     "clode": [{}, {"colour": "ratio"}, {"denoise": 0.0}, {"denoise": 0.5}],
     "irle": [{}, {"stage": "1"}, {"stage": "reference"}],
     "local": [{}, {"backbone": "star"}, {"lock": False}, {"degree": 0.6, "backbone": "star", "lock": False}],
-    "retinex": [{}, {"denoise": 0.0}, {"denoise": 0.5}, {"under": 0.5, "over": 0.7}],
+    "retinex": [{}, {"denoise": 0.0}, {"denoise": 0.5}, {"under": 0.5, "over": 0.7}, {"model": "full"}],
 }
 """Controls under which other kernels of a method run."""
 

@@ -61,10 +61,30 @@ def read(path, longest=512):
 # --- promises --------------------------------------------------------------------------------------------------
 
 
-def test_all_networks_together_have_at_most_5000_parameters():
-    found = [weights.read_arrays(weights.find(METHOD, stem, "safetensors")) for stem in METHOD.weights]
-    assert len(found) == 3
-    assert 4000 < sum(array.size for arrays in found for array in arrays.values()) <= 5000
+def test_each_model_has_as_many_parameters_as_promised():
+    counts = {
+        stem: sum(array.size for array in weights.read_arrays(weights.find(METHOD, stem, "safetensors")).values())
+        for stem in METHOD.weights
+    }
+    assert 4000 < counts["illumination"] + counts["fusion"] + counts["restoration"] <= 5000
+    assert counts["illumination-full"] + counts["fusion-full"] <= 60_000
+
+
+def test_the_full_model_has_networks_of_its_own(retinex):
+    paper, full = RetinexControls(), RetinexControls(model="full")
+    stems = [[one.path.stem for one in retinex.prepare(controls)] for controls in (paper, full)]
+    assert stems[0] == ["illumination", "fusion", "restoration", "predictor"]
+    assert stems[1] == ["illumination-full", "fusion-full", "restoration", "predictor"]
+    plans = [retinex.estimate(Image(backlit()), controls) for controls in (paper, full)]
+    assert [plan.describe()["model"] for plan in plans] == ["paper", "full"]
+    assert plans[0].forward.shape == plans[1].forward.shape
+    assert not np.array_equal(plans[0].forward, plans[1].forward)
+    assert plans[0].biases.shape == plans[1].biases.shape
+    for unknown in ("small", ""):
+        with pytest.raises(UsageError, match="--model"):
+            RetinexControls(model=unknown)
+    with pytest.raises(UsageError, match="--model does not apply"):
+        RetinexControls(fuse=3, model="full")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -73,15 +93,21 @@ def test_all_controls_at_zero_return_the_input(retinex, dtype):
     assert np.array_equal(enhanced(retinex, pixels, under=0, over=0, denoise=0).image.pixels, pixels)
 
 
-def test_the_dark_rises_with_under_and_the_bright_falls_with_over(retinex):
+@pytest.mark.parametrize("model", ["paper", "full"])
+def test_the_dark_rises_with_under_and_the_bright_falls_with_over(retinex, model):
     pictures = [backlit(), *(read(path, 256) for path in sorted(PHOTOS.glob("*.jpg"))[:3])]
     for pixels in pictures:
         luma = pixels @ np.array([0.299, 0.587, 0.114])
         dark, bright = luma <= np.quantile(luma, 0.3), luma >= np.quantile(luma, 0.7)
-        levels = [enhanced(retinex, pixels, under=u, over=0, denoise=0).image.pixels[dark].mean() for u in STEPS]
+        levels = [
+            enhanced(retinex, pixels, under=u, over=0, denoise=0, model=model).image.pixels[dark].mean() for u in STEPS
+        ]
         assert (np.diff(levels) >= -0.02).all(), levels  # a fiftieth of a level is rounding
         assert levels[-1] > levels[0] + 1.0, levels
-        levels = [enhanced(retinex, pixels, under=0, over=o, denoise=0).image.pixels[bright].mean() for o in STEPS]
+        levels = [
+            enhanced(retinex, pixels, under=0, over=o, denoise=0, model=model).image.pixels[bright].mean()
+            for o in STEPS
+        ]
         assert (np.diff(levels) <= 0.02).all(), levels
         assert levels[-1] < levels[0], levels
 
@@ -214,10 +240,11 @@ def test_hues_stay(retinex, part):
     assert np.median([turn for turn in turns if turn is not None]) <= 8.0
 
 
-def test_white_stays_white(retinex):
+@pytest.mark.parametrize("model", ["paper", "full"])
+def test_white_stays_white(retinex, model):
     pixels = backlit()
     pixels[:60, 120:] = 255
-    out = enhanced(retinex, pixels).image.pixels
+    out = enhanced(retinex, pixels, model=model).image.pixels
     assert out[10:50, 135:].min() >= 250
 
 
@@ -245,7 +272,9 @@ def chroma(pixels):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("controls", [{}, {"under": 0.5, "over": 0.3, "denoise": 0.4}, {"denoise": 0.0}])
+@pytest.mark.parametrize(
+    "controls", [{}, {"under": 0.5, "over": 0.3, "denoise": 0.4}, {"denoise": 0.0}, {"model": "full"}]
+)
 def test_tiles_are_the_whole(retinex, dtype, controls):
     pixels = backlit(213, 171, dtype)
     plan = retinex.estimate(Image(pixels), RetinexControls(**controls))
