@@ -220,13 +220,19 @@ def copied(stem: str, method: str, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("model", ["paper", "full"])
 @pytest.mark.parametrize("stem", ["illumination", "fusion", "restoration"])
-def test_networks_that_a_folder_lacks_are_the_shipped_ones(stem: str, tmp_path: Path) -> None:
+def test_networks_that_a_folder_lacks_are_the_shipped_ones(stem: str, model: str, tmp_path: Path) -> None:
+    suffix = "-full" if model == "full" else ""
+    stem += suffix if stem != "restoration" else ""
     folder = copied(stem, "retinex", tmp_path / "own")
-    recipe = Assignment("retinex", methods.get("retinex").controls(), "cpu", Coding(), weights=folder).open()
+    controls = methods.get("retinex").controls(model=model)
+    recipe = Assignment("retinex", controls, "cpu", Coding(), weights=folder).open()
     assert recipe.weights is not None
     assert list(recipe.weights["own"]) == [stem]
-    assert {stem, *recipe.weights["shipped"]} == {"illumination", "fusion", "restoration"}
+    # The exposure's predictor is shared by methods, and shipped unless the folder has its own.
+    networks = {f"illumination{suffix}", f"fusion{suffix}", "restoration", "predictor"}
+    assert {stem, *recipe.weights["shipped"]} == networks
 
 
 def test_the_kernels_of_retinex_run_them(tmp_path: Path) -> None:
