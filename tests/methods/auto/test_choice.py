@@ -162,6 +162,23 @@ def test_the_guard_halves_what_clips_and_gives_up_what_still_does(well_exposed):
     assert "order" in guard.held(well_exposed, 255 - well_exposed, 0.9)[1]
 
 
+def test_the_guard_halves_what_lifts_noise():
+    grain = np.random.default_rng(0).normal(0.0, 2.5, (120, 160, 3))
+    dark = (np.linspace(20, 40, 160)[None, :, None] + grain).clip(0, 255)
+    before, after = np.rint(dark).astype(np.uint8), np.rint(dark * 5.0).clip(0, 255).astype(np.uint8)
+    amount, told = guard.held(before, after, 1.0)
+    assert amount == 0.5
+    assert "lifts noise in dark flat parts from 2." in told
+    smooth = np.rint(np.broadcast_to(np.linspace(20, 40, 160)[None, :, None], dark.shape))
+    assert guard.held(smooth.astype(np.uint8), (smooth * 5.0).astype(np.uint8), 1.0) == (1.0, "")
+
+
+def test_the_guard_does_not_take_texture_that_keeps_its_contrast_for_lifted_noise():
+    texture = np.random.default_rng(0).normal(60.0, 15.0, (120, 160, 3)).clip(5, 250)
+    before, after = texture.astype(np.uint8), (texture * 1.4).clip(0, 255).astype(np.uint8)
+    assert guard.breach(before, after) is None
+
+
 def test_a_decision_reads_back_from_its_line():
     decision = Decision("clode", {"time": 2}, 0.5, "dark", {"mean": 0.1}, "irle", 0.75, "")
     assert Decision.from_json(decision.to_json(), "x") == decision
