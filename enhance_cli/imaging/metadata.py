@@ -12,7 +12,6 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from enhance_cli.imaging import xmp
@@ -26,12 +25,11 @@ EXIF_PREFIX = b"Exif\0\0"
 
 _ORIENTATION_TAG = 0x0112
 _THUMBNAIL_OFFSET_TAG, _THUMBNAIL_LENGTH_TAG = 0x0201, 0x0202
-_EXIF_DIRECTORY_TAG, _GPS_DIRECTORY_TAG = 0x8769, 0x8825
-_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+EXIF_DIRECTORY_TAG, _GPS_DIRECTORY_TAG = 0x8769, 0x8825
+BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _FIELD_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a field by its TIFF type; 1 for the others."""
 
-_TAKEN_TAG, _FRACTION_TAG = 0x9003, 0x9291
 _WIDTH_TAG, _HEIGHT_TAG = 0xA002, 0xA003
 _XMP_THUMBNAILS = re.compile(rb"<((?:xmp|xap):Thumbnails)>")
 _IPTC_RESOURCE = 0x0404
@@ -85,19 +83,19 @@ def upright_exif(exif: bytes | None, otherwise: int = 1) -> tuple[int, bytes | N
         return otherwise, None
     if exif.startswith(EXIF_PREFIX):
         exif = exif[len(EXIF_PREFIX) :]
-    order = _BYTE_ORDERS.get(exif[:4])
+    order = BYTE_ORDERS.get(exif[:4])
     if order is None:
         return otherwise, None
     upright = bytearray(exif)
     orientation, details = 0, 0
     try:
-        for tag, kind, place in _directory(exif, order, _offset(exif, order, 4)):
+        for tag, kind, place in directory(exif, order, offset(exif, order, 4)):
             if tag == _ORIENTATION_TAG and kind in (3, 4):
                 layout = order + ("H" if kind == 3 else "I")
                 (orientation,) = struct.unpack_from(layout, exif, place)
                 struct.pack_into(layout, upright, place, 1)
-            elif tag == _EXIF_DIRECTORY_TAG:
-                details = _offset(exif, order, place)
+            elif tag == EXIF_DIRECTORY_TAG:
+                details = offset(exif, order, place)
         orientation = orientation if 1 <= orientation <= 8 else otherwise
         if details and 5 <= orientation <= 8:
             _swap_sizes(upright, order, details)
@@ -147,18 +145,19 @@ def _without_elements(xmp: bytes, start_tag: re.Pattern[bytes]) -> bytes | None:
     return b"".join((*kept, xmp[position:]))
 
 
-def _offset(data: bytes | bytearray, order: str, place: int) -> int:
+def offset(data: bytes | bytearray, order: str, place: int) -> int:
+    """The unsigned 32-bit number at a place: in TIFF structures mostly where something else begins."""
     return int(struct.unpack_from(order + "I", data, place)[0])
 
 
 def first_directory(data: bytes) -> dict[int, int]:
     """Each tag of the first directory of a TIFF structure, with its value where that is one number, else 0."""
-    order = _BYTE_ORDERS.get(data[:4])
+    order = BYTE_ORDERS.get(data[:4])
     tags: dict[int, int] = {}
     if order is None:
         return tags
     try:
-        for tag, kind, place in _directory(data, order, _offset(data, order, 4)):
+        for tag, kind, place in directory(data, order, offset(data, order, 4)):
             (count,) = struct.unpack_from(order + "I", data, place - 4)
             layout = {3: "H", 4: "I"}.get(kind) if count == 1 else None
             tags[tag] = struct.unpack_from(order + layout, data, place)[0] if layout else 0
@@ -167,7 +166,7 @@ def first_directory(data: bytes) -> dict[int, int]:
     return tags
 
 
-def _directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tuple[int, int, int]]:
+def directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tuple[int, int, int]]:
     """(tag, field type, place of the value) for each entry of the directory at `start`."""
     (count,) = struct.unpack_from(order + "H", data, start)
     for index in range(count):
@@ -175,37 +174,9 @@ def _directory(data: bytes | bytearray, order: str, start: int) -> Iterator[tupl
         yield tag, kind, start + 10 + 12 * index
 
 
-def taken(exif: bytes | None) -> float | None:
-    """Seconds, from an arbitrary start, at which a photo was taken by its own clock; None where EXIF does not say.
-
-    From DateTimeOriginal, with SubSecTimeOriginal as its fraction.
-    """
-    order = _BYTE_ORDERS.get((exif or b"")[:4])
-    if exif is None or order is None:
-        return None
-    try:
-        root = {tag: place for tag, _, place in _directory(exif, order, _offset(exif, order, 4))}
-        if _EXIF_DIRECTORY_TAG not in root:
-            return None
-        inner = _offset(exif, order, root[_EXIF_DIRECTORY_TAG])
-        texts = {tag: _text(exif, order, place) for tag, kind, place in _directory(exif, order, inner) if kind == 2}
-        moment = datetime.strptime(texts[_TAKEN_TAG], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
-        fraction = texts.get(_FRACTION_TAG, "").strip()
-        return moment + (float(f"0.{fraction}") if fraction.isdigit() else 0.0)
-    except (struct.error, KeyError, ValueError):
-        return None
-
-
-def _text(exif: bytes, order: str, place: int) -> str:
-    """The text of a field: within its entry if it has four bytes or less, else where that points."""
-    (count,) = struct.unpack_from(order + "I", exif, place - 4)
-    start = place if count <= 4 else _offset(exif, order, place)
-    return exif[start : start + count].split(b"\0")[0].decode("ascii", "replace")
-
-
-def _swap_sizes(exif: bytearray, order: str, directory: int) -> None:
+def _swap_sizes(exif: bytearray, order: str, start: int) -> None:
     """Exchange the width and the height that EXIF repeats."""
-    places = {tag: (kind, place) for tag, kind, place in _directory(exif, order, directory)}
+    places = {tag: (kind, place) for tag, kind, place in directory(exif, order, start)}
     (kind, across), (other, down) = places.get(_WIDTH_TAG, (0, 0)), places.get(_HEIGHT_TAG, (0, 0))
     if kind == other and kind in (3, 4):
         exif[across : across + 4], exif[down : down + 4] = exif[down : down + 4], exif[across : across + 4]
@@ -213,14 +184,14 @@ def _swap_sizes(exif: bytearray, order: str, directory: int) -> None:
 
 def _drop_thumbnail(exif: bytearray, order: str) -> None:
     """Unlink IFD1 and remove its JPEG: cut off where it ends the data, blanked where something follows."""
-    first = _offset(exif, order, 4)
+    first = offset(exif, order, 4)
     (count,) = struct.unpack_from(order + "H", exif, first)
     link = first + 2 + 12 * count
-    second = _offset(exif, order, link)
+    second = offset(exif, order, link)
     if second == 0:
         return
     struct.pack_into(order + "I", exif, link, 0)
-    places = {tag: _offset(exif, order, place) for tag, _, place in _directory(exif, order, second)}
+    places = {tag: offset(exif, order, place) for tag, _, place in directory(exif, order, second)}
     start, length = places.get(_THUMBNAIL_OFFSET_TAG, 0), places.get(_THUMBNAIL_LENGTH_TAG, 0)
     end = start + length
     if exif[start : start + 2] != b"\xff\xd8" or end > len(exif) or start < link + 4:
@@ -264,16 +235,16 @@ def strip(metadata: Metadata, which: Literal["gps", "all"]) -> Metadata:
 
 
 def _exif_without_gps(exif: bytes) -> bytes | None:
-    order = _BYTE_ORDERS.get(exif[:4])
+    order = BYTE_ORDERS.get(exif[:4])
     if order is None:
         return None
     bare = bytearray(exif)
     try:
-        first = _offset(exif, order, 4)
-        places = {tag: place for tag, _, place in _directory(exif, order, first)}
+        first = offset(exif, order, 4)
+        places = {tag: place for tag, _, place in directory(exif, order, first)}
         _remove_gps(bare, order, first)
-        if _EXIF_DIRECTORY_TAG in places:  # it does not belong here, but readers find it
-            _remove_gps(bare, order, _offset(exif, order, places[_EXIF_DIRECTORY_TAG]))
+        if EXIF_DIRECTORY_TAG in places:  # it does not belong here, but readers find it
+            _remove_gps(bare, order, offset(exif, order, places[EXIF_DIRECTORY_TAG]))
     except struct.error:
         return None
     return bytes(bare)
@@ -281,23 +252,23 @@ def _exif_without_gps(exif: bytes) -> bytes | None:
 
 def _remove_gps(exif: bytearray, order: str, start: int) -> None:
     """Take the link to a GPS directory out of the directory at `start`, and blank what it led to."""
-    entries = list(_directory(exif, order, start))
+    entries = list(directory(exif, order, start))
     end = start + 2 + 12 * len(entries) + 4
     for tag, _, place in reversed(entries):
         if tag != _GPS_DIRECTORY_TAG:
             continue
-        _blank_directory(exif, order, _offset(exif, order, place))
+        _blank_directory(exif, order, offset(exif, order, place))
         exif[place - 8 : end] = exif[place + 4 : end] + bytes(12)
         (count,) = struct.unpack_from(order + "H", exif, start)
         struct.pack_into(order + "H", exif, start, count - 1)
 
 
 def _blank_directory(exif: bytearray, order: str, start: int) -> None:
-    entries = list(_directory(exif, order, start))
+    entries = list(directory(exif, order, start))
     for _, kind, place in entries:
-        size = _FIELD_SIZES.get(kind, 1) * _offset(exif, order, place - 4)
+        size = _FIELD_SIZES.get(kind, 1) * offset(exif, order, place - 4)
         if size > 4:
-            _blank(exif, _offset(exif, order, place), size)
+            _blank(exif, offset(exif, order, place), size)
     _blank(exif, start, 2 + 12 * len(entries) + 4)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from enhance_cli.controls import DECISION_SCHEMA, Listed, ListedPhoto
 from enhance_cli.errors import ChangedSource, OutputError, UsageError
-from enhance_cli.imaging import atomic, codecs, colour, metadata
+from enhance_cli.imaging import atomic, codecs, colour, metadata, shooting
 from enhance_cli.pipeline.assignment import Assignment
 from enhance_cli.pipeline.files import Coding, read
 from enhance_cli.pipeline.inputs import STDIO
@@ -131,7 +131,8 @@ def _small(data: bytes, source: str, max_pixels: int) -> Image:
     whole = small is None or small.pixels.shape[0] == small.height or small.height * small.width > max_pixels
     if codec is None or small is None or whole:
         return colour.to_rgb(codecs.decode(data, source=source, max_pixels=max_pixels))
-    return colour.to_rgb(Image(small.pixels, metadata=Metadata(source=source, format=codec.name, icc=small.icc)))
+    carried = Metadata(source=source, format=codec.name, icc=small.icc, exif=small.exif)
+    return colour.to_rgb(Image(small.pixels, metadata=carried))
 
 
 def agreed(
@@ -221,7 +222,7 @@ def _taken(path: Path | None) -> float | None:
     except OSError:
         return None
     place = start.find(metadata.EXIF_PREFIX)
-    return None if place < 0 else metadata.taken(start[place + len(metadata.EXIF_PREFIX) :])
+    return None if place < 0 else shooting.taken(start[place + len(metadata.EXIF_PREFIX) :])
 
 
 def _refuse_foreign(path: Path, *, overwrite: bool) -> None:

@@ -51,6 +51,7 @@ class Small(NamedTuple):
     """H×W×3 RGB or H×W grey, uint8."""
 
     icc: bytes | None
+    exif: bytes | None
     height: int
     width: int
     """Of the whole photo, upright."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,13 @@ CANDIDATES = {
     "retinex bright parts": Candidate("retinex", {"under": 0.0}, {"denoise": 0.0}),
 }
 """By name."""
+
+
+def aimed(candidate: Candidate, luma: float) -> Candidate:
+    """A candidate for another mean luma than the one predicted, where its method takes one."""
+    if candidate.controls.get("time") != "auto":
+        return candidate
+    return replace(candidate, controls={**candidate.controls, "target": round(luma, 3)})
 
 
 def tried(candidate: Candidate, small: Array, enhancer: Enhancer) -> Array:

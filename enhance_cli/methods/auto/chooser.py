@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from enhance_cli.exposure import Wanted
 from enhance_cli.methods.auto import AutoControls, guard, rules, words
-from enhance_cli.methods.auto.candidates import CANDIDATES, tried
+from enhance_cli.methods.auto.candidates import CANDIDATES, aimed, tried
 from enhance_cli.methods.auto.decision import Decision
 from enhance_cli.methods.auto.measure import flatness, measure
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array, Enhancer
 
 
-def choose(small: Array, wanted: Wanted, controls: AutoControls, opened: Callable[[str], Enhancer]) -> Decision:
+def choose(
+    small: Array, wanted: Wanted, controls: AutoControls, opened: Callable[[str], Enhancer], hint: str = ""
+) -> Decision:
     """Measure, choose, try what was chosen, and guard.
 
     Args:
@@ -23,6 +25,7 @@ def choose(small: Array, wanted: Wanted, controls: AutoControls, opened: Callabl
         wanted: what the predictor of exposure would have of the photo.
         controls: `methods`, `min_certainty`, `strength`.
         opened: gives the Enhancer of a method.
+        hint: what moved `wanted` from the prediction, in words; empty if nothing did.
     """
     if min(small.shape[:2]) < 2:
         return Decision("", reason="too small to judge")
@@ -39,7 +42,7 @@ def choose(small: Array, wanted: Wanted, controls: AutoControls, opened: Callabl
     ]
     best, other = [*names, rules.LEFT_ALONE][:2]
     certainty = _certainty(seen["mean"], wanted)
-    reason = f"{look.text}; photos like it have a mean of about {wanted.luma:.2f}"
+    reason = f"{look.text}; photos like it have a mean of about {wanted.luma:.2f}{hint}"
 
     def left_alone(instead: str, told: str = "") -> Decision:
         return Decision("", reason=reason, quantities=quantities, runner_up=instead, certainty=certainty, guard=told)
@@ -48,7 +51,7 @@ def choose(small: Array, wanted: Wanted, controls: AutoControls, opened: Callabl
         return left_alone(other)
     if certainty < controls.min_certainty:
         return left_alone(best)
-    candidate = CANDIDATES[best]
+    candidate = aimed(CANDIDATES[best], wanted.luma) if hint else CANDIDATES[best]
     amount, told = _held(small, tried(candidate, small, opened(candidate.method)), 1.0, controls.strength)
     if amount == 0.0:
         return left_alone(best, told)

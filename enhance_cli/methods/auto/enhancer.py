@@ -16,10 +16,12 @@ from enhance_cli.errors import UsageError
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.shooting import shooting
 from enhance_cli.methods.auto import CHOICES, HALO, METHOD, AutoControls, together
 from enhance_cli.methods.auto.candidates import blended
 from enhance_cli.methods.auto.chooser import choose
 from enhance_cli.methods.auto.decision import Decision
+from enhance_cli.methods.auto.hints import hinted
 from enhance_cli.methods.auto.measure import SIDE, luma_of
 from enhance_cli.methods.auto.plan import AutoPlan
 from enhance_cli.methods.auto.shift import table
@@ -89,8 +91,8 @@ class Auto:
         height, width = (max(1, round(side * scale)) for side in (image.height, image.width))
         light = opacity.area_means(image, height, width)
         small = np.ascontiguousarray(np.rint(light.transpose(1, 2, 0) * np.float32(255.0)).astype(np.uint8))
-        wanted = self._predictor.predict_light(light)
-        return replace(choose(small, wanted, controls, self._opened), luma=float(luma_of(small).mean()) / 255.0)
+        wanted, hint = hinted(self._predictor.predict_light(light), shooting(image.metadata.exif))
+        return replace(choose(small, wanted, controls, self._opened, hint), luma=float(luma_of(small).mean()) / 255.0)
 
     def estimate(self, image: Image, controls: AutoControls) -> AutoPlan:
         """Decide, or look the decision up, and let the method chosen estimate.

@@ -93,10 +93,11 @@ def _hue_turn(before: Array, after: Array) -> float:
 
 
 def _noise(before: Array, after: Array) -> tuple[float, float]:
-    """Standard deviation of noise in levels, before and after, in the flattest fifth of the darker half; over all channels.
+    """Standard deviation of noise in levels, before and after, in the flattest fifth of the darker half.
 
-    It is that of the second difference across both axes (Immerkær 1996), which no gradient passes: its weights have a
-    sum of squares of 36. Black and white parts do not count: noise is clipped there before, not after.
+    Over all channels, it is that of the second difference across both axes (Immerkær 1996), which no gradient passes:
+    its weights have a sum of squares of 36. Black and white parts do not count: noise is clipped there before, not
+    after.
     """
     kernel = np.outer((1.0, -2.0, 1.0), (1.0, -2.0, 1.0)).astype(np.float32)
     squares = [

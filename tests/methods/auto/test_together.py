@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
-import pytest
-
-from enhance_cli.imaging import metadata
 from enhance_cli.methods.auto.together import agreed, groups
 
 
@@ -54,22 +49,3 @@ def test_a_flash_frame_keeps_its_own_verdict():
     assert outliers == [5]
     assert done[5] == lines[5]
     assert {one["method"] for place, one in enumerate(done) if place != 5} == {"clode"}
-
-
-def exif_of(moment: bytes, fraction: bytes = b"") -> bytes:
-    """EXIF with DateTimeOriginal and SubSecTimeOriginal."""
-    root = struct.pack("<HHHIII", 1, 0x8769, 4, 1, 26, 0)
-    inner = struct.pack("<HHHIIHHI", 2, 0x9003, 2, 20, 56, 0x9291, 2, 4) + fraction.ljust(4, b"\0") + bytes(4)
-    return b"II*\0" + struct.pack("<I", 8) + root + inner.ljust(30, b"\0") + moment + b"\0"
-
-
-def test_the_time_of_a_photo_is_read_with_its_fraction():
-    first, second = exif_of(b"2026:05:01 10:00:00", b"250"), exif_of(b"2026:05:01 10:00:01", b"5")
-    assert metadata.taken(second) - metadata.taken(first) == pytest.approx(1.25)
-
-
-@pytest.mark.parametrize(
-    "exif", [None, b"", b"II*\0", exif_of(b"0000:00:00 00:00:00"), exif_of(b"long ago           ")]
-)
-def test_a_photo_without_a_time_has_none(exif):
-    assert metadata.taken(exif) is None

@@ -36,4 +36,4 @@ def decode_scaled(data: bytes, longest: int) -> Small | None:
     pixels = orient(pixels[..., 0] if grey else pixels, orientation)
     turned = orientation >= 5
     height, width = (header.width, header.height) if turned else (header.height, header.width)
-    return Small(pixels, carried.icc, height, width)
+    return Small(pixels, carried.icc, carried.exif, height, width)
