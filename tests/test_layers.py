@@ -71,6 +71,7 @@ TORCH = (
     "training/*",
     "imaging/finish_torch.py",
     "engines/cuda.py",
+    "engines/fitness.py",
 )
 HOMES = {
     "torch": TORCH,

@@ -2,60 +2,96 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enhance_cli.engines import cards
 from enhance_cli.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     from enhance_cli.engines.base import Engine as Engine
 
 
-def open_engine(device: str = "auto", *, threads: int = 1, weights: Path | None = None) -> Engine:
+def devices(text: str) -> tuple[str, ...]:
+    """The devices that `--device` names: one, or several cards with commas between them.
+
+    Raises:
+        UsageError: one of them is no kind of device, or is named twice, or several are named and not all are cards.
+    """
+    named = tuple(part.strip() for part in text.split(","))
+    for name in named:
+        if name not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", name):
+            raise UsageError(f"--device is auto, cpu, cuda or cuda:N, or several cards (cuda:0,cuda:1), not {name!r}.")
+    indices = [name.partition(":")[2] or "0" for name in named]
+    if len(named) > 1 and not all(name.startswith("cuda") for name in named):
+        raise UsageError(f"--device takes several cards, such as cuda:0,cuda:1, but nothing else beside them: {text}.")
+    if len({int(index) for index in indices}) < len(named):
+        raise UsageError(f"--device names a card twice: {text}.")
+    return named
+
+
+def open_engine(
+    device: str = "auto",
+    *,
+    threads: int = 1,
+    weights: Path | None = None,
+    remark: Callable[[str], None] = lambda text: None,
+) -> Engine:
     """Open the engine that a user asked for.
 
     Args:
-        device: `auto` (CUDA if there is a GPU that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (the first card that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
         threads: threads for one photo on the CPU.
         weights: folder of own weights; what it lacks is taken from the shipped ones.
+        remark: called with the reason for each card that `auto` leaves aside.
 
     Raises:
-        UsageError: there is no such kind of device.
-        DeviceError: a CUDA device was named and is missing.
+        UsageError: there is no such kind of device, or several are named.
+        DeviceError: a CUDA device was named and is missing, or torch cannot use it.
     """
+    if len(devices(device)) > 1:
+        raise UsageError(f"One device can be used here, not {device}.")
     if device == "auto":
-        if cuda_cards() > 0:
+        driver = cards.driver()
+        for card in driver.cards:
             try:
-                return _cuda("cuda:0", weights)
-            except DeviceError:
-                pass  # a GPU that torch cannot use: `enhance doctor` reports it
+                return _cuda(f"cuda:{card.number}", driver, weights, spare=True)
+            except DeviceError as error:
+                remark(f"Not used: {error}")
+        if driver.trouble is not None:
+            remark(f"Using the CPU: {driver.trouble}.")
         device = "cpu"
     if device == "cpu":
         from enhance_cli.engines.cpu import CpuEngine
 
         return CpuEngine(threads, weights)
-    if re.fullmatch(r"cuda(:\d+)?", device):
-        return _cuda(device, weights)
-    raise UsageError(f"--device is auto, cpu, cuda or cuda:N, not {device!r}.")
+    return _cuda(device, cards.driver(), weights)
 
 
-def _cuda(device: str, weights: Path | None) -> Engine:
+def _cuda(device: str, driver: cards.Driver, weights: Path | None, *, spare: bool = False) -> Engine:
+    """The engine of a card; `spare` refuses one that has little memory free."""
+    index = int(device.partition(":")[2] or 0)
+    card = next((card for card in driver.cards if card.number == index), None)
     try:
+        from enhance_cli.engines import fitness
         from enhance_cli.engines.cuda import CudaEngine
     except ImportError as error:
-        raise DeviceError(f"The device {device} needs torch, which is not installed here; use --device cpu.") from error
+        raise DeviceError(
+            f"The device {_called(device, card)} needs torch, which is not installed here; use --device cpu."
+        ) from error
+    if card is not None:
+        reason = fitness.why_not(card, driver) or (fitness.too_full(card) if spare else None)
+        if reason is not None:
+            raise DeviceError(f"The device {_called(device, card)} cannot be used: {reason}.")
     return CudaEngine(device, weights)
 
 
+def _called(device: str, card: cards.Card | None) -> str:
+    return device if card is None else f"{device} ({card.name})"
+
+
 def cuda_cards() -> int:
-    """How many NVIDIA GPUs the driver sees. The driver is asked directly, because importing torch takes a second."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+    """How many NVIDIA GPUs the driver sees."""
+    return len(cards.driver().cards)

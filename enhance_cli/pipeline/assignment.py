@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enhance_cli import methods
-from enhance_cli.engines import open_engine
+from enhance_cli.engines import devices, open_engine
 from enhance_cli.errors import UsageError
+from enhance_cli.pipeline.dealing import Dealer
 from enhance_cli.pipeline.files import Coding
 from enhance_cli.pipeline.recipe import Recipe
 
@@ -25,6 +27,8 @@ class Assignment:
     method: str
     controls: Controls
     device: str
+    """As `--device` has it: several cards have commas between them."""
+
     coding: Coding
     plan: Plan | None = None
     weights: Path | None = None
@@ -34,14 +38,25 @@ class Assignment:
     alone: bool = False
     """Whether the process runs only enhance, so that no other code depends on which modules are loaded."""
 
-    def open(self) -> Recipe:
-        """Open the engine and the method on it.
+    def parts(self) -> list[Assignment]:
+        """The assignment on each of its devices."""
+        return [replace(self, device=device) for device in devices(self.device)]
+
+    def deal(self, remark: Callable[[str], None] = lambda text: None) -> Dealer:
+        """Open the method on each of the devices; arguments and errors are those of `open`."""
+        return Dealer([part.open(remark) for part in self.parts()])
+
+    def open(self, remark: Callable[[str], None] = lambda text: None) -> Recipe:
+        """Open the engine of the one device, and the method on it.
+
+        Args:
+            remark: see `engines.open_engine`.
 
         Raises:
             EnhanceError: the device or the weights are missing.
             UsageError: own weights are given, and no network runs them.
         """
-        engine = open_engine(self.device, threads=self.threads, weights=self.weights)
+        engine = open_engine(self.device, threads=self.threads, weights=self.weights, remark=remark)
         if engine.device == "cpu" and self.alone:
             # If scipy is installed Numba loads its linear algebra at import, which takes a sixth of a second; none of
             # our kernels uses it.

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, Protocol, Self
@@ -45,15 +45,15 @@ class Assignment(Protocol):
 class Crew:
     """As many child processes as workers, each started when first needed. A context manager."""
 
-    def __init__(self, assignment: Assignment, *, timeout: float | None = None) -> None:
+    def __init__(self, assignments: Sequence[Assignment], *, timeout: float | None = None) -> None:
         """Prepare.
 
         Args:
-            assignment: what every child opens.
+            assignments: what the children open, one for each device of the run.
             timeout: seconds for one photo, not counting waits for memory; None for no limit.
         """
-        self._assignment, self._timeout = assignment, timeout
-        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._assignments, self._timeout = assignments, timeout
+        self._idle: list[queue.SimpleQueue[_Child]] = [queue.SimpleQueue() for _ in assignments]
         self._all: set[_Child] = set()
         self._starting = threading.RLock()  # reentrant: a signal may arrive while it is held
         self._stopped = False
@@ -65,9 +65,9 @@ class Crew:
         return list(self.outcomes(job, admit, record))
 
     def outcomes(
-        self, job: Job, admit: Callable[[int], None], record: Callable[[Mapping[str, Any]], None]
+        self, job: Job, admit: Callable[[int], None], record: Callable[[Mapping[str, Any]], None], *, part: int = 0
     ) -> Iterator[Outcome]:
-        """As `process.process`, in a child: each outcome when it is in place.
+        """As `process.process`, in a child with the assignment `part`: each outcome when it is in place.
 
         Raises:
             Crashed: the photo made the child die.
@@ -75,7 +75,7 @@ class Crew:
             Abandoned: the run was stopped.
             EnhanceError: any other failure.
         """
-        child = self._take()
+        child = self._take(part)
         try:
             yield from child.process(job, admit, record, self._timeout)
         except (Crashed, OutOfTime, abandon.Abandoned):
@@ -84,17 +84,17 @@ class Crew:
             abandon.check()  # if so, we killed it ourselves
             raise
         except BaseException:
-            self._idle.put(child)
+            self._idle[part].put(child)
             raise
-        self._idle.put(child)
+        self._idle[part].put(child)
 
-    def _take(self) -> _Child:
+    def _take(self, part: int) -> _Child:
         with contextlib.suppress(queue.Empty):
-            return self._idle.get_nowait()
+            return self._idle[part].get_nowait()
         with self._starting:
             if self._stopped:
                 raise abandon.Abandoned
-            child = _Child(self._assignment)
+            child = _Child(self._assignments[part])
             self._all.add(child)
         return child
 
@@ -104,7 +104,7 @@ class Crew:
 
     def _sweep(self, job: Job) -> None:
         """Remove what a killed child left staged."""
-        coding = self._assignment.coding
+        coding = self._assignments[0].coding
         if job.target is not None:
             atomic.sweep(job.target.parent)
             if coding.save_plans is not None:
@@ -119,8 +119,9 @@ class Crew:
 
     def close(self) -> None:
         """End the children; they are idle, or die with their photos."""
-        while not self._idle.empty():
-            self._idle.get().close()
+        for idle in self._idle:
+            while not idle.empty():
+                idle.get().close()
 
     def __enter__(self) -> Self:
         return self

@@ -63,7 +63,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
     assignment = Assignment(
         asked.method, asked.controls, options.device, coding, weights=options.weights, threads=1, alone=alone
     )
-    recipe = assignment.open()
+    recipe = assignment.open(listener.remark)
     tally = Tally()
     lines: list[dict[str, Any]] = []
 

@@ -152,7 +152,10 @@ class RunOptions(Knobs):
         None, "Photos processed at once; by default one per core.", minimum=1, maximum=1024, short="-j"
     )
     device: str = _machine(
-        "auto", "auto, cpu, cuda or cuda:N; a named device that is missing is an error.", metavar="NAME"
+        "auto",
+        "auto, cpu, cuda or cuda:N, or several cards (cuda:0,cuda:1), to which photos are dealt out; a named device "
+        "that is missing is an error.",
+        metavar="NAME",
     )
     memory: int | None = _machine(
         None,

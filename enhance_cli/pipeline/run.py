@@ -36,6 +36,7 @@ from enhance_cli.types import Job, Outcome
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.assignment import Assignment
+    from enhance_cli.pipeline.dealing import Dealer
     from enhance_cli.pipeline.objects import Objects
     from enhance_cli.pipeline.recipe import Recipe
     from enhance_cli.pipeline.stream import Admission
@@ -193,10 +194,10 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             workers, threads = _parallelism(options, settled)
             assignment = _assignment(asked, found, path, rules, objects)
             assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
-            recipe = assignment.open()
-            stack.push(lambda kind, *_: recipe.engine.close(wait=kind is None))
+            dealer = assignment.deal(listener.remark)
+            stack.push(lambda kind, *_: dealer.close(wait=kind is None))
             if settled.jobs and asked.controls.looks_together and options.plan is None:
-                assignment, recipe = _together(assignment, recipe, found.jobs, workers, listener)
+                assignment, dealer = _together(assignment, dealer, found.jobs, workers, listener)
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
@@ -209,22 +210,23 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
             listener.remark(f"Nothing to do{why}.")
             return tally.summary(report=report.path)
-        return _stream(assignment, recipe, workers, settled, report, options, tally, listener)
+        return _stream(assignment, dealer, workers, settled, report, options, tally, listener)
 
 
 def _together(
-    assignment: Assignment, recipe: Recipe, jobs: Iterable[Job], workers: int, listener: Listener
-) -> tuple[Assignment, Recipe]:
+    assignment: Assignment, dealer: Dealer, jobs: Iterable[Job], workers: int, listener: Listener
+) -> tuple[Assignment, Dealer]:
     """The same with decisions for photos that belong together, if there are any."""
     from enhance_cli.pipeline.looking import agreed
 
-    decisions, remarks = agreed(jobs, recipe, workers, assignment.coding.max_pixels, assignment.coding.mirror)
+    coding = assignment.coding
+    decisions, remarks = agreed(jobs, dealer.first, workers, coding.max_pixels, coding.mirror)
     for remark in remarks:
         listener.remark(remark)
     if decisions is None:
-        return assignment, recipe
+        return assignment, dealer
     controls = assignment.controls.with_decisions(decisions)
-    return replace(assignment, controls=controls), replace(recipe, controls=controls)
+    return replace(assignment, controls=controls), dealer.changed(lambda recipe: replace(recipe, controls=controls))
 
 
 @contextmanager
@@ -253,7 +255,7 @@ def _parallelism(options: RunOptions, settled: Settled) -> tuple[int, int]:
 
 def _stream(
     assignment: Assignment,
-    recipe: Recipe,
+    dealer: Dealer,
     workers: int,
     settled: Settled,
     report: ReportFile,
@@ -265,7 +267,7 @@ def _stream(
     from enhance_cli.pipeline.stream import ByteBudget, parallel
 
     total = len(settled.jobs)
-    on_cpu = recipe.engine.device == "cpu" and total > 0
+    on_cpu = dealer.device == "cpu" and total > 0
     if on_cpu:
         from enhance_cli.engines import compiled
 
@@ -273,7 +275,7 @@ def _stream(
             listener.remark("Compiling the CPU kernels for this machine; this happens once, in 5 to 30 seconds.")
     started = time.monotonic()
     with ExitStack() as stack:
-        do, end = _worker(assignment, recipe, options, stack)
+        do, end = _worker(assignment, dealer, options, stack)
 
         # Workers append the lines, so that an interrupted run has one for every file it put in place.
         def work(job: Job, admit: Admission) -> list[Outcome]:
@@ -284,17 +286,18 @@ def _stream(
                 # If one output could not be written the next may fail too; testing that first saves the work.
                 atomic.probe(job.target, job.source.stat().st_size)
             outcomes: list[Outcome] = []
-            for outcome in do(job, admit=admit, record=report.append):
-                tally.count(outcome)
-                report.finish(outcome.report)
-                outcomes.append(outcome)
+            with dealer.dealt() as recipe:
+                for outcome in do(job, recipe, admit=admit, record=report.append):
+                    tally.count(outcome)
+                    report.finish(outcome.report)
+                    outcomes.append(outcome)
             return outcomes
 
         def failed(job: Job, error: Exception) -> list[Outcome]:
             if isinstance(error, ReaderGone):
                 raise error
             source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
-            line = recipe.line(source, target, frames=map(str, job.frames), error=error)
+            line = dealer.latest.line(source, target, frames=map(str, job.frames), error=error)
             try:
                 report.append(line)
             except OutputError as unwritten:
@@ -304,9 +307,9 @@ def _stream(
             tally.count(outcome)
             return [outcome]
 
-        _record_skipped(settled, recipe, report, tally)
+        _record_skipped(settled, dealer.first, report, tally)
         budget = ByteBudget(options.memory or default_budget())
-        listener.begins(total * len(recipe.controls.variants()))
+        listener.begins(total * len(assignment.controls.variants()))
         until = _has_failed if options.fail_fast else None
         stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until, abandon=end)
         try:
@@ -320,7 +323,7 @@ def _stream(
                     listener.trouble(text)
     return tally.summary(
         seconds=time.monotonic() - started,
-        device=recipe.engine.device,
+        device=dealer.device,
         report=report.path if options.report not in ("none", STDIO) else None,
         report_to_stdout=options.report == STDIO,
         to_stdout=assignment.coding.root is None,
@@ -328,18 +331,22 @@ def _stream(
 
 
 def _worker(
-    assignment: Assignment, recipe: Recipe, options: RunOptions, stack: ExitStack
+    assignment: Assignment, dealer: Dealer, options: RunOptions, stack: ExitStack
 ) -> tuple[Callable[..., Iterable[Outcome]], Callable[[], None]]:
     """The function that processes one photo, in this process or in children, and the one that kills the children."""
     from enhance_cli.pipeline.process import process
 
     if not options.isolate and options.timeout is None:
-        return partial(process, recipe=recipe, coding=assignment.coding), lambda: None
+        return partial(process, coding=assignment.coding), lambda: None
     from enhance_cli.pipeline.isolate import Crew
 
-    crew = stack.enter_context(Crew(replace(assignment, alone=True), timeout=options.timeout))
+    crew = stack.enter_context(Crew(replace(assignment, alone=True).parts(), timeout=options.timeout))
     stack.enter_context(abandon.at_the_end(crew.kill))
-    return crew.outcomes, crew.kill
+
+    def isolated(job: Job, recipe: Recipe, **told: Any) -> Iterator[Outcome]:
+        return crew.outcomes(job, **told, part=dealer.part(recipe))
+
+    return isolated, crew.kill
 
 
 def _has_failed(finished: list[Outcome]) -> bool:

@@ -48,7 +48,7 @@ def streamed(crew, jobs, record=lambda line: None, workers=2):
 def test_a_crash_costs_one_photograph(jobs):
     made = jobs(80, faulty.CRASH, 90, faulty.RAISE, 100, 110)
     lines = []
-    with Crew(faulty.FaultyAssignment()) as crew:
+    with Crew([faulty.FaultyAssignment()]) as crew:
         outcomes = streamed(crew, made, lines.append)
     assert [outcomes[index].status for index in range(6)] == ["done", "failed", "done", "failed", "done", "done"]
     assert isinstance(outcomes[1].error, Crashed)
@@ -62,7 +62,7 @@ def test_a_crash_costs_one_photograph(jobs):
 
 def test_a_hang_is_ended(jobs):
     made = jobs(80, faulty.HANG, 90)
-    with Crew(faulty.FaultyAssignment(), timeout=8.0) as crew:
+    with Crew([faulty.FaultyAssignment()], timeout=8.0) as crew:
         outcomes = streamed(crew, made, workers=1)
     assert [outcomes[index].status for index in range(3)] == ["done", "failed", "done"]
     assert isinstance(outcomes[1].error, OutOfTime)
@@ -71,7 +71,7 @@ def test_a_hang_is_ended(jobs):
 
 def test_what_fails_in_a_child_keeps_its_kind_and_the_child(jobs, tmp_path):
     made = jobs(80)
-    with Crew(faulty.FaultyAssignment()) as crew:
+    with Crew([faulty.FaultyAssignment()]) as crew:
         with pytest.raises(MissingSource, match="does not exist"):
             crew.process(Job(0, tmp_path / "nowhere.png", made[0].target), lambda size: None, lambda line: None)
         children = set(descendants(os.getpid()))
@@ -85,13 +85,13 @@ def test_without_its_line_nothing_is_placed(jobs):
     def refuse(line):
         raise OutputError("no room for a line")
 
-    with Crew(faulty.FaultyAssignment()) as crew, pytest.raises(OutputError, match="no room"):
+    with Crew([faulty.FaultyAssignment()]) as crew, pytest.raises(OutputError, match="no room"):
         crew.process(made[0], lambda size: None, refuse)
     assert list(made[0].target.parent.iterdir()) == []
 
 
 def test_children_ask_for_memory(jobs):
     asked = []
-    with Crew(faulty.FaultyAssignment()) as crew:
+    with Crew([faulty.FaultyAssignment()]) as crew:
         crew.process(jobs(80)[0], asked.append, lambda line: None)
     assert asked == [40 * 50 * (3 + 5)]
