@@ -6,11 +6,11 @@ must be, how many threads share the work, and which size of a network suits the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from enhance_cli.engines.weights import Weights
 from enhance_cli.types import Method
@@ -18,17 +18,30 @@ from enhance_cli.types import Method
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
-Network = Callable[..., dict[str, "Array"]]
-"""Maps named float32 arrays, from NumPy or from `Engine.run`, to named NumPy arrays."""
-
 Kernel = Callable[..., Any]
+
+Out = TypeVar("Out")
+"""An array to write, or a tuple of arrays."""
+
+
+class Network(Protocol):
+    """Maps named float32 arrays, from NumPy or from `Engine.run`, to named arrays."""
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        """Its outputs as NumPy arrays."""
+        ...
+
+    def run(self, **inputs: Any) -> dict[str, Any]:
+        """Its outputs on the device, as those of `Engine.run`."""
+        ...
 
 
 class Engine(Protocol):
     """Networks and pixel kernels on one device. Safe to use from several threads.
 
-    `run`, `call` and `into` copy arrays, including those in lists and tuples, to the device before calling the kernel;
-    all other arguments are passed unchanged. They differ in where the result ends up.
+    `run`, `call` and `into` copy arrays, including those in lists and tuples, to the device before calling the kernel,
+    unless they are held there (`resident`); all other arguments are passed unchanged. They differ in where the result
+    ends up.
     """
 
     device: str
@@ -39,6 +52,10 @@ class Engine(Protocol):
 
     model: Literal["full", "lite"]
     """The network size that suits the device, for methods with two sizes: `full` on CUDA, `lite` on the CPU."""
+
+    card_memory: int | None
+    """Bytes that one photo may take on the device, with all that kernels need for it; None if the device works in the
+    memory of the host. What needs more is rendered by tiles that each make the trip."""
 
     own_weights: Path | None
     """A folder of own weights (`--weights`). Networks that it holds run with them, others with the shipped ones."""
@@ -67,15 +84,40 @@ class Engine(Protocol):
         """Call a kernel and return its result as NumPy arrays."""
         ...
 
-    def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
+    def into(self, out: Out, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Out:
         """Call a kernel that writes every element of its argument `out`; returns `out`.
 
         Args:
-            out: a NumPy array of the shape and dtype that the kernel writes; may be a view.
+            out: a NumPy array of the shape and dtype that the kernel writes, or a tuple of several; may be views.
             kernel: called with the arguments and `out=`.
             arrays: its positional arguments.
             numbers: its keyword arguments.
         """
+        ...
+
+    def copy(self, out: Array, source: Array) -> None:
+        """`out[...] = source`, where `out` may be held on the device (`resident`)."""
+        ...
+
+    def resident(
+        self, read: Sequence[Array] = (), *, written: Sequence[Array] = (), discarded: Sequence[Array] = ()
+    ) -> AbstractContextManager[None]:
+        """Hold arrays on the device for the body. The engine of the CPU, where they are already, does nothing.
+
+        Args:
+            read: copied to the device in one copy. A kernel that is given one of them, or a view, works on what is
+                held. They must not change meanwhile.
+            written: what `into` and `copy` write to them or to views of them stays on the device, and comes down in one
+                copy when the body ends without an exception. `read` may have the same arrays.
+            discarded: as `written`, and never copied down: intermediate results, whose memory on the host is not
+                touched.
+
+        All are C-contiguous.
+        """
+        ...
+
+    def made(self, array: Array) -> Any:
+        """What kernels wrote to a `written` or `discarded` array or a view of it, for further kernels."""
         ...
 
     def numpy(self, result: Any) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,7 @@ import numpy as np
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weight_files
-from enhance_cli.engines.base import Kernel, Network
+from enhance_cli.engines.base import Kernel, Network, Out
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import WeightsError
 from enhance_cli.types import Method
@@ -54,6 +54,7 @@ class CpuEngine:
         self.device = "cpu"
         self.threads = threads
         self.own_weights = own_weights
+        self.card_memory: int | None = None
         self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
         self._pool = ThreadPoolExecutor(threads, "enhance-band") if threads > 1 else None
         # Each run of a network uses all threads of this engine, so this many blocks keep all cores busy.
@@ -86,11 +87,7 @@ class CpuEngine:
             raise WeightsError(f"{found.path} cannot be opened by ONNX Runtime: {error}.") from error
         names = [output.name for output in session.get_outputs()]
 
-        def run(**inputs: Array) -> dict[str, Array]:
-            given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
-            return dict(zip(names, session.run(names, given), strict=True))
-
-        return run, found
+        return _Network(session, names), found
 
     def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
         """Call a kernel; on the CPU it takes and returns NumPy arrays."""
@@ -98,10 +95,24 @@ class CpuEngine:
 
     call = run
 
-    def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
+    def into(self, out: Out, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Out:
         """Call a kernel that writes `out`."""
         kernel(*arrays, **numbers, out=out)
         return out
+
+    def copy(self, out: Array, source: Array) -> None:
+        """Copy an array."""
+        out[...] = source
+
+    def resident(
+        self, read: Sequence[Array] = (), *, written: Sequence[Array] = (), discarded: Sequence[Array] = ()
+    ) -> AbstractContextManager[None]:
+        """Nothing: the arrays are where the kernels work."""
+        return nullcontext()
+
+    def made(self, array: Array) -> Array:
+        """The array itself."""
+        return array
 
     def numpy(self, result: Any) -> Any:
         """The result itself."""
@@ -133,3 +144,17 @@ class CpuEngine:
         """End the threads; wait for their current work unless it was abandoned."""
         if self._pool is not None:
             self._pool.shutdown(wait=wait, cancel_futures=not wait)
+
+
+class _Network:
+    """A network of ONNX Runtime; see `base.Network`."""
+
+    def __init__(self, session: Any, names: list[str]) -> None:
+        self._session, self._names = session, names
+
+    def __call__(self, **inputs: Array) -> dict[str, Array]:
+        """Its outputs."""
+        given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        return dict(zip(self._names, self._session.run(self._names, given), strict=True))
+
+    run = __call__

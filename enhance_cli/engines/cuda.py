@@ -1,13 +1,14 @@
 """The CUDA engine: networks and pixel kernels by torch on one device.
 
-Given a CPU device it runs the same kernels there, so that tests can run them on any machine.
+Given a CPU device it runs the same kernels there, so that tests can run them on any machine. All that passes between
+host and device goes through `_upload` and `_download`, which count it (`traffic`).
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -20,9 +21,11 @@ from safetensors import SafetensorError, safe_open
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weight_files
-from enhance_cli.engines.base import Kernel, Network
+from enhance_cli.engines.base import Kernel, Network, Out
 from enhance_cli.engines.cpu import available_cores
 from enhance_cli.engines.once import Once
+from enhance_cli.engines.residence import Place, Residence
+from enhance_cli.engines.traffic import Traffic
 from enhance_cli.errors import DeviceError, WeightsError
 from enhance_cli.types import Method
 
@@ -30,40 +33,63 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 
+_ALIGNED = 256
+"""Planes of a photo begin at multiples of this many bytes in the block of memory that carries them."""
+
+_DTYPES = {
+    np.dtype(name): getattr(torch, name)
+    for name in ("uint8", "uint16", "uint32", "int32", "int64", "float16", "float32", "float64", "bool")
+}
+
+
 class CudaEngine:
     """Networks and kernels on one CUDA device; the methods are documented at `base.Engine`."""
 
     threads = 1
 
-    def __init__(self, device: str = "cuda:0", own_weights: Path | None = None) -> None:
+    def __init__(
+        self, device: str = "cuda:0", own_weights: Path | None = None, *, card_memory: int | None = None
+    ) -> None:
         """Open a device.
 
         Args:
             device: `cuda`, `cuda:N`, or `cpu` for the tests.
             own_weights: see `base.Engine`.
+            card_memory: see `base.Engine`; None for three quarters of what is free on the card.
 
         Raises:
             DeviceError: torch sees no such device.
         """
         self.own_weights = own_weights
-        self._device = torch.device(device)
-        if self._device.type == "cuda":
-            if not torch.cuda.is_available():
-                build = "built without CUDA" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}"
-                raise DeviceError(
-                    f"The device {device} is not available: torch {torch.__version__} ({build}) sees no GPU; "
-                    "use --device cpu, or see `enhance doctor`."
-                )
-            index = self._device.index or 0
-            if index >= torch.cuda.device_count():
-                raise DeviceError(f"The device {device} does not exist: there are {torch.cuda.device_count()}.")
-            self._device = torch.device("cuda", index)
-            self.device = f"cuda:{index} ({torch.cuda.get_device_name(index)})"
-        else:
-            self.device = "torch-cpu"
+        self._device, self.device = self._opened(device)
         self.model: Literal["full", "lite"] = "full" if self._device.type == "cuda" else "lite"
+        self.card_memory: int | None = self._free() * 3 // 4 if card_memory is None else card_memory
+        self.traffic = Traffic()
         self._turns = threading.BoundedSemaphore(available_cores())
         self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
+        self._read, self._written = Residence(), Residence()
+
+    def _opened(self, device: str) -> tuple[torch.device, str]:
+        """The device, and what the report calls it."""
+        asked = torch.device(device)
+        if asked.type != "cuda":
+            return asked, "torch-cpu"
+        if not torch.cuda.is_available():
+            build = "built without CUDA" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}"
+            raise DeviceError(
+                f"The device {device} is not available: torch {torch.__version__} ({build}) sees no GPU; "
+                "use --device cpu, or see `enhance doctor`."
+            )
+        index = asked.index or 0
+        if index >= torch.cuda.device_count():
+            raise DeviceError(f"The device {device} does not exist: there are {torch.cuda.device_count()}.")
+        return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+
+    def _free(self) -> int:
+        """Bytes that are free on the device; for the CPU of the tests any number that is large enough."""
+        return int(torch.cuda.mem_get_info(self._device)[0]) if self._device.type == "cuda" else 2**33
+
+    # --- kernels and networks ------------------------------------------------------------------------------
 
     def kernels(self, method: Method) -> ModuleType:
         """The method's pixel kernels for this engine."""
@@ -84,49 +110,114 @@ class CudaEngine:
             with safe_open(found.path, framework="pt") as file:
                 module = network_module.build(json.loads(file.metadata()["configuration"]))
                 module.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
-            module = module.to(self._device).eval()
+            module = self._placed(module.eval())
         except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
-
         names = getattr(module, "outputs", None) or network_module.OUTPUTS
+        return _Network(self, module, tuple(names)), found
 
-        def run(**inputs: Array) -> dict[str, Array]:
-            with torch.inference_mode():
-                outputs = module(**{name: self._on_device(value).contiguous() for name, value in inputs.items()})
-            return {name: self.numpy(value) for name, value in zip(names, outputs, strict=True)}
-
-        return run, found
+    def _placed(self, module: torch.nn.Module) -> torch.nn.Module:
+        """A network with its weights on the device."""
+        return module.to(self._device)
 
     def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
         """Call a kernel; it takes and returns tensors on the device."""
-        return kernel(*self._on_device(arrays), **self._on_device(numbers))
+        with torch.no_grad():
+            return kernel(*self._on_device(arrays), **self._on_device(numbers))
 
     def call(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
         """Call a kernel and copy its result to the host."""
         return self.numpy(self.run(kernel, *arrays, **numbers))
 
-    def into(self, out: Array, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Array:
-        """Call a kernel that writes a tensor on the device, and copy that into `out`."""
-        target = torch.from_numpy(out)
-        made = torch.empty(target.shape, dtype=target.dtype, device=self._device)
-        kernel(*self._on_device(arrays), **self._on_device(numbers), out=made)
-        target.copy_(made)
+    def into(self, out: Out, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Out:
+        """Call a kernel that writes tensors on the device: those held for `out`, or others that are copied into it."""
+        places: tuple[Any, ...] = out if isinstance(out, tuple) else (out,)
+        held = [self._view(self._written.find(place), place) for place in places]
+        made = tuple(self._empty(place) if view is None else view for place, view in zip(places, held, strict=True))
+        self.run(kernel, *arrays, **numbers, out=made if isinstance(out, tuple) else made[0])
+        for place, view, tensor in zip(places, held, made, strict=True):
+            if view is None:
+                np.copyto(place, self._download(tensor))
         return out
 
-    def numpy(self, result: Any) -> Any:
-        """Copy a tensor, or each tensor of a tuple, to the host."""
-        if isinstance(result, tuple):
-            return tuple(self.numpy(part) for part in result)
-        return result.cpu().numpy()
+    def _empty(self, like: Array) -> torch.Tensor:
+        return torch.empty(like.shape, dtype=_DTYPES[like.dtype], device=self._device)
+
+    def _space(self, size: int) -> torch.Tensor:
+        return torch.empty(size, dtype=torch.uint8, device=self._device)
+
+    def copy(self, out: Array, source: Array) -> None:
+        """Copy an array, on the device if `out` is held there."""
+        view = self._view(self._written.find(out), out)
+        if view is None:
+            out[...] = source
+        else:
+            view.copy_(self._on_device(source))
 
     def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
         """Call a kernel once: the device is parallel within it."""
         return self.call(kernel, *arrays)  # type: ignore[no-any-return]
 
+    # --- what passes between host and device ---------------------------------------------------------------
+
+    @contextmanager
+    def resident(
+        self, read: Sequence[Array] = (), *, written: Sequence[Array] = (), discarded: Sequence[Array] = ()
+    ) -> Iterator[None]:
+        """Hold arrays on the device; see `base.Engine`."""
+        read, written, discarded = ([it for it in arrays if it.size] for arrays in (read, written, discarded))
+        space: torch.Tensor | None = None
+        try:
+            if read:
+                blocks, size = _laid_out(read)
+
+                def fill(block: Array) -> None:
+                    for array, start in zip(read, blocks, strict=True):
+                        np.copyto(block[start : start + array.nbytes].view(array.dtype).reshape(array.shape), array)
+
+                self._hold(self._read, read, blocks, self._upload(size, fill))
+            if written:
+                blocks, size = _laid_out(written)
+                space = self._space(size)
+                self._hold(self._written, written, blocks, space)
+            for array in discarded:
+                self._written.add(array, self._empty(array).view(-1))
+            yield
+            if space is not None:
+                made = self._fetch(space)
+                for array, start in zip(written, blocks, strict=True):
+                    np.copyto(array, made[start : start + array.nbytes].view(array.dtype).reshape(array.shape))
+        finally:
+            self._read.remove(read)
+            self._written.remove([*written, *discarded])
+
+    def _hold(self, where: Residence, arrays: Sequence[Array], starts: Sequence[int], block: torch.Tensor) -> None:
+        for array, start in zip(arrays, starts, strict=True):
+            where.add(array, block[start : start + array.nbytes].view(_DTYPES[array.dtype]))
+
+    def made(self, array: Array) -> Any:
+        """The tensor that is held for an array that kernels write, or for a view of it."""
+        view = self._view(self._written.find(array), array)
+        return array if view is None else view
+
+    @staticmethod
+    def _view(place: Place | None, array: Array) -> torch.Tensor | None:
+        if place is None:
+            return None
+        start = place.held.storage_offset() + place.start
+        return place.held.as_strided(array.shape, place.strides, start)  # type: ignore[no-any-return]
+
+    def numpy(self, result: Any) -> Any:
+        """Copy a tensor, or each tensor of a tuple, to the host; what is an array already is left as it is."""
+        if isinstance(result, tuple):
+            return tuple(self.numpy(part) for part in result)
+        return result if isinstance(result, np.ndarray) else self._download(result)
+
     def _on_device(self, value: Any) -> Any:
-        """A value with all its arrays, including those in lists, tuples and mappings, copied to the device."""
+        """A value with all its arrays, including those in lists, tuples and mappings, on the device."""
         if isinstance(value, np.ndarray):
-            return torch.from_numpy(value).to(self._device)
+            view = self._view(self._read.find(value), value)
+            return self._send(value) if view is None else view
         if isinstance(value, dict):
             return {name: self._on_device(item) for name, item in value.items()}
         if isinstance(value, list):
@@ -135,6 +226,38 @@ class CudaEngine:
             items = [self._on_device(item) for item in value]
             return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         return value
+
+    def _send(self, array: Array) -> torch.Tensor:
+        """A small array, or a tile of a photo that does not fit."""
+        self.traffic.up(array.nbytes)
+        return torch.from_numpy(array).to(self._device)
+
+    def _download(self, tensor: torch.Tensor) -> Array:
+        """The same downwards."""
+        self.traffic.down(tensor.nbytes)
+        return tensor.cpu().numpy()
+
+    def _upload(self, size: int, fill: Callable[[Array], None]) -> torch.Tensor:
+        """Pixels on their one way up: `fill` writes them into pinned memory, from which they are copied asynchronously.
+
+        torch keeps pinned memory from other use until a copy out of it has ended, and reuses it then.
+        """
+        self.traffic.up(size, trip=True)
+        block = torch.empty(size, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        fill(block.numpy())
+        return block.to(self._device, non_blocking=True)
+
+    def _fetch(self, block: torch.Tensor) -> Array:
+        """Pixels on their one way down, flat uint8: this thread waits for its stream, and for no other."""
+        self.traffic.down(block.nbytes, trip=True)
+        if self._device.type != "cuda":
+            return block.numpy()
+        staged = torch.empty(block.shape, dtype=torch.uint8, pin_memory=True)
+        staged.copy_(block, non_blocking=True)
+        torch.cuda.current_stream(self._device).synchronize()
+        return staged.numpy()
+
+    # --- threads -------------------------------------------------------------------------------------------
 
     def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         """Process independent parts of one photo one after another: the device is parallel within each."""
@@ -150,3 +273,31 @@ class CudaEngine:
 
     def close(self, *, wait: bool = True) -> None:
         """Do nothing: the device's memory is released with the process."""
+
+
+class _Network:
+    """A network on the device; see `base.Network`."""
+
+    def __init__(self, engine: CudaEngine, module: torch.nn.Module, names: tuple[str, ...]) -> None:
+        self._engine, self._module, self._names = engine, module, names
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        """Its outputs on the host."""
+        return {name: self._engine.numpy(value) for name, value in self.run(**inputs).items()}
+
+    def run(self, **inputs: Any) -> dict[str, Any]:
+        """Its outputs on the device."""
+        outputs = self._engine.run(self._forward, **inputs)
+        return dict(zip(self._names, outputs, strict=True))
+
+    def _forward(self, **inputs: torch.Tensor) -> Any:
+        return self._module(**{name: value.contiguous() for name, value in inputs.items()})
+
+
+def _laid_out(arrays: Sequence[Array]) -> tuple[list[int], int]:
+    """Where arrays begin in one block of memory, in bytes, and its size."""
+    starts, end = [], 0
+    for array in arrays:
+        starts.append(end)
+        end += -(-array.nbytes // _ALIGNED) * _ALIGNED
+    return starts, end

@@ -95,7 +95,7 @@ def diagonal_counts(luma: Tensor, rows: int, columns: int) -> Tensor:
     return torch.bincount(places.flatten(), minlength=rows * columns * BINS).view(rows, columns, BINS)
 
 
-def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: float) -> Tensor:
+def tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: float | Tensor) -> Tensor:
     """Tone curves of the tiles in real arithmetic, differentiable in the clip limits (docs/papers.md, C7).
 
     With counts h of a tile of A pixels and the limit C' = c A / 256, the excess E = A - sum min(h, C') is
@@ -136,7 +136,7 @@ def photo_curves(
     """
     kept = whole * (whole_shares + retention * (1.0 - whole_shares))
     limit = torch.as_tensor(whole_limit, dtype=torch.float32, device=histograms.device).reshape(1, 1)
-    of_photo = tile_curves(kept[None, None], limit, float(whole.sum()))
+    of_photo = tile_curves(kept[None, None], limit, whole.sum())
     own = tile_curves(histograms * (shares + retention * (1.0 - shares)), limits, tile_area)
     curves = of_photo + local[..., None] * (own - of_photo)
     return keep_highlights(curves - blackness * (curves - bound).clamp(min=0.0))
