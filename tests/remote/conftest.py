@@ -31,10 +31,7 @@ def s3(_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     _server.faults.clear()
     _server.requests.clear()
     _server.before = None
-    for item in _server.client.list_buckets()["Buckets"]:
-        for key in _server.keys(bucket=item["Name"]):
-            _server.client.delete_object(Bucket=item["Name"], Key=key)
-        _server.client.delete_bucket(Bucket=item["Name"])
+    _server.empty()
     _server.client.create_bucket(Bucket=BUCKET)
     _server.requests.clear()
     return _server

@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Server:
     def fault(self, *what: Any) -> Fault:
         self.faults.append(Fault(*what))
         return self.faults[-1]
+
+    def empty(self) -> None:
+        """Forget all buckets."""
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.url}/moto-api/reset", b""):
+            pass
 
     def put(self, key: str, data: bytes, bucket: str = BUCKET) -> None:
         self.client.put_object(Bucket=bucket, Key=key, Body=data)

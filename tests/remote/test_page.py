@@ -57,6 +57,7 @@ def test_every_command_of_the_page_runs(s3, shell) -> None:
     shell(merge_files)
     for index in range(4):
         shell(kubernetes, JOB_COMPLETION_INDEX=index)
+    for index in (0, 3):
         shell(batch, AWS_BATCH_JOB_ARRAY_INDEX=index, AWS_BATCH_JOB_ARRAY_SIZE=4)
     shell(merge_bucket)
     assert len(s3.contents("out")) == 7
