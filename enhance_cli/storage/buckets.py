@@ -282,8 +282,12 @@ def _why(text: str, name: str) -> str:
     status = _status(text)
     if "169.254.169.254" in text or "metadata.google" in text or "CredentialProvider" in text:
         return "there are no credentials in the environment"
+    if "ExpiredToken" in text or "TokenRefreshRequired" in text:
+        return "the credentials have expired"
     if name in ("PermissionDeniedError", "UnauthenticatedError") or status in (401, 403):
         return f"the service refuses the credentials or the rights of this user ({status or 403})"
+    if status in (301, 307) or "incorrectly configured region" in text or "AuthorizationHeaderMalformed" in text:
+        return "the bucket is in another region; set AWS_REGION to it"
     if status == 503 or status == 429:
         return f"the service is busy ({status}), however often it was tried"
     if status:

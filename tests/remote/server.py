@@ -105,8 +105,9 @@ class _Faulty:
                     # Nobody answers: the connection ends.
                     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                     raise ConnectionAbortedError
-                body = b"<Error><Code>Injected</Code><Message>" + SECRET.encode() + b"</Message></Error>"
-                start(f"{fault.what} Injected", [("Content-Length", str(len(body)))])
+                code = fault.what.partition(" ")[2]
+                body = f"<Error><Code>{code}</Code><Message>{SECRET}</Message></Error>".encode()
+                start(fault.what, [("Content-Length", str(len(body)))])
                 return [body]
         return self._inner(environ, start)
 

@@ -89,3 +89,15 @@ def test_a_run_that_is_killed_goes_on(bucket: Path, tmp_path: Path) -> None:
     assert whole.returncode == 0
     assert commands.contents(bucket / "local") == commands.contents(bucket / "out")
     assert SECRET not in out + err + json.dumps(lines(bucket))
+
+
+def test_wrong_credentials(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bucket / "in").mkdir()
+    cv2.imwrite(str(bucket / "in" / "a.jpg"), pictures.night())
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", wrong := "wrongwrongwrongwrong")
+    done = commands.command("--debug", "s3://photos/in", "out")
+    out, err = done.communicate()
+    assert done.returncode == 4, err
+    assert "refuses the credentials or the rights of this user (403)" in err
+    assert wrong not in out + err
+    assert "AKIA" not in out + err
