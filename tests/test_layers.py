@@ -90,6 +90,7 @@ HOMES = {
     "pylibjxl": ("imaging/codecs/jxl.py",),
     "rawpy": ("imaging/codecs/raw.py",),
     "obstore": ("storage/buckets.py",),
+    "ray": ("pipeline/cluster/session.py",),
     "numba": ("engines/compiled.py", "imaging/*", "methods/*/kernels_cpu.py"),
 }
 LAZY_ONLY = {
@@ -99,6 +100,7 @@ LAZY_ONLY = {
     "onnx",
     "pylibjxl",
     "rawpy",
+    "ray",
     "rich",
     "scipy",
     "torchdiffeq",

@@ -29,6 +29,7 @@ HEAVY = {
     "safetensors",
     "jinja2",
     "obstore",
+    "ray",
     "sqlite3",  # of runs with URLs
 }
 RUN = """
@@ -76,7 +77,7 @@ def jpeg(tmp_path: Path, night) -> Path:
 
 def test_a_jpeg_needs_neither_torch_nor_pillow_nor_opencv(jpeg: Path, tmp_path: Path) -> None:
     loaded = modules_after("clahe-adaptive", "--device", "cpu", jpeg, tmp_path / "out")
-    assert not loaded & {"torch", "PIL", "cv2", "rich", "tqdm", "safetensors", "obstore", "sqlite3"}
+    assert not loaded & {"torch", "PIL", "cv2", "rich", "tqdm", "safetensors", "obstore", "sqlite3", "ray"}
     assert "onnxruntime" in loaded
     assert (tmp_path / "out" / "in.jpg").exists()
 

@@ -246,7 +246,7 @@ def serve(pipe: Connection) -> None:
     try:
         recipe = assignment.open()
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-        pipe.send(("failed", _portable(error)))
+        pipe.send(("failed", portable(error)))
         return
     pipe.send(("ready", []))
     while True:
@@ -258,7 +258,7 @@ def serve(pipe: Connection) -> None:
         except (EOFError, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - the stage boundary, as in `stream.parallel`
-            answer = ("failed", _portable(error))
+            answer = ("failed", portable(error))
         if recipe.engine.device == "cpu":
             from enhance_cli.engines import compiled
 
@@ -267,7 +267,7 @@ def serve(pipe: Connection) -> None:
         pipe.send(answer)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error itself if it is one of ours (a class and a message); others may not survive pickling."""
     return error if isinstance(error, EnhanceError) else RuntimeError(f"{type(error).__name__}: {error}")
 

@@ -231,6 +231,12 @@ class ObjectStates(States):
         """See `States`."""
         return super().is_there(path) if self.mirror.location(path) is None else self.standing(Path(path)) is not None
 
+    def refresh(self, path: Path) -> None:
+        """See `States`."""
+        location = self.mirror.location(path)
+        if location is not None:
+            self.look(location)
+
     def seen(self, path: Path) -> Standing | None:
         """See `States`: of an object, what was listed."""
         return None if self.mirror.location(path) is None else self.standing(path)

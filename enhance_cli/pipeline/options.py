@@ -59,6 +59,12 @@ _files, _output, _restart, _machine, _messages = (
 )
 
 
+def _parse_cluster(value: str) -> str:
+    if value in ("auto", "local") or re.fullmatch(r"ray://[^/\s]+:\d{1,5}/?", value):
+        return value
+    raise ValueError(f"a cluster is auto, local or ray://HOST:PORT, such as ray://head:10001, not {value!r}.")
+
+
 @dataclass(frozen=True)
 class RunOptions(Knobs):
     """How a run finds, writes and reports photos, whatever the method."""
@@ -172,6 +178,14 @@ class RunOptions(Knobs):
         minimum=1,
         metavar="SIZE",
         show=lambda pixels: f"{pixels // 10**6}M",
+    )
+    cluster: str | None = _machine(
+        None,
+        "Have the workers of a Ray cluster do it: auto is the cluster of this machine or of RAY_ADDRESS, "
+        "ray://HOST:PORT another one, and local one that is started for this run. --jobs is then for all workers "
+        "together, and --memory for each. Needs the extra `cluster`.",
+        parse=_parse_cluster,
+        metavar="ADDRESS",
     )
     timeout: float | None = _machine(
         None, "Give up on a photo after this many seconds; implies --isolate.", minimum=0.1, maximum=86400.0

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +87,20 @@ class PartedReport(ReportFile):
         Raises:
             OutputError: it cannot be written.
         """
+        self._put_with(self._add(line))
+
+    def append_together(self, lines: Sequence[Mapping[str, Any]]) -> list[OutputError | None]:
+        """See `ReportFile`: all with one put."""
+        tickets = [self._add(line) for line in lines]
+        try:
+            if tickets:
+                self._put_with(tickets[-1])
+        except OutputError as error:
+            return [error] * len(tickets)
+        return [None] * len(tickets)
+
+    def _add(self, line: Mapping[str, Any]) -> int:
+        """Add a line to the last part; returns how many were added to all."""
         told = self._told({**line, **self._stamp})
         with self._adding:
             part = self._parts[-1]
@@ -102,7 +116,10 @@ class PartedReport(ReportFile):
                 self._places[str(told["output"])] = part, len(part.lines) - 1
                 part.open += 1
             self._added += 1
-            ticket = self._added
+            return self._added
+
+    def _put_with(self, ticket: int) -> None:
+        """Return when an object holds a line and all before it."""
         with self._putting:  # whoever waited here may find that another one has put its line too
             if self._put_until < ticket:
                 self._put()

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -142,6 +142,27 @@ class ReportFile:
             raise
         except OSError as error:
             raise OutputError(f"The report {self.path or 'on stdout'} cannot be written: {error.strerror}.") from error
+
+    def append_together(self, lines: Sequence[Mapping[str, Any]]) -> list[OutputError | None]:
+        """Append lines that came from other machines, and have the disk keep them: a power cut ends only this one.
+
+        Returns:
+            For each line, why it is not written.
+        """
+        answers: list[OutputError | None] = []
+        for line in lines:
+            try:
+                self.append(line)
+                answers.append(None)
+            except OutputError as error:
+                answers.append(error)
+        try:
+            if self._file is not None and self.path is not None:
+                os.fdatasync(self._file.fileno())
+        except OSError as error:
+            unsynced = OutputError(f"The report {self.path} cannot be written: {error.strerror}.")
+            return [answer or unsynced for answer in answers]
+        return answers
 
     def finish(self, line: Mapping[str, Any]) -> None:
         """Take a line again after its files are in place; a file keeps it as it was appended."""

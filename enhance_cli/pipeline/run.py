@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from enhance_cli import methods
 from enhance_cli.controls import Controls, option_name
-from enhance_cli.engines import abandon, weights
-from enhance_cli.errors import OutputError, ReaderGone, Terminated, UsageError
+from enhance_cli.engines import weights
+from enhance_cli.errors import OutputError, Terminated, UsageError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline import shards
 from enhance_cli.pipeline.inputs import STDIO
@@ -36,10 +36,11 @@ from enhance_cli.types import Job, Outcome
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.assignment import Assignment
+    from enhance_cli.pipeline.cluster.driver import Driver
     from enhance_cli.pipeline.dealing import Dealer
     from enhance_cli.pipeline.objects import Objects
     from enhance_cli.pipeline.recipe import Recipe
-    from enhance_cli.pipeline.stream import Admission
+    from enhance_cli.pipeline.work import Work
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,9 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             workers, threads = _parallelism(options, settled)
             assignment = _assignment(asked, found, path, rules, objects)
             assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
-            dealer = assignment.deal(listener.remark)
+            driver = _driver(asked, settled, listener, stack)
+            # The machine of the command need not have the workers' devices: here it only writes lines.
+            dealer = (assignment if driver is None else replace(assignment, device="cpu")).deal(listener.remark)
             stack.push(lambda kind, *_: dealer.close(wait=kind is None))
             if settled.jobs and asked.controls.looks_together and options.plan is None:
                 assignment, dealer = _together(assignment, dealer, found.jobs, workers, listener)
@@ -210,7 +213,18 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             why = f": {photos(settled.unchanged)} done by an earlier run and unchanged" * bool(found.jobs)
             listener.remark(f"Nothing to do{why}.")
             return tally.summary(report=report.path)
-        return _stream(assignment, dealer, workers, settled, report, options, tally, listener)
+        dealt = None if driver is None else partial(_dealt, asked, assignment, found, settled, rules, driver, report)
+        summary = _stream(assignment, dealer, workers, settled, report, options, tally, listener, dealt)
+        return summary if driver is None else replace(summary, device=driver.device or summary.device)
+
+
+def _driver(asked: Run, settled: Settled, listener: Listener, stack: ExitStack) -> Driver | None:
+    """The driver of `--cluster`."""
+    if asked.options.cluster is None or not settled.jobs:
+        return None
+    from enhance_cli.pipeline.cluster.start import driver_of
+
+    return stack.enter_context(driver_of(asked, len(settled.jobs), listener))
 
 
 def _together(
@@ -262,56 +276,34 @@ def _stream(
     options: RunOptions,
     tally: Tally,
     listener: Listener,
+    dealt: Callable[[Work], Generator[list[Outcome], None, None]] | None = None,
 ) -> Summary:
     from enhance_cli.pipeline.memory import default_budget
     from enhance_cli.pipeline.stream import ByteBudget, parallel
+    from enhance_cli.pipeline.work import Work, opened
 
     total = len(settled.jobs)
     on_cpu = dealer.device == "cpu" and total > 0
     if on_cpu:
         from enhance_cli.engines import compiled
 
-        if not compiled.compiled_before():
+        if options.cluster in (None, "local") and not compiled.compiled_before():
             listener.remark("Compiling the CPU kernels for this machine; this happens once, in 5 to 30 seconds.")
     started = time.monotonic()
     with ExitStack() as stack:
-        do, end = _worker(assignment, dealer, options, stack)
-
-        # Workers append the lines, so that an interrupted run has one for every file it put in place.
-        def work(job: Job, admit: Admission) -> list[Outcome]:
-            on_disk = job.target is not None and job.source is not None and assignment.coding.mirror is None
-            if tally.unwritable and on_disk:
-                assert job.target is not None
-                assert job.source is not None
-                # If one output could not be written the next may fail too; testing that first saves the work.
-                atomic.probe(job.target, job.source.stat().st_size)
-            outcomes: list[Outcome] = []
-            with dealer.dealt() as recipe:
-                for outcome in do(job, recipe, admit=admit, record=report.append):
-                    tally.count(outcome)
-                    report.finish(outcome.report)
-                    outcomes.append(outcome)
-            return outcomes
-
-        def failed(job: Job, error: Exception) -> list[Outcome]:
-            if isinstance(error, ReaderGone):
-                raise error
-            source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
-            line = dealer.latest.line(source, target, frames=map(str, job.frames), error=error)
-            try:
-                report.append(line)
-            except OutputError as unwritten:
-                tally.lost_lines += 1
-                listener.trouble(str(unwritten))
-            outcome = Outcome(job, "failed", line, error=error)
-            tally.count(outcome)
-            return [outcome]
-
+        do, end = opened(assignment, dealer, stack, isolate=options.isolate, timeout=options.timeout)
+        work = Work(do, dealer, report, tally, listener.trouble, on_disk=assignment.coding.mirror is None)
         _record_skipped(settled, dealer.first, report, tally)
         budget = ByteBudget(options.memory or default_budget())
         listener.begins(total * len(assignment.controls.variants()))
         until = _has_failed if options.fail_fast else None
-        stream = parallel(settled.jobs, work, failed, workers=workers, budget=budget, until=until, abandon=end)
+        stream: Generator[list[Outcome], None, None]
+        if dealt is not None and total > 0:
+            stream = dealt(work)
+        else:
+            stream = parallel(
+                settled.jobs, work.work, work.failed, workers=workers, budget=budget, until=until, abandon=end
+            )
         try:
             for finished in stream:
                 for outcome in finished:
@@ -330,23 +322,25 @@ def _stream(
     )
 
 
-def _worker(
-    assignment: Assignment, dealer: Dealer, options: RunOptions, stack: ExitStack
-) -> tuple[Callable[..., Iterable[Outcome]], Callable[[], None]]:
-    """The function that processes one photo, in this process or in children, and the one that kills the children."""
-    from enhance_cli.pipeline.process import process
+def _dealt(
+    asked: Run,
+    assignment: Assignment,
+    found: Scan,
+    settled: Settled,
+    rules: Rules,
+    driver: Driver,
+    report: ReportFile,
+    work: Work,
+) -> Generator[list[Outcome], None, None]:
+    """The jobs done by the workers of a cluster."""
+    from enhance_cli.pipeline.cluster.driver import Books
+    from enhance_cli.pipeline.cluster.start import task_of
 
-    if not options.isolate and options.timeout is None:
-        return partial(process, coding=assignment.coding), lambda: None
-    from enhance_cli.pipeline.isolate import Crew
-
-    crew = stack.enter_context(Crew(replace(assignment, alone=True).parts(), timeout=options.timeout))
-    stack.enter_context(abandon.at_the_end(crew.kill))
-
-    def isolated(job: Job, recipe: Recipe, **told: Any) -> Iterator[Outcome]:
-        return crew.outcomes(job, **told, part=dealer.part(recipe))
-
-    return isolated, crew.kill
+    books = Books(report, work.tally, rules.outputs, work.failed, rules.states)
+    with task_of(asked, assignment, next(iter(settled.jobs)), found.folder, driver) as task:
+        yield from driver.outcomes(books, settled.jobs, task)
+    for folder in settled.folders if driver.died else ():
+        atomic.sweep(folder)  # what dead workers had staged; none is at work now
 
 
 def _has_failed(finished: list[Outcome]) -> bool:
@@ -413,6 +407,12 @@ def _check_together(asked: Run) -> None:
         raise UsageError(f"--plan is one plan, and each photo asks for {len(endings)} outputs.")
     if options.gallery and options.report in ("none", STDIO):
         raise UsageError("--gallery shows what a report says; give a file as --report.")
+    if options.cluster is not None and asked.controls.looks_only is not None:
+        raise UsageError("--decide looks at small copies on this machine: leave out --cluster.")
+    if options.cluster is not None and ":" in options.device:
+        raise UsageError(
+            f"--device {options.device} is a GPU of one machine: with --cluster give cuda, or leave it out."
+        )
     if asked.controls.listed is not None and options.in_place:
         raise UsageError("Decisions are applied to an OUTPUT: leave out --in-place.")
     if not options.in_place:
@@ -440,6 +440,10 @@ def _check_stdout(found: Scan, options: RunOptions) -> None:
         raise UsageError("Only one thing can go to stdout: the photo (-), the report (--report -) or --json.")
     if found.folder is None and sys.stdout.isatty():
         raise UsageError("The OUTPUT - would write a photo to the terminal; redirect it or name a file.")
+    if options.cluster is not None and any(None in (job.source, job.target) for job in found.jobs):
+        raise UsageError(
+            "--cluster works on files that all machines reach: it cannot be combined with - as INPUT or OUTPUT."
+        )
     if (options.isolate or options.timeout is not None) and any(None in (job.source, job.target) for job in found.jobs):
         raise UsageError("--isolate and --timeout work on files: they cannot be combined with - as INPUT or OUTPUT.")
 

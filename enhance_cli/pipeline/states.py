@@ -58,6 +58,9 @@ class States:
             return None
         return Standing(str(path), status.st_size, status.st_mtime_ns)
 
+    def refresh(self, path: Path) -> None:
+        """Look again what is there, where it was only listed."""
+
     def seen(self, path: Path) -> Standing | None:
         """The state of a source that must not change until it is read; None if nobody listed it."""
         return None

@@ -1,0 +1,401 @@
+"""The driver's side of a run on a cluster: deals jobs to workers, appends their lines, and replaces workers that die.
+
+A line is appended, and synced with all others that came meanwhile, before its worker may place the files. So whatever
+is in place has its line, whoever dies, and the report alone says where to go on.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from enhance_cli.errors import Crashed, DeviceError, EnhanceError
+from enhance_cli.pipeline.cluster.batches import AGAIN, Batches
+from enhance_cli.pipeline.cluster.identity import difference
+from enhance_cli.pipeline.journal import path_of_report
+from enhance_cli.pipeline.report import ReportFile
+from enhance_cli.pipeline.states import States
+from enhance_cli.pipeline.stream import PATIENCE
+from enhance_cli.pipeline.summary import Tally
+from enhance_cli.types import Job, Outcome, Standing
+
+_LOOK = 0.2
+"""Seconds between the checks for a signal while nothing happens."""
+
+_AHEAD = 1.0
+"""Seconds of work that a worker has ahead: enough to cover the way to the driver, little enough to lose."""
+
+_MOST_AHEAD = 64
+"""Photos that a worker has ahead at most."""
+
+_BARREN = 3
+"""Workers, as a multiple of those wanted, that may die before they are ready, one after another."""
+
+_BUSY = 15.0
+"""Seconds without any worker after which the user is told."""
+
+
+class Fleet(Protocol):
+    """Processes on a cluster, each with a `worker.Worker` in it."""
+
+    slots: list[int]
+    """How many photos at once each of the wanted workers may do."""
+
+    machines: int
+
+    def hire(self, place: int) -> Any:
+        """Ask for a worker, for one of `slots`; it may take any time to start."""
+        ...
+
+    def call(self, worker: Any, method: str, *arguments: Any) -> None:
+        """Call a method of a worker; `ready` brings what it returns."""
+        ...
+
+    def ready(self, seconds: float) -> list[tuple[Any, str, bytes | Exception]]:
+        """The calls that have ended, with what they returned, or how the worker died; waits for one."""
+        ...
+
+    def dismiss(self, worker: Any) -> None:
+        """End a worker's process."""
+        ...
+
+
+@dataclass(eq=False)
+class Hand:
+    """A worker as its driver knows it."""
+
+    worker: Any
+    place: int
+    name: str = "?"
+    ready: bool = False
+    calling: bool = False
+    jobs: dict[int, Job] = field(default_factory=dict)
+    """What it has and has not finished, by index."""
+
+    lines: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Lines of those that were appended."""
+
+    outcomes: dict[int, list[Outcome]] = field(default_factory=dict)
+    answers: dict[int, Exception | None] = field(default_factory=dict)
+    """To be sent with the next call, by token."""
+
+    pace: float = math.inf
+    """Seconds that a photo takes, lately."""
+
+
+@dataclass(frozen=True)
+class Books:
+    """What a run writes down, and how it makes a failure a line."""
+
+    report: ReportFile
+    tally: Tally
+    outputs: Callable[[Job], list[Path]]
+    """Every file that a job writes."""
+
+    failed: Callable[[Job, Exception], list[Outcome]]
+    """See `work.Work.failed`."""
+
+    states: States
+
+
+@dataclass
+class Driver:
+    """A run under way: `meet`, then `outcomes`, each once, then `dismiss`."""
+
+    fleet: Fleet
+    ours: Mapping[str, str]
+    """See `identity.identity`."""
+
+    hello: tuple[Any, ...]
+    """The arguments of `Worker.hello`."""
+
+    trouble: Callable[[str], None]
+    noted: Callable[[Mapping[str, str]], None] = lambda sentences: None
+    """Receives what kernels of workers met, as `compiled.note_trouble`."""
+
+    fail_fast: bool = False
+    endings: int = 1
+    """Outputs of a job that have lines of their own."""
+
+    device: str = ""
+    """That of the first worker."""
+
+    spent: float = 0.0
+    """Seconds that the driver has worked, not counting its waits."""
+
+    died: int = 0
+    """Workers that died."""
+
+    def __post_init__(self) -> None:
+        self._hands: dict[Any, Hand] = {}
+        self._barren = 0
+        self._refused: EnhanceError | None = None
+        self._task = b""
+        self._failing = False
+        self._waiting: list[tuple[Hand, int, int, Mapping[str, Any]]] = []
+        """Lines to be appended, each with its worker, token and job."""
+
+        self._quiet_since = time.monotonic()
+        self._told = False
+
+    def meet(self) -> None:
+        """Ask for the workers, and wait until one of them has the program and the weights of this process.
+
+        Raises:
+            EnhanceError: none has, or none can be started.
+        """
+        for place in range(len(self.fleet.slots)):
+            self._hire(place)
+        while not any(hand.name != "?" for hand in self._hands.values()):
+            self._handle_ready()
+
+    def outcomes(self, books: Books, jobs: Iterable[Job], task: bytes) -> Generator[list[Outcome], None, None]:
+        """Have the jobs done; yields outcomes as they come. Closing it stops the run, as that of `stream.parallel`.
+
+        Args:
+            books: what the run writes down.
+            jobs: read as they are dealt.
+            task: a pickled `worker.Task`.
+
+        Raises:
+            EnhanceError: there is no worker left.
+        """
+        self._books, self._task, self._batches = books, task, Batches(jobs)
+        for hand in self._hands.values():
+            if hand.name != "?":
+                self._open(hand)
+        try:
+            while not (self._batches.empty and not any(hand.jobs for hand in self._hands.values())):
+                finished = self._handle_ready()
+                started = time.perf_counter()
+                if self._failing:
+                    self._batches.stop()
+                for hand in list(self._hands.values()):
+                    self._deal(hand)
+                self.spent += time.perf_counter() - started
+                if finished:
+                    yield finished
+        except BaseException:
+            self._drain()
+            raise
+
+    def dismiss(self) -> None:
+        """End all workers."""
+        for hand in self._hands.values():
+            self.fleet.dismiss(hand.worker)
+
+    # --- workers come and go --------------------------------------------------------------------------------
+
+    def _hire(self, place: int) -> None:
+        worker = self.fleet.hire(place)
+        self._hands[worker] = Hand(worker, place)
+        self.fleet.call(worker, "hello", *self.hello)
+
+    def _open(self, hand: Hand) -> None:
+        self.fleet.call(hand.worker, "open", self._task, self.fleet.slots[hand.place])
+
+    def _refuse(self, hand: Hand, error: EnhanceError) -> None:
+        """Leave a worker out that cannot do this run."""
+        self.fleet.dismiss(hand.worker)
+        del self._hands[hand.worker]
+        if not self._hands:
+            raise error
+        if str(error) != str(self._refused):
+            self.trouble(str(error))
+        self._refused = error
+
+    def _buried(self, hand: Hand, error: Exception) -> list[Outcome]:
+        """A worker died: account for what it has placed, deal the rest again, and ask for another."""
+        self.fleet.dismiss(hand.worker)
+        self.died += 1
+        del self._hands[hand.worker]
+        self._waiting = [entry for entry in self._waiting if entry[0] is not hand]
+        if not hand.ready:
+            self._barren += 1
+            if self._barren > _BARREN * len(self.fleet.slots):
+                raise DeviceError(f"No worker of the cluster can be started: {_last_line(error)}")
+        found: list[Outcome] = []
+        unfinished = []
+        for index, job in hand.jobs.items():
+            told, lines = hand.outcomes.get(index, []), hand.lines.get(index, [])
+            if lines and len(lines) >= self.endings and all(self._stands(line) for line in lines):
+                done = told + [_outcome(job, line) for line in lines[len(told) :]]
+                for outcome in done:
+                    self._books.tally.count(outcome)
+                found += done
+            else:
+                unfinished.append(self._again(job, lines))
+        for job in self._batches.lost(unfinished) if self._task else []:
+            times = AGAIN + 2
+            reason = Crashed(f"{job.source} crashed {times} workers, the last of them alone ({_last_line(error)}).")
+            found += self._books.failed(job, reason)
+            self._failing = self._failing or self.fail_fast
+        self._hire(hand.place)
+        return found
+
+    def _stands(self, line: Mapping[str, Any]) -> bool:
+        """Whether the files of an appended line are in place."""
+        return all(self._standing(item) is not None for item in line["written"])
+
+    def _standing(self, item: Mapping[str, Any]) -> Standing | None:
+        """What an appended line says was written, if it is there; of an object the size must do, as on a restart."""
+        states = self._books.states
+        path = Path(path_of_report(item["path"], self._books.report.path or Path("report")))
+        states.refresh(path)
+        found = states.standing(path)
+        if found is None or found.bytes != item["bytes"]:
+            return None
+        return found if found.etag or found.modified_ns == item["modified_ns"] else None
+
+    def _again(self, job: Job, lines: Iterable[Mapping[str, Any]]) -> Job:
+        """A job to be done again, which may replace what the dead worker has placed of it."""
+        placed = [self._standing(item) for line in lines for item in line["written"]]
+        ours = {found.path: found for found in placed if found is not None}
+        standing = [item for item in job.standing if os.path.abspath(item.path) not in ours]  # noqa: PTH100
+        for path in self._books.outputs(job):
+            if (found := ours.get(os.path.abspath(path))) is not None:  # noqa: PTH100
+                standing.append(found._replace(path=str(path)))
+        return replace(job, standing=tuple(standing))
+
+    # --- what workers tell ----------------------------------------------------------------------------------
+
+    def _handle_ready(self) -> list[Outcome]:
+        """Wait for calls to end, and handle them all."""
+        calls = self.fleet.ready(_LOOK)
+        started = time.perf_counter()
+        found: list[Outcome] = []
+        for worker, method, result in calls:
+            hand = self._hands.get(worker)
+            if hand is None or method == "give":
+                continue
+            if isinstance(result, Exception):
+                found += self._buried(hand, result)
+            elif method == "hello":
+                self._greeted(hand, pickle.loads(result))
+            elif method == "open":
+                self._opened(hand, pickle.loads(result))
+            else:
+                hand.calling = False
+                found += self._heard(hand, pickle.loads(result))
+        self._append()
+        self.spent += time.perf_counter() - started
+        if calls or any(hand.ready for hand in self._hands.values()):
+            self._quiet_since = time.monotonic()
+        elif time.monotonic() > self._quiet_since + _BUSY and not self._told:
+            self._told = True
+            self.trouble("No worker has started yet: the cluster is busy, or starting; this command goes on waiting.")
+        return found
+
+    def _greeted(self, hand: Hand, answer: Mapping[str, Any]) -> None:
+        sentence = answer.get("error") or difference(answer["place"], answer["identity"], self.ours)
+        if sentence is not None:
+            self._refuse(hand, DeviceError(sentence))
+            return
+        hand.name = answer["place"]
+        if self._task:
+            self._open(hand)
+
+    def _opened(self, hand: Hand, device: str | Exception) -> None:
+        if isinstance(device, EnhanceError):
+            self._refuse(hand, device)
+        elif isinstance(device, Exception):
+            self._refuse(hand, DeviceError(f"The worker on {hand.name} cannot start: {device}"))
+        else:
+            self.device = self.device or device
+            self._barren = 0
+            hand.ready = True
+
+    def _heard(self, hand: Hand, events: Iterable[tuple[str, Any]]) -> list[Outcome]:
+        """Append lines, and count the outcomes of jobs that are over."""
+        found: list[Outcome] = []
+        for kind, value in events:
+            if kind == "record":
+                self._waiting.append((hand, *value))
+            elif kind == "outcome":
+                index, status, line, megapixels, error = value
+                outcome = Outcome(hand.jobs[index], status, line, megapixels, error)
+                hand.outcomes.setdefault(index, []).append(outcome)
+            elif kind == "over":
+                index, seconds = value
+                # Down at once, for the first photo compiles kernels; up in steps.
+                hand.pace = min(seconds, (hand.pace + seconds) / 2)
+                hand.jobs.pop(index)
+                hand.lines.pop(index, None)
+                for outcome in hand.outcomes.pop(index, []):
+                    self._books.tally.count(outcome)
+                    self._books.report.finish(outcome.report)
+                    self._failing = self._failing or (self.fail_fast and outcome.status == "failed")
+                    found.append(outcome)
+            elif kind == "trouble":
+                self.noted(value)
+            else:
+                raise RuntimeError(f"The worker on {hand.name} met {value}")
+        return found
+
+    def _append(self) -> None:
+        """Append the lines that have come, all with one sync, so that their workers may place the files."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        answers = self._books.report.append_together([line for *_, line in waiting])
+        for (hand, token, index, line), answer in zip(waiting, answers, strict=True):
+            hand.answers[token] = answer
+            if answer is None:
+                hand.lines.setdefault(index, []).append(line)
+            elif line["status"] == "failed":
+                self._books.tally.lost_lines += 1
+
+    def _deal(self, hand: Hand) -> None:
+        """Give a worker what it should have, and listen to it."""
+        if not hand.ready:
+            return
+        slots = self.fleet.slots[hand.place]
+        ahead = 0 if self.fail_fast else 1 + min(_MOST_AHEAD, int(slots * _AHEAD / max(hand.pace, 1e-3)))
+        jobs = self._batches.take(hand.jobs.values(), slots + ahead - len(hand.jobs))
+        hand.jobs.update((job.index, job) for job in jobs)
+        if not hand.calling:
+            hand.calling = True
+            answers, hand.answers = hand.answers, {}
+            self.fleet.call(hand.worker, "exchange", pickle.dumps((answers, jobs)))
+        elif jobs:
+            self.fleet.call(hand.worker, "give", jobs)
+
+    def _drain(self) -> None:
+        """Let workers finish what they are placing, and count it."""
+        until = time.monotonic() + PATIENCE + 1.0
+        waiting = set()
+        for hand in self._hands.values():
+            if hand.ready:
+                waiting.add(hand.worker)
+                self.fleet.call(hand.worker, "finish", pickle.dumps(hand.answers))
+        while waiting and (left := until - time.monotonic()) > 0:
+            for worker, method, result in self.fleet.ready(min(left, _LOOK)):
+                if isinstance(result, Exception) or method == "finish":
+                    waiting.discard(worker)
+                hand = self._hands[worker]
+                if method in ("finish", "exchange") and not isinstance(result, Exception):
+                    for kind, value in pickle.loads(result):
+                        if kind == "outcome" and value[0] in hand.jobs:
+                            index, status, line, megapixels, error = value
+                            outcome = Outcome(hand.jobs[index], status, line, megapixels, error)
+                            hand.outcomes.setdefault(index, []).append(outcome)
+        for hand in self._hands.values():
+            for outcomes in hand.outcomes.values():
+                for outcome in outcomes:
+                    self._books.tally.count(outcome)
+
+
+def _outcome(job: Job, line: Mapping[str, Any]) -> Outcome:
+    """What a line says of a job whose worker died after it had placed the files."""
+    width, height = line["size"] or (0, 0)
+    return Outcome(job, line["status"], line, width * height / 1e6 if line["status"] == "done" else 0.0)
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__

@@ -1,0 +1,196 @@
+"""Ray: connecting to a cluster, or starting one for this run, and actors on it. The only module that imports it.
+
+Ray core is used, which starts processes, tells when one dies, and carries calls. Nothing of a photo goes through its
+object store, and none of its own retries and checkpoints are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from enhance_cli.engines import abandon
+from enhance_cli.errors import DeviceError, UsageError
+from enhance_cli.pipeline.cluster.worker import Worker
+
+_PREFIX = "enhance-ray-"
+
+_STORE = 80 << 20
+"""Bytes of the object store of a cluster that is started here; Ray asks for at least 75 MiB."""
+
+_THREADS = 4
+"""Calls of a worker that may run at once: one that waits, and short ones."""
+
+
+def require() -> None:
+    """Check that Ray is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("ray") is None:
+        raise UsageError("--cluster needs Ray: install the extra with `pip install 'enhance-cli[cluster]'`.")
+
+
+@contextmanager
+def session(address: str, cores: int) -> Iterator[Any]:
+    """The module `ray`, connected; what was started is ended and removed.
+
+    Args:
+        address: `local`, `auto` or `ray://HOST:PORT`.
+        cores: CPUs of a local cluster.
+
+    Raises:
+        DeviceError: there is no such cluster.
+    """
+    require()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what it warns of else concerns no worker here
+    if address == "local":
+        # Before the import: whatever its name says, it is what keeps a cluster of one machine on 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    import ray
+
+    if ray.is_initialized():  # by a Python program that calls us: its connection is its own
+        yield ray
+        return
+    with contextlib.ExitStack() as stack:
+        details: dict[str, Any] = {}
+        if address == "local":
+            folder = stack.enter_context(_temporary_folder())
+            details = {"num_cpus": cores, "include_dashboard": False, "_temp_dir": folder}
+            details["object_store_memory"] = _STORE
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **details)
+        except Exception as error:
+            if isinstance(error, ConnectionError | RuntimeError | ValueError | OSError | ImportError):
+                raise DeviceError(f"--cluster {address} cannot be reached: {_first_line(error)}") from error
+            raise
+        finally:
+            for number, handler in before.items():  # it installs its own, which would end the run without a word
+                with contextlib.suppress(ValueError):  # not the main thread: none was installed
+                    signal.signal(number, handler)
+        stack.callback(ray.shutdown)
+        yield ray
+
+
+class RayFleet:
+    """Actors of a connected Ray. See `driver.Fleet`."""
+
+    def __init__(self, ray: Any, device: str, most: int) -> None:
+        """Plan the workers: one for each GPU where there are any and they may be used, else one for each CPU core.
+
+        Args:
+            ray: the connected module.
+            device: `--device`.
+            most: photos at once, of all workers together.
+
+        Raises:
+            DeviceError: the cluster has nothing of the kind.
+        """
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = 0 if device == "cpu" else sum(int(node.get("GPU", 0)) for node in nodes)
+        if device.startswith("cuda") and not gpus:
+            raise DeviceError(f"--device {device}: no machine of the cluster has a GPU; leave it out, or give cpu.")
+        wanted: list[tuple[int, int]] = []  # GPUs and photos at once of each worker
+        for node in nodes:
+            cpus, own = int(node.get("CPU", 0)), int(node.get("GPU", 0))
+            if gpus:
+                wanted += [(1, max(1, cpus // own))] * own
+            else:
+                wanted += [(0, 1)] * cpus
+        self._wanted: list[tuple[int, int]] = []
+        for gpu, slots in wanted:
+            if most > 0:
+                self._wanted.append((gpu, min(slots, most)))
+                most -= slots
+        if not self._wanted:
+            raise DeviceError("The cluster has no CPU cores to offer; start a node with some.")
+        self.slots = [slots for _, slots in self._wanted]
+        self.machines = len(nodes)
+        self._ray = ray
+        self._actors: list[Any] = []
+        self._calls: dict[Any, tuple[int, str]] = {}
+
+    def hire(self, place: int) -> int:
+        """See `driver.Fleet`."""
+        gpus, slots = self._wanted[place]
+        needs = {"num_gpus": gpus, "num_cpus": slots}
+        # A dead worker is replaced by the driver, which knows what it had; Ray's own restarts would know less.
+        details = {"max_concurrency": _THREADS, "max_restarts": 0, "max_task_retries": 0}
+        self._actors.append(self._ray.remote(Worker).options(scheduling_strategy="SPREAD", **needs, **details).remote())
+        return len(self._actors) - 1
+
+    def call(self, worker: int, method: str, *arguments: Any) -> None:
+        """See `driver.Fleet`."""
+        self._calls[getattr(self._actors[worker], method).remote(*arguments)] = (worker, method)
+
+    def ready(self, seconds: float) -> list[tuple[int, str, bytes | Exception]]:
+        """See `driver.Fleet`."""
+        waiting = list(self._calls)
+        if not waiting:
+            time.sleep(seconds)
+            return []
+        done, _ = self._ray.wait(waiting, num_returns=1, timeout=seconds)
+        if done and len(waiting) > 1:
+            done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        found: list[tuple[int, str, bytes | Exception]] = []
+        for call in done:
+            worker, method = self._calls.pop(call)
+            try:
+                found.append((worker, method, self._ray.get(call)))
+            except self._ray.exceptions.RayError as error:
+                found.append((worker, method, error))
+        return found
+
+    def dismiss(self, worker: int) -> None:
+        """See `driver.Fleet`."""
+        self._calls = {call: about for call, about in self._calls.items() if about[0] != worker}
+        actor, self._actors[worker] = self._actors[worker], None
+        if actor is not None:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.kill(actor)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder for Ray's sockets and logs, locked while it is used; those of killed processes are removed.
+
+    Its path is short: sockets' paths have at most 107 bytes, of which Ray needs 70.
+    """
+    base = tempfile.gettempdir()
+    base = base if len(base) < 20 else "/tmp"
+    for stale in Path(base).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), (stale / "lock").open("rb") as old:
+            fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(stale, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+
+    def remove() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    with (folder / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            with abandon.at_the_end(remove):
+                yield str(folder)
+        finally:
+            remove()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,76 @@
+"""What `--cluster` refuses, and what it does not start Ray for."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from enhance_cli.errors import UsageError
+from enhance_cli.pipeline.cluster import session
+from enhance_cli.pipeline.options import RunOptions
+from enhance_cli.pipeline.run import Run, run
+
+
+@pytest.fixture(autouse=True)
+def photo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.jpg", np.full((40, 50, 3), 90, np.uint8))
+
+
+def refused(arguments, method="clahe-adaptive", **options):
+    with pytest.raises(UsageError) as caught:
+        run(Run.of(method, arguments, {"cluster": "auto", **options}))
+    assert not Path("out").exists()
+    return str(caught.value)
+
+
+def test_without_the_extra_it_is_named(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
+    assert "pip install 'enhance-cli[cluster]'" in refused(["a.jpg", "out/"])
+
+
+def test_what_is_of_one_machine_is_refused():
+    assert "cannot be combined with -" in refused(["-", "out.jpg"])
+    assert "GPU of one machine" in refused(["a.jpg", "out/"], device="cuda:1")
+    assert "leave out --cluster" in refused(["a.jpg"], method="auto", decide="d.jsonl")
+
+
+@pytest.mark.parametrize("value", ["ray://head", "head:10001", "http://head:1", "", "ray://a b:1"])
+def test_what_is_no_cluster_is_refused(value):
+    with pytest.raises(UsageError, match=r"ray://HOST:PORT"):
+        RunOptions(cluster=value)
+
+
+def test_ray_is_loaded_only_for_work_on_a_cluster():
+    """Neither by a run without `--cluster`, nor by a dry run with it."""
+    for options in ((), ("--cluster", "auto", "--dry-run")):
+        program = (
+            "import sys; sys.argv[0] = 'enhance'; from enhance_cli.__main__ import main\n"
+            "try: main()\n"
+            "except SystemExit as end: sys.exit(end.code or int('ray' in sys.modules))"
+        )
+        command = [sys.executable, "-c", program, "clahe-adaptive", "--clip-limit", "2", "--device", "cpu"]
+        done = subprocess.run([*command, *options, "a.jpg", "out/"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_folders_of_killed_runs_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(session.tempfile, "gettempdir", lambda: "/tmp")
+    with session._temporary_folder() as first:
+        with session._temporary_folder() as second:
+            assert Path(first).is_dir(), "a folder in use was removed"
+            Path(second, "logs").mkdir()
+        assert not Path(second).exists()
+        stale = Path(f"{first}-stale")
+        stale.mkdir()
+        (stale / "lock").touch()
+        with session._temporary_folder():
+            assert not stale.exists()
+    assert not Path(first).exists()
