@@ -308,7 +308,13 @@ class ChromaEnhancer(Protocol):
     """An Enhancer that changes the stored chroma of a JPEG beside its luma."""
 
     def render_chroma(
-        self, luma: Array, stored: tuple[Array, Array], plan: Any, top: int, samples: tuple[int, int]
+        self,
+        luma: Array,
+        stored: tuple[Array, Array],
+        plan: Any,
+        top: int,
+        samples: tuple[int, int],
+        out: tuple[Array, Array] | None = None,
     ) -> tuple[Array, Array]:
         """Change rows of stored chroma.
 
@@ -318,9 +324,10 @@ class ChromaEnhancer(Protocol):
             plan: the method's Plan.
             top: their first row.
             samples: rows and columns of the whole image's stored chroma.
+            out: two planes of the same shape to write into.
 
         Returns:
-            New Cb and Cr of the same shape, or `stored` itself.
+            New Cb and Cr of the same shape, or `stored` itself; `out` if given.
         """
         ...
 

@@ -70,6 +70,7 @@ TORCH = (
     ),
     "training/*",
     "imaging/finish_torch.py",
+    "imaging/blocks_torch.py",
     "engines/cuda.py",
     "engines/fitness.py",
 )

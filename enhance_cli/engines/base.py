@@ -108,7 +108,8 @@ class Engine(Protocol):
             read: copied to the device in one copy. A kernel that is given one of them, or a view, works on what is
                 held. They must not change meanwhile.
             written: what `into` and `copy` write to them or to views of them stays on the device, and comes down in one
-                copy when the body ends without an exception. `read` may have the same arrays.
+                copy when the body ends without an exception. One that neither of them wrote is left alone. `read` may
+                have the same arrays.
             discarded: as `written`, and never copied down: intermediate results, whose memory on the host is not
                 touched.
 

@@ -167,6 +167,7 @@ class CudaEngine:
         """Hold arrays on the device; see `base.Engine`."""
         read, written, discarded = ([it for it in arrays if it.size] for arrays in (read, written, discarded))
         space: torch.Tensor | None = None
+        blocks: list[int] = []
         try:
             if read:
                 blocks, size = _laid_out(read)
@@ -183,9 +184,11 @@ class CudaEngine:
             for array in discarded:
                 self._written.add(array, self._empty(array).view(-1))
             yield
-            if space is not None:
+            # A method that works on NumPy arrays alone has written the arrays themselves.
+            through_kernels = [it for it in zip(written, blocks, strict=False) if self._written.was_found(it[0])]
+            if space is not None and through_kernels:
                 made = self._fetch(space)
-                for array, start in zip(written, blocks, strict=True):
+                for array, start in through_kernels:
                     np.copyto(array, made[start : start + array.nbytes].view(array.dtype).reshape(array.shape))
         finally:
             self._read.remove(read)

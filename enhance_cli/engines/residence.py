@@ -41,6 +41,7 @@ class Residence:
         """Hold nothing."""
         self._lock = threading.Lock()
         self._entries: list[_Entry] = []
+        self._found: set[int] = set()
 
     def add(self, array: Array, held: Any) -> None:
         """Hold a C-contiguous array, which must neither move nor change until it is removed."""
@@ -55,7 +56,12 @@ class Residence:
                 for number in reversed(range(len(self._entries))):
                     if self._entries[number].array is array:
                         del self._entries[number]
+                        self._found.discard(id(array))
                         break
+
+    def was_found(self, array: Array) -> bool:
+        """Whether an array that is held, or a view of it, was looked for."""
+        return id(array) in self._found
 
     def find(self, view: Array) -> Place | None:
         """Where a view lies; None if it is not one of an array that is held, or has another dtype."""
@@ -71,5 +77,6 @@ class Residence:
         for entry in entries:
             inside = entry.first <= first and last <= entry.last and entry.array.dtype == view.dtype
             if inside and all(stride >= 0 and stride % item == 0 for stride in view.strides):
+                self._found.add(id(entry.array))
                 return Place(entry.held, (first - entry.first) // item, tuple(it // item for it in view.strides))
         return None

@@ -133,10 +133,15 @@ class Region(NamedTuple):
             planes: whether `window` is channels×rows×columns instead.
         """
         rows, columns = window.shape[1:] if planes else window.shape[:2]
-        down = _places(self.top, self.bottom, self.height, self.window_top, rows, border)
-        across = _places(self.left, self.right, self.width, self.window_left, columns, border)
+        down = places(self.top, self.bottom, self.height, self.window_top, rows, border)
+        across = places(self.left, self.right, self.width, self.window_left, columns, border)
         found = window[:, down][:, :, across] if planes else window[down][:, across]
         return np.ascontiguousarray(found)
+
+
+def read(window: Array, region: Region, border: Border, planes: bool = False) -> Array:
+    """`Region.read` as a kernel."""
+    return region.read(window, border, planes=planes)
 
 
 def reflected(start: int, stop: int, length: int) -> NDArray[np.intp]:
@@ -163,8 +168,8 @@ def _valid(start: int, count: int, length: int, halo: int) -> tuple[int, int]:
     return first, max(first, last)
 
 
-def _places(begin: int, end: int, length: int, start: int, count: int, border: Border) -> slice | NDArray[Any]:
-    """Where positions `begin` to `end` of an image lie in a window of `count` from `start`."""
+def places(begin: int, end: int, length: int, start: int, count: int, border: Border) -> slice | NDArray[Any]:
+    """Where positions `begin` to `end` of an image lie in a window of `count` from `start`: a slice if all do."""
     if begin >= start and end <= start + count:
         return slice(begin - start, end - start)  # a view; indexing with arrays may take as long as a small network
     at = reflected(begin, end, length) if border == "reflect" else np.arange(begin, end).clip(0, length - 1)

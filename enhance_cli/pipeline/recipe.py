@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +38,12 @@ sides are a multiple of. The tiles of an image have about the same size, so that
 
 _SMALL_TILE = 512
 """Largest side of a tile of images so large that memory is scarce."""
+
+_CARD_WORK, _CARD_BLOCK = 550, 2**30
+"""Bytes of the device that kernels take for a pixel of a photo that is rendered whole, beside its own, and for a block
+of a network. The tensors that live at once in torch on the CPU take 120 (clahe-adaptive), 220 (retinex), 430 (local)
+and 530 bytes a pixel (clode), and 950 for a pixel of a block of irle's full network; the libraries of a card may take
+more."""
 
 
 @dataclass(slots=True)
@@ -124,10 +130,20 @@ class Recipe:
     def enhance_variants(
         self, image: Image, *, reuse: bool = False, again: Callable[[], Image] | None = None
     ) -> Iterator[Enhanced]:
+        """Every output that the controls request of one photo; see `_variants`."""
+        with ExitStack() as held:
+            images = [image]
+            del image  # so that `_variants` decides how long it is kept
+            yield from self._variants(images.pop(), held, reuse=reuse, again=again)
+
+    def _variants(
+        self, image: Image, held: ExitStack, *, reuse: bool, again: Callable[[], Image] | None
+    ) -> Iterator[Enhanced]:
         """Every output that the controls request of one photo, from one estimate.
 
         Args:
             image: as for `enhance`.
+            held: what is held on the device for the photo; closed before the last output is given.
             reuse: as for `enhance`.
             again: decodes `image` once more. A large image that would need a second copy (another colour space,
                 several outputs) is decoded again instead of held twice.
@@ -151,6 +167,11 @@ class Recipe:
             if len(variants) == 1 and not gives_up:
                 again = None  # frees the file's bytes too
             seen = _seen_whole(working, views, reuse=gives_up)
+            whole = self._fits_the_card(working, views)
+            if whole:
+                pixels = [working.pixels, *(working.chroma or ()), *(frame.pixels for frame in working.frames)]
+                held.enter_context(self.engine.resident(pixels))
+                del pixels
             before = exposure_of(seen)
             if self.plan is not None:
                 check_fit(self.plan, image)
@@ -191,9 +212,16 @@ class Recipe:
                 last = number == len(plans) - 1
                 may_reuse = (last or again is not None) and (reuse or working.pixels is not image.pixels)
                 unchanged = bool(plan.unchanged)
-                chroma = working.chroma if unchanged else self._render_chroma(working, plan, reuse=may_reuse)
-                # Chroma first: luma may be rendered in place.
-                rendered = image.pixels if unchanged else self._render(working, plan, views, reuse=may_reuse)
+                if unchanged:
+                    rendered, chroma = image.pixels, working.chroma
+                elif whole:
+                    rendered, chroma = self._render_whole(working, plan, reuse=may_reuse)
+                else:
+                    chroma = self._render_chroma(working, plan, reuse=may_reuse)
+                    # Chroma first: luma may be rendered in place.
+                    rendered = self._render(working, plan, views, reuse=may_reuse)
+                if last:
+                    held.close()
                 if grey and rendered.ndim == 3:
                     rendered = colour.grey_like(rendered)
                 base = image if unchanged else working.replace(chroma=chroma)
@@ -208,6 +236,37 @@ class Recipe:
             del plan, rendered, chroma, result  # the caller decides how long they are kept
             yield made.pop()
             ms["estimate"] = 0.0  # counted for the first output; the others share its estimate
+
+    def _fits_the_card(self, image: Image, views: Sequence[View | None]) -> bool:
+        """Whether a photo makes one trip to the device, as methods see it, and is rendered there whole."""
+        memory = self.engine.card_memory
+        if memory is None or any(view is not None for view in views):
+            return False
+        planes = (image.pixels, *(image.chroma or ()), *(frame.pixels for frame in image.frames))
+        if not all(plane.flags.c_contiguous for plane in planes):
+            return False
+        return 2 * image.nbytes + _CARD_WORK * image.height * image.width + _CARD_BLOCK <= memory
+
+    def _render_whole(self, image: Image, plan: Any, *, reuse: bool) -> tuple[Array, tuple[Array, Array] | None]:
+        """Pixels and stored chroma of an image that is held on the device: all of it comes down in one copy."""
+        import numpy as np
+
+        enhancer, source, stored = self.enhancer, image.pixels, image.chroma
+        in_place = reuse and self.controls.amount == 1.0
+        target = source if in_place else np.empty_like(source)
+        chroma = stored if stored is None or in_place else (np.empty_like(stored[0]), np.empty_like(stored[1]))
+        follows = stored is not None and isinstance(enhancer, ChromaEnhancer)
+        with self.engine.resident(written=[target, *(chroma if follows and chroma is not None else ())]):
+            if follows:
+                assert stored is not None
+                assert isinstance(enhancer, ChromaEnhancer)
+                enhancer.render_chroma(source, stored, plan, 0, stored[0].shape, out=chroma)
+            frames = tuple(frame.pixels for frame in image.frames)
+            enhancer.render(Window(source, 0, 0, frames), plan, out=target)
+        if stored is None or chroma is None or not follows:
+            return self._blended(target, source), stored
+        blended = self._blended(chroma[0], stored[0]), self._blended(chroma[1], stored[1])
+        return self._blended(target, source), blended
 
     def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
         """Render all pixels of an image, in the layout it stores.

@@ -150,7 +150,7 @@ class Auto:
     def render(self, window: Window, plan: AutoPlan, out: Array | None = None) -> Array:
         """Let the method render, blend, and shift; bit-identical for any window that includes its halo."""
         out = np.empty_like(window.pixels) if out is None else out
-        out[...] = window.pixels
+        self._engine.copy(out, window.pixels)
         valid = Region.valid(window, plan.height, plan.width, HALO)
         if plan.unchanged or valid.empty:
             return out
@@ -160,10 +160,16 @@ class Auto:
             around = valid.grown(enhancer.method.halo)
             seen = np.ascontiguousarray(window.pixels[around.within_window])
             inner = Window(seen, around.top, around.left)
+            if plan.amount == 1.0 and plan.shift == 0.0 and around.shape == valid.shape:
+                enhancer.render(inner, self._plan(plan), out=part)
+                return out
             rendered = enhancer.render(inner, self._plan(plan))[valid.within(around)]
-            part[...] = blended(window.pixels[valid.within_window], rendered, plan.amount)
+            mixed = blended(window.pixels[valid.within_window], rendered, plan.amount)
+        else:
+            mixed = window.pixels[valid.within_window]
         if plan.shift != 0.0:
-            part[...] = table(plan.shift, int(np.iinfo(part.dtype).max))[part]
+            mixed = table(plan.shift, int(np.iinfo(part.dtype).max))[mixed]
+        self._engine.copy(part, mixed)
         return out
 
     def _plan(self, plan: AutoPlan) -> Plan:

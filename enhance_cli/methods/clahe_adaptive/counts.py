@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.luma import luma as rgb_luma
 from enhance_cli.methods.clahe_adaptive.statistics import THUMBNAIL, weighted_histograms
 from enhance_cli.methods.clahe_adaptive.structure import noise_grid, weighted_diagonals
 
@@ -43,7 +44,8 @@ def count(image: Image, rows: int, columns: int, engine: Engine, kernels: Any) -
             lambda: engine.call(kernels.thumbnail, plane, THUMBNAIL),
             lambda: engine.in_bands(kernels.diagonal_counts, noise[0], plane, *noise),
         )
-    luma = engine.call(convert, image.pixels)
+    # Weighed on the host, which has the pixels; only counts would have to come down from a device, but no plane.
+    luma = rgb_luma(image.pixels) if image.pixels.ndim == 3 else image.pixels
     return Counts(
         *weighted_histograms(luma, weights, rows, columns),
         lambda: opacity.weighted_means(luma, weights, THUMBNAIL, THUMBNAIL),

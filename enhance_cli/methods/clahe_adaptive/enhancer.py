@@ -123,23 +123,24 @@ class ClaheAdaptive:
         return self._engine.into(out, kernel, pixels, plan.curves, *place)
 
     def render_chroma(
-        self, luma: Array, stored: tuple[Array, Array], plan: ClahePlan, top: int, samples: tuple[int, int]
+        self,
+        luma: Array,
+        stored: tuple[Array, Array],
+        plan: ClahePlan,
+        top: int,
+        samples: tuple[int, int],
+        out: tuple[Array, Array] | None = None,
     ) -> tuple[Array, Array]:
         """Stored chroma that follows luma; the same samples where it is kept."""
         if plan.chroma == "keep":
-            return stored
+            for plane, kept in zip(out or (), stored, strict=False):
+                self._engine.copy(plane, kept)
+            return stored if out is None else out
         tint = _NO_TINT if plan.tint is None else plan.tint
-        made: tuple[Array, Array] = self._engine.call(
-            self._kernels.render_chroma,
-            *stored,
-            luma,
-            plan.curves,
-            tint,
-            plan.chroma_noise,
-            *samples,
-            (plan.height, plan.width),
-            top,
-        )
+        arrays = (*stored, luma, plan.curves, tint, plan.chroma_noise, *samples, (plan.height, plan.width), top)
+        if out is not None:
+            return self._engine.into(out, self._kernels.render_chroma, *arrays)
+        made: tuple[Array, Array] = self._engine.call(self._kernels.render_chroma, *arrays)
         return made
 
     def illustrations(self, image: Image, plan: ClahePlan, controls: ClaheAdaptiveControls) -> Mapping[str, Array]:

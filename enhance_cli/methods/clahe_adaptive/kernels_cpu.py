@@ -306,6 +306,7 @@ def render_chroma(
     width: int,
     samples: tuple[int, int],
     top: int = 0,
+    out: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
     """The stored chroma of a JPEG, following the change of luma as in `render_rgb_followed`.
 
@@ -320,6 +321,7 @@ def render_chroma(
         width: columns of it.
         samples: height and width of the whole image.
         top: first row of `blue` and `red`.
+        out: two planes to write into.
 
     Returns:
         Cb and Cr, h×w uint8.
@@ -348,7 +350,10 @@ def render_chroma(
         columns,
         _scratch(len(columns[1])),
     )
-    return made[0], made[1]
+    if out is None:
+        return made[0], made[1]
+    out[0][...], out[1][...] = made
+    return out
 
 
 def _placed_tint(

@@ -311,6 +311,7 @@ def render_chroma(
     width: int,
     samples: tuple[int, int],
     top: int = 0,
+    out: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The stored chroma of a JPEG, following the change of luma; arguments as in `kernels_cpu`."""
     down, across = pixels_per_sample(samples[0], height), pixels_per_sample(samples[1], width)
@@ -330,7 +331,11 @@ def render_chroma(
     colour = _followed(before, after, torch.stack([of_red, of_green, of_blue], dim=-1), means, noise)
     made = (colour[..., 2] / 1.772 + 128.0, colour[..., 0] / 1.402 + 128.0)
     first, second = (torch.round(plane).clamp(0, 255).to(torch.uint8) for plane in made)
-    return first, second
+    if out is None:
+        return first, second
+    out[0].copy_(first)
+    out[1].copy_(second)
+    return out
 
 
 def _tint(tint: Tensor, top: int, left: int, rows: int, columns: int, height: int, width: int) -> Tensor:

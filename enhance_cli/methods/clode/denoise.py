@@ -7,7 +7,7 @@ blocks of one size, which lie at the same positions in an image whatever window 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,27 +84,37 @@ def strength_for(noise: float) -> float:
     return round(strength, 2) if strength > 0.1 else 0.0
 
 
-def noise_of(light: Array, window: Window, height: int, width: int, network: Callable[..., dict[str, Array]]) -> Array:
+def noise_of(
+    light: Any,
+    window: Window,
+    height: int,
+    width: int,
+    network: Callable[..., dict[str, Any]],
+    kernels: Any,
+    run: Callable[..., Any],
+) -> Any:
     """A denoiser's noise estimate for a window of light.
 
     The result is invalid within `HALO` pixels of a window edge that is not an edge of the image.
 
     Args:
-        light: 3×h×w float32, the window's light.
+        light: 3×h×w float32, the window's light: an array, or a tensor of the engine's device.
         window: its position.
         height: rows of the whole image.
         width: columns of the whole image.
         network: `image` 1×3×h×w to `noise` 1×3×h×w, with a receptive field of at most `HALO` pixels to each side.
+        kernels: of the engine, `read` and `nothing`.
+        run: `Engine.run`.
 
     Returns:
-        float32 3×h×w.
+        float32 3×h×w, where `light` is.
     """
     valid = Region.valid(window, height, width, HALO)
-    noise = np.zeros_like(light)
+    noise = run(kernels.nothing, light)
     for block in valid.blocks(BLOCK):
         # The network always gets arrays of one size, even if the image ends within a block.
         around = block.with_context(HALO, HALO, multiple=BLOCK + 2 * HALO)
-        found = network(image=around.read(light, "edge", planes=True)[None])["noise"][0]
+        found = network(image=run(kernels.read, light, around, "edge", planes=True)[None])["noise"][0]
         part = block.common(valid)
         noise[:, *part.within_window] = found[:, *part.within(around)]
     return noise

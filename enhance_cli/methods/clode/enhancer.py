@@ -173,7 +173,7 @@ class Clode:
         kernels, engine = self._kernels, self._engine
         out = np.empty_like(window.pixels) if out is None else out
         if plan.time == 0.0 and plan.strength == 0.0:
-            out[...] = window.pixels
+            engine.copy(out, window.pixels)
             return out
         arrays = window.pixels, plan.grid, plan.shift, Tones(plan.tones, plan.chroma)
         place = (RATIO_SHARE[plan.colour], plan.height, plan.width, window.top, window.left)
@@ -181,7 +181,7 @@ class Clode:
             return engine.into(out, kernels.render, *arrays, *place)
         light = engine.run(kernels.render_light, *arrays, *place)
         network = engine.network(METHOD, f"denoiser-{plan.model}")[0]
-        noise = noise_of(engine.numpy(light), window, plan.height, plan.width, network)
+        noise = noise_of(light, window, plan.height, plan.width, network.run, kernels, engine.run)
         return engine.into(out, kernels.store, light, noise, plan.strength)
 
     def illustrations(self, image: Image, plan: ClodePlan, controls: ClodeControls) -> Mapping[str, Array]:

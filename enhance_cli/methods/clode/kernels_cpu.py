@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
+from enhance_cli.imaging.blocks import read as read
 from enhance_cli.imaging.finish import Tones
 from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.luma import flat_rows
@@ -75,6 +76,11 @@ def adaptive(
 
 
 # --- rendering ---------------------------------------------------------------------------------------------
+
+
+def nothing(light: Array) -> Array:
+    """Zeros like light."""
+    return np.zeros_like(light)
 
 
 def render(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.imaging.blocks_torch import read as read
 from enhance_cli.imaging.finish import Tones
 from enhance_cli.imaging.finish_torch import finished
 from enhance_cli.methods.clode.curve import STEEPNESS
@@ -70,6 +71,11 @@ class _Counted(torch.nn.Module):
 
     def callback_accept_step(self, *_: Any) -> None:
         self.steps += 1
+
+
+def nothing(light: Tensor) -> Tensor:
+    """Zeros like light."""
+    return torch.zeros_like(light)
 
 
 def render(

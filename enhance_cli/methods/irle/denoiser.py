@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from enhance_cli.engines import Engine
     from enhance_cli.methods.irle.plan import IrlePlan
-    from enhance_cli.types import Array
 
-Denoiser = Callable[[Any, Any], "Array"]
-"""(image 1×3×h×w, gain 1×1×h×w), as the engine's kernels leave them, to the clean image 1×3×h×w; float32."""
+Denoiser = Callable[[Any, Any], Any]
+"""(image 1×3×h×w, gain 1×1×h×w), as the engine's kernels leave them, to the clean image 1×3×h×w, float32, left there
+too. One that was tuned on the image runs on the host."""
 
 
 class Denoisers:
@@ -34,7 +34,7 @@ class Denoisers:
         """The denoiser of a plan."""
         if plan.tuned.size == 0:
             network = self._engine.network(METHOD, f"denoiser-{plan.model}")[0]
-            return lambda image, gain: network(image=image, gain=gain)["clean"]
+            return lambda image, gain: network.run(image=image, gain=gain)["clean"]
         key = hashlib.blake2b(plan.tuned.tobytes(), digest_size=16).digest()
         with self._lock:
             if self._tuned is None or self._tuned[0] != key:

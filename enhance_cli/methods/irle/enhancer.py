@@ -179,16 +179,19 @@ class Irle:
             return engine.into(out, self._kernels.enlarge, plan.reference, *place)
         valid = Region.valid(window, plan.height, plan.width, HALO)
         if valid.shape != out.shape[:2]:
-            out[...] = window.pixels
+            engine.copy(out, window.pixels)
         for block in valid.blocks(side_of(plan)):
             render = partial(self._block, window.pixels, block, with_context(block, plan), plan)
-            with engine.turn(limited=is_large(plan)):
-                done = self._latest.get(window, block, plan, render)
             part = block.common(valid)
-            out[part.within_window] = done[part.within(block)]
+            with engine.turn(limited=is_large(plan)):
+                if engine.card_memory is not None and part == block:  # stays on the device
+                    render(out=out[part.within_window])
+                    continue
+                done = self._latest.get(window, block, plan, render)
+            engine.copy(out[part.within_window], done[part.within(block)])
         return out
 
-    def _block(self, pixels: Array, block: Region, around: Region, plan: IrlePlan) -> Array:
+    def _block(self, pixels: Array, block: Region, around: Region, plan: IrlePlan, out: Array | None = None) -> Array:
         """Render a block of a window.
 
         Args:
@@ -196,15 +199,16 @@ class Irle:
             block: the pixels to render.
             around: the block with its context.
             plan: of the whole image.
+            out: of the block's shape, to render into.
         """
         picture, gain = self._first_stage(pixels, around, plan)
         clean = picture
         if plan.strength > 0.0 and not plan.leaves_light:
             clean = self._denoisers.of(plan)(picture[None], gain[None, None])[0]
         inner = block.within(around)
-        codes = np.ascontiguousarray(block.read(pixels, "reflect"))
+        codes = self._engine.run(self._kernels.read, pixels, block, "reflect")
         return self._engine.into(
-            np.empty((*block.shape, 3), pixels.dtype),
+            np.empty((*block.shape, 3), pixels.dtype) if out is None else out,
             self._kernels.finish,
             *(picture[:, *inner], clean[:, *inner], gain[inner]),
             codes,
@@ -215,7 +219,7 @@ class Irle:
         """Stage 1 of a region of a window, 3×h×w, and ln of its gain, h×w: arrays of the engine's device."""
         engine, curve = self._engine, plan.curve
         wide = region.with_context(REACH, REACH)
-        codes = wide.read(pixels, "reflect")
+        codes = engine.run(self._kernels.read, pixels, wide, "reflect")
         white = np.iinfo(pixels.dtype).max
         steps = np.arange(white + 1, dtype=np.float32)
         light = steps * (np.asarray(plan.balance, np.float32) / np.float32(white))[:, None]

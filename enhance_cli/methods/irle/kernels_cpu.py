@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
+from enhance_cli.imaging.blocks import read as read
 from enhance_cli.imaging.finish_rows import keep_highlights
 from enhance_cli.imaging.vector_math import log2_row
 from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER

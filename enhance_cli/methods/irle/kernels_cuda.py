@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from enhance_cli.imaging import finish_torch
 from enhance_cli.imaging.blocks import reflected
+from enhance_cli.imaging.blocks_torch import read as read
 from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
 from enhance_cli.methods.irle.tone import PEDESTAL
 

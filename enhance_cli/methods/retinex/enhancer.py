@@ -177,7 +177,7 @@ class Retinex:
         out = np.empty_like(window.pixels) if out is None else out
         valid = Region.valid(window, plan.height, plan.width, HALO)
         if plan.leaves_all or valid.empty:
-            out[...] = window.pixels
+            engine.copy(out, window.pixels)
             return out
         frames = [window.pixels, *window.frames]
         if plan.denoise in (0.0, 1.0):
@@ -185,7 +185,7 @@ class Retinex:
             networks = self.fusion(plan.biases, plan.model), restoration
             return engine.into(out, kernels.render, frames, valid, plan.grids, (plan.under, plan.over), *networks)
         if valid.shape != out.shape[:2]:
-            out[...] = window.pixels
+            engine.copy(out, window.pixels)
         engine.into(out[valid.within_window], kernels.store, *self.light_and_noise(frames, valid, plan))
         return out
 

@@ -31,6 +31,7 @@ from enhance_cli.pipeline.recipe import Recipe
 from enhance_cli.quality.blind import hue_change
 from enhance_cli.quality.pictures import read_rgb
 from enhance_cli.types import Image, Window
+from tests.networks import Known
 from tests.pictures import dark
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,7 +55,7 @@ class Fake:
         return {"clean": (clean + np.float32(0.01) * gain).astype(np.float32)}
 
     def on(self, engine):
-        engine.network = lambda method, stem: (self.network, Weights("irle/fake", "0" * 64, Path("fake")))
+        engine.network = lambda method, stem: (Known(self.network), Weights("irle/fake", "0" * 64, Path("fake")))
         return Irle(engine)
 
 

@@ -1,0 +1,171 @@
+"""Pixels go to the device once and come back once, counted by the CUDA engine on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from enhance_cli import methods
+from enhance_cli.engines.cpu import CpuEngine
+from enhance_cli.engines.cuda import CudaEngine
+from enhance_cli.engines.residence import Residence
+from enhance_cli.pipeline.recipe import Recipe
+from enhance_cli.types import Image
+from tests import pictures
+
+SIZE = 400, 600
+
+METHODS = [
+    ("clahe-adaptive", {}),
+    ("clode", {}),
+    ("clode", {"denoise": 0.5, "model": "lite"}),
+    ("irle", {"model": "lite"}),
+    ("local", {}),
+    ("retinex", {}),
+    ("retinex", {"denoise": 0.5}),
+]
+
+
+def recipe_of(engine, name, controls):
+    method = methods.get(name)
+    made = method.controls(**{**dict(method.example), **controls})
+    return Recipe(engine, methods.open_enhancer(method, engine), made)
+
+
+def photo(dtype=np.uint8, size=SIZE):
+    return Image(pictures.dark(*size, dtype=dtype))
+
+
+@pytest.mark.parametrize(("name", "controls"), METHODS, ids=str)
+def test_pixels_go_up_once_and_come_down_once(name, controls):
+    # local reviews samples, which of a smaller photo are all of its pixels
+    engine, image = CudaEngine("cpu"), photo(np.uint16, (660, 800) if name == "local" else SIZE)
+    found = recipe_of(engine, name, controls).enhance(image)
+    traffic = engine.traffic
+    assert (traffic.trips_up, traffic.trips_down) == (1, 1)
+    assert image.nbytes <= traffic.trip_bytes_up < image.nbytes + 1024
+    assert found.image.nbytes <= traffic.trip_bytes_down < image.nbytes + 1024
+    if name == "local":  # its mask is a picture too
+        assert traffic.largest_other <= image.nbytes // 3
+    elif name == "irle":  # a table of all codes
+        assert traffic.largest_other <= 3 * 4 * 2**16
+    else:  # a proxy of 256×171 in float32 is the largest
+        assert traffic.largest_other < image.nbytes // 2
+
+
+@pytest.mark.parametrize("controls", [{}, {"chroma": "keep"}, {"amount": 0.5}])
+def test_planes_travel_together(controls):
+    pixels = pictures.dark(*SIZE)
+    chroma = tuple(np.ascontiguousarray(pixels[::2, ::2, channel]) + 90 for channel in (2, 0))
+    image = Image(pixels[..., 1].copy(), chroma=chroma)
+    before = [plane.copy() for plane in (image.pixels, *chroma)]
+    engine = CudaEngine("cpu")
+    found = recipe_of(engine, "clahe-adaptive", controls).enhance(image).image
+    expected = recipe_of(CpuEngine(), "clahe-adaptive", controls).enhance(image).image
+    assert (engine.traffic.trips_up, engine.traffic.trips_down) == (1, 1)
+    assert all(map(np.array_equal, (image.pixels, *chroma), before))
+    for one, two in zip((found.pixels, *found.chroma), (expected.pixels, *expected.chroma), strict=True):
+        assert np.abs(one.astype(int) - two.astype(int)).max() <= 1
+
+
+def test_exposures_travel_together():
+    engine = CudaEngine("cpu")
+    stack = photo().replace(frames=(Image(pictures.dark(*SIZE, level=0.3)),))
+    recipe_of(engine, "retinex", {"fuse": 2}).enhance(stack)
+    assert (engine.traffic.trips_up, engine.traffic.trips_down) == (1, 1)
+    assert engine.traffic.trip_bytes_up >= stack.nbytes
+
+
+@pytest.mark.parametrize(("name", "controls"), METHODS, ids=str)
+def test_a_photo_that_does_not_fit_is_rendered_by_tiles(name, controls):
+    """And equals what is rendered whole, bit for bit; the photo given is not touched."""
+    image = photo()
+    before = image.pixels.copy()
+    large, small = CudaEngine("cpu"), CudaEngine("cpu", card_memory=image.nbytes)
+    whole = recipe_of(large, name, controls).enhance(image).image.pixels
+    tiled = recipe_of(small, name, controls).enhance(image).image.pixels
+    assert (small.traffic.trips_up, small.traffic.trips_down) == (0, 0)
+    assert np.array_equal(whole, tiled)
+    assert np.array_equal(image.pixels, before)
+
+
+def test_the_photo_may_be_given_up():
+    image = photo()
+    expected = recipe_of(CudaEngine("cpu"), "clahe-adaptive", {}).enhance(image).image.pixels
+    found = recipe_of(CudaEngine("cpu"), "clahe-adaptive", {}).enhance(image, reuse=True).image.pixels
+    assert found is image.pixels
+    assert np.array_equal(found, expected)
+
+
+def test_views_of_what_is_held_are_views():
+    engine = CudaEngine("cpu")
+    codes = np.arange(60, dtype=np.uint16).reshape(5, 12)
+    with engine.resident([codes]):
+        engine.traffic.others_up = 0
+        for view in (codes, codes[1:4, 2:9], codes[::2, 1::3], codes.T, codes[2]):
+            assert np.array_equal(engine.numpy(engine.run(lambda it: it.to(it.dtype), view)), view)
+        assert engine.traffic.others_up == 0
+        engine.run(lambda it: it, codes[::-1].copy())
+        assert engine.traffic.others_up == 1
+    engine.run(lambda it: it, codes)
+    assert engine.traffic.others_up == 2
+
+
+def test_what_kernels_write_stays_until_the_end():
+    engine = CudaEngine("cpu")
+    source, out, between = (np.zeros((4, 6), np.uint8) for _ in range(3))
+    source[:] = 7
+
+    def doubled(values, out):
+        out.copy_(values * 2)
+
+    with engine.resident([source], written=[out], discarded=[between]):
+        engine.into(between, doubled, source)
+        engine.into(out[1:3], doubled, engine.made(between)[1:3])
+        engine.copy(out[0], source[0])
+        engine.copy(out[3], source[3])
+        assert not out.any()
+    assert out[:, 0].tolist() == [7, 28, 28, 7]
+    assert not between.any()
+
+
+def test_what_numpy_wrote_is_left_alone():
+    engine = CudaEngine("cpu")
+    one, two = np.zeros((2, 4), np.uint8)
+    with engine.resident(written=[one, two]):
+        one[:] = 3
+        engine.copy(two, np.full(4, 5, np.uint8))
+    assert [one[0], two[0]] == [3, 5]
+    assert engine.traffic.trips_down == 1
+    with engine.resident(written=[one]):
+        one[:] = 4
+    assert (one[0], engine.traffic.trips_down) == (4, 1)
+
+
+def test_nothing_comes_down_after_an_error():
+    engine = CudaEngine("cpu")
+    out = np.zeros(4, np.uint8)
+
+    def failing():
+        with engine.resident(written=[out]):
+            engine.copy(out, np.ones(4, np.uint8))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert not out.any()
+    engine.copy(out, np.ones(4, np.uint8))
+    assert out.all()
+
+
+def test_other_memory_is_not_found():
+    held = Residence()
+    array = np.zeros((4, 5), np.uint16)
+    held.add(array, "held")
+    assert held.find(array[1:, 2:]) == ("held", 7, (5, 1))
+    for other in (array.copy(), array.view(np.uint8), array[::-1], array[:0]):
+        assert held.find(other) is None
+    held.remove([array])
+    assert held.find(array) is None
