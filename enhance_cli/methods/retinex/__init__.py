@@ -90,7 +90,7 @@ class RetinexControls(Controls):
     model: Literal["paper", "full"] = knob(
         "paper",
         "Which network finds the illumination: the paper's, which sees tones, or one of forty times the parameters, "
-        "which sees the scene, lights shade more and leaves good photos more as they are; it takes the same time.",
+        "which sees the scene and aims for what a fused bracket of it would look like; it takes the same time.",
         choices=("paper", "full"),
     )
     maps: bool = knob(False, "Also write <name>_maps.png, both illumination maps and the fusion weights.")

@@ -174,7 +174,7 @@ def test_what_training_mends_is_what_the_formulas_give(pictures: torch.Tensor) -
     parts = (torch_formulas.divided(seen, light), seen, torch_formulas.divided_negative(seen, of_negative))
     by_hand = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts))
     assert torch.allclose(mended, by_hand, atol=1e-6)
-    mending.highlights = True
+    mending.highlight = formulas.HIGHLIGHT
     assert torch.allclose(mending(pictures)[0], torch_formulas.kept_white(by_hand, seen), atol=1e-6)
     assert torch.allclose(weights.sum(dim=1), torch.ones_like(weights[:, 0]), atol=1e-6)
 

@@ -178,7 +178,7 @@ def test_stage_1_learns(folder: Path, full: bool) -> None:
     recipe, read = tiny().full if full else tiny().mending, album(folder)
     module = first_stage.fresh_mending(tiny().mending, 0)
     if full:
-        module = first_stage.Mending(network.SceneIllumination((4, 6, 8)), module.fusion, highlights=True)
+        module = first_stage.Mending(network.SceneIllumination((4, 6, 8)), module.fusion, tiny().full.highlight)
     optimizer = torch.optim.Adam(module.parameters(), 5e-3)
 
     def loss(seed: int, number: int) -> torch.Tensor:

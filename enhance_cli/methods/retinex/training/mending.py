@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from enhance_cli.imaging.finish_torch import kept_highlights
 from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.formulas_torch import (
     bright_channel,
     candidates,
     illuminated,
-    kept_white,
     luma_statistics,
     thinned,
 )
@@ -34,15 +34,18 @@ class Mending(nn.Module):
     Args:
         illumination: either of the two.
         fusion: the other network.
-        highlights: whether highlights are kept, as they are when a photo is enhanced. The paper's illumination was
-            trained without.
+        highlight: the range of luma over which highlights are kept, as they are when a photo is enhanced; None to
+            leave them, as the paper's illumination was trained.
     """
 
     def __init__(
-        self, illumination: Illumination | SceneIllumination, fusion: Fusion, highlights: bool = False
+        self,
+        illumination: Illumination | SceneIllumination,
+        fusion: Fusion,
+        highlight: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        self.illumination, self.fusion, self.highlights = illumination, fusion, highlights
+        self.illumination, self.fusion, self.highlight = illumination, fusion, highlight
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Correct N×3×PROXY×PROXY; the result is every second pixel of every second row, which is enough for training.
@@ -59,7 +62,9 @@ class Mending(nn.Module):
         weights = torch.softmax(scores, dim=1)
         mended = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts.chunk(3)))
         assert isinstance(mended, Tensor)
-        return kept_white(mended, seen) if self.highlights else mended, weights, light, light_of_negative
+        if self.highlight is not None:
+            mended = kept_highlights(mended, seen, self.highlight)
+        return mended, weights, light, light_of_negative
 
 
 def illumination(grid: Tensor, channel: Tensor) -> Tensor:
@@ -125,7 +130,7 @@ def train_full(mending: Mending, album: Album, options: TrainOptions, recipe: Fu
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         large = SceneIllumination(recipe.widths)
-    module = Mending(large, copy.deepcopy(mending.fusion), highlights=True).to(options.device)
+    module = Mending(large, copy.deepcopy(mending.fusion), recipe.highlight).to(options.device)
     loop.train(
         module,
         lambda iteration: mending_loss(

@@ -50,6 +50,9 @@ class FullRecipe:
     fused_of_dark: float = 0.9  # of the dark frames' targets: light in the shade; the others are best frames
     fused_of_bright: float = 0.15  # of the bright ones': fused stacks are brighter, and whites stay white anyway
 
+    highlight: tuple[float, float] = (0.88, 0.985)
+    """As `Mending` takes it: a little later than when a photo is enhanced (`formulas.HIGHLIGHT`)."""
+
     # As in `MendingRecipe`:
     similarity: float = 0.3
     smoothness: float = 0.002
