@@ -61,6 +61,8 @@ def session(address: str, cores: int) -> Iterator[Any]:
     if address == "local":
         # Before the import: whatever its name says, it is what keeps a cluster of one machine on 127.0.0.1.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Ray's workers are nice by 15, behind everything else on the machine; a run without a cluster is not.
+        os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():  # by a Python program that calls us: its connection is its own
