@@ -17,7 +17,7 @@ from tests import pictures
 
 SIZE = 400, 600
 
-METHODS = [
+PATHS = [
     ("clahe-adaptive", {}),
     ("clode", {}),
     ("clode", {"denoise": 0.5, "model": "lite"}),
@@ -38,7 +38,7 @@ def photo(dtype=np.uint8, size=SIZE):
     return Image(pictures.dark(*size, dtype=dtype))
 
 
-@pytest.mark.parametrize(("name", "controls"), METHODS, ids=str)
+@pytest.mark.parametrize(("name", "controls"), PATHS, ids=str)
 def test_pixels_go_up_once_and_come_down_once(name, controls):
     # local reviews samples, which of a smaller photo are all of its pixels
     engine, image = CudaEngine("cpu"), photo(np.uint16, (660, 800) if name == "local" else SIZE)
@@ -78,7 +78,7 @@ def test_exposures_travel_together():
     assert engine.traffic.trip_bytes_up >= stack.nbytes
 
 
-@pytest.mark.parametrize(("name", "controls"), METHODS, ids=str)
+@pytest.mark.parametrize(("name", "controls"), PATHS, ids=str)
 def test_a_photo_that_does_not_fit_is_rendered_by_tiles(name, controls):
     """And equals what is rendered whole, bit for bit; the photo given is not touched."""
     image = photo()
