@@ -37,6 +37,7 @@ def open_engine(
     *,
     threads: int = 1,
     weights: Path | None = None,
+    card_memory: int | None = None,
     remark: Callable[[str], None] = lambda text: None,
 ) -> Engine:
     """Open the engine that a user asked for.
@@ -45,6 +46,7 @@ def open_engine(
         device: `auto` (the first card that torch can use, else the CPU), `cpu`, `cuda` or `cuda:N`.
         threads: threads for one photo on the CPU.
         weights: folder of own weights; what it lacks is taken from the shipped ones.
+        card_memory: bytes that photos may take on a card; None for what is free, less a quarter.
         remark: called with the reason for each card that `auto` leaves aside.
 
     Raises:
@@ -57,7 +59,7 @@ def open_engine(
         driver = cards.driver()
         for card in driver.cards:
             try:
-                return _cuda(f"cuda:{card.number}", driver, weights, spare=True)
+                return _cuda(f"cuda:{card.number}", driver, weights, card_memory, spare=True)
             except DeviceError as error:
                 remark(f"Not used: {error}")
         if driver.trouble is not None:
@@ -67,10 +69,12 @@ def open_engine(
         from enhance_cli.engines.cpu import CpuEngine
 
         return CpuEngine(threads, weights)
-    return _cuda(device, cards.driver(), weights)
+    return _cuda(device, cards.driver(), weights, card_memory)
 
 
-def _cuda(device: str, driver: cards.Driver, weights: Path | None, *, spare: bool = False) -> Engine:
+def _cuda(
+    device: str, driver: cards.Driver, weights: Path | None, card_memory: int | None, *, spare: bool = False
+) -> Engine:
     """The engine of a card; `spare` refuses one that has little memory free."""
     index = int(device.partition(":")[2] or 0)
     card = next((card for card in driver.cards if card.number == index), None)
@@ -85,7 +89,7 @@ def _cuda(device: str, driver: cards.Driver, weights: Path | None, *, spare: boo
         reason = fitness.why_not(card, driver) or (fitness.too_full(card) if spare else None)
         if reason is not None:
             raise DeviceError(f"The device {_called(device, card)} cannot be used: {reason}.")
-    return CudaEngine(device, weights)
+    return CudaEngine(device, weights, card_memory=card_memory)
 
 
 def _called(device: str, card: cards.Card | None) -> str:

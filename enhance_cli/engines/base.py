@@ -54,8 +54,8 @@ class Engine(Protocol):
     """The network size that suits the device, for methods with two sizes: `full` on CUDA, `lite` on the CPU."""
 
     card_memory: int | None
-    """Bytes that one photo may take on the device, with all that kernels need for it; None if the device works in the
-    memory of the host. What needs more is rendered by tiles that each make the trip."""
+    """Bytes that photos may take on the device, with all that kernels need for them; None if the device works in the
+    memory of the host."""
 
     own_weights: Path | None
     """A folder of own weights (`--weights`). Networks that it holds run with them, others with the shipped ones."""

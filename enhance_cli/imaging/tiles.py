@@ -36,6 +36,13 @@ class Tile(NamedTuple):
             slice(self.left - self.outer_left, self.right - self.outer_left),
         )
 
+    def within(self, other: Tile) -> tuple[slice, slice]:
+        """The outer rectangle within that of a tile that holds it."""
+        return (
+            slice(self.outer_top - other.outer_top, self.outer_bottom - other.outer_top),
+            slice(self.outer_left - other.outer_left, self.outer_right - other.outer_left),
+        )
+
 
 def tiles(height: int, width: int, tile_height: int, tile_width: int, halo: int = 0) -> Iterator[Tile]:
     """Cover an image once, row by row, with tiles of at most the given size.

@@ -34,6 +34,9 @@ class Assignment:
     weights: Path | None = None
     """Folder of own weights."""
 
+    gpu_memory: int | None = None
+    """Bytes of each card that photos may take."""
+
     threads: int = 1
     alone: bool = False
     """Whether the process runs only enhance, so that no other code depends on which modules are loaded."""
@@ -56,7 +59,9 @@ class Assignment:
             EnhanceError: the device or the weights are missing.
             UsageError: own weights are given, and no network runs them.
         """
-        engine = open_engine(self.device, threads=self.threads, weights=self.weights, remark=remark)
+        engine = open_engine(
+            self.device, threads=self.threads, weights=self.weights, card_memory=self.gpu_memory, remark=remark
+        )
         if engine.device == "cpu" and self.alone:
             # If scipy is installed Numba loads its linear algebra at import, which takes a sixth of a second; none of
             # our kernels uses it.

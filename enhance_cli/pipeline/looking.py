@@ -61,7 +61,13 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
     workers = options.jobs or available_cores()
     coding = Coding(max_pixels=options.max_pixels)
     assignment = Assignment(
-        asked.method, asked.controls, options.device, coding, weights=options.weights, threads=1, alone=alone
+        asked.method,
+        asked.controls,
+        options.device,
+        coding,
+        weights=options.weights,
+        gpu_memory=options.gpu_memory,
+        alone=alone,
     )
     recipe = assignment.open(listener.remark)
     tally = Tally()

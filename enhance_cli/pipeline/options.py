@@ -171,6 +171,14 @@ class RunOptions(Knobs):
         minimum=1,
         metavar="SIZE",
     )
+    gpu_memory: int | None = _machine(
+        None,
+        "Memory budget of each card; larger photos are processed in tiles, and so is one for which memory runs out. By "
+        "default three quarters of what is free on the card.",
+        parse=parse_size,
+        minimum=1,
+        metavar="SIZE",
+    )
     max_pixels: int = _machine(
         MAX_PIXELS,
         "Refuse photos with more pixels before decoding them.",

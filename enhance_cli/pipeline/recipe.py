@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from enhance_cli.controls import Controls
@@ -15,6 +16,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.imaging import colour
 from enhance_cli.imaging.tiles import Tile, tiles
 from enhance_cli.pipeline import holding, memory
+from enhance_cli.pipeline.card import Card, side_within, unless_exhausted
 from enhance_cli.pipeline.companions import Companions
 from enhance_cli.pipeline.plans import check_fit
 from enhance_cli.pipeline.report import report_line
@@ -87,8 +89,10 @@ class Recipe:
     """What the report says of the networks that run."""
 
     companions: Companions = field(init=False)
+    card: Card = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "card", Card(self.engine))
         object.__setattr__(self, "companions", Companions(self.controls))
         used = self.enhancer.prepare(self.controls)
         object.__setattr__(self, "weights", report_of_weights(used, self.engine.own_weights))
@@ -131,9 +135,13 @@ class Recipe:
         self, image: Image, *, reuse: bool = False, again: Callable[[], Image] | None = None
     ) -> Iterator[Enhanced]:
         """Every output that the controls request of one photo; see `_variants`."""
+        images = [image]
+        del image  # so that `_variants` decides how long it is kept
+        return self.card.flights(self._holding(images, reuse=reuse, again=again))
+
+    def _holding(self, images: list[Image], *, reuse: bool, again: Callable[[], Image] | None) -> Iterator[Enhanced]:
+        """As `enhance_variants`, of the one image in a list, which is emptied."""
         with ExitStack() as held:
-            images = [image]
-            del image  # so that `_variants` decides how long it is kept
             yield from self._variants(images.pop(), held, reuse=reuse, again=again)
 
     def _variants(
@@ -147,6 +155,9 @@ class Recipe:
             reuse: as for `enhance`.
             again: decodes `image` once more. A large image that would need a second copy (another colour space,
                 several outputs) is decoded again instead of held twice.
+
+        Raises:
+            OutOfCardMemory: there is a card, and it has too little memory for this photo.
         """
         from enhance_cli.imaging.view import view_of
 
@@ -170,19 +181,20 @@ class Recipe:
             whole = self._fits_the_card(working, views)
             if whole:
                 pixels = [working.pixels, *(working.chroma or ()), *(frame.pixels for frame in working.frames)]
-                held.enter_context(self.engine.resident(pixels))
+                whole = bool(unless_exhausted(partial(held.enter_context, self.engine.resident(pixels))))
                 del pixels
             before = exposure_of(seen)
             if self.plan is not None:
                 check_fit(self.plan, image)
                 plans: list[Any] = [self.plan]
             elif len(variants) == 1:
-                plans = [self.enhancer.estimate(seen, self.controls)]
+                plans = [self._tried(partial(self.enhancer.estimate, seen, self.controls), image)]
             else:
-                plans = list(cast(VariantEnhancer, self.enhancer).estimate_variants(seen, self.controls))
+                several = cast(VariantEnhancer, self.enhancer).estimate_variants
+                plans = self._tried(partial(_listed, several, seen, self.controls), image)
         image, working = image.replace(companions={}), working.replace(companions={})  # no longer needed
         drawn = [
-            self.enhancer.illustrations(image if view is None else seen, plan, controls)
+            self._tried(partial(self.enhancer.illustrations, image if view is None else seen, plan, controls), image)
             for (_, controls), plan in zip(variants, plans, strict=True)
         ]
         del seen
@@ -214,9 +226,13 @@ class Recipe:
                 unchanged = bool(plan.unchanged)
                 if unchanged:
                     rendered, chroma = image.pixels, working.chroma
-                elif whole:
-                    rendered, chroma = self._render_whole(working, plan, reuse=may_reuse)
+                elif whole and (
+                    made_whole := unless_exhausted(partial(self._render_whole, working, plan, reuse=may_reuse))
+                ):
+                    rendered, chroma = made_whole.pop()
                 else:
+                    whole = False
+                    held.close()  # tiles have the memory to themselves
                     chroma = self._render_chroma(working, plan, reuse=may_reuse)
                     # Chroma first: luma may be rendered in place.
                     rendered = self._render(working, plan, views, reuse=may_reuse)
@@ -293,6 +309,12 @@ class Recipe:
 
         def render_tile(tile: Tile) -> None:
             stored = source[tile.outer] if originals is None else originals.outer(tile)
+            self.card.by_parts(tile, halo, partial(render_part, tile, stored), image.metadata.source)
+            if originals is not None:
+                originals.done(tile)
+
+        def render_part(whole: Tile, original: Array, tile: Tile) -> None:
+            stored = original[tile.within(whole)]
             seen = stored if view is None else view.window(stored, tile.outer)
             frames = tuple(
                 frame.pixels[tile.outer] if its is None else its.window(frame.pixels[tile.outer], tile.outer)
@@ -308,8 +330,6 @@ class Recipe:
                 rendered = self._blended(rendered, seen[inner])
                 rendered = view.back(stored[inner], tile.inner, seen[inner], rendered)
             target[tile.inner] = rendered
-            if originals is not None:
-                originals.done(tile)
 
         self.engine.map(render_tile, pieces)
         if originals is not None:
@@ -327,6 +347,9 @@ class Recipe:
         target = stored if reuse and self.controls.amount == 1.0 else (stored[0].copy(), stored[1].copy())
 
         def render_band(band: Tile) -> None:
+            self.card.by_parts(band, 0, render_part, image.metadata.source, rows=True)
+
+        def render_part(band: Tile) -> None:
             here = band.inner[0]
             luma = image.pixels[here.start * down : here.stop * down]
             made = enhancer.render_chroma(luma, (stored[0][here], stored[1][here]), plan, here.start, (rows, columns))
@@ -339,14 +362,21 @@ class Recipe:
 
     def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
         """The parts in which an image is rendered: bands, or tiles for a method with a halo."""
-        halo = self.enhancer.method.halo
+        halo, side = self.enhancer.method.halo, side_within(self.engine.card_memory)
         if halo == 0:
             rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
             rows = min(rows, _VIEWED_BAND) if viewed else rows
+            if side is not None:
+                rows = min(rows, max(1, side * side // image.width))
             return list(tiles(image.height, image.width, rows, image.width))
         largest = _SMALL_TILE if small else _TILE
+        if side is not None:
+            largest = min(largest, max(_TILE_STEP, (side - 2 * halo) // _TILE_STEP * _TILE_STEP))
         sides = _even_part(image.height, largest), _even_part(image.width, largest)
         return list(tiles(image.height, image.width, *sides, halo))
+
+    def _tried(self, work: Callable[[], Any], image: Image) -> Any:
+        return self.card.tried(work, image.metadata.source)
 
     def _blended(self, rendered: Array, source: Array) -> Array:
         """Blend the original with `--amount` of the result; `rendered` is overwritten."""
@@ -383,6 +413,10 @@ class Recipe:
             plan=None if enhanced is None else enhanced.described,
             **details,
         )
+
+
+def _listed(work: Callable[..., Iterable[Any]], *arguments: Any) -> list[Any]:
+    return list(work(*arguments))
 
 
 def _even_part(length: int, largest: int = _TILE) -> int:

@@ -390,7 +390,9 @@ def _assignment(
         backup=options.backup,
         mirror=None if objects is None else objects.mirror,
     )
-    return Assignment(asked.method, asked.controls, options.device, coding, weights=options.weights)
+    return Assignment(
+        asked.method, asked.controls, options.device, coding, weights=options.weights, gpu_memory=options.gpu_memory
+    )
 
 
 # --- before any work ---------------------------------------------------------------------------------------
