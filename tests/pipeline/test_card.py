@@ -246,7 +246,7 @@ def test_memory_that_runs_out_once_anywhere_changes_no_byte(name, picture):
     whole = Running()
     expected = enhanced(name, picture, whole)
     assert whole.calls > 0
-    chosen = sorted({*range(1, min(whole.calls, 3) + 1), whole.calls // 2 + 1, whole.calls})
+    chosen = sorted({1, whole.calls // 2 + 1, whole.calls})
     for call in chosen:
         assert np.array_equal(enhanced(name, picture, Running(lambda it, call=call: it == call)), expected), call
 
