@@ -15,8 +15,13 @@ from typing import Any
 GAP = 2.0
 """Seconds between two photos of a burst, at most."""
 
-OUTLIER = 0.6
-"""Stops by which a photo's mean luma differs from the median of its group to be an outlier."""
+OUTLIER, SPREADS = 0.4, 3.0
+"""A photo is an outlier whose mean luma differs from the median of its group by a factor of 2^0.4 or more, and by three
+times as many powers of two as half of the group does: frames of a panorama may differ more than those of a burst."""
+
+KEPT = 0.6
+"""Share of the difference of two frames' means that is left after `clode` brightened both for the same time. With it,
+the times of four bursts of twelve frames that flicker by 0.3 EV are within 4 % of their median."""
 
 LEAST = 3
 """Photos that make a group: two exposures of a scene may be meant to differ."""
@@ -72,29 +77,54 @@ def agreed(lines: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], li
     """The decisions of one group, made one; and the places of its outliers, whose decisions stay.
 
     The verdict (method and controls) with the most certainty in sum wins; the amount is the median of those who had it.
+    Where it finds an exposure for each photo, all are brightened alike, as the one in their middle is.
 
     Args:
         lines: of a file of decisions (`decision.Decision.to_json`), each with `luma`.
     """
     middle = median(line["luma"] for line in lines)
-    outliers = [place for place, line in enumerate(lines) if _stops(line["luma"], middle) > OUTLIER]
+    apart = [_stops(line["luma"], middle) for line in lines]
+    outliers = [place for place, stops in enumerate(apart) if stops > max(OUTLIER, SPREADS * median(apart))]
     inside = [place for place in range(len(lines)) if place not in outliers]
     if len(inside) < 2:
         return [dict(line) for line in lines], outliers
     votes: dict[str, list[int]] = {}
     for place in inside:
         line = lines[place]
-        votes.setdefault(repr((line["method"], sorted(line["controls"].items()))), []).append(place)
+        kind = sorted((name, value) for name, value in line["controls"].items() if name != "target")
+        votes.setdefault(repr((line["method"], kind)), []).append(place)
     winners = max(votes.values(), key=lambda group: sum(lines[place]["certainty"] for place in group))
     leader = lines[winners[0]]
     shared = {name: leader[name] for name in ("verdict", "method", "controls")}
     shared["amount"] = median(lines[place]["amount"] for place in winners)
+    aim = _aim([lines[place] for place in winners])
     told = f"; decided together with {len(inside) - 1} neighbours"
     done = []
     for place, line in enumerate(lines):
         own = place in outliers
-        done.append(dict(line) if own else {**line, **shared, "reason": line["reason"] + told})
+        one = dict(line) if own else {**line, **shared, "reason": line["reason"] + told}
+        if not own and aim is not None:
+            one["controls"] = {**one["controls"], **_brightened(line["luma"], aim)}
+        done.append(one)
     return done, outliers
+
+
+def _aim(lines: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """The mean luma that photos of one verdict have, and the one that they should have: medians.
+
+    None where the method finds no exposure, or where it darkens.
+    """
+    if lines[0]["controls"].get("time") != "auto":
+        return None
+    goals = [line["controls"].get("target", line["quantities"].get("expected mean")) for line in lines]
+    before, after = median(line["luma"] for line in lines), median(goal for goal in goals if goal is not None)
+    return (before, after) if after > before else None
+
+
+def _brightened(luma: float, aim: tuple[float, float]) -> dict[str, float]:
+    """Controls that brighten a photo as the one in the middle of its group, so that their own differences stay."""
+    before, after = aim
+    return {"target": round(min(0.95, max(0.05, after + KEPT * (luma - before))), 3), "dead_band": 0.0}
 
 
 def _stops(one: float, other: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from enhance_cli.methods.auto.together import agreed, groups
 
 
@@ -49,3 +51,35 @@ def test_a_flash_frame_keeps_its_own_verdict():
     assert outliers == [5]
     assert done[5] == lines[5]
     assert {one["method"] for place, one in enumerate(done) if place != 5} == {"clode"}
+
+
+def test_a_burst_that_flickers_is_brightened_alike_and_its_flash_frame_is_not():
+    """Twelve frames within 0.3 stops of each other; the mean that is expected of each wavers, too."""
+    lines = []
+    for number in range(12):
+        luma = 0.2 * 2 ** (0.15 * (number % 3 - 1))
+        wavering = {"time": "auto"} | ({"target": 0.41} if number == 7 else {})
+        lines.append(line("clode", luma) | {"controls": wavering, "quantities": {"expected mean": 0.42 + luma / 10}})
+    lines[5] = line(None, 0.55, certainty=0.99) | {"quantities": {}}
+    done, outliers = agreed(lines)
+    assert outliers == [5]
+    assert done[5] == lines[5]
+    inside = [one for place, one in enumerate(done) if place != 5]
+    assert {(one["verdict"], one["method"], one["amount"], one["controls"]["time"]) for one in inside} == {
+        ("enhance", "clode", 1.0, "auto")
+    }
+    aims = {one["luma"]: one["controls"]["target"] for one in inside}
+    assert aims[0.2] == pytest.approx(0.44, abs=0.001), "the median of what is expected"
+    darkest, brightest = min(aims), max(aims)
+    assert aims[brightest] - aims[darkest] == pytest.approx(0.6 * (brightest - darkest), abs=0.002)
+
+
+def test_frames_that_differ_much_from_each_other_have_no_outlier_but_one_that_differs_more():
+    lines = [line("irle", luma) for luma in (0.1, 0.14, 0.2, 0.28, 0.36)]
+    assert agreed(lines)[1] == []
+    assert agreed([line("irle", luma) for luma in (0.2, 0.21, 0.2, 0.19, 0.29)])[1] == [4]
+
+
+def test_photos_that_are_darkened_keep_their_own_aims():
+    lines = [line("clode", 0.8) | {"controls": {"time": "auto"}, "quantities": {"expected mean": 0.5}}] * 3
+    assert all(one["controls"] == {"time": "auto"} for one in agreed(lines)[0])
