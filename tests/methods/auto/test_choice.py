@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -101,6 +102,20 @@ def test_quantities_are_what_they_say(well_exposed):
     assert seen["two tones"] == pytest.approx(1.0)
     assert len(measure(well_exposed).values) == len(NAMES)
     assert words.finding(seen).kind == "backlit"
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(228, 48), (30, 215)], ids=["scan", "dark mode"])
+def test_a_page_of_text_is_no_photo(paper, ink):
+    """Letters are blurred to less than half of their contrast on the small copy, and a scan has some grain."""
+    page = np.full((1100, 850, 3), paper, np.uint8)
+    for row in range(40, 1080, 28):
+        text = f"The quick brown fox jumps over the lazy dog {row}"
+        cv2.putText(page, text, (30, row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (ink,) * 3, 1, cv2.LINE_AA)
+    grain = np.random.default_rng(0).normal(0.0, 3.0, page.shape)
+    small = cv2.resize((page + grain).clip(0, 255).astype(np.uint8), (124, 160), interpolation=cv2.INTER_AREA)
+    found = words.not_a_photo(flatness(small))
+    assert found is not None
+    assert found.text.startswith("not a photo")
 
 
 def test_noise_keeps_a_photo_from_being_a_drawing(screenshot):
