@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import descendants
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -60,13 +62,13 @@ def nodes():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def ray_processes() -> set[int]:
-    """Workers of Ray that run our code on this machine, by process."""
+def workers_of(process: int) -> set[int]:
+    """The workers of the nodes that a process has started; those of other clusters on the machine are not ours."""
     found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
+    for child in descendants(process):
         try:
-            if b"ray::Worker" in (entry / "cmdline").read_bytes():
-                found.add(int(entry.name))
+            if b"ray::Worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(child)
         except OSError:
             continue
     return found

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.commands import LIMIT, alive, contents, descendants, lines, until
-from tests.pipeline.cluster.conftest import ROOT, ray_processes
+from tests.pipeline.cluster.conftest import ROOT, workers_of
 
 HARMED = "import sys; from tests.pipeline.cluster.harmed import main; main()"
 METHOD = ("clahe-adaptive", "--clip-limit", "2", "--device", "cpu")
@@ -89,7 +89,7 @@ def test_a_driver_and_a_worker_that_are_killed_lose_nothing(nodes, photos):
     photos(40)
     process = started("in", "out", "--cluster", "auto", seconds=0.1)
     until(lambda: count() >= 4)
-    os.kill(random.Random(1).choice(sorted(ray_processes())), signal.SIGKILL)
+    os.kill(random.Random(1).choice(sorted(workers_of(os.getpid()))), signal.SIGKILL)
     until(lambda: count() >= 12)
     process.kill()
     assert ended(process)[0] == -signal.SIGKILL
@@ -130,10 +130,13 @@ def test_three_hundred_photos_with_every_kind_of_death(nodes, photos):
     def pause():
         time.sleep(chance.uniform(0.3, 3.0))
 
+    killed = []
+
     def kill_worker():
-        workers = sorted(ray_processes())
-        if workers:
-            os.kill(chance.choice(workers), signal.SIGKILL)
+        until(lambda: workers_of(os.getpid()))
+        victim = chance.choice(sorted(workers_of(os.getpid())))
+        os.kill(victim, signal.SIGKILL)
+        killed.append(victim)
 
     def kill_node():
         nodes.kill_second()
@@ -150,6 +153,7 @@ def test_three_hundred_photos_with_every_kind_of_death(nodes, photos):
         pause()
         process.kill()
         ended(process)
+    assert len(set(killed)) == 5
     code, _, err = ended(started("in", "out", "--cluster", "auto", "--json"))
     assert code == 0, err
     assert ended(started("in", "one", "-j", "2"))[0] == 0
