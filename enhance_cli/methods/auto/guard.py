@@ -38,7 +38,7 @@ STEP = 6.0
 NOISE, LIFT = 10.0, 2.0
 """Largest standard deviation of noise in levels that a result may have if its noise has grown by more than that factor.
 What is left of noise on a copy as small is seen however small the photo is shown. Of 89 frames of stacks and dark shots
-with a reference, no result has more; of 20 dark photos without one, five have, all of them by night."""
+with a reference, no result has more; of 20 dark photos without one, five have."""
 
 CALM = 0.2
 """Share of the darker half that is taken for flat: where the photo as it was varies least."""
