@@ -356,12 +356,12 @@ def test_a_run_that_another_overtakes_is_refused_and_harms_nothing(photographs, 
     photographs(3)
     opens, first = Assignment.open, []
 
-    def overtaken(assignment):
+    def overtaken(assignment, *remark):
         if not first:
             first.append(None)
             run("clahe-adaptive", ["in", "out"], clip_limit=2.0, device="cpu")
             first.append(contents())
-        return opens(assignment)
+        return opens(assignment, *remark)
 
     monkeypatch.setattr(Assignment, "open", overtaken)
     with pytest.raises(OutputError, match="Another run has just written"):

@@ -27,6 +27,8 @@ REST = {
     "jobs": 3,
     "device": "cpu",
     "memory": "1G",
+    "gpu_memory": "1G",
+    "cluster": "local",
     "max_pixels": "9M",
     "timeout": 60.0,
 }
