@@ -160,8 +160,15 @@ def _pictures_below(
     root: Path, excluded: tuple[int, int] | None, recursive: bool, remarks: list[str]
 ) -> Iterator[Found]:
     """Images of a folder in sorted order; hidden files, other files and the output folder are skipped."""
+    yield from photos_of(root, _walk(root, excluded), recursive, remarks)
+
+
+def photos_of(
+    root: Path, folders: Iterable[tuple[Iterable[str], Path]], recursive: bool, remarks: list[str]
+) -> Iterator[Found]:
+    """Photos of folders, each given by the names of its photos and its path below `root`; says what was not given."""
     count = deeper = 0
-    for names, relative in _walk(root, excluded):
+    for names, relative in folders:
         for name in names:
             if not recursive and relative.parts:
                 deeper += 1

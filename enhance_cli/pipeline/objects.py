@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from enhance_cli.controls import option_name
 from enhance_cli.errors import EnhanceError, UsageError
 from enhance_cli.imaging.codecs import format_of_suffix
-from enhance_cli.pipeline.inputs import GALLERY, Found, is_photo, remark
+from enhance_cli.pipeline.inputs import GALLERY, Found, is_photo, photos_of
 from enhance_cli.pipeline.jobs import SortedNames
 from enhance_cli.pipeline.mirror import Mirror, ObjectStates, mirrored
 from enhance_cli.storage import SCHEMES, Location, Opener, is_url, opened
@@ -141,7 +141,10 @@ class Objects:
 
     def _below(self, root: Path, output: Path | None, recursive: bool, remarks: list[str]) -> Iterator[Found]:
         """As `inputs._pictures_below`: in the same order, without hidden names, galleries and the output folder."""
-        count = deeper = 0
+        return photos_of(root, self._walk(root, output), recursive, remarks)
+
+    def _walk(self, root: Path, output: Path | None) -> Iterator[tuple[SortedNames, Path]]:
+        """Names of photos of each folder below, and its path, relative to `root`."""
         left_out = [] if output is None or output == root else [f"{output}/"]
         for folder in self.states.folders(root):
             relative = Path(folder).relative_to(root)
@@ -155,13 +158,7 @@ class Objects:
                     break
                 if not name.startswith(".") and is_photo(name):
                     names.append(name)
-            for name in names:
-                if not recursive and relative.parts:
-                    deeper += 1
-                    continue
-                count += 1
-                yield Found(root / relative / name, relative / name, in_folder=True)
-        remark(root, count, deeper, remarks)
+            yield names, relative
 
 
 @contextmanager

@@ -112,16 +112,22 @@ def test_photos_are_done_and_failures_have_their_lines(stage):
     assert all(Path("out", line["written"][0]["path"]).exists() for line in lines() if line["status"] == "done")
 
 
-def test_a_worker_that_dies_before_its_line_is_answered_places_nothing(stage):
-    """It is killed with its first lines on their way; they are written by the worker that gets the batch."""
+def kill_one_with(stage, wanted):
+    """Kill the first worker that answers with a message of this kind, before its answer arrives."""
     killed = []
 
     def kill_once(worker, method, reply):
-        if method == "exchange" and not killed and any(kind == "record" for kind, _ in pickle.loads(reply)):
+        if method == "exchange" and not killed and any(kind == wanted for kind, _ in pickle.loads(reply)):
             killed.append(worker)
             stage.fleet.dead.add(worker)
 
     stage.fleet.before_reply = kill_once
+    return killed
+
+
+def test_a_worker_that_dies_before_its_line_is_answered_places_nothing(stage):
+    """It is killed with its first lines on their way; they are written by the worker that gets the batch."""
+    killed = kill_one_with(stage, "record")
     stage.run(*(f"{index}.png" for index in range(10)))
     assert killed
     assert (stage.tally.done, stage.tally.failed) == (10, 0)
@@ -130,14 +136,7 @@ def test_a_worker_that_dies_before_its_line_is_answered_places_nothing(stage):
 
 def test_what_a_dead_worker_had_placed_is_not_done_again(stage):
     """It dies after its answer: the file is there, and nobody said so."""
-    killed = []
-
-    def kill_once(worker, method, reply):
-        if method == "exchange" and not killed and any(kind == "over" for kind, _ in pickle.loads(reply)):
-            killed.append(worker)
-            stage.fleet.dead.add(worker)
-
-    stage.fleet.before_reply = kill_once
+    killed = kill_one_with(stage, "over")
     outcomes = stage.run(*(f"{index}.png" for index in range(10)))
     assert killed
     assert (stage.tally.done, stage.tally.failed) == (10, 0)

@@ -104,17 +104,7 @@ def _hats(pixels: int, nodes: int, like: Tensor) -> Tensor:
 def train_mending(album: Album, options: TrainOptions, recipe: MendingRecipe, log: loop.Log) -> nn.Module:
     """Train illumination and fusion."""
     module = fresh_mending(recipe, options.seed).to(options.device)
-    return loop.train(
-        module,
-        lambda iteration: mending_loss(
-            module, lambda random: album.small(random, recipe), recipe, options.seed, iteration, options.device
-        ),
-        lambda trained: mending_figures(trained, album),
-        recipe.schedule.lasting(options.iterations),
-        options.out / "mending",
-        resume=options.resume,
-        log=log,
-    )
+    return _trained(module, lambda random: album.small(random, recipe), album, options, recipe, "mending", log)
 
 
 def fresh_mending(recipe: MendingRecipe, seed: int) -> nn.Module:
@@ -131,18 +121,29 @@ def train_full(mending: Mending, album: Album, options: TrainOptions, recipe: Fu
         torch.manual_seed(options.seed)
         large = SceneIllumination(recipe.widths)
     module = Mending(large, copy.deepcopy(mending.fusion), recipe.highlight).to(options.device)
-    loop.train(
+    _trained(module, lambda random: album.scene(random, recipe), album, options, recipe, "mending-full", log)
+    return module
+
+
+def _trained(
+    module: nn.Module,
+    draw: Callable[[np.random.Generator], Drawn],
+    album: Album,
+    options: TrainOptions,
+    recipe: MendingRecipe | FullRecipe,
+    folder: str,
+    log: loop.Log,
+) -> nn.Module:
+    """Train a first stage on what `draw` gives, with checkpoints in a folder of the output."""
+    return loop.train(
         module,
-        lambda iteration: mending_loss(
-            module, lambda random: album.scene(random, recipe), recipe, options.seed, iteration, options.device
-        ),
+        lambda iteration: mending_loss(module, draw, recipe, options.seed, iteration, options.device),
         lambda trained: mending_figures(trained, album),
         recipe.schedule.lasting(options.iterations),
-        options.out / "mending-full",
+        options.out / folder,
         resume=options.resume,
         log=log,
     )
-    return module
 
 
 def mending_loss(
