@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib import util
 from typing import Annotated, Any
 
@@ -36,7 +36,9 @@ _CLASHING = (
 
 
 def command(
-    device: Annotated[str, typer.Option(help="The device to try: auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="The device to try: auto (all cards), cpu, cuda:N, or several cards (cuda:0,cuda:1).")
+    ] = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -52,8 +54,8 @@ def command(
         else:
             for section, values in findings.items():
                 console.text(f"{section}:")
-                for name, value in values.items():
-                    console.text(f"  {name}: {value}")
+                for line in _lines(values):
+                    console.text(f"  {line}")
             console.text("\n".join(f"problem: {text}" for text, _ in problems) or "No problems found.")
         raise typer.Exit(problems[0][1] if problems else ExitCode.OK)
 
@@ -64,12 +66,23 @@ def examine(device: str) -> tuple[dict[str, dict[str, Any]], list[tuple[str, Exi
     findings = {
         "versions": _versions(problems),
         "device": _device(device, problems),
+        "cards": _cards(device, problems),
         "onnxruntime": _onnxruntime(problems),
         "codecs": _codecs(problems),
         "weights": _weights(problems),
         "cache": _cache(problems),
     }
     return findings, problems
+
+
+def _lines(values: Mapping[str, Any]) -> Iterator[str]:
+    """Findings as lines, nested ones indented."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"{name}:"
+            yield from (f"  {line}" for line in _lines(value))
+        else:
+            yield f"{name}: {value}"
 
 
 def _versions(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
@@ -100,19 +113,58 @@ def _has(name: str) -> bool:
 
 
 def _device(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
-    from enhance_cli.engines import cuda_cards, open_engine
+    from enhance_cli.engines import cuda_cards, devices, open_engine
     from enhance_cli.engines.cpu import available_cores
 
     found: dict[str, Any] = {"asked": asked, "cores": available_cores(), "cards seen by the driver": cuda_cards()}
+    reasons: list[str] = []
     try:
-        engine = open_engine(asked)
-        found["got"] = engine.device
-        engine.close()
+        opened = [open_engine(name, remark=reasons.append) for name in devices(asked)]
+        found["got"] = ", ".join(engine.device for engine in opened)
+        for engine in opened:
+            engine.close()
     except EnhanceError as error:
         found["got"] = None
         problems.append((str(error), error.exit_code))
-    if found["cards seen by the driver"] and found["got"] == "cpu" and asked == "auto":
-        problems.append(("There is a GPU, but torch cannot use it; `--device cuda` says why.", ExitCode.DEVICE))
+    if found["got"] == "cpu" and asked == "auto":
+        problems += [(reason, ExitCode.DEVICE) for reason in reasons]
+    return found
+
+
+def _cards(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
+    """What the driver says of the cards asked for, and a trial of each that can be opened."""
+    from enhance_cli.engines import cards, devices, open_engine
+    from enhance_cli.errors import DeviceError
+
+    driver = cards.driver()
+    cuda = None if driver.cuda is None else ".".join(map(str, driver.cuda))
+    found: dict[str, Any] = {"driver": cards.driver_release() if cuda else driver.trouble, "CUDA of the driver": cuda}
+    try:
+        names = devices(asked)
+    except EnhanceError:
+        return found  # told already
+    wanted = {int(name.partition(":")[2] or 0) for name in names if name.startswith("cuda")}
+    for card in driver.cards:
+        if asked != "auto" and card.number not in wanted:
+            continue
+        of_card: dict[str, Any] = {
+            "name": card.name,
+            "compute capability": ".".join(map(str, card.capability)),
+            "memory, GB": round(card.memory / 1e9, 1),
+        }
+        found[f"cuda:{card.number}"] = of_card
+        try:
+            engine = open_engine(f"cuda:{card.number}")
+        except DeviceError as error:  # told already if no other card is taken in its place
+            of_card["not used"] = str(error)
+            continue
+        from enhance_cli.cli.trial import trial
+        from enhance_cli.engines import fitness
+
+        free = fitness.free(card)
+        of_card["free, GB"] = None if free is None else round(free / 1e9, 1)
+        of_card |= trial(engine, lambda text: problems.append((text, ExitCode.DEVICE)))
+        engine.close()
     return found
 
 

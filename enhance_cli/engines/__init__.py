@@ -89,7 +89,13 @@ def _cuda(
         reason = fitness.why_not(card, driver) or (fitness.too_full(card) if spare else None)
         if reason is not None:
             raise DeviceError(f"The device {_called(device, card)} cannot be used: {reason}.")
-    return CudaEngine(device, weights, card_memory=card_memory)
+    try:
+        return CudaEngine(device, weights, card_memory=card_memory)
+    except RuntimeError as error:  # opening a context fails on a card that is full, or used by one process alone
+        said = " ".join(str(error).split()).rstrip(".")
+        raise DeviceError(
+            f"The device {_called(device, card)} cannot be used: CUDA does not start there ({said[:200]})."
+        ) from error
 
 
 def _called(device: str, card: cards.Card | None) -> str:

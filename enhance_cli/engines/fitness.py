@@ -43,6 +43,14 @@ def why_not(card: Card, driver: Driver) -> str | None:
     return None
 
 
+def free(card: Card) -> int | None:
+    """Bytes that are free on a card; None where it does not say."""
+    try:
+        return int(torch.cuda.mem_get_info(card.number)[0])
+    except RuntimeError:
+        return None
+
+
 def too_full(card: Card) -> str | None:
     """Why a card has too little memory for `--device auto`; None if it has enough."""
     try:

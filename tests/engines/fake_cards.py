@@ -84,7 +84,10 @@ def install(monkeypatch, *cards, cuda=12080, failure=0, built="12.8", architectu
     from enhance_cli.engines import cards as module
 
     library, management = Libcuda(*cards, cuda=cuda, failure=failure), Management()
-    monkeypatch.setattr(module.ctypes, "CDLL", lambda name: management if "nvidia-ml" in name else library)
+    real = ctypes.CDLL
+    fakes = {module._LIBRARY: library, module._MANAGEMENT: management}
+    # Other libraries are loaded while this one is in place: `ctypes` is one module for all.
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, *given, **named: fakes.get(name) or real(name, *given, **named))
     usable = built is not None and failure == 0
     monkeypatch.setattr(torch.version, "cuda", built)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: usable and len(cards) > 0)
