@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed [--parts startup stream photo] [--methods clode ...] [--photograph PHOTO.jpg]
                                [--rounds 5] [--store FILE]
+    python -m benchmarks.speed --device cuda [--parts card-stream card-photo parity] [--photographs FOLDER] [...]
 
 Printed is a JSON line for each row of:
 
@@ -13,6 +14,14 @@ Printed is a JSON line for each row of:
     photo      one JPEG in a warm process, from bytes to bytes, by each timed case and --sizes: seconds (median and
                least), of the processor, and of each stage in the quickest round
 
+and with --device cuda of:
+
+    card-stream   as `stream`, on the card, beside decoding and encoding alone on as many --cores
+    card-photo    as `photo`, one photo at a time on the card, with the share of estimating and rendering that its
+                  copies take, what it copied, and the peak of its memory
+    parity        --photos (30) photos of --photographs, or made ones, on the card and on the CPU: the largest
+                  difference in levels, the share of samples that differ, and PSNR
+
 Speeds are compared within one run: seconds alone say more about the machine than about the program.
 """
 
@@ -22,7 +31,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,11 +40,12 @@ from typing import Any
 import cv2
 
 import enhance_cli
-from benchmarks.lib import opencv_loop, program, scenes, timing
+from benchmarks.lib import on_card, opencv_loop, program, scenes, timing
 from benchmarks.lib.program import Asked, Row
 from enhance_cli import methods
 from enhance_cli.imaging import codecs
 from enhance_cli.methods.cases import options_of
+from enhance_cli.types import Image
 
 LOOP = (sys.executable, str(Path(opencv_loop.__file__)))
 FRAMES = (720, 1280)
@@ -69,18 +80,22 @@ def stream(asked: Asked) -> Iterator[Row]:
     counts = {"long": asked.long, "short": asked.short}
     commands: dict[tuple[str, str], list[str]] = {}
     for name in asked.methods:
-        for case in program.chosen(asked, name, timed=True)[: None if asked.cases else 1]:
-            commands[name, case.name] = timing.enhance(name, *options_of(case.controls))
-    others = {way: ("simplejpeg" if way == "codec" else "OpenCV CLAHE", way) for way in ("loop", "pool", "codec")}
+        cases = on_card.cases(asked, name) if asked.device != "cpu" else program.chosen(asked, name, timed=True)
+        for case in cases if asked.cases or asked.device != "cpu" else cases[:1]:
+            commands[name, case.name] = timing.enhance(name, *options_of(case.controls), device=asked.device)
+    ways = ("loop", "pool", "codec") if asked.device == "cpu" else ("codec",)
+    others = {way: ("simplejpeg" if way == "codec" else "OpenCV CLAHE", way) for way in ways}
     commands |= {who: [*LOOP, way] for way, who in others.items()}
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        data = scenes.jpeg(scenes.photo(asked.photograph, 3000, 4000))
+        height, width = asked.stream_size
+        data = scenes.jpeg(scenes.photo(asked.photograph, height, width))
         for size, count in counts.items():
             scenes.folder(folder / size, data, count)
 
         def work(words: Sequence[str], size: str) -> Any:
-            run = timing.process([*words, str(folder / size), str(folder / "out")], asked.cores)
+            threads = [str(asked.cores)] if words[: len(LOOP)] == [*LOOP] else []
+            run = timing.process([*words, str(folder / size), str(folder / "out"), *threads], asked.cores)
             return lambda: (run(), shutil.rmtree(folder / "out"))
 
         works = {(who, size): work(words, size) for who, words in commands.items() for size in counts}
@@ -94,7 +109,8 @@ def stream(asked: Asked) -> Iterator[Row]:
         medians = {size: median(seconds[who, size]) for size in counts}
         compared = others.items() if who[0] in methods.names() else ()
         ratios = {way: median(a / b for a, b in zip(rates[who], rates[other], strict=True)) for way, other in compared}
-        about = {"method": who[0], "case": who[1], "size": "12 MP", "photos": counts, "rounds": asked.rounds}
+        megapixels = f"{height * width / 1e6:.3g} MP"
+        about = {"method": who[0], "case": who[1], "size": megapixels, "photos": counts, "rounds": asked.rounds}
         yield about | {"cores": asked.cores, "rate": rate(**medians), "seconds": medians, "ratios": ratios}
 
 
@@ -107,14 +123,45 @@ def photo(asked: Asked) -> Iterator[Row]:
                 data = scenes.jpeg(scenes.photo(asked.photograph, height, width))
                 for case in program.chosen(asked, name, timed=True):
                     about = {"method": name, "case": case.name, "size": size, "threads": asked.threads}
-                    yield about | {"rounds": asked.rounds} | stages(method, data, case.controls, asked.rounds)
+                    enhance = partial(enhanced, method, dict(case.controls))
+                    yield about | {"rounds": asked.rounds} | stages(enhance, data, asked.rounds)
             if methods.get(name).fuses and not asked.cases:
                 bright = scenes.photo(asked.photograph, *FRAMES)
                 found = timing.warm(lambda: method.fuse([bright // 4, bright // 2, bright]), asked.rounds)  # noqa: B023
                 yield {"method": name, "case": "three frames fused", "size": "1280x720", **found}
 
 
-def stages(method: Any, data: bytes, controls: Any, count: int) -> Row:
+def card_stream(asked: Asked) -> Iterator[Row]:
+    """`stream` on a card."""
+    said = on_card.about(asked.device)
+    for row in stream(asked):
+        yield row | said
+
+
+def card_photo(asked: Asked) -> Iterator[Row]:
+    """Stages of one photo on a card."""
+    said = on_card.about(asked.device)
+    for name in asked.methods:
+        engine = on_card.watched(asked.device)
+        for size in asked.sizes:
+            width, height = map(int, size.split("x"))
+            data = scenes.jpeg(scenes.photo(asked.photograph, height, width))
+            for case in on_card.cases(asked, name):
+                enhance, copies = on_card.copying(engine, on_card.recipe_of(engine, name, case))
+                about = {"method": name, "case": case.name, "size": size, "rounds": asked.rounds}
+                on_card.peak_mb(engine.device, reset=True)
+                found = stages(enhance, data, asked.rounds)
+                middle = sorted(copies[1:], key=lambda copy: float(copy["share"]))[(len(copies) - 1) // 2]
+                yield about | said | found | {"transfers": middle, "peak_mb": on_card.peak_mb(engine.device)}
+
+
+def enhanced(method: Any, controls: dict[str, Any], image: Image) -> tuple[Image, dict[str, float]]:
+    """A photo by an opened method, and its milliseconds."""
+    result = method.enhance(image, **controls)
+    return result.image, result.report["ms"]
+
+
+def stages(enhance: Callable[[Image], tuple[Image, dict[str, float]]], data: bytes, count: int) -> Row:
     """Seconds from bytes to bytes, of the quickest round by stage."""
     rounds: list[Row] = []
 
@@ -122,12 +169,12 @@ def stages(method: Any, data: bytes, controls: Any, count: int) -> Row:
         marks = [time.perf_counter()]
         image = codecs.decode(data, source="photo.jpg")
         marks.append(time.perf_counter())
-        result = method.enhance(image, **controls)
+        made, ms = enhance(image)
         marks.append(time.perf_counter())
-        codecs.encode(result.image, "jpeg")
+        codecs.encode(made, "jpeg")
         marks.append(time.perf_counter())
         row = {"all": marks[3] - marks[0], "decode": marks[1] - marks[0], "encode": marks[3] - marks[2]}
-        rounds.append(row | {stage: result.report["ms"][stage] / 1e3 for stage in ("estimate", "render")})
+        rounds.append(row | {stage: ms[stage] / 1e3 for stage in ("estimate", "render")})
 
     found: Row = timing.warm(once, count)
     found["stages"] = min(rounds[1:], key=lambda row: row["all"])
@@ -135,22 +182,34 @@ def stages(method: Any, data: bytes, controls: Any, count: int) -> Row:
 
 
 PARTS = {"startup": startup, "stream": stream, "photo": photo}
+CARD_PARTS = {"card-stream": card_stream, "card-photo": card_photo, "parity": on_card.parity}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts."""
-    parser = program.parser(__doc__, list(PARTS), rounds=5)
+    parser = program.parser(__doc__, [*PARTS, *CARD_PARTS], rounds=5)
+    parser.add_argument("--device", default="cpu", help="cpu, or one card, such as cuda:0 (cpu)")
     parser.add_argument("--photograph", type=Path, help="of 12 megapixels or more; else a scene is made")
     parser.add_argument("--long", type=int, default=60, help="photos of the long folder (60)")
     parser.add_argument("--short", type=int, default=12, help="and of the short one (12)")
     parser.add_argument("--cores", type=int, default=2, help="of a stream's processes (2)")
     parser.add_argument("--sizes", nargs="+", default=["1250x800", "4000x3000"], metavar="WIDTHxHEIGHT")
-    parser.add_argument("--threads", type=int, default=2, help="of one photo (2)")
+    parser.add_argument("--threads", type=int, default=2, help="of one photo on the CPU (2)")
+    parser.add_argument("--photographs", type=Path, help="folder of the photos of parity; else they are made")
+    parser.add_argument("--parity-side", type=int, default=1200, help="long side of these at most, in pixels (1200)")
+    parser.add_argument("--stream-size", default="4000x3000", metavar="WIDTHxHEIGHT", help="of a stream's photos")
     asked = parser.parse_args(arguments)
+    asked.stream_size = tuple(map(int, reversed(asked.stream_size.split("x"))))
+    parts = PARTS if asked.device == "cpu" else CARD_PARTS
+    asked.parts = [name for name in asked.parts if name in parts]
+    if not asked.parts:
+        parser.error(f"with --device {asked.device} the parts are {', '.join(parts)}")
+    if asked.device != "cpu" and (said := on_card.refusal(asked.device)):
+        raise SystemExit(said)
     if asked.long <= asked.short:
         parser.error("--long must be more than --short")
     cv2.setNumThreads(asked.threads)
-    program.run(asked, PARTS)
+    program.run(asked, parts)
 
 
 if __name__ == "__main__":

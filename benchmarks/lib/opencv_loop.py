@@ -1,9 +1,9 @@
 """A hand-written baseline: CLAHE on luma with OpenCV, for a file or a folder. Imports nothing of ours.
 
-    python benchmarks/lib/opencv_loop.py one|loop|pool|codec IN OUT
+    python benchmarks/lib/opencv_loop.py one|loop|pool|codec IN OUT [THREADS]
 
 `one` is a single file, `loop` a folder, `pool` a folder in two threads with OpenCV itself single-threaded; `codec` only
-decodes and encodes, by simplejpeg in a pool of two.
+decodes and encodes, by simplejpeg in a pool of two. THREADS is the size of both pools.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def code(source: Path, target: Path) -> None:
     target.write_bytes(simplejpeg.encode_jpeg(picture, quality=QUALITY, colorsubsampling="420"))
 
 
-def main(way: str, source: Path, target: Path) -> None:
+def main(way: str, source: Path, target: Path, threads: int = 2) -> None:
     """Work through a file or a folder."""
     if way == "one":
         enhance(source, target)
@@ -53,9 +53,9 @@ def main(way: str, source: Path, target: Path) -> None:
         cv2.setNumThreads(1)
     target.mkdir(parents=True, exist_ok=True)
     files = sorted(source.iterdir())
-    with ThreadPoolExecutor(1 if way == "loop" else 2) as pool:
+    with ThreadPoolExecutor(1 if way == "loop" else threads) as pool:
         list(pool.map(code if way == "codec" else enhance, files, [target / path.name for path in files]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:]))

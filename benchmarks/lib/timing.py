@@ -13,9 +13,9 @@ from typing import Any
 ENHANCE = (sys.executable, "-m", "enhance_cli")
 
 
-def enhance(*words: object) -> list[str]:
-    """A quiet run of `enhance` on the CPU, which may be repeated; its folders are still to be added."""
-    return [*ENHANCE, *map(str, words), "--device", "cpu", "--overwrite", "--quiet"]
+def enhance(*words: object, device: str = "cpu") -> list[str]:
+    """A quiet run of `enhance`, which may be repeated; its folders are still to be added."""
+    return [*ENHANCE, *map(str, words), "--device", device, "--overwrite", "--quiet"]
 
 
 def warm(work: Callable[[], Any], rounds: int) -> dict[str, float]:

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from enhance_cli.cli.app import build  # noqa: E402
 from enhance_cli.engines import cuda  # noqa: E402
 from tests.engines.fake_cards import GB, NEW, OLD, SMALL, install  # noqa: E402
+from tests.stand_in import stand_in  # noqa: E402
 
 RUN = CliRunner()
 
@@ -20,18 +21,6 @@ def doctor(*arguments):
     return RUN.invoke(build(), ["doctor", *arguments])
 
 
-@pytest.fixture
-def stand_in(monkeypatch):
-    """Engines of cards work on the CPU, under the names of their cards."""
-
-    def opened(self, device):
-        number = int(device.partition(":")[2] or 0)
-        return torch.device("cpu"), f"cuda:{number} ({torch.cuda.get_device_name(number)})"
-
-    monkeypatch.setattr(cuda.CudaEngine, "_opened", opened)
-
-
-@pytest.mark.usefixtures("stand_in")
 def test_every_card_is_named_and_tried(monkeypatch):
     ran = []
     for name in ("into", "network"):
@@ -42,7 +31,7 @@ def test_every_card_is_named_and_tried(monkeypatch):
             return before(self, *given, **named)
 
         monkeypatch.setattr(cuda.CudaEngine, name, seen)
-    install(monkeypatch, NEW, SMALL, free=[20 * GB, GB])
+    stand_in(monkeypatch, NEW, SMALL, free=[20 * GB, GB])
     result = doctor("--json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["problems"]) == (0, [])
@@ -59,9 +48,8 @@ def test_every_card_is_named_and_tried(monkeypatch):
     assert {name for _, name in ran} == {"into", "network"}
 
 
-@pytest.mark.usefixtures("stand_in")
 def test_the_same_as_text(monkeypatch):
-    install(monkeypatch, NEW)
+    stand_in(monkeypatch, NEW)
     result = doctor("--device", "cuda:0")
     assert result.exit_code == 0
     for line in (
@@ -81,11 +69,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_what_fails_on_a_card_is_a_sentence(monkeypatch, name, form):
-    install(monkeypatch, NEW)
+    stand_in(monkeypatch, NEW)
     error, what = FAULTS[name]
 
     def failing(self, *given, **named):
@@ -105,9 +92,8 @@ def test_what_fails_on_a_card_is_a_sentence(monkeypatch, name, form):
         assert f"problem: {sentence}" in result.stdout
 
 
-@pytest.mark.usefixtures("stand_in")
 def test_a_card_that_computes_something_else_is_a_problem(monkeypatch):
-    install(monkeypatch, NEW)
+    stand_in(monkeypatch, NEW)
     into = cuda.CudaEngine.into
 
     def wrong(self, out, *given, **named):
@@ -120,9 +106,8 @@ def test_a_card_that_computes_something_else_is_a_problem(monkeypatch):
     assert problem.startswith("cuda:0 (NVIDIA L4) runs a kernel, but its result differs from the CPU's by")
 
 
-@pytest.mark.usefixtures("stand_in")
 def test_a_card_that_cannot_be_opened_is_named_with_the_reason(monkeypatch):
-    install(monkeypatch, OLD)
+    stand_in(monkeypatch, OLD)
     result = doctor("--json")
     found = json.loads(result.stdout)
     assert result.exit_code == 5
