@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,10 @@ from enhance_cli import methods
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.engines.cuda import CudaEngine
 from enhance_cli.engines.residence import Residence
+from enhance_cli.methods.auto.decision import Decision
+from enhance_cli.methods.auto.enhancer import Auto
 from enhance_cli.pipeline.recipe import Recipe
-from enhance_cli.types import Image
+from enhance_cli.types import Image, Metadata
 from tests import pictures
 
 SIZE = 400, 600
@@ -97,6 +101,71 @@ def test_the_photo_may_be_given_up():
     found = recipe_of(CudaEngine("cpu"), "clahe-adaptive", {}).enhance(image, reuse=True).image.pixels
     assert found is image.pixels
     assert np.array_equal(found, expected)
+
+
+SHOWN = [
+    ("clahe-adaptive", 1.0, 0.0),
+    ("clahe-adaptive", 0.6, 0.0),
+    ("clahe-adaptive", 1.2, 0.5),
+    ("clode", 0.6, 0.5),
+    ("", 0.0, 0.5),
+]
+"""Methods that auto chose, the amount of their change, and its shift."""
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("chosen", "amount", "shift"), SHOWN)
+def test_auto_blends_and_shifts_where_the_pixels_are(monkeypatch, chosen, amount, shift, dtype):
+    controls = {"denoise": 0.0, "model": "lite"} if chosen == "clode" else {}
+    decision = Decision(chosen, controls, amount)
+    monkeypatch.setattr(Auto, "_decided", lambda *_: decision)
+    engine, image = CudaEngine("cpu"), photo(dtype)
+    recipe_of(engine, "auto", {"shift": shift}).enhance(image)
+    traffic = engine.traffic
+    assert (traffic.trips_up, traffic.trips_down) == (1, 1)
+    assert traffic.trip_bytes_up < image.nbytes + 1024
+    assert traffic.trip_bytes_down < image.nbytes + 1024
+    # A proxy in float32 is the largest, of a photo as small as this.
+    assert traffic.largest_other < max(image.nbytes // 2, 600_000)
+
+
+@pytest.mark.parametrize("name", ["clahe-adaptive", "retinex"])
+def test_an_amount_is_blended_after_the_one_trip(name):
+    engine, image = CudaEngine("cpu"), photo()
+    recipe_of(engine, name, {"amount": 0.5}).enhance(image)
+    assert (engine.traffic.trips_up, engine.traffic.trips_down) == (1, 1)
+    assert engine.traffic.trip_bytes_down < image.nbytes + 1024
+
+
+def test_the_mask_of_local_goes_up_once():
+    """It is a picture of its own, drawn on the host; what the review samples has a bounded size."""
+
+    class Engine(CudaEngine):
+        sent: ClassVar[list[int]] = []
+
+        def _send(self, array):
+            self.sent.append(array.nbytes)
+            return super()._send(array)
+
+    engine, image = Engine("cpu"), photo(size=(1330, 1400))
+    recipe_of(engine, "local", {"mask": "rect:0,0,100%,100%"}).enhance(image)
+    mask = 2 * image.height * image.width
+    assert (engine.traffic.trips_up, engine.traffic.trips_down) == (1, 1)
+    assert [size for size in Engine.sent if size >= mask // 2] == [mask]
+
+
+@pytest.mark.parametrize("name", ["clahe-adaptive", "retinex"])
+def test_a_photo_of_another_colour_space_goes_up_as_methods_see_it(name):
+    """By tiles, at 16 bits and with their halo, because the host converts them; an estimate may see the whole too."""
+    from enhance_cli.imaging.profiles import Cicp, icc_of_cicp
+
+    icc = icc_of_cicp(Cicp(9, 13), [])
+    engine, image = CudaEngine("cpu"), photo().replace(metadata=Metadata(icc=icc))
+    recipe_of(engine, name, {}).enhance(image)
+    traffic, seen = engine.traffic, 2 * image.nbytes
+    assert (traffic.trips_up, traffic.trips_down) == (0, 0)
+    assert seen <= traffic.other_bytes_up < 1.5 * seen + image.nbytes + 2**21
+    assert seen <= traffic.other_bytes_down < 1.5 * seen + 2**21
 
 
 def test_views_of_what_is_held_are_views():

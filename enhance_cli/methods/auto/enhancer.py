@@ -18,7 +18,6 @@ from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.imaging.shooting import shooting
 from enhance_cli.methods.auto import CHOICES, HALO, METHOD, AutoControls, together
-from enhance_cli.methods.auto.candidates import blended
 from enhance_cli.methods.auto.chooser import choose
 from enhance_cli.methods.auto.decision import Decision
 from enhance_cli.methods.auto.hints import hinted
@@ -154,22 +153,27 @@ class Auto:
         valid = Region.valid(window, plan.height, plan.width, HALO)
         if plan.unchanged or valid.empty:
             return out
-        part = out[valid.within_window]
-        if plan.chosen:
-            enhancer = self._opened(plan.chosen)
-            around = valid.grown(enhancer.method.halo)
-            seen = np.ascontiguousarray(window.pixels[around.within_window])
-            inner = Window(seen, around.top, around.left)
-            if plan.amount == 1.0 and plan.shift == 0.0 and around.shape == valid.shape:
-                enhancer.render(inner, self._plan(plan), out=part)
-                return out
-            rendered = enhancer.render(inner, self._plan(plan))[valid.within(around)]
-            mixed = blended(window.pixels[valid.within_window], rendered, plan.amount)
-        else:
-            mixed = window.pixels[valid.within_window]
-        if plan.shift != 0.0:
-            mixed = table(plan.shift, int(np.iinfo(part.dtype).max))[mixed]
-        self._engine.copy(part, mixed)
+        engine, part, source = self._engine, out[valid.within_window], window.pixels[valid.within_window]
+        levels = None if plan.shift == 0.0 else table(plan.shift, int(np.iinfo(part.dtype).max))
+        if not plan.chosen:
+            return self._mixed(out, part, source, source, 1.0, levels)
+        enhancer = self._opened(plan.chosen)
+        around = valid.grown(enhancer.method.halo)
+        seen = np.ascontiguousarray(window.pixels[around.within_window])
+        inner = Window(seen, around.top, around.left)
+        if plan.amount == 1.0 and levels is None and around.shape == valid.shape:
+            enhancer.render(inner, self._plan(plan), out=part)
+            return out
+        rendered = np.empty_like(seen)
+        with engine.resident(discarded=[rendered]):
+            enhancer.render(inner, self._plan(plan), out=rendered)
+            return self._mixed(out, part, source, engine.made(rendered)[valid.within(around)], plan.amount, levels)
+
+    def _mixed(
+        self, out: Array, part: Array, source: Array, rendered: Any, amount: float, levels: Array | None
+    ) -> Array:
+        """Blend and shift into a part of `out`, which is returned."""
+        self._engine.into(part, self._engine.kernels(METHOD).mixed, source, rendered, amount, levels)
         return out
 
     def _plan(self, plan: AutoPlan) -> Plan:
