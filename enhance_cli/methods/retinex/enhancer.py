@@ -14,7 +14,7 @@ from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import UsageError
 from enhance_cli.exposure.predictor import Predictor
-from enhance_cli.imaging import opacity
+from enhance_cli.imaging import night, opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
 from enhance_cli.methods.retinex.alignment import frame_notes
@@ -98,6 +98,9 @@ class Retinex:
             light = lights[0]
             found = self._illumination(controls)[0](image=light[None])
             forward, inverse = found["forward"][0], found["inverse"][0]
+            empty = night.empty(light, seen)
+            if empty is not None:
+                forward = formulas.limited(forward, light, empty, night.spread(image.pixels, empty))
             channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
             illuminations = np.stack([_spread(formulas.illumination(*each), seen) for each in channels])
             stage = FirstStage(light, (forward, inverse), partial(self._scoring, seen=seen, model=controls.model), seen)

@@ -63,6 +63,9 @@ NEARLY_WHITE = 1e-6
 DARKEST, OCTAVES = 0.02, 2.8
 """The networks' logarithmic scale for light l, from -1 to 1: log2(l + DARKEST) / OCTAVES + 1."""
 
+LARGEST_EMPTY = 2.0
+"""Largest gain of what is empty in a night scene (`imaging.night`): its noise may grow to twice what it was."""
+
 LUMA = (0.299, 0.587, 0.114)
 """BT.601."""
 
@@ -78,6 +81,44 @@ def illumination(grid: Array, channel: Array) -> Array:
     exponent = np.clip(-(found[..., 0] * tone + found[..., 1]), -80.0, 80.0)
     light: Array = channel + (1.0 - channel) / (1.0 + np.exp(exponent))
     return light
+
+
+def limited(grid: Array, light: Array, empty: Array, spread: float) -> Array:
+    """The forward grid with gains of at most `LARGEST_EMPTY` where and at what tones the image is empty.
+
+    With the emptiness E of a node, 0..1, ln L becomes (1 - E) ln L + E ln max(L, 1 / LARGEST_EMPTY), by another o. The
+    grid is as smooth in place and tone as before, so that no rim shows, and full resolution costs what it did.
+
+    Args:
+        grid: rows×columns×bins×2 of (k, o).
+        light: 3×h×w in 0..1, the downscaled image.
+        empty: h×w in 0..1.
+        spread: how far noise reaches above the tone of what is empty, in square roots of light, 0..1. Nodes within it
+            are limited too, or noise would be lifted out of the dark that stays.
+    """
+    rows, columns, bins, _ = grid.shape
+    tone = np.sqrt(light.max(axis=0))
+    cells = max(rows - 1, 1), max(columns - 1, 1), bins - 1
+    share = bilateral_grid.fit(tone, empty[..., None], *cells)[:rows, :columns, :, 0].clip(0.0, 1.0)
+    share = _reaching(share, spread * (bins - 1))
+    node = np.linspace(0.0, 1.0, bins)
+    channel = node * node
+    k, o = grid[..., 0].astype(np.float64), grid[..., 1].astype(np.float64)
+    found = channel + (1.0 - channel) / (1.0 + np.exp(-np.clip(k * node + o, -80.0, 80.0)))
+    wanted = found * (np.maximum(found, 1.0 / LARGEST_EMPTY) / found) ** share
+    part = ((wanted - channel) / np.maximum(1.0 - channel, LEAST)).clip(1e-6, 1.0 - 1e-6)
+    bound = np.where(wanted > found, np.log(part / (1.0 - part)) - k * node, o)
+    return np.stack([grid[..., 0], bound.astype(np.float32)], axis=-1)
+
+
+def _reaching(share: Array, nodes: float) -> Array:
+    """The largest share among the nodes up to so many below, which need not be whole; the last axis is tone."""
+    whole = int(nodes)
+    reached = share
+    for step in range(1, min(whole + 1, share.shape[-1] - 1) + 1):
+        below = np.concatenate([share[..., :1].repeat(step, axis=-1), share[..., :-step]], axis=-1)
+        reached = np.maximum(reached, below if step <= whole else (nodes - whole) * below)
+    return reached
 
 
 def candidates(light: Array, grids: tuple[Array, Array], powers: tuple[float, float]) -> list[Array]:

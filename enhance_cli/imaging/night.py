@@ -1,0 +1,115 @@
+"""Where a photo of a night scene is empty: dark, without structure, so that light would only show noise there.
+
+A night sky and the shade of an underexposed day have the same tones. What tells them apart is where light comes from:
+at night from lamps, which are coloured and low, while the upper part of the scene is dark. Three measures of a small
+copy must agree; each was set on the training photos (43 dark ones, the frames of brackets, LOL):
+
+    lit      98th percentile of luma        where nothing is lit, the whole photo may be underexposed
+    above    mean luma of the upper quarter, divided by that of the photo
+    tinted   mean chroma, divided by mean luma, of the bright part
+
+Brackets of daylight interiors with a dark ceiling agree in the first two, but not in the third.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from enhance_cli.imaging import opacity
+from enhance_cli.imaging.finish import luma, smoothstep
+
+if TYPE_CHECKING:
+    from enhance_cli.types import Array
+
+LIT = (0.2, 0.35)
+"""98th percentile of luma from which a photo has lit parts, and from which it certainly does."""
+
+ABOVE = (0.75, 1.1)
+"""Light of the upper quarter, by that of the photo, up to which it is dark above, and from which it is not."""
+
+TINTED = (0.07, 0.11)
+"""Chroma of the bright part, by its luma, up to which its light is daylight, and from which it is lamps'."""
+
+DARK = (0.07, 0.12)
+"""Luma of a pixel of the small copy up to which it is dark, and from which it is not: 18 and 31 of 255."""
+
+FLAT = (0.008, 0.016)
+"""Deviation of luma among the dark pixels around one, up to which there is no structure, and from which there is:
+2 and 4 levels of 255."""
+
+AROUND = 5
+"""Side of the square of pixels of the small copy that is around one: a twelfth of a copy of 64."""
+
+SAMPLES = 256
+"""Rows and columns of pixels, at least half of them, in which noise is looked at."""
+
+
+def scene(light: Array, weights: Array | None = None) -> float:
+    """How certainly a photo shows a night scene: 0..1.
+
+    Args:
+        light: 3×h×w in 0..1, area means of the whole photo.
+        weights: opacity h×w; None if all pixels count alike.
+    """
+    grey = luma(light)
+    mean = max(opacity.mean(grey, weights), 1e-4)
+    upper = slice(0, -(-grey.shape[0] // 4))
+    above = float(grey[upper].mean()) / mean
+    bright = grey > 0.4 * min(1.0, float(grey.max()) / 0.6)
+    chroma = (light.max(axis=0) - light.min(axis=0))[bright]
+    tinted = float(chroma.mean() / max(float(grey[bright].mean()), 0.01)) if bright.any() else 0.0
+    lit = opacity.quantiles(grey, (0.98,), weights)[0]
+    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * smoothstep(tinted, *TINTED))
+
+
+def empty(light: Array, weights: Array | None = None) -> Array | None:
+    """How empty every pixel of a night scene is: h×w float32 in 0..1; None if it is none.
+
+    Args:
+        light: 3×h×w in 0..1, area means of the whole photo, 64 or so to a side: means over fewer pixels hold noise.
+        weights: opacity h×w; None if all pixels count alike.
+    """
+    night = scene(light, weights)
+    if night == 0.0:
+        return None
+    grey = luma(light)
+    dark = 1.0 - smoothstep(grey, *DARK)
+    # Dark pixels are compared with dark ones alone: the sky next to a lamp is as empty as elsewhere.
+    counted = np.maximum(_means(dark), 1e-6)
+    mean = _means(dark * grey) / counted
+    deviation = np.sqrt(np.maximum(_means(dark * grey * grey) / counted - mean * mean, 0.0))
+    found = night * dark * (1.0 - smoothstep(deviation, *FLAT))
+    if weights is not None:
+        found = np.where(weights > 0.0, found, 0.0)
+    return np.asarray(found, np.float32)
+
+
+def spread(pixels: Array, empty: Array) -> float:
+    """How far noise reaches above what is empty: of square roots of the largest channel, the 98th percentile less the
+    median, 0..1.
+
+    Args:
+        pixels: H×W×3 or H×W, uint8 or uint16; some 65,000 of them are looked at.
+        empty: h×w in 0..1, from `empty`.
+    """
+    height, width = pixels.shape[:2]
+    down, across = (np.arange(0, side, -(-side // SAMPLES)) for side in (height, width))
+    cells = empty[np.ix_(down * empty.shape[0] // height, across * empty.shape[1] // width)]
+    seen = pixels[np.ix_(down, across)][cells > 0.5 * empty.max()]
+    channel = seen.max(axis=1) if seen.ndim == 2 else seen
+    if channel.size == 0:
+        return 0.0
+    middle, top = np.sqrt(np.quantile(channel, (0.5, 0.98)) / np.iinfo(pixels.dtype).max)
+    return float(top - middle)
+
+
+def _means(field: Array) -> Array:
+    """Means over squares of `AROUND` pixels, mirrored at the edges; float64 of the same shape."""
+    reach = AROUND // 2
+    padded = np.pad(field.astype(np.float64), reach, mode="symmetric")
+    height, width = field.shape
+    across = np.sum([padded[:, x : x + width] for x in range(AROUND)], axis=0)
+    total: Array = np.sum([across[y : y + height] for y in range(AROUND)], axis=0)
+    return total / AROUND**2

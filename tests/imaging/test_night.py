@@ -1,0 +1,67 @@
+"""Which photos are night scenes, where these are empty, and how far their noise reaches."""
+
+import numpy as np
+import pytest
+
+from enhance_cli.imaging import night
+
+SIDE = 64
+
+
+def street(sky: float = 0.03, lamp: tuple[float, float, float] = (0.9, 0.6, 0.3)) -> np.ndarray:
+    """3×64×64: a dark sky above, a lit street below that has structure."""
+    light = np.full((3, SIDE, SIDE), sky, np.float32)
+    checks = (np.indices((SIDE, SIDE)).sum(axis=0) % 2).astype(np.float32)
+    light[:, 40:] = np.array(lamp, np.float32)[:, None, None] * (0.5 + 0.5 * checks[40:])
+    return light
+
+
+def test_a_dark_sky_above_a_lamp_lit_street_is_empty_and_the_street_is_not() -> None:
+    found = night.empty(street())
+    assert found is not None
+    assert found.shape == (SIDE, SIDE)
+    assert found[:34].min() == 1.0
+    assert found[43:].max() == 0.0
+
+
+@pytest.mark.parametrize(
+    "light",
+    [
+        pytest.param(0.1 * street(), id="underexposed"),
+        pytest.param(street()[:, ::-1], id="sky above"),
+        pytest.param(street(lamp=(0.8, 0.8, 0.82)), id="daylight through a door"),
+        pytest.param(np.zeros((3, SIDE, SIDE), np.float32), id="black"),
+    ],
+)
+def test_what_is_no_night_scene_has_no_empty_part(light: np.ndarray) -> None:
+    assert night.empty(light) is None
+
+
+def test_structure_in_the_dark_is_not_empty() -> None:
+    light = street()
+    light[:, :40:2] += 0.04
+    found = night.empty(light)
+    assert found is not None
+    assert found[4:30].max() == 0.0
+
+
+def test_hidden_pixels_are_not_empty() -> None:
+    weights = np.ones((SIDE, SIDE), np.float32)
+    weights[:20] = 0.0
+    found = night.empty(street(), weights)
+    assert found is not None
+    assert found[:20].max() == 0.0
+    assert found[24:34].min() == 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_spread_is_that_of_the_noise_in_what_is_empty(dtype: type) -> None:
+    white = np.iinfo(dtype).max
+    pixels = np.full((300, 500, 3), 0.04 * white)
+    pixels[100:] = white  # not empty, so of no account
+    empty = np.zeros((SIDE, SIDE), np.float32)
+    empty[:20] = 1.0
+    assert night.spread(pixels.astype(dtype), empty) == pytest.approx(0.0, abs=0.01)
+    pixels[:100:8] = 0.16 * white
+    assert night.spread(pixels.astype(dtype), empty) == pytest.approx(0.2, abs=0.01)
+    assert night.spread(pixels[..., 0].astype(dtype), empty) == pytest.approx(0.2, abs=0.01)
