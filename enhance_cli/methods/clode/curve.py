@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.exposure.features import luma_of
+from enhance_cli.imaging.finish import LEAST, skin_likeness
 
 Array = NDArray[Any]
 
@@ -22,6 +23,14 @@ RATIO_SHARE = {"channel": 0.0, "blend": 0.4, "ratio": 1.0}
 STEEPNESS = 1.0 / 0.15
 """`blend` applies its full share where the largest channel is 0.15 or more, and less in deep shadows, where a ratio
 would keep colour noise."""
+
+
+SKIN = (0.04, 0.16)
+"""Luma of the photo between which colours like skin's begin to keep their hue: darker ones are noisy."""
+
+SKIN_CHROMA, SKIN_SATURATION = 1.25, 0.7
+"""The most by which chroma of colours like skin's may grow, unless their saturation stays below this
+share of the photo's."""
 
 
 def guide(light: Array) -> Array:
@@ -57,4 +66,27 @@ def coloured(light: Array, shift: Array, share: float) -> Array:
     ratio = gain / (1.0 - peak + peak * gain)
     part = np.float32(share) * (np.minimum(peak * np.float32(STEEPNESS), 1.0) if share < 1.0 else 1.0)
     mixed: Array = channels + part * (light * ratio - channels)
-    return mixed
+    return mixed if share == 1.0 else with_skin(mixed, light)
+
+
+def with_skin(result: Array, light: Array) -> Array:
+    """Give colours like skin's their hue back, in the result's luma Y.
+
+    With the photo's light x and its luma X, the result y becomes Y + k (x - X), where k is its own chroma along the hue
+    of x: (y - Y)·(x - X) / |x - X|², bounded by `SKIN_CHROMA`, by `SKIN_SATURATION` Y / X if that is more, and by
+    the range 0..1. How much of it, says `finish.skin_likeness` of x.
+
+    Args:
+        result: 3×h×w in 0..1.
+        light: 3×h×w in 0..1, the photo.
+    """
+    before, after = luma_of(light), luma_of(result)
+    hue = light - before
+    chroma = ((result - after) * hue).sum(axis=0) / np.maximum(np.square(hue).sum(axis=0), LEAST * LEAST)
+    most = np.maximum(SKIN_CHROMA, SKIN_SATURATION * after / np.maximum(before, LEAST))
+    most = np.minimum(most, np.maximum(1.0 - after, 0.0) / np.maximum(hue.max(axis=0), LEAST))
+    most = np.minimum(most, after / np.maximum(-hue.min(axis=0), LEAST))
+    chroma = np.minimum(np.maximum(chroma, 0.0), most)
+    share = skin_likeness(light) * np.clip((before - SKIN[0]) / (SKIN[1] - SKIN[0]), 0.0, 1.0)
+    kept: Array = result + share * (after + chroma * hue - result)
+    return kept.astype(result.dtype)

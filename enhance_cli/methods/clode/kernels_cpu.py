@@ -22,18 +22,23 @@ from enhance_cli.engines.compiled import kernel
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.blocks import read as read
-from enhance_cli.imaging.finish import Tones
+from enhance_cli.imaging.finish import LEAST, Tones
 from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import exp_row
-from enhance_cli.methods.clode.curve import STEEPNESS
+from enhance_cli.methods.clode.curve import SKIN, SKIN_CHROMA, SKIN_SATURATION, STEEPNESS
 from enhance_cli.methods.clode.solvers import LIGHT_STEPS, Derivative, Step
 
 Array = NDArray[Any]
 
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
+_ZERO = np.float32(0.0)
+_LEAST = np.float32(LEAST)
 _STEEPNESS = np.float32(STEEPNESS)
+_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+_SKIN, _SKIN_SPAN = np.float32(SKIN[0]), np.float32(1.0 / (SKIN[1] - SKIN[0]))
+_SKIN_CHROMA, _SKIN_SATURATION = np.float32(SKIN_CHROMA), np.float32(SKIN_SATURATION)
 
 
 # --- the proxy ---------------------------------------------------------------------------------------------
@@ -332,6 +337,7 @@ def _curve_mixed(red, green, blue, scratch, codes, share):  # type: ignore[no-un
     for c in range(4):
         exp_row(scratch[c], codes[c])
     steep = _STEEPNESS if share < _ONE else np.float32(1e9)
+    kept = _ONE if share < _ONE else _ZERO
     for x in range(len(red)):
         r, g, b = red[x], green[x], blue[x]
         peak = max(r, max(g, b))
@@ -339,8 +345,28 @@ def _curve_mixed(red, green, blue, scratch, codes, share):  # type: ignore[no-un
         rest = _ONE - part
         ratio = part * (common[x] / (_ONE - peak + peak * common[x]))
         lifted = r * one[x]
-        red[x] = rest * (lifted / (_ONE - r + lifted)) + ratio * r
+        new_red = rest * (lifted / (_ONE - r + lifted)) + ratio * r
         lifted = g * two[x]
-        green[x] = rest * (lifted / (_ONE - g + lifted)) + ratio * g
+        new_green = rest * (lifted / (_ONE - g + lifted)) + ratio * g
         lifted = b * three[x]
-        blue[x] = rest * (lifted / (_ONE - b + lifted)) + ratio * b
+        new_blue = rest * (lifted / (_ONE - b + lifted)) + ratio * b
+        # `curve.with_skin`
+        before = _RED * r + _GREEN * g + _BLUE * b
+        after = _RED * new_red + _GREEN * new_green + _BLUE * new_blue
+        span = max(r - b, _LEAST)
+        hue = (g - b) / span
+        skin = min(max((hue - np.float32(0.05)) / np.float32(0.15), _ZERO), _ONE)
+        skin *= min(max((np.float32(0.95) - hue) / np.float32(0.2), _ZERO), _ONE)
+        skin *= min(max((np.float32(0.9) - (r - b) / max(r, _LEAST)) / np.float32(0.3), _ZERO), _ONE)
+        skin *= kept * min(max((before - _SKIN) * _SKIN_SPAN, _ZERO), _ONE)
+        most = max(_SKIN_CHROMA, _SKIN_SATURATION * after / max(before, _LEAST))
+        most = min(most, max(_ONE - after, _ZERO) / max(peak - before, _LEAST))
+        most = min(most, after / max(before - min(r, min(g, b)), _LEAST))
+        r -= before
+        g -= before
+        b -= before
+        chroma = (new_red - after) * r + (new_green - after) * g + (new_blue - after) * b
+        chroma = min(max(chroma / max(r * r + g * g + b * b, _LEAST * _LEAST), _ZERO), most)
+        red[x] = new_red + skin * (after + chroma * r - new_red)
+        green[x] = new_green + skin * (after + chroma * g - new_green)
+        blue[x] = new_blue + skin * (after + chroma * b - new_blue)

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.imaging.blocks_torch import read as read
-from enhance_cli.imaging.finish import Tones
-from enhance_cli.imaging.finish_torch import finished
-from enhance_cli.methods.clode.curve import STEEPNESS
+from enhance_cli.imaging.finish import LEAST, Tones
+from enhance_cli.imaging.finish_torch import finished, luma, skin_likeness
+from enhance_cli.methods.clode.curve import SKIN, SKIN_CHROMA, SKIN_SATURATION, STEEPNESS
 from enhance_cli.methods.clode.solvers import Derivative, Step
 
 Array = NDArray[Any]
@@ -126,7 +126,20 @@ def render_light(
     common = torch.exp(field.mean(dim=0))
     ratio = common / (1.0 - peak + peak * common)
     part = share * (peak * STEEPNESS).clamp(max=1.0) if share < 1.0 else 1.0
-    return finished((1.0 - part) * channels + part * (light * ratio), light, tones)
+    mixed = (1.0 - part) * channels + part * (light * ratio)
+    return finished(mixed if share == 1.0 else _with_skin(mixed, light), light, tones)
+
+
+def _with_skin(result: Tensor, light: Tensor) -> Tensor:
+    """`curve.with_skin`."""
+    before, after = luma(light), luma(result)
+    hue = light - before
+    chroma = ((result - after) * hue).sum(dim=0) / hue.square().sum(dim=0).clamp(min=LEAST * LEAST)
+    most = (SKIN_SATURATION * after / before.clamp(min=LEAST)).clamp(min=SKIN_CHROMA)
+    most = torch.minimum(most, (1.0 - after).clamp(min=0.0) / hue.amax(dim=0).clamp(min=LEAST))
+    most = torch.minimum(most, after / (-hue.amin(dim=0)).clamp(min=LEAST))
+    share = skin_likeness(light) * ((before - SKIN[0]) / (SKIN[1] - SKIN[0])).clamp(0.0, 1.0)
+    return result + share * (after + torch.minimum(chroma.clamp(min=0.0), most) * hue - result)
 
 
 def store(light: Tensor, noise: Tensor, strength: float, out: Tensor) -> None:

@@ -23,7 +23,7 @@ from enhance_cli.imaging.finish import UNCHANGED, finished, fit
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.clode import HALO, METHOD, ClodeControls, parse_time
 from enhance_cli.methods.clode import kernels_cpu as kernels
-from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, shifted
+from enhance_cli.methods.clode.curve import RATIO_SHARE, coloured, guide, shifted, with_skin
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.enhancer import Clode
 from enhance_cli.methods.clode.plan import ClodePlan
@@ -131,6 +131,24 @@ def test_the_curve_keeps_black_white_and_order():
         assert curved[-1] == 1.0
         assert (np.diff(curved) > 0).all() if abs(shift) < 6 else (np.diff(curved) >= 0).all()
     assert np.array_equal(shifted(light, np.float32(0.0)) * 255 + 0.5 // 1, light * 255 + 0.5 // 1)
+
+
+@pytest.mark.parametrize("shift", [(-2.5, -1.5, -1.0), (-1.0, -1.5, -2.0), (0.5, 1.0, 1.5)])
+def test_skin_keeps_its_hue(shift):
+    skins = np.array([(0.98, 0.9, 0.84), (0.8, 0.6, 0.5), (0.5, 0.34, 0.26)], np.float32).T[:, None]
+    shifts = np.broadcast_to(np.array(shift, np.float32)[:, None, None], skins.shape)
+    before, free, kept = ((each[1] - each[2]) / (each[0] - each[2]) for each in (skins, *map_both(skins, shifts)))
+    assert np.abs(kept - before).max() < 1e-3
+    assert np.abs(free - before).max() > 0.05
+    after = coloured(skins, shifts, 0.4)
+    assert np.ptp(after, axis=0).max() <= 1.26 * np.ptp(skins, axis=0).max()
+    sky = np.array((0.3, 0.5, 0.8), np.float32)[:, None, None]
+    assert np.array_equal(with_skin(shifted(sky, shifts[:, :, :1]), sky), shifted(sky, shifts[:, :, :1]))
+
+
+def map_both(light, shift):
+    """The curve for each channel, and the blend that keeps skin."""
+    return coloured(light, shift, 0.0), coloured(light, shift, 0.4)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
