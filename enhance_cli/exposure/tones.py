@@ -14,15 +14,27 @@ from enhance_cli.imaging.finish import Tones, finished, fit
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
-MOST_CONTRAST, LEAST_CONTRAST = 1.35, 0.85
-"""Bounds of the contrast by that of the result: more would be visible where the predictor errs."""
+MOST_CONTRAST, LEAST_CONTRAST = (1.35, 2.0), 0.85
+"""Bounds of the contrast by that of the result: the greatest without and with freedom, and the least. The predictor
+errs, and a curve this steep shows noise."""
 
-DEEPER = 0.7
+DEEPER = 0.4
 """The black point that is aimed for, by the predicted one: that is a median over scenes with and without true black.
 A lower one than that is left alone."""
 
-MOST_CHROMA, LEAST_CHROMA = 1.35, 1.0
-"""Bounds of the factor of colour."""
+MOST_CHROMA, LEAST_CHROMA = 1.45, 0.7
+"""Bounds of the factor of colour. Below 1 it takes back colour that a curve for each channel has added."""
+
+RICHER, MORE_COLOUR = 1.25, 1.15
+"""What contrast and colour are aimed for with full freedom, by those predicted: of a veiled photo, the predictor
+expects less than it had."""
+
+FREE, BOUND = 1.4, 2.4
+"""Gains of mean luma up to which, and from which, a curve has all freedom, and none. What was lit and yet is flat has a
+veil; of what was dark, noise and blocks are amplified already, and little is known of its contrast."""
+
+_DARKENED = 0.97
+"""Gain of mean luma below 1 from which there is no freedom: what was clipped has no contrast left to restore."""
 
 _NOTHING = 1e-3
 
@@ -37,11 +49,25 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
         weights: opacity, h×w; None if all pixels count alike.
     """
     grey = luma_of(light)
-    mean = opacity.mean(grey, weights)
-    contrast = np.sqrt(opacity.mean(np.square(grey - mean), weights))
-    bounded = min(max(wanted.contrast, LEAST_CONTRAST * contrast), MOST_CONTRAST * contrast)
-    tones = fit(grey, weights, black=DEEPER * wanted.black, contrast=float(bounded), mean=min(wanted.luma, mean))
+    mean, contrast = opacity.mean(grey, weights), _contrast(grey, weights)
+    gain = mean / max(opacity.mean(luma_of(source), weights), _NOTHING)
+    freedom = min((BOUND - gain) / (BOUND - FREE), (gain - _DARKENED) / (1.0 - _DARKENED))
+    freedom = min(max(freedom, 0.0), 1.0)
+    most = _between(*MOST_CONTRAST, freedom)
+    bounded = min(max(_between(1.0, RICHER, freedom) * wanted.contrast, LEAST_CONTRAST * contrast), most * contrast)
+    tones = fit(
+        grey, weights, black=DEEPER * wanted.black, contrast=bounded, mean=min(wanted.luma, mean), freedom=freedom
+    )
     after = finished(light, source, tones)
     chroma = opacity.mean(chroma_of(after, luma_of(after)), weights)
-    factor = min(max(wanted.chroma / max(chroma, _NOTHING), LEAST_CHROMA), MOST_CHROMA)
-    return tones._replace(chroma=factor)
+    factor = _between(1.0, MORE_COLOUR, freedom) * wanted.chroma / max(chroma, _NOTHING)
+    return tones._replace(chroma=min(max(factor, LEAST_CHROMA), MOST_CHROMA))
+
+
+def _contrast(grey: Array, weights: Array | None) -> float:
+    mean = opacity.mean(grey, weights)
+    return float(np.sqrt(opacity.mean(np.square(grey - mean), weights)))
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + share * (high - low)

@@ -44,11 +44,11 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 _STEEPEST, _FLATTEST = 1.6, 0.75
 """Bounds of the exponent that changes contrast."""
 
-_VEIL = 0.3
-"""Bound of the light b that a veil is taken for."""
+_VEIL = (0.3, 0.38)
+"""Bounds of the light b that a veil is taken for, without and with freedom (`fit`)."""
 
-_GAMMA = (0.6, 1.6)
-"""Bounds of the exponent that keeps or sets the mean."""
+_GAMMA = (0.6, 0.5), 1.6
+"""Bounds of the exponent that keeps or sets the mean: the least without and with freedom, and the greatest."""
 
 
 class Tones(NamedTuple):
@@ -127,6 +127,7 @@ def fit(
     contrast: float | None = None,
     mean: float | None = None,
     chroma: float = 1.0,
+    freedom: float = 0.0,
 ) -> Tones:
     """The curve that gives luma a black point, a contrast and a mean, as nearly as its bounds allow.
 
@@ -141,7 +142,10 @@ def fit(
         contrast: wanted standard deviation of luma. None to leave it.
         mean: wanted mean. None to keep the mean that `grey` has.
         chroma: see `Tones`.
+        freedom: 0..1, how far the bounds widen.
     """
+    thickest = _VEIL[0] + freedom * (_VEIL[1] - _VEIL[0])
+    least = _GAMMA[0][0] + freedom * (_GAMMA[0][1] - _GAMMA[0][0])
     values, weights = _grouped(grey, weights)
     if not values.size or (black is None and contrast is None and mean is None and chroma == 1.0):
         return UNCHANGED
@@ -153,7 +157,7 @@ def fit(
     for _ in range(5):
         pivot = min(max(wanted, 0.15), 0.85)
         if black is not None:
-            veil = _solved(lambda b: -float(_curve(darkest, gamma, b, bend, pivot)), -black, 0.0, _VEIL)  # noqa: B023
+            veil = _solved(lambda b: -float(_curve(darkest, gamma, b, bend, pivot)), -black, 0.0, thickest)  # noqa: B023
         if contrast is not None:
             bend = _solved(
                 lambda c: _deviation(_curve(values, gamma, veil, c, pivot), weights),  # noqa: B023
@@ -164,7 +168,7 @@ def fit(
         gamma = _solved(
             lambda g: -float(np.average(_curve(values, g, veil, bend, pivot), weights=weights)),  # noqa: B023
             -wanted,
-            *_GAMMA,
+            *(least, _GAMMA[1]),
         )
     nodes = np.linspace(0.0, 1.0, NODES)
     nodes[0] = 0.25 * nodes[1]  # the gain at black, which no division gives

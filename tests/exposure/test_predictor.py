@@ -15,7 +15,7 @@ from enhance_cli.errors import WeightsError
 from enhance_cli.exposure import OWNER, Wanted
 from enhance_cli.exposure.features import SIDE, figures, statistics
 from enhance_cli.exposure.predictor import Predictor, forward, reduced
-from enhance_cli.exposure.tones import MOST_CHROMA, MOST_CONTRAST, tones_for
+from enhance_cli.exposure.tones import LEAST_CHROMA, MOST_CHROMA, MOST_CONTRAST, tones_for
 from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.finish import finished, luma
 from enhance_cli.types import Image
@@ -111,7 +111,16 @@ def test_tones_lift_a_veil_and_keep_the_mean(rng: np.random.Generator) -> None:
     before, after = luma(veiled), luma(result)
     assert abs(after.mean() - before.mean()) < 0.02
     assert np.quantile(after, 0.02) < np.quantile(before, 0.02) - 0.05
-    assert before.std() < after.std() < 1.5 * MOST_CONTRAST * before.std()
+    assert before.std() < after.std() < 1.5 * MOST_CONTRAST[1] * before.std()
+
+
+def test_what_was_dark_gets_less_contrast_than_what_was_lit(rng: np.random.Generator) -> None:
+    source = rng.uniform(0.35, 0.55, (3, 40, 60)).astype(np.float32)
+    wanted = Wanted(0.45, 0.05, 0.25, 0.1, 0.05)
+    lit, dark = (
+        luma(finished(source, given, tones_for(source, given, wanted))).std() for given in (source, source / 4)
+    )
+    assert lit > 1.2 * dark > 1.2 * luma(source).std()
 
 
 def test_tones_are_bounded(rng: np.random.Generator) -> None:
@@ -119,7 +128,7 @@ def test_tones_are_bounded(rng: np.random.Generator) -> None:
     tones = tones_for(light, light, Wanted(0.5, 0.0, 0.5, 1.0, 0.05))
     assert tones.chroma == MOST_CHROMA
     assert (np.diff(tones.gains * np.linspace(0, 1, len(tones.gains))) >= -1e-6).all()
-    assert tones_for(light, light, Wanted(0.5, 1.0, 0.0, 0.0, 0.05)).chroma == 1.0
+    assert tones_for(light, light, Wanted(0.5, 1.0, 0.0, 0.0, 0.05)).chroma == LEAST_CHROMA
 
 
 # --- photos --------------------------------------------------------------------------------------------------
