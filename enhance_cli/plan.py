@@ -48,6 +48,11 @@ class Plan:
         return False
 
     @property
+    def halo(self) -> int | None:
+        """Pixels around a window that rendering by this plan looks at; None for as many as the method ever does."""
+        return None
+
+    @property
     def exposures(self) -> int:
         """How many exposures of a scene it combines into one image."""
         return 1

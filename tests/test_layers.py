@@ -43,7 +43,17 @@ LAYERS = {
     "gallery": {"errors", "types", "controls", "engines", "imaging", "methods", "pipeline"},
     "training": {"errors", "types", "engines", "imaging", "quality"},
     "exposure/training": {"errors", "types", "imaging", "exposure", "training"},
-    "methods/*/training": {"errors", "types", "imaging", "quality", "methods", "training"},  # recipes use the loop
+    "methods/*/training": {  # recipes use the loop; that of auto tries methods, with predictors of its own
+        "errors",
+        "types",
+        "engines",
+        "exposure",
+        "exposure/training",
+        "imaging",
+        "quality",
+        "methods",
+        "training",
+    },
     "cli": {
         "errors",
         "types",

@@ -201,7 +201,7 @@ CARDS = {name: f"weights/{name.replace('-', '_')}/card.md" for name in ("clahe-a
 
 SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/benchmarks.md": {
-        "quality": lambda: by_contender(shown(), named, on_pairs()),
+        "quality": lambda: by_contender([*shown(), ("best per photo", "")], named, on_pairs()),
         "tones": lambda: by_contender(shown(), named, TONES),
         "other": lambda: by_contender(shown(), named, HARM),
         "hues": lambda: by_contender(shown(), named, HUES),

@@ -175,7 +175,7 @@ def _onnxruntime(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
         from enhance_cli.engines import weights
 
-        method = next(method for method in map(methods.get, methods.names()) if method.weights)
+        method = next(method for method in map(methods.get, methods.names()) if method.weights and not method.uses)
         path = weights.find(method, method.weights[0], "onnx").path
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return {"session got": ", ".join(session.get_providers())}

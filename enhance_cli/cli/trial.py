@@ -36,7 +36,7 @@ def trial(engine: Engine, problem: Report) -> dict[str, str]:
     """
     from enhance_cli.engines.cpu import CpuEngine
 
-    method = next(method for method in map(methods.get, methods.names()) if method.weights)
+    method = next(method for method in map(methods.get, methods.names()) if method.weights and not method.uses)
     controls = method.controls()
     cpu = CpuEngine()
     reference = methods.open_enhancer(method, cpu)

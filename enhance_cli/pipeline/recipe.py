@@ -296,11 +296,11 @@ class Recipe:
         import numpy as np
 
         view, *frame_views = views
-        halo = self.enhancer.method.halo
+        halo = self.enhancer.method.halo if plan.halo is None else plan.halo
         source = image.pixels
         in_place = reuse and self.controls.amount == 1.0 and (halo == 0 or holding.is_large(source.nbytes))
         target = source if in_place else np.empty_like(source)
-        pieces = self._pieces(image, viewed=view is not None, small=in_place)
+        pieces = self._pieces(image, halo, viewed=view is not None, small=in_place)
         originals = None
         if in_place and halo > 0:
             from enhance_cli.pipeline.originals import Originals
@@ -360,9 +360,9 @@ class Recipe:
         self.engine.map(render_band, tiles(rows, columns, height, columns))
         return target
 
-    def _pieces(self, image: Image, *, viewed: bool, small: bool) -> list[Tile]:
-        """The parts in which an image is rendered: bands, or tiles for a method with a halo."""
-        halo, side = self.enhancer.method.halo, side_within(self.engine.card_memory)
+    def _pieces(self, image: Image, halo: int, *, viewed: bool, small: bool) -> list[Tile]:
+        """The parts in which an image is rendered: bands, or tiles where there is a halo."""
+        side = side_within(self.engine.card_memory)
         if halo == 0:
             rows = max(_LEAST_BAND, math.ceil(image.height / self.engine.threads))
             rows = min(rows, _VIEWED_BAND) if viewed else rows

@@ -159,6 +159,14 @@ class Sources:
     clean: Mapping[str, Codes]
     """`clean` by stem; if none of the three exists, the photos of the folder itself."""
 
+    def only(self, scenes: Callable[[str], bool]) -> Sources:
+        """Those whose scene (`scene_of`, `place_of` of dark pairs, the stem of clean photos) is wanted."""
+        return Sources(
+            [pair for pair in self.lowlight if scenes(place_of(pair.name))],
+            [pair for pair in self.stacks if scenes(scene_of(pair.name))],
+            {stem: photo for stem, photo in self.clean.items() if scenes(stem)},
+        )
+
     @classmethod
     def read(cls, data: Path, long_side: int, luma: bool = False, fuse: bool = False) -> Sources:
         """Read what exists; `fuse` also fuses the stacks (`read_stacks`).
@@ -177,6 +185,12 @@ class Sources:
 def scene_of(stem: str) -> str:
     """The scene of a photo: the common name of a stack's frames, or the stem of a single photo."""
     return stem.rsplit("_e", 1)[0]
+
+
+def place_of(name: str) -> str:
+    """What ten neighbouring numbers of numbered dark pairs have in common: they are often of one place."""
+    stem, _, number = name.rpartition("_")
+    return f"{stem}_{int(number) // 10}" if number.isdecimal() else name
 
 
 def put_aside(items: Sequence[Item], every: int, scene: Callable[[Item], str]) -> tuple[list[Item], list[Item]]:

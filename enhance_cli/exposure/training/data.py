@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from enhance_cli.errors import UsageError
 from enhance_cli.exposure.features import SIDE, figures, luma_of, statistics
 from enhance_cli.exposure.training.recipe import Recipe
 from enhance_cli.training import loop
@@ -53,9 +54,15 @@ class Album:
     held_out: Mapping[str, Samples]
 
     @classmethod
-    def read(cls, data: Path, recipe: Recipe, log: loop.Log) -> Album:
-        """Read the data that is present, and hold out every eighth scene."""
-        sources = Sources.read(data, recipe.read_side, fuse=True)
+    def read(
+        cls, data: Path, recipe: Recipe, log: loop.Log, scenes: Callable[[str], bool] = lambda scene: True
+    ) -> Album:
+        """Read the data that is present, of the scenes that are wanted, and hold out every eighth scene.
+
+        Raises:
+            UsageError: no photos are left, or one cannot be decoded.
+        """
+        sources = Sources.read(data, recipe.read_side, fuse=True).only(scenes)
         lowlight, lowlight_aside = put_pairs_aside(sources.lowlight, HELD_OUT_EVERY)
         stacks, stacks_aside = put_pairs_aside(sources.stacks, HELD_OUT_EVERY)
         clean, clean_aside = put_aside(list(sources.clean.items()), HELD_OUT_EVERY, lambda item: item[0])
@@ -68,6 +75,8 @@ class Album:
             "lit": [(pair.reference, pair.reference) for pair in lowlight],
         }
         photos = {kind: found for kind, found in photos.items() if found}
+        if not photos:
+            raise UsageError(f"{data} holds too few scenes to train on; docs/training.md says what is looked for.")
         held_out = {"lowlight": lowlight_aside, **by_exposure(stacks_aside)}
         samples = {kind: Samples.of([*map(_sample, pairs)]) for kind, pairs in held_out.items() if pairs}
         for name, stops in HELD_OUT_STOPS.items() if clean_aside else ():

@@ -22,7 +22,10 @@ IDENTITY = "exposure/predictor-1"
 
 
 def train(
-    options: TrainOptions, log: Callable[[str], None] = lambda sentence: None, recipe: Recipe | None = None
+    options: TrainOptions,
+    log: Callable[[str], None] = lambda sentence: None,
+    recipe: Recipe | None = None,
+    scenes: Callable[[str], bool] = lambda scene: True,
 ) -> Trained:
     """Train the predictor from a folder of photos and export it.
 
@@ -33,6 +36,7 @@ def train(
         options: where the photos are, where the results go, seed and device.
         log: receives progress messages.
         recipe: the numbers; None takes those of the shipped weights.
+        scenes: which scenes to train on, by their names; all for the shipped weights.
 
     Raises:
         UsageError: a part is named, no photos, one that cannot be decoded, or a checkpoint of another schedule.
@@ -40,7 +44,7 @@ def train(
     options.parts_of(())
     recipe = recipe or Recipe()
     torch.set_num_threads(options.threads)
-    album = Album.read(options.data, recipe, log)
+    album = Album.read(options.data, recipe, log, scenes)
     samples = album.draw(recipe, options.seed)
     log(f"Drew {recipe.draws} photos.")
     torch.manual_seed(options.seed)

@@ -127,4 +127,5 @@ METHOD = Method(
     copies=True,
     uses=CHOICES,
     shares=("exposure",),
+    weights=("chooser",),
 )

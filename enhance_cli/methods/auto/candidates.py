@@ -27,14 +27,19 @@ class Candidate:
 
 
 CANDIDATES = {
-    "clahe-adaptive 1x1": Candidate("clahe-adaptive", {"grid": "1x1"}),
-    "clode auto": Candidate("clode", {"time": "auto"}, {"denoise": 0.0, "model": "lite", "steps": 3}),
+    "clahe-adaptive": Candidate("clahe-adaptive", {"grid": "1x1"}),
+    "clode": Candidate("clode", {"time": "auto"}, {"denoise": 0.0, "model": "lite", "steps": 3}),
     "irle": Candidate("irle", tried={"stage": "1"}),
     "retinex": Candidate("retinex", tried={"denoise": 0.0}),
-    "retinex dark parts": Candidate("retinex", {"over": 0.0}, {"denoise": 0.0}),
-    "retinex bright parts": Candidate("retinex", {"under": 0.0}, {"denoise": 0.0}),
 }
-"""By name."""
+"""By method, in the order of `CHOICES`. One followed by a gentle `clahe-adaptive` is no gain: the mean over held-out
+photos falls by 0.05 dB, as there are more ways to err."""
+
+AMOUNTS = (1.0, 0.5)
+"""Shares of a candidate's change to choose between."""
+
+OPTIONS: tuple[tuple[str, float], ...] = (("", 0.0), *((name, amount) for name in CANDIDATES for amount in AMOUNTS))
+"""All that may be done to a photo: nothing first, then each method by each amount."""
 
 
 def aimed(candidate: Candidate, luma: float) -> Candidate:

@@ -17,12 +17,13 @@ from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.imaging.shooting import shooting
-from enhance_cli.methods.auto import CHOICES, HALO, METHOD, AutoControls, together
+from enhance_cli.methods.auto import CHOICES, METHOD, AutoControls, together
 from enhance_cli.methods.auto.chooser import choose
 from enhance_cli.methods.auto.decision import Decision
 from enhance_cli.methods.auto.hints import hinted
 from enhance_cli.methods.auto.measure import SIDE, luma_of
 from enhance_cli.methods.auto.plan import AutoPlan
+from enhance_cli.methods.auto.scores import Scores
 from enhance_cli.methods.auto.shift import table
 from enhance_cli.methods.cases import options_of
 from enhance_cli.plan import Plan
@@ -46,6 +47,7 @@ class Auto:
         """Open no method yet."""
         self._engine = engine
         self._predictor = Predictor(engine)
+        self._scores = Scores(METHOD)
         self._made: Once[Any] = Once()
         self._plans: OrderedDict[int, tuple[weakref.ref[Any], Plan]] = OrderedDict()
 
@@ -61,7 +63,7 @@ class Auto:
         """
         if self._engine.own_weights is not None:
             raise UsageError("--weights does not apply to auto, which chooses among the shipped methods; leave it out.")
-        found: list[Weights] = [self._predictor.weights]
+        found: list[Weights] = [self._scores.weights, self._predictor.weights]
         for name in CHOICES if controls.decisions is not None else controls.methods:
             method = methods.get(name)
             found += self._opened(name).prepare(method.controls())
@@ -91,7 +93,8 @@ class Auto:
         light = opacity.area_means(image, height, width)
         small = np.ascontiguousarray(np.rint(light.transpose(1, 2, 0) * np.float32(255.0)).astype(np.uint8))
         wanted, hint = hinted(self._predictor.predict_light(light), shooting(image.metadata.exif))
-        return replace(choose(small, wanted, controls, self._opened, hint), luma=float(luma_of(small).mean()) / 255.0)
+        decision = choose(small, wanted, controls, self._opened, self._scores, hint)
+        return replace(decision, luma=float(luma_of(small).mean()) / 255.0)
 
     def estimate(self, image: Image, controls: AutoControls) -> AutoPlan:
         """Decide, or look the decision up, and let the method chosen estimate.
@@ -150,7 +153,7 @@ class Auto:
         """Let the method render, blend, and shift; bit-identical for any window that includes its halo."""
         out = np.empty_like(window.pixels) if out is None else out
         self._engine.copy(out, window.pixels)
-        valid = Region.valid(window, plan.height, plan.width, HALO)
+        valid = Region.valid(window, plan.height, plan.width, plan.halo)
         if plan.unchanged or valid.empty:
             return out
         engine, part, source = self._engine, out[valid.within_window], window.pixels[valid.within_window]
@@ -158,7 +161,7 @@ class Auto:
         if not plan.chosen:
             return self._mixed(out, part, source, source, 1.0, levels)
         enhancer = self._opened(plan.chosen)
-        around = valid.grown(enhancer.method.halo)
+        around = valid.grown(plan.halo)
         seen = np.ascontiguousarray(window.pixels[around.within_window])
         inner = Window(seen, around.top, around.left)
         if plan.amount == 1.0 and levels is None and around.shape == valid.shape:

@@ -58,10 +58,10 @@ def breach(before: Array, after: Array) -> Breach | None:
         before: the small copy, H×W×3 uint8.
         after: the result, of the same shape.
     """
-    clipped = float((_clipped(after) & ~_clipped(before)).mean())
-    if clipped > NEWLY_CLIPPED:
-        return Breach(f"it clips a further {clipped:.0%} of the photo")
-    turn = _hue_turn(before, after)
+    newly = float((clipped(after) & ~clipped(before)).mean())
+    if newly > NEWLY_CLIPPED:
+        return Breach(f"it clips a further {newly:.0%} of the photo")
+    turn = hue_turn(before, after)
     if turn > HUE_TURN:
         return Breach(f"it turns hues by {turn:.0f} degrees")
     grain, lifted = _noise(before, after)
@@ -73,11 +73,12 @@ def breach(before: Array, after: Array) -> Breach | None:
     return None
 
 
-def _clipped(codes: Array) -> Array:
+def clipped(codes: Array) -> Array:
+    """Which pixels of H×W×3 uint8 are black or white: H×W bool."""
     return np.asarray((codes.max(axis=2) <= BLACK) | (codes.min(axis=2) >= WHITE))
 
 
-def _hue_turn(before: Array, after: Array) -> float:
+def hue_turn(before: Array, after: Array) -> float:
     """Mean turn of hue in degrees over coloured pixels, weighted by chroma; 0 if there are hardly any."""
     smooth = [cv2.blur(codes, (5, 5)).astype(np.float32) for codes in (before, after)]
     chroma = [codes.max(axis=2) - codes.min(axis=2) for codes in smooth]

@@ -1,6 +1,6 @@
 """Quantities of a photo, or of what a method makes of it, measured on a small copy in sRGB.
 
-All are numbers without units, tones and shares from 0 to 1. The decision list decides by them, and reasons are told
+All are numbers without units, tones and shares from 0 to 1. The chooser sees them, and reasons are told
 with them.
 """
 

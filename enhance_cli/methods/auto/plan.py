@@ -52,7 +52,7 @@ class AutoReport(TypedDict):
     """What would have been chosen otherwise; null where nothing else came into question."""
 
     certainty: Share
-    """How clear the choice is: 0.5 at the bound between leaving alone and not, 0.99 far from it."""
+    """How often such a choice is better than the runner-up: 0.5 is a toss-up."""
 
     guard: str
     """What the guard did, in words; empty if it did nothing."""
@@ -97,6 +97,11 @@ class AutoPlan(Plan):
     def unchanged(self) -> bool:
         """Whether the output is the source, byte for byte."""
         return not self.chosen and self.shift == 0.0
+
+    @property
+    def halo(self) -> int:
+        """Those of the method chosen."""
+        return methods.get(self.chosen).halo if self.chosen else 0
 
     def opened(self) -> Plan | None:
         """The plan of the method; None where the photo is left alone.

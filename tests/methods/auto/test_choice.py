@@ -13,10 +13,13 @@ from enhance_cli.errors import UsageError
 from enhance_cli.exposure import Wanted
 from enhance_cli.imaging.colour import from_array
 from enhance_cli.imaging.profiles import BT709, icc_profile, primaries_to_d50
-from enhance_cli.methods.auto import CHOICES, HALO, METHOD, guard, rules, words
-from enhance_cli.methods.auto.candidates import CANDIDATES, blended
+from enhance_cli.methods.auto import CHOICES, HALO, METHOD, guard, words
+from enhance_cli.methods.auto.candidates import OPTIONS, blended
+from enhance_cli.methods.auto.chooser import RESTRAINT, choose
 from enhance_cli.methods.auto.decision import Decision
+from enhance_cli.methods.auto.features import COUNT, features
 from enhance_cli.methods.auto.measure import NAMES, flatness, measure
+from enhance_cli.methods.auto.scores import Scores
 from enhance_cli.methods.auto.shift import table
 from enhance_cli.types import Metadata
 from tests import pictures
@@ -135,25 +138,87 @@ def wanted(luma=0.45, contrast=0.2, doubt=0.05):
     return Wanted(luma, 0.05, contrast, 0.1, doubt)
 
 
-@pytest.mark.parametrize(
-    "kind", ["backlit", "very dark", "dark", "over-exposed", "bright", "flat", "hazy", "well exposed"]
-)
-@pytest.mark.parametrize("luma", [0.1, 0.3, 0.6, 0.9])
-def test_the_decision_list_names_what_there_is(well_exposed, kind, luma):
-    names = rules.order(kind, measure(well_exposed), wanted(luma))
-    assert len(names) >= 2
-    assert set(names) <= {*CANDIDATES, rules.LEFT_ALONE}
-
-
-def test_a_photo_as_bright_as_it_should_be_is_left_alone_unless_it_is_flat(well_exposed):
+def test_features_are_of_the_options_that_were_tried(well_exposed):
     seen = measure(well_exposed)
-    near = wanted(seen["mean"] + 0.05, seen["deviation"])
-    assert rules.order("well exposed", seen, near)[0] == rules.LEFT_ALONE
-    assert rules.order("flat", seen, near)[0] == rules.LEFT_ALONE, "it has the contrast that it should have"
-    assert rules.order("flat", seen, near._replace(contrast=2 * seen["deviation"]))[0].startswith("clahe")
-    assert rules.order("dark", seen, near._replace(luma=0.9))[0] == "clode auto"
-    assert rules.order("dark", seen, near._replace(luma=0.9, doubt=0.9))[0] == rules.LEFT_ALONE
-    assert rules.order("bright", seen, near._replace(luma=0.1))[0] == "retinex bright parts"
+    brighter = (well_exposed.astype(int) * 5 // 4).clip(0, 255).astype(np.uint8)
+    found = features(well_exposed, seen, wanted(), {"retinex": brighter})
+    assert [OPTIONS[place] for place in found] == [("", 0.0), ("retinex", 1.0), ("retinex", 0.5)]
+    assert all(values.shape == (COUNT,) and np.isfinite(values).all() for values in found.values())
+    nothing, whole, half = found.values()
+    changes = slice(len(NAMES) + len(wanted()), 2 * len(NAMES) + len(wanted()))
+    assert not nothing[changes].any(), "nothing changes nothing"
+    place = changes.start + NAMES.index("mean")
+    assert whole[place] == pytest.approx(measure(brighter)["mean"] - seen["mean"], abs=1e-6)
+    assert 0 < half[place] < whole[place]
+
+
+def _scores_that_prefer(*ranked):
+    """Scores in which options come in this order, ten decibels apart."""
+
+    class Fixed(Scores):
+        def of(self, features):
+            order = {option: -10.0 * place for place, option in enumerate(ranked)}
+            return {place: order.get(OPTIONS[place], -100.0) for place in features}
+
+    return Fixed(METHOD)
+
+
+@pytest.fixture(scope="module")
+def opened():
+    engine = open_engine("cpu", threads=1)
+    return lambda name: methods.open_enhancer(methods.get(name), engine)
+
+
+def test_the_option_that_scores_highest_is_chosen(opened):
+    photo = cv2.resize(pictures.dark(), (96, 64))
+    scores = _scores_that_prefer(("clode", 0.5), ("clode", 1.0), ("irle", 1.0))
+    decision = choose(photo, wanted(), METHOD.controls(), opened, scores)
+    assert (decision.method, decision.controls, decision.runner_up) == ("clode", {"time": "auto"}, "irle")
+    assert decision.amount <= 0.5
+    assert decision.certainty > 0.9
+    assert decision.quantities["mean after"] > measure(photo)["mean"]
+    among = METHOD.controls(methods=("retinex",))
+    assert choose(photo, wanted(), among, opened, _scores_that_prefer(("clode", 1.0), ("retinex", 1.0))).method == (
+        "retinex"
+    )
+
+
+def test_a_change_must_gain_more_than_the_restraint(opened):
+    photo = cv2.resize(pictures.dark(), (96, 64))
+
+    class Close(Scores):
+        def of(self, features):
+            return {place: (RESTRAINT - 0.1) * (OPTIONS[place] == ("irle", 1.0)) for place in features}
+
+    decision = choose(photo, wanted(), METHOD.controls(), opened, Close(METHOD))
+    assert (decision.method, decision.runner_up) == ("", "irle")
+    assert 0.5 < decision.certainty < 0.7
+
+
+def test_a_hint_moves_what_clode_aims_for(opened):
+    photo = cv2.resize(pictures.dark(), (96, 64))
+    scores = _scores_that_prefer(("clode", 1.0))
+    decision = choose(photo, wanted(luma=0.3), METHOD.controls(), opened, scores, hint=", as it was taken at night")
+    assert decision.controls == {"time": "auto", "target": 0.3}
+    assert "night" in decision.reason
+
+
+def test_certainty_is_half_without_a_lead_and_grows_with_it():
+    scores = Scores(METHOD)
+    leads = [scores.certainty(lead) for lead in (0.0, 0.5, 2.0, 1000.0)]
+    assert leads[0] == 0.5
+    assert leads == sorted(leads)
+    assert leads[-1] <= 1.0
+
+
+def test_the_shipped_chooser_brightens_what_is_dark_and_leaves_what_is_good(auto, well_exposed):
+    good = auto.enhance(well_exposed).report["plan"]
+    assert good["verdict"] == "left alone"
+    darker = np.rint(255 * ((well_exposed / 255.0) ** 2.2 / 8.0) ** (1 / 2.2)).astype(np.uint8)
+    dark = auto.enhance(darker).report["plan"]
+    assert dark["verdict"] == "enhanced"
+    after = next(quantity["value"] for quantity in dark["quantities"] if quantity["name"] == "mean after")
+    assert after > 1.5 * measure(darker)["mean"]
 
 
 @pytest.mark.parametrize("amount", [0.3, 1.0, 1.5])
