@@ -36,7 +36,7 @@ DARK, BRIGHT = 0.02, (0.8, 1.0)
 LEAST = 1e-4
 """The least divisor."""
 
-GROUPS = 2048
+GROUPS = 1024
 """Bins of luma by which a curve is fitted."""
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from enhance_cli.exposure import Wanted
-from enhance_cli.exposure.features import chroma_of, luma_of
 from enhance_cli.methods.auto.candidates import OPTIONS, blended
 from enhance_cli.methods.auto.guard import clipped, hue_turn
 from enhance_cli.methods.auto.measure import NAMES, Quantities, measure
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _LEAST_DOUBT = 0.02
+
+_TO_CHROMA = np.array([[0.564], [0.713]]) * (np.array([[0, 0, 1], [1, 0, 0]]) - np.array([0.299, 0.587, 0.114]))
+"""From R, G and B to 0.564 (B - Y) and 0.713 (R - Y)."""
 
 _RESULT = (
     "mean above the wanted",
@@ -67,7 +70,7 @@ def features(small: Array, seen: Quantities, wanted: Wanted, results: Mapping[st
             chroma - wanted.chroma,
             hue_turn(small, result) / 90.0 if name else 0.0,
             float((clipped(result) & ~clipped(small)).mean()) if name else 0.0,
-            float(np.abs(result.astype(np.float32) - small).mean() / 255.0) if name else 0.0,
+            cv2.norm(result, small, cv2.NORM_L1) / (255.0 * small.size) if name else 0.0,
         )
         which = np.arange(len(OPTIONS)) == place
         parts = (seen.values, wanted, after.values - seen.values, more, which)
@@ -76,5 +79,6 @@ def features(small: Array, seen: Quantities, wanted: Wanted, results: Mapping[st
 
 
 def _chroma(codes: Array) -> float:
-    light = codes.transpose(2, 0, 1) / np.float32(255.0)
-    return float(chroma_of(light, luma_of(light)).mean())
+    """Mean length of BT.601 chroma (`Wanted.chroma`)."""
+    blue, red = cv2.split(cv2.transform(codes.astype(np.float32), _TO_CHROMA))
+    return float(cv2.mean(cv2.magnitude(blue, red))[0] / 255.0)

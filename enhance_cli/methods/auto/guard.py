@@ -75,22 +75,29 @@ def breach(before: Array, after: Array) -> Breach | None:
 
 def clipped(codes: Array) -> Array:
     """Which pixels of H×W×3 uint8 are black or white: H×W bool."""
-    return np.asarray((codes.max(axis=2) <= BLACK) | (codes.min(axis=2) >= WHITE))
+    least, most = _extremes(codes)
+    return np.asarray((most <= BLACK) | (least >= WHITE))
+
+
+def _extremes(codes: Array) -> tuple[Array, Array]:
+    """The smallest and the largest channel of each pixel, H×W."""
+    red, green, blue = cv2.split(codes)
+    return cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
 
 
 def hue_turn(before: Array, after: Array) -> float:
     """Mean turn of hue in degrees over coloured pixels, weighted by chroma; 0 if there are hardly any."""
-    smooth = [cv2.blur(codes, (5, 5)).astype(np.float32) for codes in (before, after)]
-    chroma = [codes.max(axis=2) - codes.min(axis=2) for codes in smooth]
-    weight = np.where(np.minimum(*chroma) >= COLOURED, np.minimum(*chroma), 0.0)
-    if np.count_nonzero(weight) < 0.01 * weight.size:
+    smooth = [cv2.blur(codes, (5, 5)) for codes in (before, after)]
+    chroma = cv2.min(*(cv2.subtract(*_extremes(codes)[::-1]) for codes in smooth))
+    coloured = chroma >= COLOURED
+    if np.count_nonzero(coloured) < 0.01 * coloured.size:
         return 0.0
     angles = []
     for codes in smooth:
-        red, green, blue = codes.transpose(2, 0, 1)
-        angles.append(np.arctan2(np.sqrt(3.0) * (green - blue), 2.0 * red - green - blue))
-    turns = np.abs(np.angle(np.exp(1j * (angles[1] - angles[0]))))
-    return float(np.degrees((turns * weight).sum() / weight.sum()))
+        red, green, blue = codes[coloured].astype(np.float32).T
+        angles.append(np.arctan2(np.float32(np.sqrt(3.0)) * (green - blue), 2.0 * red - green - blue))
+    turns = np.abs(angles[1] - angles[0])
+    return float(np.degrees(np.average(np.minimum(turns, 2.0 * np.pi - turns), weights=chroma[coloured])))
 
 
 def _noise(before: Array, after: Array) -> tuple[float, float]:
