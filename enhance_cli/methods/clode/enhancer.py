@@ -138,7 +138,8 @@ class Clode:
             grid = bilateral_grid.fit(guide(trajectory.light), values, rows, columns, BINS, SIGMA, ROUNDS)
         tones = UNCHANGED
         if wanted is not None and point.time != 0.0:
-            tones = tones_for(trajectory.result(point.shift), trajectory.light, wanted, trajectory.weights)
+            aim = wanted if point.time > 0.0 else wanted._replace(luma=1.0)  # where darkening ends, it has its reason
+            tones = tones_for(trajectory.result(point.shift), trajectory.light, aim, trajectory.weights)
         noise = visible_noise(image.pixels, point.shift, opacity.weights_of(image))
         lowest, highest = TRAINED_TIMES
         if not lowest <= point.time <= highest:

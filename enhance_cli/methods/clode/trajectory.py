@@ -32,7 +32,8 @@ _DARKENING = 1.5
 bright keeps its light."""
 
 _DARKEST = 0.62
-"""It darkens to no less than this share of the mean: faces must not end in the dark."""
+"""It darkens to no less than this share of the mean, and of that of what is not clipped (`Seen.tonal`): clipped parts
+stay white, and faces beside them must not end in the dark for it."""
 
 _EMPTY = (0.006, 0.022)
 """Luma between which pixels of a photo that is lit elsewhere count less and less as empty black: 1.5 to 5.6 of 255."""
@@ -54,6 +55,9 @@ class Seen(NamedTuple):
     In an image that is dark all over it follows the mean. With a bright object before a black background, the mean
     hardly depends on the object, and this value on little else.
     """
+
+    tonal: float
+    """Mean luma of what is not clipped in the input; 0 where all of it is."""
 
 
 @dataclass(slots=True)
@@ -78,11 +82,17 @@ class Trajectory:
     seen: dict[float, Seen] = field(default_factory=dict)
     """Statistics by time."""
 
+    _tonal: Array = field(init=False)
+    """Weight of a pixel that is not clipped, h×w."""
+
     _lifted: Array | None = field(default=None, init=False)
     """Share of a shift above 0 that a pixel gets, h×w; None for all of it."""
 
     def __post_init__(self) -> None:
-        """Record the statistics at time 0, and find out which pixels stay dark."""
+        """Record the statistics at time 0, and find out which pixels are clipped and which stay dark."""
+        self._tonal = 1.0 - smoothstep(self.light.min(axis=0), *HIGHLIGHT)
+        if self.weights is not None:
+            self._tonal = self._tonal * self.weights
         self.seen[0.0] = self._look(self.start.shift)
         scene = smoothstep(self.seen[0.0].lit, *_SCENE)
         if scene > 0.0:
@@ -134,13 +144,18 @@ class Trajectory:
         def reached_or_blown(seen: Seen) -> bool:
             return reached(seen) or seen.lit >= most
 
+        def reached_or_dark(seen: Seen) -> bool:
+            return reached(seen) or seen.tonal <= _DARKEST * before.tonal
+
         point, level, why = self.start, before.mean, ""
         for ahead in self._points(self._stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME)):
             seen = self.seen[round(ahead.time, 6)]
-            arrived = reached_or_blown if ahead.time > _FREE else reached
+            arrived = reached_or_dark if sign < 0 else reached_or_blown if ahead.time > _FREE else reached
             if arrived(seen):
                 point = self._bisect(point, ahead, arrived)
                 why = ": more would clip what is lit" if arrived is reached_or_blown and seen.lit >= most else ""
+                if arrived is reached_or_dark and not reached(seen):
+                    why = ": the rest is clipped, and more would darken only what is not"
                 break
             if (seen.mean - level) * sign < _STANDSTILL * abs(ahead.time - point.time):
                 break
@@ -148,7 +163,7 @@ class Trajectory:
         found = self.seen[round(point.time, 6)].mean
         if abs(found - target) <= max(dead_band, 0.005):
             return point, ()
-        return point, (f"mean luma reaches {found:.2f}, not the target of {target:g}{why}",)
+        return point, (f"mean luma reaches {found:.2f}, not the target of {round(target, 3):g}{why}",)
 
     def match(self, goal: Array) -> Point:
         """`--time best`: the point nearest to a goal, light like the proxy's, in mean squared error."""
@@ -196,7 +211,9 @@ class Trajectory:
         if self.weights is not None:
             before = before * self.weights
         lit = float((before * after.max(axis=0)).sum() / max(float(before.sum()), 1e-6))
-        return Seen(opacity.mean(luma_of(after), self.weights), lit)
+        luma = luma_of(after)
+        tonal = float((luma * self._tonal).sum() / max(float(self._tonal.sum()), 1e-6))
+        return Seen(opacity.mean(luma, self.weights), lit, tonal)
 
     def _points(self, times: Sequence[float]) -> Iterator[Point]:
         for point in self.solve(times):

@@ -361,6 +361,18 @@ def path_of(light):
     return Trajectory(light, 0.4, solution, 0.5)
 
 
+def test_what_is_not_clipped_does_not_end_in_the_dark_for_what_is():
+    """Two fifths of the photo are white and stay so: the mean alone would take all of the darkening from the rest."""
+    light = np.full((3, 20, 20), 0.7, np.float32)
+    light[:, :8] = 1.0
+    path = path_of(light)
+    point, notes = path.reach(0.55, 0.05)
+    assert "the rest is clipped" in notes[0]
+    assert path.result(point.shift)[:, 8:].mean() == pytest.approx(0.62 * 0.7, abs=0.01)
+    point, notes = path_of(np.full_like(light, 0.7)).reach(0.55, 0.05)
+    assert not notes, "without clipped parts it is reached"
+
+
 def test_what_is_predicted_is_tempered_for_bright_photos(rng):
     bright = rng.uniform(0.4, 0.7, (3, 40, 60)).astype(np.float32)
     mean = float(luma(bright).mean())
