@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from enhance_cli.engines.cuda import CudaEngine
+from enhance_cli.engines.lanes import NoLanes
 
 Array = np.ndarray[Any, Any]
 
@@ -189,6 +190,9 @@ class FakeCuda(CudaEngine):
 
     def _free(self) -> int:
         return 2**33
+
+    def _lanes_of(self, device: torch.device) -> NoLanes:
+        return NoLanes()
 
     def _placed(self, module: torch.nn.Module) -> torch.nn.Module:
         # A module's parameters cannot become fake in place.

@@ -121,6 +121,14 @@ class Engine(Protocol):
         """What kernels wrote to a `written` or `discarded` array or a view of it, for further kernels."""
         ...
 
+    def flight(self) -> AbstractContextManager[None]:
+        """What this thread does in the body belongs to one photo: on a card it has a stream of its own.
+
+        When the body ends all of it is done. Results of `run` are used in the flight that made them; only what is held
+        (`resident`) may be used in a further one.
+        """
+        ...
+
     def numpy(self, result: Any) -> Any:
         """Convert a result of `run` to NumPy arrays; an array that is one already is not copied."""
         ...

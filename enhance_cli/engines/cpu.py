@@ -114,6 +114,10 @@ class CpuEngine:
         """The array itself."""
         return array
 
+    def flight(self) -> AbstractContextManager[None]:
+        """Nothing: all is done at once."""
+        return nullcontext()
+
     def numpy(self, result: Any) -> Any:
         """The result itself."""
         return result

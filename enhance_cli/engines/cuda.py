@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.base import Kernel, Network, Out
 from enhance_cli.engines.cpu import available_cores
+from enhance_cli.engines.lanes import Lanes, NoLanes
 from enhance_cli.engines.once import Once
 from enhance_cli.engines.residence import Place, Residence
 from enhance_cli.engines.traffic import Traffic
@@ -65,6 +66,7 @@ class CudaEngine:
         self.model: Literal["full", "lite"] = "full" if self._device.type == "cuda" else "lite"
         self.card_memory: int | None = self._free() * 3 // 4 if card_memory is None else card_memory
         self.traffic = Traffic()
+        self._lanes: Lanes | NoLanes = self._lanes_of(self._device)
         self._turns = threading.BoundedSemaphore(available_cores())
         self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
         self._read, self._written = Residence(), Residence()
@@ -84,6 +86,9 @@ class CudaEngine:
         if index >= torch.cuda.device_count():
             raise DeviceError(f"The device {device} does not exist: there are {torch.cuda.device_count()}.")
         return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+
+    def _lanes_of(self, device: torch.device) -> Lanes | NoLanes:
+        return Lanes(torch.cuda, device) if device.type == "cuda" else NoLanes()
 
     def _free(self) -> int:
         """Bytes that are free on the device; for the CPU of the tests any number that is large enough."""
@@ -113,6 +118,7 @@ class CudaEngine:
             module = self._placed(module.eval())
         except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
+        self._lanes.finish()  # other streams may use it as soon as it is known
         names = getattr(module, "outputs", None) or network_module.OUTPUTS
         return _Network(self, module, tuple(names)), found
 
@@ -203,10 +209,14 @@ class CudaEngine:
         view = self._view(self._written.find(array), array)
         return array if view is None else view
 
-    @staticmethod
-    def _view(place: Place | None, array: Array) -> torch.Tensor | None:
+    def flight(self) -> AbstractContextManager[None]:
+        """A stream of the card for what this thread does in the body."""
+        return self._lanes.flight()
+
+    def _view(self, place: Place | None, array: Array) -> torch.Tensor | None:
         if place is None:
             return None
+        self._lanes.uses(place.held)
         start = place.held.storage_offset() + place.start
         return place.held.as_strided(array.shape, place.strides, start)  # type: ignore[no-any-return]
 
@@ -246,19 +256,21 @@ class CudaEngine:
         torch keeps pinned memory from other use until a copy out of it has ended, and reuses it then.
         """
         self.traffic.up(size, trip=True)
-        block = torch.empty(size, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        block = self._pinned(size)
         fill(block.numpy())
         return block.to(self._device, non_blocking=True)
 
     def _fetch(self, block: torch.Tensor) -> Array:
         """Pixels on their one way down, flat uint8: this thread waits for its stream, and for no other."""
         self.traffic.down(block.nbytes, trip=True)
-        if self._device.type != "cuda":
-            return block.numpy()
-        staged = torch.empty(block.shape, dtype=torch.uint8, pin_memory=True)
+        staged = self._pinned(block.numel())
         staged.copy_(block, non_blocking=True)
-        torch.cuda.current_stream(self._device).synchronize()
+        self._lanes.finish()
         return staged.numpy()
+
+    def _pinned(self, size: int) -> torch.Tensor:
+        """Bytes of the host that a card copies from and to by itself; torch reuses them when such copies have ended."""
+        return torch.empty(size, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
 
     # --- threads -------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class Card:
         return self._engine.card_memory is not None
 
     def flights(self, work: Iterator[R]) -> Iterator[R]:
-        """The same items, each made while no more than `IN_FLIGHT` photos are on the card.
+        """The same items, each made on a stream of its own while no more than `IN_FLIGHT` photos are on the card.
 
         Raises:
             Abandoned: the run was stopped.
@@ -91,7 +91,8 @@ class Card:
         while True:
             self._enter()
             try:
-                made = list(_first(work))
+                with self._engine.flight():
+                    made = list(_first(work))
             finally:
                 self._leave()
             if not made:

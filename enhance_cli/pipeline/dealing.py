@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from enhance_cli.pipeline.card import IN_FLIGHT
+
 if TYPE_CHECKING:
     from enhance_cli.pipeline.recipe import Recipe
 
@@ -44,6 +46,11 @@ class Dealer:
     def device(self) -> str:
         """What the report of the run calls the devices."""
         return ", ".join(recipe.engine.device for recipe in self._recipes)
+
+    @property
+    def in_flight(self) -> int:
+        """Photos that are on the cards at once. Their threads wait for a card, so others can decode and encode."""
+        return sum(IN_FLIGHT for recipe in self._recipes if recipe.card.limited)
 
     @contextmanager
     def dealt(self) -> Iterator[Recipe]:

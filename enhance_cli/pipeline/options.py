@@ -155,7 +155,11 @@ class RunOptions(Knobs):
     dry_run: bool = _restart(False, "Show what would be done, and do nothing.", short="-n")
 
     jobs: int | None = _machine(
-        None, "Photos processed at once; by default one per core.", minimum=1, maximum=1024, short="-j"
+        None,
+        "Photos processed at once; by default one per core, and two more for each card.",
+        minimum=1,
+        maximum=1024,
+        short="-j",
     )
     device: str = _machine(
         "auto",

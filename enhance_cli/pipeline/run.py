@@ -199,6 +199,8 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             # The machine of the command need not have the workers' devices: here it only writes lines.
             dealer = (assignment if driver is None else replace(assignment, device="cpu")).deal(listener.remark)
             stack.push(lambda kind, *_: dealer.close(wait=kind is None))
+            if options.jobs is None and not options.isolate and options.timeout is None:
+                workers = min(workers + dealer.in_flight, max(1, len(settled.jobs)))
             if settled.jobs and asked.controls.looks_together and options.plan is None:
                 assignment, dealer = _together(assignment, dealer, found.jobs, workers, listener)
         if found.folder is not None:

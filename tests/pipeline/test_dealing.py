@@ -87,3 +87,22 @@ def test_a_photo_that_fails_names_its_card_and_the_others_are_done(cards, folder
     failed = [line for line in lines() if line["status"] == "failed"]
     assert [(line["source"], line["device"]) for line in failed] == [("in/3.png", "cuda:1 (stand-in)")]
     assert len([line for line in lines() if line["status"] == "done"]) == 5
+
+
+@pytest.mark.parametrize(("given", "workers"), [({}, 3 + 2 * 2), ({"jobs": 2}, 2)])
+def test_threads_that_wait_for_cards_are_not_counted_as_cores(cards, folder, night, monkeypatch, given, workers):
+    from enhance_cli.engines import cpu
+    from enhance_cli.pipeline import stream
+
+    for number in range(6, 9):
+        cv2.imwrite(f"in/{number}.png", night[: 64 + number, :96])
+    asked, parallel = [], stream.parallel
+
+    def seen(*arguments, workers, **details):
+        asked.append(workers)
+        return parallel(*arguments, workers=workers, **details)
+
+    monkeypatch.setattr(stream, "parallel", seen)
+    monkeypatch.setattr(cpu, "available_cores", lambda: 3)
+    enhance_cli.run("clahe-adaptive", ["in", "out"], device="cuda:0,cuda:1", clip_limit=2.0, **given)
+    assert asked == [workers]
