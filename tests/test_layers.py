@@ -80,6 +80,7 @@ TORCH = (
     ),
     "training/*",
     "imaging/finish_torch.py",
+    "imaging/kernels_cuda.py",
     "imaging/blocks_torch.py",
     "engines/cuda.py",
     "engines/fitness.py",

@@ -36,6 +36,14 @@ class Network(Protocol):
         ...
 
 
+class Owner(Protocol):
+    """Whose kernels a module holds: a Method, or `imaging.measures`."""
+
+    def module(self, name: str) -> str:
+        """The full name of a module beside it, such as `kernels_cpu`."""
+        ...
+
+
 class Engine(Protocol):
     """Networks and pixel kernels on one device. Safe to use from several threads.
 
@@ -60,7 +68,7 @@ class Engine(Protocol):
     own_weights: Path | None
     """A folder of own weights (`--weights`). Networks that it holds run with them, others with the shipped ones."""
 
-    def kernels(self, method: Method) -> ModuleType:
+    def kernels(self, method: Owner) -> ModuleType:
         """The method's pixel kernels for this device; names and arguments are the same on both devices."""
         ...
 
@@ -119,6 +127,17 @@ class Engine(Protocol):
 
     def made(self, array: Array) -> Any:
         """What kernels wrote to a `written` or `discarded` array or a view of it, for further kernels."""
+        ...
+
+    def measured(self, owner: Owner, name: str, pixels: Array, *numbers: Any) -> Array:
+        """What a kernel measures of an image where its pixels are: on the device if they are held there, or the host.
+
+        Args:
+            owner: of the kernel, which both kinds of device have.
+            name: of the kernel, called with the pixels and the numbers; its result is small.
+            pixels: the image, or what `written` holds of it.
+            numbers: further arguments.
+        """
         ...
 
     def flight(self) -> AbstractContextManager[None]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weight_files
-from enhance_cli.engines.base import Kernel, Network, Out
+from enhance_cli.engines.base import Kernel, Network, Out, Owner
 from enhance_cli.engines.once import Once
 from enhance_cli.errors import WeightsError
 from enhance_cli.types import Method
@@ -60,7 +60,7 @@ class CpuEngine:
         # Each run of a network uses all threads of this engine, so this many blocks keep all cores busy.
         self._turns = threading.BoundedSemaphore(max(1, available_cores() // threads))
 
-    def kernels(self, method: Method) -> ModuleType:
+    def kernels(self, method: Owner) -> ModuleType:
         """The method's pixel kernels for this engine."""
         return import_module(method.module("kernels_cpu"))
 
@@ -113,6 +113,10 @@ class CpuEngine:
     def made(self, array: Array) -> Array:
         """The array itself."""
         return array
+
+    def measured(self, owner: Owner, name: str, pixels: Array, *numbers: Any) -> Array:
+        """What a kernel measures of an image."""
+        return getattr(self.kernels(owner), name)(pixels, *numbers)  # type: ignore[no-any-return]
 
     def flight(self) -> AbstractContextManager[None]:
         """Nothing: all is done at once."""

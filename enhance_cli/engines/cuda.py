@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from enhance_cli.engines import abandon
 from enhance_cli.engines import weights as weight_files
-from enhance_cli.engines.base import Kernel, Network, Out
+from enhance_cli.engines.base import Kernel, Network, Out, Owner
 from enhance_cli.engines.cpu import available_cores
 from enhance_cli.engines.lanes import Lanes, NoLanes
 from enhance_cli.engines.once import Once
@@ -96,7 +96,7 @@ class CudaEngine:
 
     # --- kernels and networks ------------------------------------------------------------------------------
 
-    def kernels(self, method: Method) -> ModuleType:
+    def kernels(self, method: Owner) -> ModuleType:
         """The method's pixel kernels for this engine."""
         return import_module(method.module("kernels_cuda"))
 
@@ -208,6 +208,14 @@ class CudaEngine:
         """The tensor that is held for an array that kernels write, or for a view of it."""
         view = self._view(self._written.find(array), array)
         return array if view is None else view
+
+    def measured(self, owner: Owner, name: str, pixels: Array, *numbers: Any) -> Array:
+        """What a kernel measures of an image; one that is not held is not copied for it, for the host has it too."""
+        written = self._written.was_found(pixels)
+        held = self.made(pixels) if written else pixels
+        if not written and self._read.find(pixels) is None:
+            return getattr(import_module(owner.module("kernels_cpu")), name)(pixels, *numbers)  # type: ignore[no-any-return]
+        return self.call(getattr(self.kernels(owner), name), held, *numbers)  # type: ignore[no-any-return]
 
     def flight(self) -> AbstractContextManager[None]:
         """A stream of the card for what this thread does in the body."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from enhance_cli.engines.once import Once
 from enhance_cli.exposure import OWNER, Wanted
 from enhance_cli.exposure.features import DOUBT, FIGURES, RANGE, SIDE, statistics
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.types import Image
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ class Predictor:
     """The predictor of one engine: its weights are read once."""
 
     def __init__(self, engine: Engine) -> None:
-        """Remember where own weights are."""
-        self._own = engine.own_weights
+        """Remember where own weights are, and where pixels are measured."""
+        self._engine, self._own = engine, engine.own_weights
         self._made: Once[Any] = Once()
 
     @property
@@ -52,7 +54,8 @@ class Predictor:
         """
         if image.pixels.ndim == 2:
             image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2))
-        return self.predict_light(opacity.area_means(image, SIDE, SIDE))
+        means = partial(self._engine.measured, MEASURES, "area_means")
+        return self.predict_light(opacity.area_means(image, SIDE, SIDE, means))
 
     def predict_light(self, light: Array) -> Wanted:
         """The same for a downscaled copy: float32 3×h×w in 0..1, of any size."""

@@ -14,6 +14,7 @@ from enhance_cli.controls import Controls
 from enhance_cli.engines.weights import report as report_of_weights
 from enhance_cli.errors import EnhanceError
 from enhance_cli.imaging import colour
+from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.imaging.tiles import Tile, tiles
 from enhance_cli.pipeline import holding, memory
 from enhance_cli.pipeline.card import Card, side_within, unless_exhausted
@@ -183,7 +184,7 @@ class Recipe:
                 pixels = [working.pixels, *(working.chroma or ()), *(frame.pixels for frame in working.frames)]
                 whole = bool(unless_exhausted(partial(held.enter_context, self.engine.resident(pixels))))
                 del pixels
-            before = exposure_of(seen)
+            before = exposure_of(seen, counted=self._counted)
             if self.plan is not None:
                 check_fit(self.plan, image)
                 plans: list[Any] = [self.plan]
@@ -223,13 +224,13 @@ class Recipe:
                     views = [view]
                 last = number == len(plans) - 1
                 may_reuse = (last or again is not None) and (reuse or working.pixels is not image.pixels)
-                unchanged = bool(plan.unchanged)
+                unchanged, counts = bool(plan.unchanged), None
                 if unchanged:
                     rendered, chroma = image.pixels, working.chroma
                 elif whole and (
                     made_whole := unless_exhausted(partial(self._render_whole, working, plan, reuse=may_reuse))
                 ):
-                    rendered, chroma = made_whole.pop()
+                    rendered, chroma, counts = made_whole.pop()
                 else:
                     whole = False
                     held.close()  # tiles have the memory to themselves
@@ -239,10 +240,15 @@ class Recipe:
                 if last:
                     held.close()
                 if grey and rendered.ndim == 3:
-                    rendered = colour.grey_like(rendered)
+                    rendered, counts = colour.grey_like(rendered), None
                 base = image if unchanged else working.replace(chroma=chroma)
                 result = base.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
-                after = before if unchanged else exposure_of(result, view and replace(view, image=result))
+                if unchanged:
+                    after = before
+                elif counts is not None and result.alpha is None:
+                    after = exposure_from(counts)
+                else:
+                    after = exposure_of(result, view and replace(view, image=result))
             exposure = {"before": before, "after": after}
             if again is not None:
                 del image, working, view, views  # the pixels now belong to the result
@@ -263,8 +269,18 @@ class Recipe:
             return False
         return 2 * image.nbytes + _CARD_WORK * image.height * image.width + _CARD_BLOCK <= memory
 
-    def _render_whole(self, image: Image, plan: Any, *, reuse: bool) -> tuple[Array, tuple[Array, Array] | None]:
-        """Pixels and stored chroma of an image that is held on the device: all of it comes down in one copy."""
+    def _counted(self, pixels: Array) -> Array | None:
+        """How often each code of luma occurs; None if a device that holds the pixels has no memory to count them."""
+        made = unless_exhausted(partial(self.engine.measured, MEASURES, "luma_counts", pixels))
+        return made.pop() if made else None
+
+    def _render_whole(
+        self, image: Image, plan: Any, *, reuse: bool
+    ) -> tuple[Array, tuple[Array, Array] | None, Array | None]:
+        """Pixels and stored chroma of an image that is held on the device: all of it comes down in one copy.
+
+        The third are the counts of luma of these pixels; None where they are blended here.
+        """
         import numpy as np
 
         enhancer, source, stored = self.enhancer, image.pixels, image.chroma
@@ -279,10 +295,11 @@ class Recipe:
                 enhancer.render_chroma(source, stored, plan, 0, stored[0].shape, out=chroma)
             frames = tuple(frame.pixels for frame in image.frames)
             enhancer.render(Window(source, 0, 0, frames), plan, out=target)
+            counts = self._counted(target) if self.controls.amount == 1.0 else None
         if stored is None or chroma is None or not follows:
-            return self._blended(target, source), stored
+            return self._blended(target, source), stored, counts
         blended = self._blended(chroma[0], stored[0]), self._blended(chroma[1], stored[1])
-        return self._blended(target, source), blended
+        return self._blended(target, source), blended, counts
 
     def _render(self, image: Image, plan: Any, views: Sequence[View | None], *, reuse: bool) -> Array:
         """Render all pixels of an image, in the layout it stores.
@@ -434,36 +451,43 @@ def _seen_whole(image: Image, views: Sequence[View | None], *, reuse: bool = Fal
     )
 
 
-def exposure_of(image: Image, view: View | None = None) -> dict[str, float]:
+def exposure_of(
+    image: Image, view: View | None = None, counted: Callable[[Array], Array | None] = lambda pixels: None
+) -> dict[str, float]:
     """The report's exposure block: luma statistics in 0..1 (see `quality.blind.exposure`).
 
     Args:
         image: the image.
         view: how methods see it, if not as stored.
+        counted: counts the codes of luma of an image that is seen as it is stored; they are counted here if it gives
+            None.
     """
     import numpy as np
 
-    from enhance_cli.imaging import luma as luma_module
-    from enhance_cli.imaging import opacity
-    from enhance_cli.quality.blind import exposure
+    from enhance_cli.imaging import kernels_cpu, opacity
+    from enhance_cli.imaging.luma import luma
 
     weights = opacity.weights_of(image)
+    if view is None and weights is None:
+        told = counted(image.pixels)
+        return exposure_from(kernels_cpu.luma_counts(image.pixels) if told is None else told)
     codes = np.iinfo(image.pixels.dtype).max + 1
+    counts = np.zeros(codes, np.int64 if weights is None else np.float64)
+    for top in range(0, image.height, 256):  # in bands: bincount converts its input to 8 bytes
+        band = slice(top, min(top + 256, image.height))
+        seen = image.pixels[band] if view is None else view.part(band)
+        if weights is None:
+            counts += kernels_cpu.luma_counts(seen)
+        else:
+            levels = seen if seen.ndim == 2 else luma(seen)
+            counts += np.bincount(levels.ravel(), weights[band].ravel(), codes)
+    return exposure_from(counts)
 
-    def counted(pixels: Array, weights: Array | None) -> Array:
-        if weights is None and pixels.dtype == np.uint8:
-            return luma_module.luma_histogram(pixels) if pixels.ndim == 2 else luma_module.rgb_luma_histogram(pixels)
-        levels = pixels if pixels.ndim == 2 else luma_module.luma(pixels)
-        return np.bincount(levels.ravel(), None if weights is None else weights.ravel(), codes)
 
-    if view is None and weights is None and codes == 256:
-        counts = counted(image.pixels, None)
-    else:
-        counts = np.zeros(codes, np.int64 if weights is None else np.float64)
-        for top in range(0, image.height, 256):  # in bands: bincount converts its input to 8 bytes
-            band = slice(top, min(top + 256, image.height))
-            seen = image.pixels[band] if view is None else view.part(band)
-            counts += counted(seen, None if weights is None else weights[band])
+def exposure_from(counts: Array) -> dict[str, float]:
+    """The same from the counts of luma's codes."""
+    from enhance_cli.quality.blind import exposure
+
     return {name: round(value, 6) for name, value in exposure(counts).items()}
 
 

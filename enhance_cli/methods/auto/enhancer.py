@@ -6,6 +6,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.imaging.shooting import shooting
 from enhance_cli.methods.auto import CHOICES, METHOD, AutoControls, together
 from enhance_cli.methods.auto.chooser import choose
@@ -90,7 +92,7 @@ class Auto:
     def _decided(self, image: Image, controls: AutoControls) -> Decision:
         scale = min(1.0, SIDE / max(image.height, image.width))
         height, width = (max(1, round(side * scale)) for side in (image.height, image.width))
-        light = opacity.area_means(image, height, width)
+        light = opacity.area_means(image, height, width, partial(self._engine.measured, MEASURES, "area_means"))
         small = np.ascontiguousarray(np.rint(light.transpose(1, 2, 0) * np.float32(255.0)).astype(np.uint8))
         wanted, hint = hinted(self._predictor.predict_light(light), shooting(image.metadata.exif))
         decision = choose(small, wanted, controls, self._opened, self._scores, hint)

@@ -70,7 +70,8 @@ class Clode:
     def estimate_variants(self, image: Image, controls: ClodeControls) -> list[ClodePlan]:
         """A plan for every time in the controls, from one solve."""
         light = self._proxy(image, controls.proxy)
-        rate = Rate(self._engine.network(METHOD, f"estimator-{self._model(controls)}")[0])
+        network = self._engine.network(METHOD, f"estimator-{self._model(controls)}")[0]
+        rate = Rate(network.run, self._kernels, self._engine.run, self._engine.numpy)
         step = 3.0 / controls.steps
         solution = partial(
             solve, rate, light, solver=controls.solver, length=step, tol=controls.tol, kernels=self._kernels

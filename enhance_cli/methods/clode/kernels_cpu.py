@@ -27,6 +27,7 @@ from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import exp_row
 from enhance_cli.methods.clode.curve import SKIN, SKIN_CHROMA, SKIN_SATURATION, STEEPNESS
+from enhance_cli.methods.clode.curve import shifted as shifted
 from enhance_cli.methods.clode.solvers import LIGHT_STEPS, Derivative, Step
 
 Array = NDArray[Any]
@@ -81,6 +82,16 @@ def adaptive(
 
 
 # --- rendering ---------------------------------------------------------------------------------------------
+
+
+def itself(light: Array) -> Array:
+    """Light, where kernels work on it."""
+    return light
+
+
+def padded(light: Array, rows: int, columns: int) -> Array:
+    """Light 3×h×w with further rows and columns like its last ones."""
+    return np.pad(light, ((0, 0), (0, rows), (0, columns)), mode="edge")
 
 
 def nothing(light: Array) -> Array:

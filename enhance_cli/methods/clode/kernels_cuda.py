@@ -73,6 +73,22 @@ class _Counted(torch.nn.Module):
         self.steps += 1
 
 
+def itself(light: Tensor) -> Tensor:
+    """Light, where kernels work on it."""
+    return light
+
+
+def padded(light: Tensor, rows: int, columns: int) -> Tensor:
+    """Light 3×h×w with further rows and columns like its last ones."""
+    return functional.pad(light[None], (0, columns, 0, rows), mode="replicate")[0]
+
+
+def shifted(light: Tensor, shift: Tensor) -> Tensor:
+    """As `curve.shifted`."""
+    bright = light * torch.exp(shift)
+    return bright / (1.0 - light + bright)
+
+
 def nothing(light: Tensor) -> Tensor:
     """Zeros like light."""
     return torch.zeros_like(light)

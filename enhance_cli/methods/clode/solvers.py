@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from enhance_cli.methods.clode.curve import shifted
-
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
@@ -41,23 +39,39 @@ class Point(NamedTuple):
     steps: int
 
 
-class Rate:
-    """The network as a function a(I, t) of 3×h×w light, and the count of its evaluations."""
+def _here(kernel: Callable[..., Any], *arguments: Any) -> Any:
+    return kernel(*arguments)
 
-    def __init__(self, network: Callable[..., dict[str, Array]]) -> None:
-        """Wrap a network opened by an engine: `image` 1×3×h×w and `time` 1 to `rate` 1×3×h×w."""
-        self._network = network
+
+class Rate:
+    """The network as a function a(I, t) of 3×h×w light on the engine's device, and the count of its evaluations."""
+
+    def __init__(
+        self,
+        network: Callable[..., dict[str, Any]],
+        kernels: Any,
+        run: Callable[..., Any] = _here,
+        numpy: Callable[[Any], Array] = lambda array: array,
+    ) -> None:
+        """Wrap a network opened by an engine.
+
+        Args:
+            network: `image` 1×3×h×w and `time` 1 to `rate` 1×3×h×w, all of the engine's device.
+            kernels: the engine's.
+            run: `Engine.run`.
+            numpy: `Engine.numpy`.
+        """
+        self._network, self._kernels, self.run, self.numpy = network, kernels, run, numpy
         self.evaluations = 0
 
-    def __call__(self, light: Array, time: float) -> Array:
+    def __call__(self, light: Any, time: float) -> Any:
         """The rate, 3×h×w float32."""
         self.evaluations += 1
         _, height, width = light.shape
         rows, columns = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
         if rows or columns:
-            light = np.pad(light, ((0, 0), (0, rows), (0, columns)), mode="edge")
-        image = np.ascontiguousarray(light[None], np.float32)
-        rate: Array = self._network(image=image, time=np.array([time], np.float32))["rate"]
+            light = self.run(self._kernels.padded, light, rows, columns)
+        rate = self._network(image=light[None], time=np.array([time], np.float32))["rate"]
         return rate[0, :, :height, :width]
 
 
@@ -108,21 +122,27 @@ def solve(
         solver: one of `SOLVERS`.
         length: of a fixed step, above 0.
         tol: of the adaptive solver, absolute and relative.
-        kernels: the engine's: `step_on_light(solver)` and `adaptive(...)`.
+        kernels: the engine's: `step_on_light(solver)`, `adaptive(...)`, and those on light.
     """
     if solver in LOGIT_STEPS:
+        # All on the device; what comes down is the shift at the points that are asked for.
+        there = rate.run(kernels.itself, light)
 
-        def on_logits(time: float, shift: Array) -> Array:
-            return rate(shifted(light, shift), time)
+        def on_logits(time: float, shift: Any) -> Any:
+            return rate(rate.run(kernels.shifted, there, shift), time)
 
-        yield from _march(LOGIT_STEPS[solver], on_logits, np.zeros_like(light), times, length)
+        def step(*about: Any) -> Any:
+            return rate.run(LOGIT_STEPS[solver], *about)
+
+        for point in _march(step, on_logits, rate.run(kernels.nothing, there), times, length):
+            yield point._replace(shift=rate.numpy(point.shift))
         return
 
     start = np.clip(light, np.float32(_EDGE), np.float32(1.0 - _EDGE))
 
     def on_light(time: float, state: Array) -> Array:
         state = np.asarray(state, np.float32).reshape(light.shape)
-        return rate(state, time) * state * (1.0 - state)
+        return rate.numpy(rate(state, time)) * state * (1.0 - state)
 
     if solver == "dopri5":
         points = kernels.adaptive(on_light, start, times, tol)

@@ -13,6 +13,7 @@ import numpy as np
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, pseudo_ground_truth, tone
 from enhance_cli.methods.irle.blocks import BORDER, LatestBlock, is_large, side_of, with_context
 from enhance_cli.methods.irle.denoiser import Denoisers
@@ -74,7 +75,11 @@ class Irle:
             UsageError: `--adapt` is asked for and torch is missing.
         """
         weights = opacity.weights_of(image)
-        counts = tone.histogram(image.pixels, weights)
+        counts = (
+            self._engine.measured(MEASURES, "channel_counts", image.pixels)
+            if weights is None
+            else tone.histogram(image.pixels, weights)
+        )
         before = tone.mean_of(counts)
         proxy, shares = proxy_of(image.pixels, weights)
         cast = pseudo_ground_truth.robust_white_balance(proxy, shares)
@@ -143,9 +148,11 @@ class Irle:
     def _adapted(self, pixels: Array, plan: IrlePlan, steps: int) -> IrlePlan:
         from enhance_cli.methods.irle import adapt
 
+        tables = self._tables(pixels.dtype, plan)
+
         def piece(top: int, left: int, height: int, width: int) -> tuple[Array, Array]:
             part = Region(plan.height, plan.width, 0, 0, top, left, top + height, left + width)
-            picture, gain = self._first_stage(pixels, part, plan)
+            picture, gain = self._first_stage(pixels, part, plan, tables)
             return self._engine.numpy(picture).transpose(1, 2, 0), self._engine.numpy(gain)
 
         tuned = adapt.adapt(self._denoisers.file(plan.model), piece, plan.height, plan.width, steps)
@@ -155,13 +162,13 @@ class Irle:
         """`IrlePlan.noise`, measured by rendering the flattest dark patches."""
         if plan.stage == "reference":
             return None
-        found = []
+        found, tables = [], self._tables(pixels.dtype, plan)
         for top, left in flat_patches(pixels, weights):
             part = Region(plan.height, plan.width, 0, 0, top, left, top + PATCH, left + PATCH)
             around = part.with_context(BORDER, BORDER)
             patches = [pixels[top : top + PATCH, left : left + PATCH]]
             for strength in (0.0, plan.strength):
-                patches.append(self._block(pixels, part, around, replace(plan, strength=strength)))
+                patches.append(self._block(pixels, part, around, replace(plan, strength=strength), tables))
             found.append([deviation(patch) for patch in patches])
         if not found:
             return None
@@ -180,8 +187,9 @@ class Irle:
         valid = Region.valid(window, plan.height, plan.width, HALO)
         if valid.shape != out.shape[:2]:
             engine.copy(out, window.pixels)
+        tables = self._tables(window.pixels.dtype, plan)
         for block in valid.blocks(side_of(plan)):
-            render = partial(self._block, window.pixels, block, with_context(block, plan), plan)
+            render = partial(self._block, window.pixels, block, with_context(block, plan), plan, tables)
             part = block.common(valid)
             with engine.turn(limited=is_large(plan)):
                 if engine.card_memory is not None and part == block:  # stays on the device
@@ -191,7 +199,9 @@ class Irle:
             engine.copy(out[part.within_window], done[part.within(block)])
         return out
 
-    def _block(self, pixels: Array, block: Region, around: Region, plan: IrlePlan, out: Array | None = None) -> Array:
+    def _block(
+        self, pixels: Array, block: Region, around: Region, plan: IrlePlan, tables: Any, out: Array | None = None
+    ) -> Array:
         """Render a block of a window.
 
         Args:
@@ -199,9 +209,10 @@ class Irle:
             block: the pixels to render.
             around: the block with its context.
             plan: of the whole image.
+            tables: see `_tables`.
             out: of the block's shape, to render into.
         """
-        picture, gain = self._first_stage(pixels, around, plan)
+        picture, gain = self._first_stage(pixels, around, plan, tables)
         clean = picture
         if plan.strength > 0.0 and not plan.leaves_light:
             clean = self._denoisers.of(plan)(picture[None], gain[None, None])[0]
@@ -215,16 +226,20 @@ class Irle:
             (plan.strength, FAINT, plan.chroma, plan.level),
         )
 
-    def _first_stage(self, pixels: Array, region: Region, plan: IrlePlan) -> tuple[Any, Any]:
+    def _tables(self, dtype: Any, plan: IrlePlan) -> Any:
+        """Balanced light of every code, and what the curve makes of it: 3×codes each, left on the engine's device."""
+        white = np.iinfo(dtype).max
+        steps = np.arange(white + 1, dtype=np.float32)
+        light = steps * (np.asarray(plan.balance, np.float32) / np.float32(white))[:, None]
+        bright = np.minimum(light, np.float32(1.0)) if plan.leaves_light else plan.curve(light)
+        return self._engine.run(lambda *both: both, light, bright)
+
+    def _first_stage(self, pixels: Array, region: Region, plan: IrlePlan, tables: Any) -> tuple[Any, Any]:
         """Stage 1 of a region of a window, 3×h×w, and ln of its gain, h×w: arrays of the engine's device."""
         engine, curve = self._engine, plan.curve
         wide = region.with_context(REACH, REACH)
         codes = engine.run(self._kernels.read, pixels, wide, "reflect")
-        white = np.iinfo(pixels.dtype).max
-        steps = np.arange(white + 1, dtype=np.float32)
-        light = steps * (np.asarray(plan.balance, np.float32) / np.float32(white))[:, None]
-        bright = np.minimum(light, np.float32(1.0)) if plan.leaves_light else curve(light)
-        picture, luma = engine.run(self._kernels.first_stage, codes, light, bright)
+        picture, luma = engine.run(self._kernels.first_stage, codes, *tables)
         gain = engine.run(self._kernels.log_gain, luma, curve.gain_numbers)
         inner = region.within(wide)
         return picture[:, *inner], gain[inner]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.kernels_cpu import channel_counts
 
 Array = NDArray[Any]
 
@@ -190,14 +191,10 @@ def histogram(pixels: Array, weights: Array | None = None) -> NDArray[Any]:
         pixels: the image.
         weights: H×W uint8 or uint16 weights of the pixels; the result is then float64.
     """
+    if weights is None:
+        return channel_counts(pixels)
     codes = np.iinfo(pixels.dtype).max + 1
-    if weights is not None:
-        return np.stack([opacity.histogram(pixels[..., channel], weights, codes) for channel in range(3)])
-    counts = np.zeros((3, codes), np.int64)
-    for top in range(0, pixels.shape[0], 128):  # in bands: bincount converts its input to 8 bytes per value
-        for channel in range(3):
-            counts[channel] += np.bincount(pixels[top : top + 128, :, channel].ravel(), minlength=codes)
-    return counts
+    return np.stack([opacity.histogram(pixels[..., channel], weights, codes) for channel in range(3)])
 
 
 def mean_of(counts: Array) -> float:

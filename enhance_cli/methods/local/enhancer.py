@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.methods.local import METHOD, TRAINED_DEGREES, LocalControls
 from enhance_cli.methods.local.fitting import LUMA
 from enhance_cli.methods.local.masks import NARROW, Regions, regions
@@ -57,7 +59,8 @@ class Local:
             UsageError: the mask does not fit the picture.
         """
         found = regions(image, controls)
-        picture = np.ascontiguousarray(opacity.area_means(image, SIDE, SIDE)[None])
+        means = partial(self._engine.measured, MEASURES, "area_means")
+        picture = np.ascontiguousarray(opacity.area_means(image, SIDE, SIDE, means)[None])
         field, guide, tail = self._decided(picture, found.planes(SIDE, SIDE)[None], controls.backbone)
         values: dict[str, Any] = {
             "height": image.height,

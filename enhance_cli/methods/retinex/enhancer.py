@@ -16,6 +16,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import night, opacity
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
 from enhance_cli.methods.retinex.alignment import frame_notes
 from enhance_cli.methods.retinex.arrays import FusionWeights, RestorationWeights
@@ -84,7 +85,8 @@ class Retinex:
         if controls.fuse is not None and not image.frames:
             raise UsageError("fuse groups the files of a run; from Python, fuse photos by `Opened.fuse`.")
         frames = (image, *image.frames)
-        lights = [opacity.area_means(frame, PROXY, PROXY) for frame in frames]
+        means = partial(self._engine.measured, MEASURES, "area_means")
+        lights = [opacity.area_means(frame, PROXY, PROXY, means) for frame in frames]
         seen = opacity.weight_means(image, PROXY, PROXY)
         powers, target = (controls.under, controls.over), None
         notes: tuple[str, ...] = ()

@@ -229,8 +229,17 @@ def test_a_grid_of_a_constant_is_that_constant_everywhere():
 LIGHT = np.linspace(0.02, 0.98, 3 * 16 * 16, dtype=np.float32).reshape(3, 16, 16)
 
 
-def end_of(solver, rate, time, *, length=0.5, tol=1e-6, room=kernels):
-    counted = Rate(rate)
+def end_of(solver, rate, time, *, length=0.5, tol=1e-6, engine=None):
+    if engine is None:
+        counted, room = Rate(rate, kernels), kernels
+    else:
+        room = engine.kernels(METHOD)
+
+        def network(**inputs):
+            found = rate(**{name: engine.numpy(value) for name, value in inputs.items()})["rate"]
+            return {"rate": engine.run(room.itself, found)}
+
+        counted = Rate(network, room, engine.run, engine.numpy)
     (point,) = solve(counted, LIGHT, [time], solver=solver, length=length, tol=tol, kernels=room)
     return point, counted.evaluations
 
@@ -268,11 +277,12 @@ def test_orders_of_the_solvers(solver, order):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("time", [2.2, -0.7])
 def test_both_engines_solve_alike(solver, time):
-    from enhance_cli.methods.clode import kernels_cuda
+    from enhance_cli.engines.cuda import CudaEngine
 
     fake = Fake()
     one, _ = end_of(solver, fake.estimator, time)
-    two, _ = end_of(solver, fake.estimator, time, room=kernels_cuda)
+    two, _ = end_of(solver, fake.estimator, time, engine=CudaEngine("cpu"))
+    assert isinstance(two.shift, np.ndarray)
     assert np.abs(shifted(LIGHT, one.shift) - shifted(LIGHT, two.shift)).max() < 2e-5
 
 
