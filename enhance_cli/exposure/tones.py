@@ -14,20 +14,24 @@ from enhance_cli.imaging.finish import Tones, finished, fit
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
-MOST_CONTRAST, LEAST_CONTRAST = (1.35, 2.0), 0.85
+MOST_CONTRAST, LEAST_CONTRAST = (1.35, 1.9), 0.7
 """Bounds of the contrast by that of the result: the greatest without and with freedom, and the least. The predictor
 errs, and a curve this steep shows noise."""
 
-DEEPER = 0.4
-"""The black point that is aimed for, by the predicted one: that is a median over scenes with and without true black.
-A lower one than that is left alone."""
+DEEPER = 0.6, 0.4
+"""The black point that is aimed for, by the predicted one, without and with a veil: the predicted one is a median over
+scenes with and without true black. A lower one is left alone. Darkening deepens black by itself, so that it aims for
+the predicted one."""
 
-MOST_CHROMA, LEAST_CHROMA = 1.45, 0.7
+MOST_CHROMA, LEAST_CHROMA = 1.45, 0.8
 """Bounds of the factor of colour. Below 1 it takes back colour that a curve for each channel has added."""
 
-RICHER, MORE_COLOUR = 1.25, 1.15
-"""What contrast and colour are aimed for with full freedom, by those predicted: of a veiled photo, the predictor
+RICHER, MORE_COLOUR = 1.2, 1.15
+"""What contrast and colour are aimed for where there is a veil, by those predicted: of a veiled photo, the predictor
 expects less than it had."""
+
+FLAT, FULL = 0.9, 1.05
+"""Contrast of the photo by the predicted one, up to which it has a veil if it is lit, and from which it has none."""
 
 FREE, BOUND = 1.4, 2.4
 """Gains of mean luma up to which, and from which, a curve has all freedom, and none. What was lit and yet is flat has a
@@ -53,14 +57,15 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
     gain = mean / max(opacity.mean(luma_of(source), weights), _NOTHING)
     freedom = min((BOUND - gain) / (BOUND - FREE), (gain - _DARKENED) / (1.0 - _DARKENED))
     freedom = min(max(freedom, 0.0), 1.0)
+    ratio = _contrast(luma_of(source), weights) / max(wanted.contrast, _NOTHING)
+    veil = freedom * min(max((FULL - ratio) / (FULL - FLAT), 0.0), 1.0)
+    black = wanted.black * (_between(*DEEPER, veil) if gain >= _DARKENED else 1.0)
     most = _between(*MOST_CONTRAST, freedom)
-    bounded = min(max(_between(1.0, RICHER, freedom) * wanted.contrast, LEAST_CONTRAST * contrast), most * contrast)
-    tones = fit(
-        grey, weights, black=DEEPER * wanted.black, contrast=bounded, mean=min(wanted.luma, mean), freedom=freedom
-    )
+    bounded = min(max(_between(1.0, RICHER, veil) * wanted.contrast, LEAST_CONTRAST * contrast), most * contrast)
+    tones = fit(grey, weights, black=black, contrast=bounded, mean=min(wanted.luma, mean), freedom=freedom)
     after = finished(light, source, tones)
     chroma = opacity.mean(chroma_of(after, luma_of(after)), weights)
-    factor = _between(1.0, MORE_COLOUR, freedom) * wanted.chroma / max(chroma, _NOTHING)
+    factor = _between(1.0, MORE_COLOUR, veil) * wanted.chroma / max(chroma, _NOTHING)
     return tones._replace(chroma=min(max(factor, LEAST_CHROMA), MOST_CHROMA))
 
 

@@ -41,7 +41,7 @@ GROUPS = 1024
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
-_STEEPEST, _FLATTEST = 1.6, 0.75
+_STEEPEST, _FLATTEST = 1.6, 0.6
 """Bounds of the exponent that changes contrast."""
 
 _VEIL = (0.3, 0.38)

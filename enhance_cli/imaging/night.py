@@ -105,6 +105,16 @@ def spread(pixels: Array, empty: Array) -> float:
     return float(top - middle)
 
 
+def reaching(share: Array, nodes: float) -> Array:
+    """The largest share among the nodes up to so many below, which need not be whole; the last axis is tone."""
+    whole = int(nodes)
+    reached = share
+    for step in range(1, min(whole + 1, share.shape[-1] - 1) + 1):
+        below = np.concatenate([share[..., :1].repeat(step, axis=-1), share[..., :-step]], axis=-1)
+        reached = np.maximum(reached, below if step <= whole else (nodes - whole) * below)
+    return reached
+
+
 def _means(field: Array) -> Array:
     """Means over squares of `AROUND` pixels, mirrored at the edges; float64 of the same shape."""
     reach = AROUND // 2

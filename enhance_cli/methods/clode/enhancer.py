@@ -12,10 +12,11 @@ from enhance_cli.errors import UsageError
 from enhance_cli.exposure import Wanted
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.exposure.tones import tones_for
-from enhance_cli.imaging import bilateral_grid, colour, opacity
+from enhance_cli.imaging import bilateral_grid, colour, night, opacity
 from enhance_cli.imaging.finish import UNCHANGED, Tones
 from enhance_cli.methods.clode import METHOD, TRAINED_TIMES, ClodeControls
 from enhance_cli.methods.clode.curve import RATIO_SHARE, guide
+from enhance_cli.methods.clode.dark import bounded, bounded_grid, empty_places
 from enhance_cli.methods.clode.denoise import noise_of, strength_for, visible_noise
 from enhance_cli.methods.clode.plan import ClodePlan
 from enhance_cli.methods.clode.solvers import Point, Rate, solve
@@ -130,6 +131,9 @@ class Clode:
         notes: tuple[str, ...],
     ) -> ClodePlan:
         height, width = trajectory.light.shape[1:]
+        empty = empty_places(trajectory.light, trajectory.weights) if point.time > 0.0 else None
+        if empty is not None:
+            point = point._replace(shift=bounded(point.shift, empty))
         grid, shift = np.empty((0, 0, 0, 3), np.float32), np.empty((3, 0, 0), np.float32)
         if point.time != 0.0 and (height, width) == (image.height, image.width):
             shift = np.ascontiguousarray(point.shift, np.float32)
@@ -137,6 +141,8 @@ class Clode:
             rows, columns = bilateral_grid.cells(height, width, CELL)
             values = np.moveaxis(point.shift, 0, 2)
             grid = bilateral_grid.fit(guide(trajectory.light), values, rows, columns, BINS, SIGMA, ROUNDS)
+            if empty is not None:
+                grid = bounded_grid(grid, trajectory.light, empty, night.spread(image.pixels, empty))
         tones = UNCHANGED
         if wanted is not None and point.time != 0.0:
             aim = wanted if point.time > 0.0 else wanted._replace(luma=1.0)  # where darkening ends, it has its reason

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enhance_cli.imaging import bilateral_grid, opacity
+from enhance_cli.imaging import bilateral_grid, night, opacity
 from enhance_cli.imaging.finish import finished
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def limited(grid: Array, light: Array, empty: Array, spread: float) -> Array:
     tone = np.sqrt(light.max(axis=0))
     cells = max(rows - 1, 1), max(columns - 1, 1), bins - 1
     share = bilateral_grid.fit(tone, empty[..., None], *cells)[:rows, :columns, :, 0].clip(0.0, 1.0)
-    share = _reaching(share, spread * (bins - 1))
+    share = night.reaching(share, spread * (bins - 1))
     node = np.linspace(0.0, 1.0, bins)
     channel = node * node
     k, o = grid[..., 0].astype(np.float64), grid[..., 1].astype(np.float64)
@@ -109,16 +109,6 @@ def limited(grid: Array, light: Array, empty: Array, spread: float) -> Array:
     part = ((wanted - channel) / np.maximum(1.0 - channel, LEAST)).clip(1e-6, 1.0 - 1e-6)
     bound = np.where(wanted > found, np.log(part / (1.0 - part)) - k * node, o)
     return np.stack([grid[..., 0], bound.astype(np.float32)], axis=-1)
-
-
-def _reaching(share: Array, nodes: float) -> Array:
-    """The largest share among the nodes up to so many below, which need not be whole; the last axis is tone."""
-    whole = int(nodes)
-    reached = share
-    for step in range(1, min(whole + 1, share.shape[-1] - 1) + 1):
-        below = np.concatenate([share[..., :1].repeat(step, axis=-1), share[..., :-step]], axis=-1)
-        reached = np.maximum(reached, below if step <= whole else (nodes - whole) * below)
-    return reached
 
 
 def candidates(light: Array, grids: tuple[Array, Array], powers: tuple[float, float]) -> list[Array]:
