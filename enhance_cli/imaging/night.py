@@ -1,14 +1,15 @@
 """Where a photo of a night scene is empty: dark, without structure, so that light would only show noise there.
 
 A night sky and the shade of an underexposed day have the same tones. What tells them apart is where light comes from:
-at night from lamps, which are coloured and low, while the upper part of the scene is dark. Three measures of a small
+at night from lamps, which are coloured and low, while the upper part of the scene is dark. Four measures of a small
 copy must agree; each was set on the training photos (43 dark ones, the frames of brackets, LOL):
 
     lit      98th percentile of luma        where nothing is lit, the whole photo may be underexposed
     above    mean luma of the upper quarter, divided by that of the photo
     tinted   mean chroma, divided by mean luma, of the bright part
+    lamps    the largest luma                a lamp is white at any exposure; without one a photo may be underexposed
 
-Brackets of daylight interiors with a dark ceiling agree in the first two, but not in the third.
+Brackets of daylight interiors with a dark ceiling agree in the first two; most of them do not in the others.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ ABOVE = (0.75, 1.1)
 
 TINTED = (0.07, 0.11)
 """Chroma of the bright part, by its luma, up to which its light is daylight, and from which it is lamps'."""
+
+LAMPS = (0.8, 0.95)
+"""Largest luma from which a photo shows lamps, and from which it certainly does."""
 
 DARK = (0.07, 0.12)
 """Luma of a pixel of the small copy up to which it is dark, and from which it is not: 18 and 31 of 255."""
@@ -61,11 +65,12 @@ def scene(light: Array, weights: Array | None = None) -> float:
     chroma = (light.max(axis=0) - light.min(axis=0))[bright]
     tinted = float(chroma.mean() / max(float(grey[bright].mean()), 0.01)) if bright.any() else 0.0
     lit = opacity.quantiles(grey, (0.98,), weights)[0]
-    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * smoothstep(tinted, *TINTED))
+    lamps = smoothstep(float(grey.max()), *LAMPS)
+    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * smoothstep(tinted, *TINTED) * lamps)
 
 
 def empty(light: Array, weights: Array | None = None) -> Array | None:
-    """How empty every pixel of a night scene is: h×w float32 in 0..1; None if it is none.
+    """How empty every pixel of a night scene is: h×w float32 in 0..1; None if it is none, or empty nowhere.
 
     Args:
         light: 3×h×w in 0..1, area means of the whole photo, 64 or so to a side: means over fewer pixels hold noise.
@@ -83,7 +88,7 @@ def empty(light: Array, weights: Array | None = None) -> Array | None:
     found = night * dark * (1.0 - smoothstep(deviation, *FLAT))
     if weights is not None:
         found = np.where(weights > 0.0, found, 0.0)
-    return np.asarray(found, np.float32)
+    return np.asarray(found, np.float32) if found.any() else None
 
 
 def spread(pixels: Array, empty: Array) -> float:

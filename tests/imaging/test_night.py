@@ -12,6 +12,7 @@ def street(sky: float = 0.03, lamp: tuple[float, float, float] = (0.9, 0.6, 0.3)
     """3×64×64: a dark sky above, a lit street below that has structure."""
     light = np.full((3, SIDE, SIDE), sky, np.float32)
     checks = (np.indices((SIDE, SIDE)).sum(axis=0) % 2).astype(np.float32)
+    light[:, 30, 30] = 1.0
     light[:, 40:] = np.array(lamp, np.float32)[:, None, None] * (0.5 + 0.5 * checks[40:])
     return light
 
@@ -20,7 +21,7 @@ def test_a_dark_sky_above_a_lamp_lit_street_is_empty_and_the_street_is_not() -> 
     found = night.empty(street())
     assert found is not None
     assert found.shape == (SIDE, SIDE)
-    assert found[:34].min() == 1.0
+    assert found[:25].min() == 1.0
     assert found[43:].max() == 0.0
 
 
@@ -28,6 +29,7 @@ def test_a_dark_sky_above_a_lamp_lit_street_is_empty_and_the_street_is_not() -> 
     "light",
     [
         pytest.param(0.1 * street(), id="underexposed"),
+        pytest.param(0.7 * street(), id="no lamp"),
         pytest.param(street()[:, ::-1], id="sky above"),
         pytest.param(street(lamp=(0.8, 0.8, 0.82)), id="daylight through a door"),
         pytest.param(np.zeros((3, SIDE, SIDE), np.float32), id="black"),
@@ -40,9 +42,11 @@ def test_what_is_no_night_scene_has_no_empty_part(light: np.ndarray) -> None:
 def test_structure_in_the_dark_is_not_empty() -> None:
     light = street()
     light[:, :40:2] += 0.04
+    light[:, :8] = 0.03
     found = night.empty(light)
     assert found is not None
-    assert found[4:30].max() == 0.0
+    assert found[:4].min() == 1.0
+    assert found[12:36].max() == 0.0
 
 
 def test_hidden_pixels_are_not_empty() -> None:
@@ -51,7 +55,7 @@ def test_hidden_pixels_are_not_empty() -> None:
     found = night.empty(street(), weights)
     assert found is not None
     assert found[:20].max() == 0.0
-    assert found[24:34].min() == 1.0
+    assert found[33:37].min() == 1.0
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
