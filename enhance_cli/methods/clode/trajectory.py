@@ -85,6 +85,9 @@ class Trajectory:
     _tonal: Array = field(init=False)
     """Weight of a pixel that is not clipped, h×w."""
 
+    scene: float = field(default=0.0, init=False)
+    """How certainly black is what the scene was, 0..1, as something is lit (`_SCENE`)."""
+
     _lifted: Array | None = field(default=None, init=False)
     """Share of a shift above 0 that a pixel gets, h×w; None for all of it."""
 
@@ -94,9 +97,9 @@ class Trajectory:
         if self.weights is not None:
             self._tonal = self._tonal * self.weights
         self.seen[0.0] = self._look(self.start.shift)
-        scene = smoothstep(self.seen[0.0].lit, *_SCENE)
-        if scene > 0.0:
-            self._lifted = (1.0 - scene * (1.0 - smoothstep(luma_of(self.light), *_EMPTY))).astype(np.float32)
+        self.scene = float(smoothstep(self.seen[0.0].lit, *_SCENE))
+        if self.scene > 0.0:
+            self._lifted = (1.0 - self.scene * (1.0 - smoothstep(luma_of(self.light), *_EMPTY))).astype(np.float32)
 
     @property
     def start(self) -> Point:

@@ -49,10 +49,10 @@ def test_noise_above_the_tone_of_the_sky_is_bounded_too(rng: np.random.Generator
 
 def test_a_night_sky_stays_dark_where_houses_get_light(rng: np.random.Generator) -> None:
     light = night(rng, 256, 384)
-    light[:, 128:] *= 0.6
+    light[:, 128:] *= 0.9
     pixels = np.ascontiguousarray(np.rint(np.moveaxis(light, 0, 2) * 255).astype(np.uint8))
     out = enhanced(Clode(CpuEngine(1)), pixels, time=2, denoise=0).image.pixels
     before, after = pixels[10:100].astype(float), out[10:100].astype(float)
     assert after.mean() < 2.5 * before.mean()  # 3.4 and more without the bound
     assert after.std() < 2.5 * before.std()
-    assert out[180:].mean() > 1.2 * pixels[180:].mean()
+    assert out[180:].mean() > 1.1 * pixels[180:].mean()
