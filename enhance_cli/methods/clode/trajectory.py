@@ -31,9 +31,9 @@ _DARKENING = 1.5
 """`--time auto` darkens photos whose mean luma is above the target by more than this many dead bands: what is merely
 bright keeps its light."""
 
-_DARKEST = 0.62
-"""It darkens to no less than this share of the mean, and of that of what is not clipped (`Seen.tonal`): clipped parts
-stay white, and faces beside them must not end in the dark for it."""
+_DARKEST, _DARKEST_TONES = 0.62, 0.55
+"""It darkens to no less than these shares of the mean, and of the mean of what is not clipped (`Seen.tonal`): what is
+clipped stays white, and faces beside it must not end in the dark for that."""
 
 _EMPTY = (0.006, 0.022)
 """Luma between which pixels of a photo that is lit elsewhere count less and less as empty black: 1.5 to 5.6 of 255."""
@@ -148,7 +148,7 @@ class Trajectory:
             return reached(seen) or seen.lit >= most
 
         def reached_or_dark(seen: Seen) -> bool:
-            return reached(seen) or seen.tonal <= _DARKEST * before.tonal
+            return reached(seen) or seen.tonal <= _DARKEST_TONES * before.tonal
 
         point, level, why = self.start, before.mean, ""
         for ahead in self._points(self._stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME)):
