@@ -63,6 +63,10 @@ class CudaEngine:
         """
         self.own_weights = own_weights
         self._device, self.device = self._opened(device)
+        if self._device.type == "cuda":
+            # torch lets convolutions round their inputs to 10 bits (TF32) by default, like half precision: kernels that
+            # blur would be as far from the CPU's as networks. The setting is the process's.
+            torch.backends.cudnn.allow_tf32 = False
         self.model: Literal["full", "lite"] = "full" if self._device.type == "cuda" else "lite"
         self.card_memory: int | None = self._free() * 3 // 4 if card_memory is None else card_memory
         self.traffic = Traffic()

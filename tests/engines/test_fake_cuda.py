@@ -123,6 +123,13 @@ def test_exposures_are_fused(engines, frames):
     assert fake.all_came_down()
 
 
+def test_convolutions_on_a_card_are_not_rounded_to_ten_bits(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    FakeCuda()
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32  # torch's default
+
+
 # --- what the tests above would find -------------------------------------------------------------------------
 
 
