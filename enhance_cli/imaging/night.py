@@ -1,12 +1,14 @@
 """Where a photo of a night scene is empty: dark, without structure, so that light would only show noise there.
 
 A night sky and the shade of an underexposed day have the same tones. What tells them apart is where light comes from:
-at night from lamps, which are coloured and low, while the upper part of the scene is dark. Four measures of a small
+at night from lamps, which are coloured and low, while the upper part of the scene is dark. Five measures of a small
 copy must agree; each was set on the training photos (43 dark ones, the frames of brackets, LOL):
 
     lit      98th percentile of luma        where nothing is lit, the whole photo may be underexposed
     above    mean luma of the upper quarter, divided by that of the photo
     tinted   mean chroma, divided by mean luma, of the bright part
+    warm     mean R - B by mean luma, of     windows of a dark room by day are as small and bright as lamps, but cooler
+             the bright part                 than most of them
     lamps    the largest luma                a lamp is white at any exposure; without one a photo may be underexposed
 
 Brackets of daylight interiors with a dark ceiling agree in the first two; most of them do not in the others.
@@ -32,6 +34,10 @@ ABOVE = (0.75, 1.1)
 
 TINTED = (0.07, 0.11)
 """Chroma of the bright part, by its luma, up to which its light is daylight, and from which it is lamps'."""
+
+WARM, COOL = (0.02, 0.12), 0.35
+"""R - B of the bright part, by its luma, up to which its light may be daylight through windows, and from which it is
+that of warm lamps; and how much cool light counts as night."""
 
 LAMPS = (0.8, 0.95)
 """Largest luma from which a photo shows lamps, and from which it certainly does."""
@@ -63,10 +69,13 @@ def scene(light: Array, weights: Array | None = None) -> float:
     above = float(grey[upper].mean()) / mean
     bright = grey > 0.4 * min(1.0, float(grey.max()) / 0.6)
     chroma = (light.max(axis=0) - light.min(axis=0))[bright]
-    tinted = float(chroma.mean() / max(float(grey[bright].mean()), 0.01)) if bright.any() else 0.0
+    level = max(float(grey[bright].mean()), 0.01) if bright.any() else 1.0
+    tinted = float(chroma.mean()) / level if bright.any() else 0.0
+    warmth = float((light[0] - light[2])[bright].mean()) / level if bright.any() else 0.0
+    warm = COOL + (1.0 - COOL) * smoothstep(warmth, *WARM)
     lit = opacity.quantiles(grey, (0.98,), weights)[0]
     lamps = smoothstep(float(grey.max()), *LAMPS)
-    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * smoothstep(tinted, *TINTED) * lamps)
+    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * smoothstep(tinted, *TINTED) * warm * lamps)
 
 
 def empty(light: Array, weights: Array | None = None) -> Array | None:

@@ -39,6 +39,13 @@ def test_what_is_no_night_scene_has_no_empty_part(light: np.ndarray) -> None:
     assert night.empty(light) is None
 
 
+def test_a_window_by_day_is_cooler_than_lamps_and_the_room_around_it_is_lit_all_the_same() -> None:
+    night_found, room = night.empty(street()), night.empty(street(lamp=(0.75, 0.9, 0.8)))
+    assert night_found is not None
+    assert room is not None
+    assert room[:25].max() <= night.COOL + 1e-6
+
+
 def test_structure_in_the_dark_is_not_empty() -> None:
     light = street()
     light[:, :40:2] += 0.04

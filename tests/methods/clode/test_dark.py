@@ -17,6 +17,7 @@ def night(rng: np.random.Generator, height: int = 128, width: int = 192, noise: 
     light = np.full((3, height, width), 0.03, np.float32)
     light[:, height // 2 :] = np.array((0.6, 0.4, 0.2), np.float32)[:, None, None]
     light[:, height // 2 :, ::9] *= 0.3
+    light[:, height // 2 - 6 : height // 2, np.arange(width) % 48 < 9] = 1.0  # the lamps
     return (light + rng.normal(0.0, noise, light.shape).astype(np.float32)).clip(0.0, 1.0)
 
 
