@@ -119,6 +119,9 @@ class Flatness(NamedTuple):
     """Levels by which three quarters of the pixels that are not flat differ from a neighbour, at least: drawings have
     edges where they are not flat, photos gradients and grain. 0 if all are flat."""
 
+    mean: float
+    """Mean of all channels, 0 to 1."""
+
 
 def flatness(codes: Array) -> Flatness:
     """Measure a small copy: H×W×3 uint8, at least 2×2 pixels."""
@@ -133,4 +136,5 @@ def flatness(codes: Array) -> Flatness:
         float(counts[:4].sum()),
         int((counts >= 1e-3).sum()),
         float(np.quantile(changes, 0.25)) if changes.size else 0.0,
+        float(codes.mean()) / 255.0,
     )

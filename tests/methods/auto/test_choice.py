@@ -121,6 +121,22 @@ def test_a_page_of_text_is_no_photo(paper, ink):
     assert found.text.startswith("not a photo")
 
 
+def test_a_page_full_of_numbers_is_no_photo_and_fog_has_no_fine_detail():
+    page = np.full((900, 1400, 3), 255, np.uint8)
+    for row in range(0, 900, 30):
+        cv2.line(page, (0, row), (1400, row), (200, 200, 200), 1)
+        for column in range(5, 1400, 120):
+            text = str(10007 * (row + column) % 99991)
+            cv2.putText(page, text, (column, row + 22), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    small = cv2.resize(page, (160, 103), interpolation=cv2.INTER_AREA)
+    found = words.not_a_photo(flatness(small))
+    assert found is not None
+    assert "fine detail" in found.text
+    fog = pictures.codes(0.8 + 0.03 * pictures.soft(100, 160))
+    told = words.not_a_photo(flatness(fog))
+    assert told is None or "fine detail" not in told.text, "it is flat"
+
+
 def test_noise_keeps_a_photo_from_being_a_drawing(screenshot):
     assert words.not_a_photo(flatness(screenshot)) is not None
     noisy = pictures.codes(screenshot / 255 + np.random.default_rng(0).normal(0, 0.02, screenshot.shape))
