@@ -373,10 +373,13 @@ class Job:
     """Files of an earlier run that it may replace; any other file at its output paths is left alone. Of a source in a
     bucket, what was listed."""
 
+    listed: Path | None = None
+    """The source as it was listed, where `source` is a copy that was fetched from a bucket."""
+
     @property
     def name(self) -> SourceName:
         """The name of the source within the run."""
-        path = "-" if self.source is None else str(self.source)
+        path = "-" if self.source is None else str(self.listed or self.source)
         return SourceName(path, self.relative, self.namesake, self.twin)
 
     @property

@@ -34,7 +34,7 @@ def fetched(job: Job, mirror: Mirror) -> Iterator[Job]:
     folder = mirror.root / f"f-{os.getpid()}-{next(_number)}"
     try:
         sources = [_fetch(path, folder, job, mirror) for path in job.sources]
-        yield replace(job, source=sources[0], frames=tuple(sources[1:]))
+        yield replace(job, source=sources[0], frames=tuple(sources[1:]), listed=job.source)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
