@@ -62,7 +62,7 @@ def measured(workers: int, jobs: int, seconds: float) -> dict[str, float]:
         driver = Driver(RayFleet(ray, "cpu", workers), identity(METHOD, None), (METHOD, None), print)
         named = (Job(number, Path(f"in/{number}.jpg"), Path(f"out/{number}.jpg")) for number in range(jobs))
         with ReportFile(Path(folder, "enhance-report.jsonl")) as report:
-            books = Books(report, Tally(), lambda job: [], lambda job, error: [], States())
+            books = Books(report, Tally(), lambda job: [], lambda job, error, device: [], States())
             began = time.perf_counter()
             driver.meet()
             stream = driver.outcomes(books, named, pickle.dumps(task))

@@ -122,10 +122,16 @@ class ReportFile:
         Raises:
             OutputError: the disk is full or the file is gone.
         """
-        if self._file is None:
-            return
+        if self._file is not None:
+            self._write(self._encoded(line))
+
+    def _encoded(self, line: Mapping[str, Any]) -> bytes:
+        return encode_line(self._told({**line, **self._stamp}))
+
+    def _write(self, data: bytes) -> None:
+        """Write whole lines, or none of them."""
+        assert self._file is not None
         try:
-            data = encode_line(self._told({**line, **self._stamp}))
             with self._lock:
                 start = self._file.tell() if self.path is not None else 0
                 if self.path is not None and os.fstat(self._file.fileno()).st_nlink == 0:
@@ -149,15 +155,22 @@ class ReportFile:
         Returns:
             For each line, why it is not written.
         """
-        answers: list[OutputError | None] = []
-        for line in lines:
-            try:
-                self.append(line)
-                answers.append(None)
-            except OutputError as error:
-                answers.append(error)
+        if self._file is None or not lines:
+            return [None] * len(lines)
+        answers: list[OutputError | None] = [None] * len(lines)
+        encoded = [self._encoded(line) for line in lines]
         try:
-            if self._file is not None and self.path is not None:
+            self._write(b"".join(encoded))
+        except OutputError as whole:
+            answers = [whole] if len(lines) == 1 else []
+            for data in encoded if len(lines) > 1 else ():  # perhaps there is space for some of them
+                try:
+                    self._write(data)
+                    answers.append(None)
+                except OutputError as error:
+                    answers.append(error)
+        try:
+            if self.path is not None:
                 os.fdatasync(self._file.fileno())
         except OSError as error:
             unsynced = OutputError(f"The report {self.path} cannot be written: {error.strerror}.")

@@ -69,8 +69,13 @@ class Work:
                 outcomes.append(outcome)
         return outcomes
 
-    def failed(self, job: Job, error: Exception) -> list[Outcome]:
+    def failed(self, job: Job, error: Exception, device: str | None = None) -> list[Outcome]:
         """Make a failure of `work` an outcome with a line.
+
+        Args:
+            job: the photo.
+            error: what became of it.
+            device: that of the worker that had it; None if this process had it.
 
         Raises:
             ReaderGone: the error is one.
@@ -79,6 +84,8 @@ class Work:
             raise error
         source, target = (STDIO if path is None else str(path) for path in (job.source, job.target))
         line = self.dealer.latest.line(source, target, frames=map(str, job.frames), error=error)
+        if device is not None:
+            line["device"] = device
         try:
             self.report.append(line)
         except OutputError as unwritten:

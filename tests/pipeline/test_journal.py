@@ -258,6 +258,19 @@ def test_a_line_that_does_not_fit_leaves_no_half(tmp_path):
     assert [json.loads(line) for line in path.read_bytes().splitlines()] == [{"a": 1}, {"b": 2}]
 
 
+def test_of_lines_appended_together_those_that_fit_are_kept(tmp_path):
+    path = tmp_path / "r.jsonl"
+    with ReportFile(path) as report:
+        limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+        try:
+            answers = report.append_together([{"a": 1}, {"text": "longer than ten bytes"}, {"b": 2}])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    assert [answer is None for answer in answers] == [True, False, True]
+    assert [json.loads(line) for line in path.read_bytes().splitlines()] == [{"a": 1}, {"b": 2}]
+
+
 @pytest.mark.parametrize("time", [0, -1, -(10**18), 2**33 * 10**9], ids=["0", "-1", "1938", "2242"])
 def test_any_time_stamp_is_remembered(folder, time):
     source, target = folder.write("a.jpg", b"source", time), folder.write("out.jpg", b"output", time)

@@ -28,7 +28,7 @@ from enhance_cli.types import Job, Outcome, Standing
 _LOOK = 0.2
 """Seconds between the checks for a signal while nothing happens."""
 
-_AHEAD = 1.0
+_AHEAD = 1.5
 """Seconds of work that a worker has ahead: enough to cover the way to the driver, little enough to lose."""
 
 _MOST_AHEAD = 64
@@ -73,6 +73,9 @@ class Hand:
     worker: Any
     place: int
     name: str = "?"
+    device: str = ""
+    """Known once it is ready."""
+
     ready: bool = False
     calling: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -98,7 +101,7 @@ class Books:
     outputs: Callable[[Job], list[Path]]
     """Every file that a job writes."""
 
-    failed: Callable[[Job, Exception], list[Outcome]]
+    failed: Callable[[Job, Exception, str], list[Outcome]]
     """See `work.Work.failed`."""
 
     states: States
@@ -234,7 +237,7 @@ class Driver:
         for job in self._batches.lost(unfinished) if self._task else []:
             times = AGAIN + 2
             reason = Crashed(f"{job.source} crashed {times} workers, the last of them alone ({_last_line(error)}).")
-            found += self._books.failed(job, reason)
+            found += self._books.failed(job, reason, hand.device or self.device)
             self._failing = self._failing or self.fail_fast
         self._hire(hand.place)
         return found
@@ -307,6 +310,7 @@ class Driver:
         elif isinstance(device, Exception):
             self._refuse(hand, DeviceError(f"The worker on {hand.name} cannot start: {device}"))
         else:
+            hand.device = device
             self.device = self.device or device
             self._barren = 0
             hand.ready = True

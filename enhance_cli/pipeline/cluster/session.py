@@ -149,14 +149,20 @@ class RayFleet:
         done, _ = self._ray.wait(waiting, num_returns=1, timeout=seconds)
         if done and len(waiting) > 1:
             done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
-        found: list[tuple[int, str, bytes | Exception]] = []
-        for call in done:
-            worker, method = self._calls.pop(call)
-            try:
-                found.append((worker, method, self._ray.get(call)))
-            except self._ray.exceptions.RayError as error:
-                found.append((worker, method, error))
-        return found
+        replies: list[bytes | Exception]
+        try:
+            replies = self._ray.get(done)  # together: a call of Ray costs more than what it brings
+        except self._ray.exceptions.RayError:
+            replies = [self._reply(call) for call in done]  # some worker died: one by one, to know which
+        return [(*self._calls.pop(call), reply) for call, reply in zip(done, replies, strict=True)]
+
+    def _reply(self, call: Any) -> bytes | Exception:
+        try:
+            reply: bytes = self._ray.get(call)
+        except self._ray.exceptions.RayError as error:
+            died: Exception = error
+            return died
+        return reply
 
     def dismiss(self, worker: int) -> None:
         """See `driver.Fleet`."""

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from enhance_cli.pipeline.dealing import Dealer
     from enhance_cli.pipeline.work import Do
 
-_GATHER = 0.25
-"""Seconds for which news wait for more, while the worker has other photos to work on."""
+_GATHER = 0.6
+"""Seconds for which news wait for more, while the worker has other photos to work on. Calls cost the driver CPU time,
+which bounds how many workers a run can have."""
 
 _HELD_CALL = 10.0
 """Seconds after which a call returns without news."""

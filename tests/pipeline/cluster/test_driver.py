@@ -144,6 +144,24 @@ def test_what_a_dead_worker_had_placed_is_not_done_again(stage):
     assert sorted(outcome.job.index for outcome in outcomes) == list(range(10))
 
 
+def test_the_line_of_a_photo_that_kills_names_the_device_of_its_worker(stage, monkeypatch):
+    """Not that of the command's machine, which may have no GPU."""
+
+    def kill(worker, method, reply):
+        if method == "exchange" and any(
+            kind == "record" and value[2]["source"] == "poison.png" for kind, value in pickle.loads(reply)
+        ):
+            stage.fleet.dead.add(worker)
+
+    stage.fleet.before_reply = kill
+    opened = Driver._opened
+    monkeypatch.setattr(Driver, "_opened", lambda self, hand, device: opened(self, hand, "cuda"))
+    stage.run("a.png", "poison.png", "b.png")
+    assert (stage.tally.done, stage.tally.failed) == (2, 1)
+    (failed,) = [line for line in lines() if line["status"] == "failed"]
+    assert (failed["source"], failed["error"]["kind"], failed["device"]) == ("poison.png", "crashed", "cuda")
+
+
 def test_a_worker_of_another_version_is_left_out_in_a_sentence_that_names_both(stage):
     theirs = [{**stage.ours, "version": "9.9.9"}, stage.ours]
     for _ in theirs:
@@ -207,7 +225,7 @@ def test_without_its_line_nothing_is_placed(stage, monkeypatch):
     def full(self, line):
         raise OutputError("The report cannot be written: No space left on device.")
 
-    monkeypatch.setattr(ReportFile, "append", full)
+    monkeypatch.setattr(ReportFile, "_write", full)
     stage.run("a.png", "b.png")
     assert (stage.tally.done, stage.tally.failed, stage.tally.lost_lines) == (0, 2, 2)
     assert not list(Path("out").glob("*.png"))

@@ -176,4 +176,5 @@ def test_a_poisonous_photo_among_a_hundred(nodes, photos):
     (failed,) = [line for line in lines() if line["status"] == "failed"]
     assert (failed["source"], failed["error"]["kind"]) == ("in/0050-poison.jpg", "crashed")
     assert "in/0050-poison.jpg crashed 4 workers" in err
+    assert failed["device"] == "cpu"
     assert len(contents()) == 99
