@@ -5,7 +5,6 @@ The command line and `enhance_cli.run` come here with the same `Run`. Nothing is
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,21 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from enhance_cli import methods
-from enhance_cli.controls import Controls, option_name
+from enhance_cli.controls import Controls
 from enhance_cli.engines import weights
 from enhance_cli.errors import OutputError, Terminated, UsageError
 from enhance_cli.imaging import atomic
-from enhance_cli.pipeline import shards
+from enhance_cli.pipeline.contradictions import check_stdout, check_together
+from enhance_cli.pipeline.derived import assignment_of, rules_of
 from enhance_cli.pipeline.inputs import STDIO
-from enhance_cli.pipeline.journal import Journal, settings_digest
+from enhance_cli.pipeline.journal import settings_digest
 from enhance_cli.pipeline.lines import refuse_foreign
 from enhance_cli.pipeline.listener import Listener, Silent
 from enhance_cli.pipeline.options import RunOptions
-from enhance_cli.pipeline.plans import load_plan, plan_path
-from enhance_cli.pipeline.report import ReportFile, is_held, open_report
+from enhance_cli.pipeline.own_report import earlier_runs, locked, report_path
+from enhance_cli.pipeline.plans import load_plan
+from enhance_cli.pipeline.report import ReportFile
 from enhance_cli.pipeline.scan import Scan, scan
 from enhance_cli.pipeline.settle import Rules, Settled, refuse_named, settle
-from enhance_cli.pipeline.states import States
 from enhance_cli.pipeline.summary import Summary, Tally, photos
 from enhance_cli.storage import is_url, local_path
 from enhance_cli.types import Job, Outcome
@@ -114,7 +114,7 @@ def run(asked: Run, listener: Listener | None = None, *, alone: bool = False) ->
         EnhanceError: the run as a whole cannot continue; single photos that fail are only counted.
     """
     listener, asked = listener or Silent(), _without_file_urls(asked)
-    _check_together(asked)
+    check_together(asked)
     if not any(map(is_url, (*asked.arguments, asked.options.report))):
         return _run(asked, listener, alone, None)
     from enhance_cli.pipeline import objects
@@ -163,9 +163,9 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
     )
     for remark in found.remarks:
         listener.remark(remark)
-    _check_stdout(found, options)
-    rules = _rules(asked, found, objects)
-    path = _report_path(found, options)
+    check_stdout(found, options)
+    rules = rules_of(asked, found, objects)
+    path = report_path(found, options)
     if objects is not None:
         objects.look_at_outputs(found.folder, found.single_file, found.jobs)
         objects.fetch_report(path)
@@ -175,7 +175,7 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             refuse_named(path, found.jobs, rules, options.plan)
     plan = None if options.plan is None else load_plan(options.plan, method)  # before anything is created
     if options.dry_run:
-        return _preview(settle(found.jobs, _journal(path, options, rules.states), rules), asked, listener)
+        return _preview(settle(found.jobs, earlier_runs(path, options, rules.states), rules), asked, listener)
     for fault in faults:
         listener.trouble(fault)
     # A part with nothing to do leaves an empty report as evidence.
@@ -185,15 +185,15 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
         # An existing report is locked before it is read, so that no other run changes it; a new one is created only
         # when it is certain that the run will not be refused.
         held = path is not None and path.exists()
-        report = stack.enter_context(_open(path, asked, rules, objects)) if held else None
-        settled = settle(found.jobs, _journal(path, options, rules.states), rules)
+        report = stack.enter_context(locked(path, asked, rules, objects)) if held else None
+        settled = settle(found.jobs, earlier_runs(path, options, rules.states), rules)
         tally = stack.enter_context(_told_when_stopped(asked, settled, listener))
         tally.failed += len(faults)
         work = bool(settled.jobs or settled.skipped)
         if work:
             # A device or weights that cannot be used are refused before anything is created.
             workers, threads = _parallelism(options, settled)
-            assignment = _assignment(asked, found, path, rules, objects)
+            assignment = assignment_of(asked, found, path, rules, objects)
             assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
             driver = _driver(asked, settled, listener, stack)
             # The machine of the command need not have the workers' devices: here it only writes lines.
@@ -206,7 +206,7 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
         if found.folder is not None:
             atomic.make_folder(found.folder)
         if report is None:
-            report = stack.enter_context(_open(path, asked, rules, objects))
+            report = stack.enter_context(locked(path, asked, rules, objects))
             if path is not None and path.exists() and path.stat().st_size > 0:  # what is left was settled without it
                 raise OutputError(f"Another run has just written {path}; run the same command again for what is left.")
         for folder in settled.folders:
@@ -358,168 +358,11 @@ def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally:
             tally.count(Outcome(job, "skipped", line))
 
 
-def _assignment(
-    asked: Run, found: Scan, report: Path | None, rules: Rules, objects: Objects | None = None
-) -> Assignment:
-    from importlib.metadata import version
-
-    from enhance_cli.pipeline.assignment import Assignment
-    from enhance_cli.pipeline.files import Coding
-    from enhance_cli.pipeline.known import Known
-
-    options = asked.options
-    coding = Coding(
-        format=options.format,
-        quality=options.quality,
-        max_pixels=options.max_pixels,
-        follow_target=found.single_file,
-        in_place=options.in_place,
-        drop_extras=options.drop_extras,
-        strip=options.strip,
-        verify=options.verify,
-        preserve_times=options.preserve_times,
-        hash_sources=options.check == "hash",
-        overwrite=options.overwrite,
-        skip_existing=options.skip_existing,
-        save_plans=options.save_plans,
-        shared_stems=found.shared_stems,
-        root=found.folder,
-        report=report,
-        settings=rules.settings,
-        version=version("enhance-cli"),
-        known=Known(report) if options.in_place else None,
-        again=rules.again,
-        backup=options.backup,
-        mirror=None if objects is None else objects.mirror,
-    )
-    return Assignment(
-        asked.method, asked.controls, options.device, coding, weights=options.weights, gpu_memory=options.gpu_memory
-    )
-
-
-# --- before any work ---------------------------------------------------------------------------------------
-
-
-def _check_together(asked: Run) -> None:
-    """Refuse options that contradict each other."""
-    options, endings = asked.options, asked.endings
-    if options.overwrite and options.skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other: give one of them.")
-    if options.save_plans is not None and options.save_plans.exists() and not options.save_plans.is_dir():
-        raise UsageError(f"--save-plans {options.save_plans} is a file; give a folder.")
-    if options.plan is not None and len(endings) > 1:
-        raise UsageError(f"--plan is one plan, and each photo asks for {len(endings)} outputs.")
-    if options.gallery and options.report in ("none", STDIO):
-        raise UsageError("--gallery shows what a report says; give a file as --report.")
-    if options.cluster is not None and asked.controls.looks_only is not None:
-        raise UsageError("--decide looks at small copies on this machine: leave out --cluster.")
-    if options.cluster is not None and ":" in options.device:
-        raise UsageError(
-            f"--device {options.device} is a GPU of one machine: with --cluster give cuda, or leave it out."
-        )
-    if asked.controls.listed is not None and options.in_place:
-        raise UsageError("Decisions are applied to an OUTPUT: leave out --in-place.")
-    if not options.in_place:
-        for name in ("again", "backup", "drop_extras"):
-            if getattr(options, name):
-                given = option_name(name)
-                raise UsageError(f"{given} needs --in-place; a run with an OUTPUT does not change its inputs.")
-        return
-    if options.format is not None:
-        raise UsageError("--in-place keeps every photo's format: leave out --format, or give an OUTPUT.")
-    if options.skip_existing:
-        raise UsageError("--in-place replaces what exists: leave out --skip-existing, or give an OUTPUT.")
-    if options.report in ("none", STDIO) and not (options.again or options.overwrite):
-        raise UsageError(
-            "--in-place needs a report to know which photos were enhanced before; give a file as --report, or "
-            "--again to enhance all of them."
-        )
-    if options.report in ("none", STDIO) and options.backup is not None:
-        raise UsageError("--backup needs a report, which is what `enhance restore` reads; give a file as --report.")
-
-
-def _check_stdout(found: Scan, options: RunOptions) -> None:
-    to_stdout = [found.folder is None, options.report == STDIO, options.json]
-    if sum(to_stdout) > 1:
-        raise UsageError("Only one thing can go to stdout: the photo (-), the report (--report -) or --json.")
-    if found.folder is None and sys.stdout.isatty():
-        raise UsageError("The OUTPUT - would write a photo to the terminal; redirect it or name a file.")
-    if options.cluster is not None and any(None in (job.source, job.target) for job in found.jobs):
-        raise UsageError(
-            "--cluster works on files that all machines reach: it cannot be combined with - as INPUT or OUTPUT."
-        )
-    if (options.isolate or options.timeout is not None) and any(None in (job.source, job.target) for job in found.jobs):
-        raise UsageError("--isolate and --timeout work on files: they cannot be combined with - as INPUT or OUTPUT.")
-
-
-def _rules(asked: Run, found: Scan, objects: Objects | None = None) -> Rules:
-    options, controls = asked.options, asked.controls
-
-    def sources(job: Job) -> list[Path]:
-        if job.source is None:
-            return []
-        try:
-            return [*job.sources, *controls.companions(job.name).values()]
-        except UsageError:
-            return [*job.sources]  # the companion is missing: this photo will fail on its own, and the others continue
-
-    return Rules(
-        settings=asked.settings,
-        sources=sources,
-        endings=asked.endings,
-        beside=asked.illustrations,
-        shared_stems=found.shared_stems,
-        kept_plan=None if options.save_plans is None else partial(plan_path, options.save_plans, root=found.folder),
-        overwrite=options.overwrite,
-        skip_existing=options.skip_existing,
-        in_place=options.in_place,
-        again=options.in_place and (options.again or options.overwrite),
-        states=States() if objects is None else objects.states,
-    )
-
-
 def _contents(path: Path | None) -> bytes | None:
     try:
         return None if path is None else path.read_bytes()
     except OSError as error:
         raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
-
-
-def _report_path(found: Scan, options: RunOptions) -> Path | None:
-    """The report's path; None if there is no report file."""
-    if options.report in ("none", STDIO) or (options.report is None and found.folder is None):
-        return None
-    if options.report is not None:
-        return Path(options.report)
-    assert found.folder is not None
-    return found.folder / shards.report_name(options.shard)
-
-
-def _journal(path: Path | None, options: RunOptions, states: States) -> Journal:
-    """What is known about earlier runs: from the named report, or from all in the output folder, including parts."""
-    if path is None:
-        return Journal()
-    reports = [path] if options.report is not None else shards.reports_in(path.parent)
-    return Journal(reports, by_content=options.check == "hash", states=states)
-
-
-def _open(path: Path | None, asked: Run, rules: Rules, objects: Objects | None) -> ReportFile:
-    """The report, locked so that no other run uses the same folder, except other parts of the same run."""
-    options = asked.options
-    if path is not None and options.report is None:
-        for other in shards.reports_in(path.parent):
-            part = shards.shard_of(other)
-            sibling = part is not None and options.shard is not None and part.count == options.shard.count
-            if other != path and not sibling and is_held(other):
-                raise OutputError(f"Another run is writing {other}; wait for it, or give another OUTPUT.")
-    stamp = {"settings": rules.settings, "shard": None if options.shard is None else str(options.shard)}
-    stamp |= asked.stamp
-    if path is not None and objects is not None and objects.mirror.location(path) is not None:
-        from enhance_cli.pipeline.parts import PartedReport
-
-        told = rules.states.told
-        return PartedReport(path, objects.mirror, stamp=stamp, told=told, shard=options.shard)
-    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp, told=rules.states.told)
 
 
 def _preview(settled: Settled, asked: Run, listener: Listener) -> Summary:
