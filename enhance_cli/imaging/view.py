@@ -1,7 +1,8 @@
-"""Converts an image to what methods see and back: sRGB, with the hidden parts of transparent images filled.
+"""Converts an image to what methods see and back: sRGB, with the hidden parts of transparent images filled and the
+flat dark blocks of JPEGs smoothed.
 
 Both conversions are done window by window, so that an image in another colour space needs no copy while it is
-rendered. Images in sRGB without hidden parts have no view and cost nothing.
+rendered. Images that need none of it have no view and cost nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from enhance_cli.imaging import colour
 
 if TYPE_CHECKING:
+    from enhance_cli.imaging.dark_blocks import DarkBlocks
     from enhance_cli.imaging.opacity import Fill
     from enhance_cli.imaging.working_space import Space
     from enhance_cli.types import Array, Image
@@ -35,14 +37,17 @@ class View:
     fill: Fill | None = None
     """None where nothing is hidden."""
 
+    blocks: DarkBlocks | None = None
+    """None where there are hardly any."""
+
     def window(self, pixels: Array, place: tuple[slice, slice]) -> Array:
-        """What methods see of a part of it, uint16 where it comes from another colour space.
+        """What methods see of a part of it, uint16 where it comes from another colour space or has dark blocks.
 
         Args:
             pixels: the part as it is stored.
             place: where it lies.
         """
-        pixels = _in_srgb(pixels, self.space)
+        pixels = _in_srgb(self._smoothed(pixels, place), self.space)
         return pixels if self.fill is None else self.fill.fill(pixels, place)
 
     def part(self, rows: slice) -> Array:
@@ -72,13 +77,23 @@ class View:
             seen: what `window` gave of it.
             rendered: what became of that.
         """
+        smoothed = seen if self.space is None else self._smoothed(pixels, place)
         if self.space is not None:
-            rendered = self.space.from_srgb(pixels, seen, rendered)
+            rendered = self.space.from_srgb(smoothed, seen, rendered)
+        if self.blocks is not None:
+            rendered = self.blocks.back(pixels, smoothed, rendered)
         if self.fill is not None:
             assert self.image.alpha is not None
             hidden = self.image.alpha[place] == 0
             rendered = np.where(hidden if pixels.ndim == 2 else hidden[..., None], pixels, rendered)
         return rendered
+
+    def of_result(self, image: Image) -> View:
+        """How what became of the image is seen: its blocks were smoothed already."""
+        return View(image, self.space, self.fill)
+
+    def _smoothed(self, pixels: Array, place: tuple[slice, slice]) -> Array:
+        return pixels if self.blocks is None else self.blocks.smooth(pixels, place)
 
 
 def _in_srgb(pixels: Array, space: Space | None) -> Array:
@@ -94,8 +109,21 @@ def _space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str | Non
     return space_of(icc, grey=grey)
 
 
-def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
+def _dark_blocks_of(image: Image) -> DarkBlocks | None:
+    """Those of a JPEG in RGB. One that is seen in its planes is left as it is: see `Recipe.reads_planes`."""
+    if image.metadata.jpeg is None or image.pixels.ndim == 2 or image.pixels.dtype != np.uint8:
+        return None
+    from enhance_cli.imaging.dark_blocks import DarkBlocks
+
+    return DarkBlocks.of(image.pixels)
+
+
+def view_of(image: Image, *, smooth: bool = False) -> tuple[Image, View | None, tuple[str, ...]]:
     """How methods see an image.
+
+    Args:
+        image: as it is stored.
+        smooth: whether the flat dark blocks of a JPEG are smoothed.
 
     Returns:
         The image, as RGB where its planes are of no use; its view, None where they see it as it is; and a note where
@@ -115,7 +143,9 @@ def view_of(image: Image) -> tuple[Image, View | None, tuple[str, ...]]:
 
         pixels = image.pixels
         fill = Fill(lambda place: _in_srgb(pixels[place], space), image.alpha)
-    return image, None if space is None and fill is None else View(image, space, fill), notes
+    blocks = _dark_blocks_of(image) if smooth else None
+    seen_otherwise = space is not None or fill is not None or blocks is not None
+    return image, View(image, space, fill, blocks) if seen_otherwise else None, notes
 
 
 def as_srgb(image: Image) -> Image:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -163,6 +163,8 @@ class Recipe:
         from enhance_cli.imaging.view import view_of
 
         grey = image.chroma is None and image.pixels.ndim == 2
+        # What reads planes leaves flat dark parts as they are, by its statistics; frames fill each other's dark parts.
+        smooth = not self.reads_planes and not image.frames
         variants = self.controls.variants()
         ms: dict[str, float] = {}
         if not image.companions:  # an image from Python; those of a file were counted and decoded with it
@@ -171,7 +173,7 @@ class Recipe:
             if not image.companions:
                 del ms["decode"]
         with timed(ms, "estimate"):
-            working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image))
+            working, view, notes = view_of(image if self.reads_planes else colour.to_rgb(image), smooth=smooth)
             views = [view, *(view_of(frame)[1] for frame in image.frames)]
             if not reuse or len(views) > 1 or not holding.is_large(image.nbytes):
                 again = None
@@ -204,7 +206,7 @@ class Recipe:
         def decoded_again() -> tuple[Image, Image, View | None]:
             assert again is not None
             image = again().replace(metadata=called)
-            return image, *view_of(image if self.reads_planes else colour.to_rgb(image))[:2]
+            return image, *view_of(image if self.reads_planes else colour.to_rgb(image), smooth=smooth)[:2]
 
         if gives_up:
             del image, working, view, views
@@ -248,7 +250,7 @@ class Recipe:
                 elif counts is not None and result.alpha is None:
                     after = exposure_from(counts)
                 else:
-                    after = exposure_of(result, view and replace(view, image=result))
+                    after = exposure_of(result, view and view.of_result(result))
             exposure = {"before": before, "after": after}
             if again is not None:
                 del image, working, view, views  # the pixels now belong to the result
