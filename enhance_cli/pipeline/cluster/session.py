@@ -10,12 +10,16 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,9 @@ _PREFIX = "enhance-ray-"
 
 _STORE = 80 << 20
 """Bytes of the object store of a cluster that is started here; Ray asks for at least 75 MiB."""
+
+_CONNECT = 10.0
+"""Seconds in which the head of a cluster must answer."""
 
 _THREADS = 4
 """Calls of a worker that may run at once: one that waits, and short ones."""
@@ -63,6 +70,9 @@ def session(address: str, cores: int) -> Iterator[Any]:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         # Ray's workers are nice by 15, behind everything else on the machine; a run without a cluster is not.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        if "RAY_AUTH_MODE" not in os.environ:
+            # Else Ray would write a token into the home folder, which clusters that are started later would ask for.
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
     import ray
 
     if ray.is_initialized():  # by a Python program that calls us: its connection is its own
@@ -74,12 +84,16 @@ def session(address: str, cores: int) -> Iterator[Any]:
             folder = stack.enter_context(_temporary_folder())
             details = {"num_cpus": cores, "include_dashboard": False, "_temp_dir": folder}
             details["object_store_memory"] = _STORE
+        _refuse_silent(address)
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **details)
+            with _quiet():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **details)
         except Exception as error:
             if isinstance(error, ConnectionError | RuntimeError | ValueError | OSError | ImportError):
-                raise DeviceError(f"--cluster {address} cannot be reached: {_first_line(error)}") from error
+                told = _first_line(error).rstrip(".")
+                token = "" if address == "local" else " (if it asks for a token: RAY_AUTH_MODE=token, RAY_AUTH_TOKEN)"
+                raise DeviceError(f"--cluster {address} cannot be reached: {told}{token}.") from error
             raise
         finally:
             for number, handler in before.items():  # it installs its own, which would end the run without a word
@@ -87,6 +101,51 @@ def session(address: str, cores: int) -> Iterator[Any]:
                     signal.signal(number, handler)
         stack.callback(ray.shutdown)
         yield ray
+
+
+@cache
+def _token() -> str:
+    """What a cluster that this process starts asks for; Ray remembers the first one that it reads."""
+    return secrets.token_hex(32)
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse a head at which nothing answers: Ray would try for minutes.
+
+    Raises:
+        DeviceError: nothing does.
+    """
+    asked = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    host, colon, port = asked.removeprefix("ray://").rstrip("/").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # Ray finds it itself, or says why not
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
+    except (OSError, OverflowError) as error:
+        whose = " (RAY_ADDRESS)" if address == "auto" else ""
+        why = getattr(error, "strerror", None) or error
+        raise DeviceError(
+            f"--cluster {address}: nothing answers at {asked}{whose}: {why}. Start a node there, or correct it."
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Ray's own threads write to stderr while it connects: whatever matters of it is an exception too."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class RayFleet:

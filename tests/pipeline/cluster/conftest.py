@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import socket
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,8 +25,15 @@ class Nodes:
 
         common = {"num_cpus": 1, "object_store_memory": 80 << 20, "node_ip_address": "127.0.0.1"}
         self._common = common
-        self._cluster = Cluster(initialize_head=True, head_node_args={**common, "include_dashboard": False})
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        head = {**common, "include_dashboard": False, "ray_client_server_port": port}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the log of its client server open
+            self._cluster = Cluster(initialize_head=True, head_node_args=head)
+            gc.collect()
         self.address = self._cluster.address
+        self.client = f"ray://127.0.0.1:{port}"
         self.second = self._cluster.add_node(**common)
 
     def kill_second(self) -> None:

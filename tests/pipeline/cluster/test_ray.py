@@ -83,6 +83,11 @@ def test_two_nodes_make_what_one_machine_makes(nodes, photos):
     assert contents("one") == contents("many")
     assert same_lines("one", "many")
     assert not list(Path("many").glob(".*"))
+    code, _, err = ended(started("in", "client", "--cluster", nodes.client))
+    assert code == 1, err
+    assert contents("one") == contents("client")
+    assert same_lines("one", "client")
+    assert "ray" not in err.lower(), "Ray talks to the user"
 
 
 def test_a_driver_and_a_worker_that_are_killed_lose_nothing(nodes, photos):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from enhance_cli.errors import UsageError
+from enhance_cli.errors import DeviceError, UsageError
 from enhance_cli.pipeline.cluster import session
 from enhance_cli.pipeline.options import RunOptions
 from enhance_cli.pipeline.run import Run, run
@@ -59,6 +60,20 @@ def test_ray_is_loaded_only_for_work_on_a_cluster():
         command = [sys.executable, "-c", program, "clahe-adaptive", "--clip-limit", "2", "--device", "cpu"]
         done = subprocess.run([*command, *options, "a.jpg", "out/"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(monkeypatch, capfd):
+    """Ray itself would try for minutes, and write lines of its own."""
+    pytest.importorskip("ray", reason="Ray is not installed (extra `cluster`)")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    for cluster, named in (("auto", f"{address} (RAY_ADDRESS)"), (f"ray://{address}", f"ray://{address}")):
+        with pytest.raises(DeviceError, match="Start a node there") as caught:
+            run(Run.of("clahe-adaptive", ["a.jpg", "out/"], {"cluster": cluster, "device": "cpu"}))
+        assert f"nothing answers at {named}: Connection refused" in str(caught.value)
+    assert not Path("out").exists()
+    assert capfd.readouterr().err == ""
 
 
 def test_folders_of_killed_runs_are_removed(tmp_path, monkeypatch):
