@@ -333,7 +333,7 @@ def render_chroma(
     source, stride = flat_rows(luma)
     lines = [flat_rows(plane) for plane in (blue, red)]
     made = np.empty((2, len(blue), width), np.uint8)
-    lumas = np.empty((2, width), np.uint8)
+    lumas = np.empty(width, np.uint8), np.empty(width, np.float32)
     placed = _placed_tint(tint, (len(blue), width), height, width, top, 0)
     _render_chroma(
         *(lines[0] + lines[1]),
@@ -389,7 +389,8 @@ def _render_colour(
     source, source_stride = flat_rows(rgb)
     target, target_stride = flat_rows(out, writable=True)
     rows, columns = _place(rgb.shape, curves.shape, height, width, top, left)
-    lumas = np.empty((2, rgb.shape[1]), rgb.dtype)
+    grey, changed = np.empty((2, rgb.shape[1]), rgb.dtype)
+    lumas = grey, changed, np.empty(rgb.shape[1], np.float32)
     scratch = _scratch(len(columns[1]))
     knots = _knots(curves, rows)
     follows, apart = noise is not None, np.float32(noise or 0.0)
@@ -485,12 +486,24 @@ def _blend_rows(share, scratch):  # type: ignore[no-untyped-def]
         table[i] = upper[i] + (lower[i] - upper[i]) * share
 
 
+@kernel
+def _rounded(value):  # type: ignore[no-untyped-def]
+    return np.int32(np.rint(value))
+
+
+@kernel
+def _unrounded(value):  # type: ignore[no-untyped-def]
+    return value
+
+
 def _shade(source, target, columns, scratch):  # type: ignore[no-untyped-def]
-    """Map a row of luma through the table of `scratch`, run by run, and round."""
+    """Map a row of luma through the table of `scratch`, run by run; rounded where the target holds integers."""
 
 
 @overload(_shade)
 def _shade_at_depth(source, target, columns, scratch):  # type: ignore[no-untyped-def]
+    stored = _unrounded if target.dtype == types.float32 else _rounded
+
     def eight_bit(source, target, columns, scratch):  # type: ignore[no-untyped-def]
         edges, _, _, right = columns
         _, _, _, table, pairs, found = scratch
@@ -503,7 +516,7 @@ def _shade_at_depth(source, target, columns, scratch):  # type: ignore[no-untype
                 shaded = target[start : start + len(codes)]
                 weights = right[start : start + len(codes)]
                 for x in range(len(codes)):
-                    shaded[x] = np.int32(np.rint(pairs[2 * x] + pairs[2 * x + 1] * weights[x]))
+                    shaded[x] = stored(pairs[2 * x] + pairs[2 * x + 1] * weights[x])
 
     def sixteen_bit(source, target, columns, scratch):  # type: ignore[no-untyped-def]
         edges, _, _, right = columns
@@ -522,7 +535,7 @@ def _shade_at_depth(source, target, columns, scratch):  # type: ignore[no-untype
                     share = np.float32(np.uint32(codes[x]) % np.uint32(257)) * np.float32(1 / 257)
                     value = pairs[4 * x] + (pairs[4 * x + 2] - pairs[4 * x]) * share
                     slope = pairs[4 * x + 1] + (pairs[4 * x + 3] - pairs[4 * x + 1]) * share
-                    shaded[x] = np.int32(np.rint((value + slope * weights[x]) * np.float32(257)))
+                    shaded[x] = stored((value + slope * weights[x]) * np.float32(257))
 
     return eight_bit if source.dtype == types.uint8 else sixteen_bit
 
@@ -546,8 +559,7 @@ def _render_rgb(  # type: ignore[no-untyped-def]
 ):
     edges, above, below, down = rows
     width = 3 * len(columns[3])
-    luma = lumas[0]
-    shaded = lumas[1]
+    luma, shaded, unrounded = lumas
     for band in range(len(above)):
         _pair_curves(curves[above[band]], columns, scratch[0])
         _pair_curves(curves[below[band]], columns, scratch[1])
@@ -556,11 +568,14 @@ def _render_rgb(  # type: ignore[no-untyped-def]
             row = source[y * source_stride : y * source_stride + width]
             result = target[y * target_stride : y * target_stride + width]
             luma_row(row, luma)
-            _shade(luma, shaded, columns, scratch)
             if follows:
+                # Not rounded before its ratio to the luma before is taken: a saturated colour would step by several
+                # levels where luma steps by one.
+                _shade(luma, unrounded, columns, scratch)
                 tint_row(tint, y)
-                follow_rgb(row, luma, shaded, tint[3], noise, tint[4], result)
+                follow_rgb(row, luma, unrounded, tint[3], noise, tint[4], result)
             else:
+                _shade(luma, shaded, columns, scratch)
                 _add_change(row, luma, shaded, result)
 
 

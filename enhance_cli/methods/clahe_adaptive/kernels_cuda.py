@@ -10,6 +10,7 @@ References: Zuiderveld, "Contrast limited adaptive histogram equalization", Grap
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -181,6 +182,8 @@ def opencv_tile_curves(histograms: Tensor, clip_limits: Tensor, tile_area: int) 
 def blend_curves(luma: Tensor, curves: Tensor, height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
     """Map a window of luma through the curves of its four nearest tiles, before any rounding (docs/papers.md, C6).
 
+    For training; the renderers take the same mean in the order of the CPU's loops (`_shaded`).
+
     Args:
         luma: h×w uint8 or uint16: the window whose first pixel is (`top`, `left`) of a `height`×`width` image.
         curves: rows×columns×256 grey levels in 0..255. 16-bit codes are looked up between knots, at v / 257.
@@ -194,15 +197,8 @@ def blend_curves(luma: Tensor, curves: Tensor, height: int, width: int, top: int
     """
     rows, columns, _ = curves.shape
     tile_height, tile_width = tile_geometry(height, width, rows, columns)
-    by_row = _neighbours(top, luma.shape[0], tile_height, rows, curves)
-    by_column = _neighbours(left, luma.shape[1], tile_width, columns, curves)
-    return _looked_up(luma, curves, by_row, by_column)
-
-
-def _looked_up(luma: Tensor, curves: Tensor, by_row: Neighbours, by_column: Neighbours) -> Tensor:
-    """`blend_curves` between given tiles."""
-    upper, lower, down = by_row
-    before, after, right = by_column
+    upper, lower, down = _neighbours(top, luma.shape[0], tile_height, rows, curves)
+    before, after, right = _neighbours(left, luma.shape[1], tile_width, columns, curves)
     flat = curves.reshape(-1)
     corners = [(row[:, None] * curves.shape[1] + column) * BINS for row in (upper, lower) for column in (before, after)]
     codes = luma.to(torch.int64)
@@ -232,8 +228,7 @@ def render_luma(
 
     Arguments as for `blend_curves`.
     """
-    after = _rendered(luma, curves, height, width, top, left)
-    return _stored(after, luma, out)
+    return _stored(torch.round(_shaded(luma, curves, height, width, top, left)).to(torch.int32), luma, out)
 
 
 def render_rgb(
@@ -262,7 +257,8 @@ def render_rgb(
         h×w×3 of the dtype of `rgb`.
     """
     before = luma(rgb)
-    change = _rendered(before, curves, height, width, top, left) - before.to(torch.int32)
+    after = torch.round(_shaded(before, curves, height, width, top, left))
+    change = after.to(torch.int32) - before.to(torch.int32)
     return _stored((rgb.to(torch.int32) + change[..., None]).clamp(0, _white(rgb)), rgb, out)
 
 
@@ -290,11 +286,11 @@ def render_rgb_followed(
         left: as for `render_rgb`.
         out: as for `render_rgb`.
     """
-    unit = _white(rgb) / 255
+    unit = _white(rgb) // 255
     grey = luma(rgb)
-    after = _rendered(grey, curves, height, width, top, left).to(torch.float32) / unit
-    before = grey.to(torch.int32).to(torch.float32) / unit
-    difference = rgb.to(torch.int32).to(torch.float32) / unit - before[..., None]
+    after = _shaded(grey, curves, height, width, top, left) * (1.0 / unit)
+    before = grey.to(torch.int32).to(torch.float32) * (1.0 / unit)
+    difference = rgb.to(torch.int32).to(torch.float32) * (1.0 / unit) - before[..., None]
     means = _tint(tint, top, left, rgb.shape[0], rgb.shape[1], height, width)
     colour = (after[..., None] + _followed(before, after, difference, means, noise)) * unit
     return _stored(torch.round(colour).clamp(0, _white(rgb)).to(torch.int32), rgb, out)
@@ -324,12 +320,12 @@ def render_chroma(
     tile_height, tile_width = tile_geometry(*samples, curves.shape[0], curves.shape[1])
     by_row = _neighbours(top, blue.shape[0], tile_height / down, curves.shape[0], curves)
     by_column = _neighbours(0, width, tile_width / across, curves.shape[1], curves)
-    after = torch.round(_looked_up(before.to(torch.uint8), curves, by_row, by_column)).clamp(0, 255)
+    after = _between(before.to(torch.uint8), curves, by_row, by_column)
     of_blue, of_red = (1.772 * (blue.to(torch.float32) - 128.0), 1.402 * (red.to(torch.float32) - 128.0))
     of_green = (-0.299 / 0.587) * of_red + (-0.114 / 0.587) * of_blue
     means = _tint(tint, top, 0, blue.shape[0], width, height, width)
     colour = _followed(before, after, torch.stack([of_red, of_green, of_blue], dim=-1), means, noise)
-    made = (colour[..., 2] / 1.772 + 128.0, colour[..., 0] / 1.402 + 128.0)
+    made = (colour[..., 2] * (1.0 / 1.772) + 128.0, colour[..., 0] * (1.0 / 1.402) + 128.0)
     first, second = (torch.round(plane).clamp(0, 255).to(torch.uint8) for plane in made)
     if out is None:
         return first, second
@@ -343,19 +339,22 @@ def _tint(tint: Tensor, top: int, left: int, rows: int, columns: int, height: in
     side = tint.shape[0]
     upper, lower, down = _neighbours(top, rows, height / side, side, tint)
     before, after, right = _neighbours(left, columns, width / side, side, tint)
-    band = torch.lerp(tint[upper], tint[lower], down[:, None, None])
-    return torch.lerp(band[:, before], band[:, after], right[None, :, None])
+    left_of, right_of = tint[:, before], tint[:, after]
+    spread = left_of + (right_of - left_of) * right[None, :, None]
+    above, below = spread[upper], spread[lower]
+    return above + (below - above) * down[:, None, None]
 
 
 def _followed(before: Tensor, after: Tensor, colour: Tensor, means: Tensor, noise: float) -> Tensor:
     """Colour differences, h×w×3, for a luma that goes from `before` to `after` (docs/papers.md, C9); in levels."""
+    noise = float(np.float32(noise) * np.float32(noise))  # as the CPU's loop squares it
     growth = (after / before.clamp(min=1.0)).clamp(1.0, LARGEST) - 1.0
     growth = growth * (1.0 - _ramp(after, *NEAR_WHITE))
     cr, cb = 0.713 * colour[..., 0], 0.564 * colour[..., 2]
     skin = _ramp(before, 30, 42) * _ramp(cr, 3, 6) * _ramp(cr, 50, 46) * _ramp(cb, 0, -3) * _ramp(cb, -56, -52)
     growth = torch.minimum(growth, SKIN - 1.0 + (1.0 - skin) * LARGEST)
     apart = (colour[..., 0] - means[..., 0]) ** 2 + (colour[..., 2] - means[..., 1]) ** 2
-    own = 1.0 + growth * apart / (apart + noise * noise)
+    own = 1.0 + growth * apart / (apart + noise)
     shared = 1.0 + growth - own
     green = (-0.299 / 0.587) * means[..., 0] + (-0.114 / 0.587) * means[..., 1]
     mean = torch.stack([means[..., 0], green, means[..., 1]], dim=-1)
@@ -367,13 +366,48 @@ def _followed(before: Tensor, after: Tensor, colour: Tensor, means: Tensor, nois
 
 def _ramp(values: Tensor, none: float, full: float) -> Tensor:
     """0 at `none`, 1 at `full`, linear between."""
-    return ((values - none) / (full - none)).clamp(0.0, 1.0)
+    return ((values - none) * (1.0 / (full - none))).clamp(0.0, 1.0)
 
 
-def _rendered(luma: Tensor, curves: Tensor, height: int, width: int, top: int, left: int) -> Tensor:
-    """`blend_curves` rounded half to even and clipped: int32."""
-    blended = blend_curves(luma, curves, height, width, top, left)
-    return torch.round(blended).clamp(0, _white(luma)).to(torch.int32)
+def _shaded(luma: Tensor, curves: Tensor, height: int, width: int, top: int, left: int) -> Tensor:
+    """`blend_curves` in float32 and clipped, with each step in the order of the CPU's loops, to the same bits."""
+    rows, columns, _ = curves.shape
+    tile_height, tile_width = tile_geometry(height, width, rows, columns)
+    by_row = _neighbours(top, luma.shape[0], tile_height, rows, curves)
+    by_column = _neighbours(left, luma.shape[1], tile_width, columns, curves)
+    return _between(luma, curves, by_row, by_column)
+
+
+def _between(luma: Tensor, curves: Tensor, by_row: Neighbours, by_column: Neighbours) -> Tensor:
+    """`_shaded` between given tiles.
+
+    A pair is the curve of the tile before and the difference to that of the tile after. Pairs are blended by row, then
+    evaluated at the pixel's column. Products and sums are single operations here: `lerp` may round once.
+    """
+    upper, lower, down = by_row
+    before, after, right = by_column
+    flat = curves.clamp(0.0, 255.0).reshape(-1)
+    codes = luma.to(torch.int64)
+
+    def pair(knots: Tensor) -> tuple[Tensor, Tensor]:
+        found = [
+            flat[(row[:, None] * curves.shape[1] + column) * BINS + knots]
+            for row in (upper, lower)
+            for column in (before, after)
+        ]
+        (above, above_step), (below, below_step) = ((found[i], found[i + 1] - found[i]) for i in (0, 2))
+        share = down[:, None]
+        return above + (below - above) * share, above_step + (below_step - above_step) * share
+
+    if luma.dtype != torch.uint16:
+        value, slope = pair(codes)
+        return value + slope * right
+    knots = codes // 257
+    share = (codes - knots * 257).to(torch.float32) * (1.0 / 257)
+    (value, slope), (next_value, next_slope) = pair(knots), pair((knots + 1).clamp(max=BINS - 1))
+    value = value + (next_value - value) * share
+    slope = slope + (next_slope - slope) * share
+    return (value + slope * right) * 257.0
 
 
 def _neighbours(start: int, length: int, tile: float, tiles: int, like: Tensor) -> Neighbours:
