@@ -274,7 +274,8 @@ class Worker:
         try:
             yield
         finally:
-            self._slots.acquire()
+            if not self._over:  # at the end what was staged is removed at once, whatever takes long beside it
+                self._slots.acquire()
             self._this.aside += time.monotonic() - began
 
     def _serve(self, dealer: Dealer, do: Do, end: Callable[[], None], budget: ByteBudget, on_disk: bool) -> None:

@@ -16,6 +16,7 @@ import pytest
 from enhance_cli.errors import DeviceError, OutputError, UsageError
 from enhance_cli.pipeline.assignment import Assignment
 from enhance_cli.pipeline.cluster import identity as identities
+from enhance_cli.pipeline.cluster import worker as workers
 from enhance_cli.pipeline.cluster.driver import Books, Driver
 from enhance_cli.pipeline.cluster.worker import Task, Worker
 from enhance_cli.pipeline.files import Coding
@@ -25,7 +26,7 @@ from enhance_cli.pipeline.states import States
 from enhance_cli.pipeline.summary import Tally
 from enhance_cli.pipeline.work import Work
 from enhance_cli.types import Job
-from tests.commands import lines
+from tests.commands import lines, until
 
 
 class Threads:
@@ -212,6 +213,39 @@ def test_a_stopped_run_places_nothing_more(stage):
         assert {path.name for path in Path("out").glob("*.png")} == placed
     assert 0 < stage.tally.done == len(placed) < 200
     assert placed <= {Path(line["output"]).name for line in lines()}
+
+
+held = threading.Event()
+
+
+class Held(Task):
+    """Work that stands still at a photo, and cannot be cancelled there."""
+
+    def open(self, stack):
+        dealer, do, end = super().open(stack)
+
+        def hold(job, recipe, **details):
+            if job.source.name == "held.png":
+                held.wait()
+            yield from do(job, recipe, **details)
+
+        return dealer, hold, end
+
+
+def test_a_stop_removes_what_is_staged_although_another_photo_takes_long(stage, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.1)
+    held.clear()
+    worker, jobs = Worker(), list(stage.jobs("a.png", "held.png"))
+    worker.open(pickle.dumps(Held(stage.assignment)), 1)
+    worker.give(jobs)
+    until(lambda: list(Path("out").glob(".*")))
+    assert "record" in dict(pickle.loads(worker.exchange(pickle.dumps(({}, [])))))
+    worker.finish(pickle.dumps({}))
+    try:
+        until(lambda: not list(Path("out").glob(".*")))
+    finally:
+        held.set()
+    assert not list(Path("out").iterdir())
 
 
 def test_the_first_failure_ends_a_run_that_shall_fail_fast(stage):

@@ -108,6 +108,50 @@ def test_a_driver_and_a_worker_that_are_killed_lose_nothing(nodes, photos):
     assert not list(Path("out").glob(".*"))
 
 
+def test_one_command_at_a_time_and_two_interrupts_end_it_at_once(nodes, photos):
+    photos(30)
+    process = started("in", "out", "--cluster", "auto", seconds=0.5)
+    until(lambda: count() >= 2)
+    code, _, err = ended(started("in", "out", "--cluster", "auto"))
+    assert code == 4
+    assert "Another run is writing out/enhance-report.jsonl" in err
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert ended(process)[0] == 130
+    placed = {name for name in contents() if not name.startswith(".")}
+    assert placed <= {Path(line["output"]).name for line in lines()}
+    assert all(cv2.imread(f"out/{name}") is not None for name in placed)
+    code, _, err = ended(started("in", "out", "--cluster", "auto"))
+    assert code == 0, err
+    assert len(contents()) == 30
+    assert not list(Path("out").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_belongs_together_is_done_as_on_one_machine(nodes, photos):
+    """Stacks, variants, photos that are decided on together, decisions from a file, and parts of a run."""
+    photos(6)
+
+    def enhance(*arguments):
+        command = [sys.executable, "-m", "enhance_cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert enhance("auto", "in", "--decide", "decisions.jsonl").returncode == 0
+    for name, *arguments in (
+        ("stacks", "retinex", "--fuse", "3", "in"),
+        ("variants", "clode", "--time", "1,2,3", "in"),
+        ("together", "auto", "--together", "folder", "in"),
+        ("decided", "apply", "decisions.jsonl"),
+        ("part", "clahe-adaptive", "--shard", "1/2", "in"),
+    ):
+        for output, cluster in ((f"{name}-one", ()), (name, ("--cluster", "auto"))):
+            done = enhance(*arguments, output, *cluster)
+            assert done.returncode == 0, (output, done.stderr)
+        assert contents(name) == contents(f"{name}-one"), name
+
+
 def test_a_cluster_of_its_own_ends_with_the_run(photos):
     pytest.importorskip("ray", reason="Ray is not installed (extra `cluster`)")
     photos(30)
