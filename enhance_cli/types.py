@@ -218,6 +218,10 @@ class Method:
     weights: tuple[str, ...] = ()
     """Stems of the files in `weights/<name>/` that it may load."""
 
+    half: tuple[str, ...] = ()
+    """Those of `weights` whose networks may run in half precision on a card: it changes a result by at most half a grey
+    level of 8 bits, by measurement (docs/decisions/22-half-precision.md)."""
+
     shares: tuple[str, ...] = ()
     """Folders of weights that it shares with other methods, such as `exposure`."""
 

@@ -65,6 +65,9 @@ ALLOWED = VIEWS | {
 }
 """What CUDA kernels do with `BAREBONES`, by torch's source; no arithmetic, no comparison, no indexing, no reduction."""
 
+CONVERSIONS = ("copy_", "_to_copy", "empty_like", "new_empty")
+"""Operations that may be given half precision and another."""
+
 SMALL = 2**16
 """Bytes that a kernel may take from the host itself: places of rows and columns, weights of a blur."""
 
@@ -118,6 +121,7 @@ class _Watch(TorchDispatchMode):
             self._check(name, given)
             return torch.empty(kwargs.get("minlength", args[-1]), dtype=kind, device=given[0].device)
         self._check(name, given)
+        self._check_precision(name, given)
         made = func(*args, **kwargs)
         outputs = [it for it in tree_leaves(made) if isinstance(it, torch.Tensor)]
         self._check(name, outputs)
@@ -130,6 +134,11 @@ class _Watch(TorchDispatchMode):
                 self.seen.add((name, tensor.dtype))
                 if name not in ALLOWED:
                     raise Wrong(f"{name} on {tensor.dtype}: CUDA has no such kernel")
+
+    def _check_precision(self, name: str, tensors: list[torch.Tensor]) -> None:
+        kinds = {it.dtype for it in tensors if it.dim() > 0 and it.is_floating_point()}
+        if name not in CONVERSIONS and torch.float16 in kinds and len(kinds) > 1:
+            raise Wrong(f"{name}: half precision is mixed with {kinds - {torch.float16}}")
 
     def _check_copies(self, name: str, given: list[torch.Tensor], made: list[torch.Tensor]) -> None:
         devices = {it.device.type for it in given if it.dim() > 0}
@@ -148,9 +157,13 @@ class Recording(CudaEngine):
     """The CUDA engine on the CPU, which keeps what came down."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__("cpu", **options)
+        super().__init__("cpu", **{"half": True, **options})
         self.model = "full"
         self.came_down: list[Array] = []
+
+    def _loaded(self, method: Any, stem: str, dtype: torch.dtype = torch.float32) -> Any:
+        # Half precision is slow on a CPU; what comes down has the same shapes and types without it.
+        return super()._loaded(method, stem)
 
     def _download(self, tensor: torch.Tensor) -> Array:
         found = super()._download(tensor)

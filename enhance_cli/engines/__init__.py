@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from enhance_cli.engines import cards
 from enhance_cli.errors import DeviceError, UsageError
@@ -38,6 +38,7 @@ def open_engine(
     threads: int = 1,
     weights: Path | None = None,
     card_memory: int | None = None,
+    precision: Literal["auto", "full"] = "auto",
     remark: Callable[[str], None] = lambda text: None,
 ) -> Engine:
     """Open the engine that a user asked for.
@@ -47,6 +48,8 @@ def open_engine(
         threads: threads for one photo on the CPU.
         weights: folder of own weights; what it lacks is taken from the shipped ones.
         card_memory: bytes that photos may take on a card; None for what is free, less a quarter.
+        precision: `auto` runs networks in half precision on a card where their methods say so (`Method.half`), `full`
+            never does.
         remark: called with the reason for each card that `auto` leaves aside.
 
     Raises:
@@ -59,7 +62,7 @@ def open_engine(
         driver = cards.driver()
         for card in driver.cards:
             try:
-                return _cuda(f"cuda:{card.number}", driver, weights, card_memory, spare=True)
+                return _cuda(f"cuda:{card.number}", driver, weights, card_memory, precision, spare=True)
             except DeviceError as error:
                 remark(f"Not used: {error}")
         if driver.trouble is not None:
@@ -69,11 +72,17 @@ def open_engine(
         from enhance_cli.engines.cpu import CpuEngine
 
         return CpuEngine(threads, weights)
-    return _cuda(device, cards.driver(), weights, card_memory)
+    return _cuda(device, cards.driver(), weights, card_memory, precision)
 
 
 def _cuda(
-    device: str, driver: cards.Driver, weights: Path | None, card_memory: int | None, *, spare: bool = False
+    device: str,
+    driver: cards.Driver,
+    weights: Path | None,
+    card_memory: int | None,
+    precision: Literal["auto", "full"],
+    *,
+    spare: bool = False,
 ) -> Engine:
     """The engine of a card; `spare` refuses one that has little memory free."""
     index = int(device.partition(":")[2] or 0)
@@ -90,7 +99,7 @@ def _cuda(
         if reason is not None:
             raise DeviceError(f"The device {_called(device, card)} cannot be used: {reason}.")
     try:
-        return CudaEngine(device, weights, card_memory=card_memory)
+        return CudaEngine(device, weights, card_memory=card_memory, half=False if precision == "full" else None)
     except RuntimeError as error:  # opening a context fails on a card that is full, or used by one process alone
         said = " ".join(str(error).split()).rstrip(".")
         raise DeviceError(

@@ -65,6 +65,9 @@ class Engine(Protocol):
     """Bytes that photos may take on the device, with all that kernels need for them; None if the device works in the
     memory of the host."""
 
+    half: bool
+    """Whether networks that may run in half precision (`Method.half`) do."""
+
     own_weights: Path | None
     """A folder of own weights (`--weights`). Networks that it holds run with them, others with the shipped ones."""
 
@@ -146,6 +149,10 @@ class Engine(Protocol):
         When the body ends all of it is done. Results of `run` are used in the flight that made them; only what is held
         (`resident`) may be used in a further one.
         """
+        ...
+
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of how this thread's work was done since it last asked."""
         ...
 
     def numpy(self, result: Any) -> Any:

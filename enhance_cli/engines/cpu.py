@@ -55,6 +55,7 @@ class CpuEngine:
         self.threads = threads
         self.own_weights = own_weights
         self.card_memory: int | None = None
+        self.half = False
         self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
         self._pool = ThreadPoolExecutor(threads, "enhance-band") if threads > 1 else None
         # Each run of a network uses all threads of this engine, so this many blocks keep all cores busy.
@@ -121,6 +122,10 @@ class CpuEngine:
     def flight(self) -> AbstractContextManager[None]:
         """Nothing: all is done at once."""
         return nullcontext()
+
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
 
     def numpy(self, result: Any) -> Any:
         """The result itself."""

@@ -49,7 +49,12 @@ class CudaEngine:
     threads = 1
 
     def __init__(
-        self, device: str = "cuda:0", own_weights: Path | None = None, *, card_memory: int | None = None
+        self,
+        device: str = "cuda:0",
+        own_weights: Path | None = None,
+        *,
+        card_memory: int | None = None,
+        half: bool | None = None,
     ) -> None:
         """Open a device.
 
@@ -57,6 +62,7 @@ class CudaEngine:
             device: `cuda`, `cuda:N`, or `cpu` for the tests.
             own_weights: see `base.Engine`.
             card_memory: see `base.Engine`; None for three quarters of what is free on the card.
+            half: see `base.Engine`; None for a card alone, and not for the CPU in its place.
 
         Raises:
             DeviceError: torch sees no such device.
@@ -69,10 +75,12 @@ class CudaEngine:
             torch.backends.cudnn.allow_tf32 = False
         self.model: Literal["full", "lite"] = "full" if self._device.type == "cuda" else "lite"
         self.card_memory: int | None = self._free() * 3 // 4 if card_memory is None else card_memory
+        self.half = self._device.type == "cuda" if half is None else half
         self.traffic = Traffic()
         self._lanes: Lanes | NoLanes = self._lanes_of(self._device)
         self._turns = threading.BoundedSemaphore(available_cores())
-        self._networks: Once[tuple[Network, weight_files.Weights]] = Once()
+        self._networks: Once[Any] = Once()
+        self._mine = threading.local()
         self._read, self._written = Residence(), Residence()
 
     def _opened(self, device: str) -> tuple[torch.device, str]:
@@ -110,21 +118,36 @@ class CudaEngine:
         The weights carry the sizes of their network; `network.build` makes one of them, and `network.OUTPUTS`
         names what its `forward` returns, unless the network itself does, in `outputs`.
         """
-        return self._networks.get((method.name, stem), lambda: self._open(method, stem))
+        opened: tuple[Network, weight_files.Weights]
+        opened = self._networks.get((method.name, stem), lambda: self._open(method, stem))
+        return opened
 
     def _open(self, method: Method, stem: str) -> tuple[Network, weight_files.Weights]:
+        if not (self.half and stem in method.half):
+            return self._loaded(method, stem)
+        network, found = self._loaded(method, stem, torch.float16)
+        return _Halved(self, network, lambda: self._full(method, stem), f"{method.name}'s {stem}"), found
+
+    def _full(self, method: Method, stem: str) -> _Network:
+        """A network in single precision beside the same in half, opened when it is first needed."""
+        made: _Network = self._networks.get((method.name, stem, "full"), lambda: self._loaded(method, stem)[0])
+        return made
+
+    def _loaded(
+        self, method: Method, stem: str, dtype: torch.dtype = torch.float32
+    ) -> tuple[_Network, weight_files.Weights]:
         found = weight_files.find(method, stem, "safetensors", self.own_weights)
         network_module = import_module(method.module("network"))
         try:
             with safe_open(found.path, framework="pt") as file:
                 module = network_module.build(json.loads(file.metadata()["configuration"]))
                 module.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
-            module = self._placed(module.eval())
+            module = self._placed(module.eval().to(dtype))
         except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
         self._lanes.finish()  # other streams may use it as soon as it is known
         names = getattr(module, "outputs", None) or network_module.OUTPUTS
-        return _Network(self, module, tuple(names)), found
+        return _Network(self, module, tuple(names), dtype), found
 
     def _placed(self, module: torch.nn.Module) -> torch.nn.Module:
         """A network with its weights on the device."""
@@ -232,6 +255,14 @@ class CudaEngine:
         start = place.held.storage_offset() + place.start
         return place.held.as_strided(array.shape, place.strides, start)  # type: ignore[no-any-return]
 
+    def remarks(self) -> tuple[str, ...]:
+        """See `base.Engine`."""
+        said = dict.fromkeys(self._mine.__dict__.pop("said", []))
+        return tuple(said)
+
+    def _say(self, sentence: str) -> None:
+        self._mine.__dict__.setdefault("said", []).append(sentence)
+
     def numpy(self, result: Any) -> Any:
         """Copy a tensor, or each tensor of a tuple, to the host; what is an array already is left as it is."""
         if isinstance(result, tuple):
@@ -305,8 +336,10 @@ class CudaEngine:
 class _Network:
     """A network on the device; see `base.Network`."""
 
-    def __init__(self, engine: CudaEngine, module: torch.nn.Module, names: tuple[str, ...]) -> None:
-        self._engine, self._module, self._names = engine, module, names
+    def __init__(
+        self, engine: CudaEngine, module: torch.nn.Module, names: tuple[str, ...], dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._engine, self._module, self._names, self._dtype = engine, module, names, dtype
 
     def __call__(self, **inputs: Any) -> dict[str, Array]:
         """Its outputs on the host."""
@@ -317,8 +350,35 @@ class _Network:
         outputs = self._engine.run(self._forward, **inputs)
         return dict(zip(self._names, outputs, strict=True))
 
-    def _forward(self, **inputs: torch.Tensor) -> Any:
-        return self._module(**{name: value.contiguous() for name, value in inputs.items()})
+    def _forward(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs = self._module(**{name: value.contiguous().to(self._dtype) for name, value in inputs.items()})
+        return tuple(output.to(torch.float32) for output in outputs)
+
+
+class _Halved:
+    """A network in half precision, and in single where a result is more than half precision holds (65,504)."""
+
+    def __init__(self, engine: CudaEngine, network: _Network, full: Callable[[], _Network], called: str) -> None:
+        self._engine, self._network, self._full, self._called = engine, network, full, called
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        """Its outputs on the host."""
+        found = self._network(**inputs)
+        return found if all(np.isfinite(value).all() for value in found.values()) else self._again()(**inputs)
+
+    def run(self, **inputs: Any) -> dict[str, Any]:
+        """Its outputs on the device."""
+        found = self._network.run(**inputs)
+        return found if self._engine.call(_all_finite, list(found.values())).item() else self._again().run(**inputs)
+
+    def _again(self) -> _Network:
+        self._engine._say(f"{self._called} ran in single precision: it exceeded the range of half precision")
+        return self._full()
+
+
+def _all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Whether all values are finite: 0 times their sum is 0 then, and else not a number."""
+    return torch.stack([(tensor * 0.0).sum() for tensor in tensors]).sum() == 0.0
 
 
 def _laid_out(arrays: Sequence[Array]) -> tuple[list[int], int]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from enhance_cli import methods
 from enhance_cli.engines import devices, open_engine
@@ -37,6 +37,9 @@ class Assignment:
     gpu_memory: int | None = None
     """Bytes of each card that photos may take."""
 
+    precision: Literal["auto", "full"] = "auto"
+    """See `engines.open_engine`."""
+
     threads: int = 1
     alone: bool = False
     """Whether the process runs only enhance, so that no other code depends on which modules are loaded."""
@@ -60,7 +63,12 @@ class Assignment:
             UsageError: own weights are given, and no network runs them.
         """
         engine = open_engine(
-            self.device, threads=self.threads, weights=self.weights, card_memory=self.gpu_memory, remark=remark
+            self.device,
+            threads=self.threads,
+            weights=self.weights,
+            card_memory=self.gpu_memory,
+            precision=self.precision,
+            remark=remark,
         )
         if engine.device == "cpu" and self.alone:
             # If scipy is installed Numba loads its linear algebra at import, which takes a sixth of a second; none of

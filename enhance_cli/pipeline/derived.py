@@ -82,5 +82,11 @@ def assignment_of(
         mirror=None if objects is None else objects.mirror,
     )
     return Assignment(
-        asked.method, asked.controls, options.device, coding, weights=options.weights, gpu_memory=options.gpu_memory
+        asked.method,
+        asked.controls,
+        options.device,
+        coding,
+        weights=options.weights,
+        gpu_memory=options.gpu_memory,
+        precision=options.precision,
     )

@@ -67,6 +67,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
         coding,
         weights=options.weights,
         gpu_memory=options.gpu_memory,
+        precision=options.precision,
         alone=alone,
     )
     recipe = assignment.open(listener.remark)

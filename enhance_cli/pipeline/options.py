@@ -183,6 +183,12 @@ class RunOptions(Knobs):
         minimum=1,
         metavar="SIZE",
     )
+    precision: Literal["auto", "full"] = _machine(
+        "auto",
+        "On a card: auto runs networks in half precision where that changes a result by at most half a grey level, "
+        "full runs all in single precision.",
+        choices=("auto", "full"),
+    )
     max_pixels: int = _machine(
         MAX_PIXELS,
         "Refuse photos with more pixels before decoding them.",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from enhance_cli import methods
 from enhance_cli.controls import Controls
 from enhance_cli.engines.weights import report as report_of_weights
 from enhance_cli.errors import EnhanceError
@@ -89,6 +90,9 @@ class Recipe:
     weights: Mapping[str, Any] | None = field(init=False)
     """What the report says of the networks that run."""
 
+    precision: str | None = field(init=False)
+    """On a card `half` if networks of this run may run so, else `full`."""
+
     companions: Companions = field(init=False)
     card: Card = field(init=False)
 
@@ -97,6 +101,14 @@ class Recipe:
         object.__setattr__(self, "companions", Companions(self.controls))
         used = self.enhancer.prepare(self.controls)
         object.__setattr__(self, "weights", report_of_weights(used, self.engine.own_weights))
+        object.__setattr__(self, "precision", self._precision([weights.path.stem for weights in used]))
+
+    def _precision(self, stems: Sequence[str]) -> str | None:
+        if self.engine.card_memory is None:
+            return None
+        method = self.enhancer.method
+        others = any(methods.get(name).half for name in method.uses)
+        return "half" if self.engine.half and (others or not set(stems).isdisjoint(method.half)) else "full"
 
     @property
     def may_copy(self) -> bool:
@@ -162,6 +174,7 @@ class Recipe:
         """
         from enhance_cli.imaging.view import view_of
 
+        self.engine.remarks()  # those of an earlier photo that failed
         grey = image.chroma is None and image.pixels.ndim == 2
         # What reads planes leaves flat dark parts as they are, by its statistics; frames fill each other's dark parts.
         smooth = not self.reads_planes and not image.frames
@@ -254,7 +267,7 @@ class Recipe:
             exposure = {"before": before, "after": after}
             if again is not None:
                 del image, working, view, views  # the pixels now belong to the result
-            described, told = plan.describe(), (*notes, *plan.notes)
+            described, told = plan.describe(), (*notes, *plan.notes, *self.engine.remarks())
             facts = drawn[number], dict(ms), ending, controls, unchanged, told
             made = [Enhanced(result, plan, described, exposure, *facts)]
             del plan, rendered, chroma, result  # the caller decides how long they are kept
@@ -427,6 +440,7 @@ class Recipe:
             error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
             weights=self.weights,
             device=self.engine.device,
+            card=None if self.precision is None else {"precision": self.precision},
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
             exposure=None if enhanced is None else enhanced.exposure,
             plan=None if enhanced is None else enhanced.described,

@@ -89,6 +89,16 @@ def test_paths_of_every_method(engines, name, controls):
     on_a_fake_card(engines, name, controls)
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if methods.get(name).half])
+def test_paths_in_single_precision(engines, name):
+    on_a_fake_card((Recording(half=False), FakeCuda(half=False)), name, {})
+
+
+def test_networks_on_a_fake_card_are_in_half_precision(engines):
+    network, _ = engines[1].network(methods.get("local"), "deepupe")
+    assert {it.dtype for it in network._network._module.parameters()} == {torch.float16}
+
+
 LAYOUTS = [
     *((name, "colour", np.uint16) for name in CASES if name != "auto"),
     ("clahe-adaptive", "alpha", np.uint8),

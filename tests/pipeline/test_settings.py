@@ -28,6 +28,7 @@ REST = {
     "device": "cpu",
     "memory": "1G",
     "gpu_memory": "1G",
+    "precision": "full",
     "cluster": "local",
     "max_pixels": "9M",
     "timeout": 60.0,

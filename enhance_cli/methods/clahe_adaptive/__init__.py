@@ -311,4 +311,5 @@ METHOD = Method(
     halo=0,
     illustrations=("heatmap",),
     weights=("estimator",),
+    half=("estimator",),
 )

@@ -171,5 +171,6 @@ METHOD = Method(
     plan="enhance_cli.methods.clode.plan:ClodePlan",
     halo=HALO,
     weights=("estimator-full", "estimator-lite", "denoiser-full", "denoiser-lite"),
+    half=("denoiser-full", "denoiser-lite"),
     shares=("exposure",),
 )

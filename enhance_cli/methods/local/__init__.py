@@ -303,5 +303,6 @@ METHOD = Method(
     halo=HALO,
     illustrations=("show_mask",),
     weights=("deepupe", "star"),
+    half=("deepupe", "star"),
     example=(("mask", "rect:0,0,100%,100%"),),
 )
