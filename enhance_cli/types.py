@@ -308,6 +308,15 @@ class LookingEnhancer(Enhancer, Protocol):
 
 
 @runtime_checkable
+class SketchingEnhancer(Protocol):
+    """An Enhancer whose estimate measures something for the report alone, and can be had without it."""
+
+    def sketch(self, image: Image, controls: Any) -> Any:
+        """A plan that renders as that of `estimate` does."""
+        ...
+
+
+@runtime_checkable
 class ChromaEnhancer(Protocol):
     """An Enhancer that changes the stored chroma of a JPEG beside its luma."""
 

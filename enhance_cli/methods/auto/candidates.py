@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from enhance_cli.types import Image, Window
+from enhance_cli.types import Image, SketchingEnhancer, Window
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array, Enhancer
@@ -52,7 +52,8 @@ def aimed(candidate: Candidate, luma: float) -> Candidate:
 def tried(candidate: Candidate, small: Array, enhancer: Enhancer) -> Array:
     """What a candidate makes of a small copy, H×W×3 uint8 in sRGB."""
     controls = enhancer.method.controls(**{**candidate.controls, **candidate.tried})
-    plan = enhancer.estimate(Image(small), controls)
+    estimate = enhancer.sketch if isinstance(enhancer, SketchingEnhancer) else enhancer.estimate
+    plan = estimate(Image(small), controls)
     return enhancer.render(Window(small, 0, 0), plan)
 
 

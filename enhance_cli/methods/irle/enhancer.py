@@ -69,11 +69,16 @@ class Irle:
     # --- estimate ------------------------------------------------------------------------------------------
 
     def estimate(self, image: Image, controls: IrleControls) -> IrlePlan:
-        """White balance and level from a proxy, the curve from the whole image's histogram.
+        """White balance and level from a proxy, the curve from the histogram of the whole image, the noise for reports.
 
         Raises:
             UsageError: `--adapt` is asked for and torch is missing.
         """
+        plan = self.sketch(image, controls)
+        return replace(plan, noise=self._noise(image.pixels, plan, opacity.weights_of(image)))
+
+    def sketch(self, image: Image, controls: IrleControls) -> IrlePlan:
+        """The same without the noise, which takes most of the time for a small image."""
         weights = opacity.weights_of(image)
         counts = (
             self._engine.measured(MEASURES, "channel_counts", image.pixels)
@@ -143,7 +148,7 @@ class Irle:
         )
         if controls.adapt and plan.strength > 0.0 and not plan.leaves_light:
             plan = self._adapted(image.pixels, plan, controls.adapt)
-        return replace(plan, noise=self._noise(image.pixels, plan, weights))
+        return plan
 
     def _adapted(self, pixels: Array, plan: IrlePlan, steps: int) -> IrlePlan:
         from enhance_cli.methods.irle import adapt

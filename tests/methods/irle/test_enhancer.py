@@ -478,6 +478,13 @@ def test_noise_goes_from_flat_dark_patches(shipped):
     assert noise["after"] <= 0.7 * noise["brightened"]
 
 
+def test_a_sketch_is_the_plan_without_the_noise_that_reports_tell(shipped):
+    plan, sketch = (look(Image(dark()), IrleControls()) for look in (shipped.estimate, shipped.sketch))
+    assert plan.noise is not None
+    assert sketch.noise is None
+    assert replace(plan, noise=None).to_bytes() == sketch.to_bytes()
+
+
 @pytest.mark.skipif(not (DATA / "train").is_dir(), reason="the photographs are not here")
 def test_hues_of_photographs_stay(shipped):
     """docs/papers.md, T2, on dark photographs of the training set."""
