@@ -17,6 +17,7 @@ All of it looks at one pixel, so it cannot cause halos. These are the formulas o
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,6 +145,8 @@ def fit(
         chroma: see `Tones`.
         freedom: 0..1, how far the bounds widen.
     """
+    from enhance_cli.imaging.tone_fit import searched  # the formulas alone need no compiler
+
     thickest = _VEIL[0] + freedom * (_VEIL[1] - _VEIL[0])
     least = _GAMMA[0][0] + freedom * (_GAMMA[0][1] - _GAMMA[0][0])
     values, weights = _grouped(grey, weights)
@@ -151,25 +154,12 @@ def fit(
         return UNCHANGED
     centre = float(np.average(values, weights=weights))
     wanted = centre if mean is None else mean
-    gamma, veil, bend = 1.0, 0.0, 1.0
     shares = np.cumsum(weights)
-    darkest = values[np.searchsorted(shares, 0.02 * shares[-1])]
-    for _ in range(5):
-        pivot = min(max(wanted, 0.15), 0.85)
-        if black is not None:
-            veil = _solved(lambda b: -float(_curve(darkest, gamma, b, bend, pivot)), -black, 0.0, thickest)  # noqa: B023
-        if contrast is not None:
-            bend = _solved(
-                lambda c: _deviation(_curve(values, gamma, veil, c, pivot), weights),  # noqa: B023
-                contrast,
-                _FLATTEST,
-                _STEEPEST,
-            )
-        gamma = _solved(
-            lambda g: -float(np.average(_curve(values, g, veil, bend, pivot), weights=weights)),  # noqa: B023
-            -wanted,
-            *(least, _GAMMA[1]),
-        )
+    darkest = float(values[np.searchsorted(shares, 0.02 * shares[-1])])
+    goals = (math.nan if black is None else black, math.nan if contrast is None else contrast, wanted)
+    gamma, veil, bend, pivot = searched(
+        values, weights, darkest, *goals, thickest, (_FLATTEST, _STEEPEST), (least, _GAMMA[1])
+    )
     nodes = np.linspace(0.0, 1.0, NODES)
     nodes[0] = 0.25 * nodes[1]  # the gain at black, which no division gives
     return Tones((_curve(nodes, gamma, veil, bend, pivot) / nodes).astype(np.float32), float(chroma))
@@ -198,20 +188,3 @@ def _curve(values: Any, gamma: float, veil: float, bend: float, pivot: float) ->
 
 def _soft(values: Any, veil: float) -> Any:
     return 0.5 * (values + np.sqrt(np.square(values) + veil * veil / 9.0))
-
-
-def _deviation(values: Array, weights: Array) -> float:
-    mean = np.average(values, weights=weights)
-    return float(np.sqrt(np.average(np.square(values - mean), weights=weights)))
-
-
-def _solved(rising: Any, wanted: float, low: float, high: float) -> float:
-    """Where a function that rises between bounds is nearest to a value."""
-    if rising(low) >= wanted:
-        return low
-    if rising(high) <= wanted:
-        return high
-    for _ in range(20):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
-    return 0.5 * (low + high)
