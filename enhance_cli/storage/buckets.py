@@ -42,6 +42,16 @@ ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 8, 0.2, 8.0
 TIMEOUT = 60.0
 """Seconds for one request, its bytes included."""
 
+_ENDPOINTS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURITE_BLOB_STORAGE_URL",
+    "GOOGLE_BASE_URL",
+)
+"""Variables that name a server other than the services' own."""
+
 _CONNECT = 10.0
 _PAGE = 1000
 
@@ -72,10 +82,7 @@ def opened(scheme: str, bucket: str) -> Bucket:
         ) from None
     attempts = int(_setting("ENHANCE_STORAGE_ATTEMPTS", ATTEMPTS))
     timeout = _setting("ENHANCE_STORAGE_TIMEOUT", TIMEOUT)
-    plain = any(
-        os.environ.get(name, "").startswith("http://")
-        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
-    )
+    plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
     options: dict[str, Any] = {
         "timeout": timedelta(seconds=timeout),
         "connect_timeout": timedelta(seconds=min(_CONNECT, timeout)),
