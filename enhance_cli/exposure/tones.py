@@ -9,7 +9,7 @@ import numpy as np
 from enhance_cli.exposure import Wanted
 from enhance_cli.exposure.features import chroma_of, luma_of
 from enhance_cli.imaging import opacity
-from enhance_cli.imaging.finish import Tones, finished, fit
+from enhance_cli.imaging.finish import UNCHANGED, Tones, finished, fit
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -40,6 +40,21 @@ veil; of what was dark, noise and blocks are amplified already, and little is kn
 _DARKENED = 0.97
 """Gain of mean luma below 1 from which there is no freedom: what was clipped has no contrast left to restore."""
 
+_GAINS = 1.2, 2.0
+"""Gains of mean luma up to which, and from which, `clearing` clears all, and nothing."""
+
+_FLATNESS = 0.85, 1.03
+"""The same for the contrast of the photo by the predicted one."""
+
+_BACKLIT = 0.08, 0.2
+"""The same for the share of the photo in shade, or in light if that is less: its flat shade has been lit on purpose."""
+
+_SHADE, _LIT = 40 / 255, 100 / 255
+"""Luma below which a pixel is in shade, and above which it is in light."""
+
+_CLEARER = 0.8, 0.6
+"""`DEEPER` for `clearing`."""
+
 _NOTHING = 1e-3
 
 
@@ -52,6 +67,51 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
         wanted: what the photo should have.
         weights: opacity, h×w; None if all pixels count alike.
     """
+    return _bounded(light, source, wanted, weights, DEEPER, LEAST_CONTRAST)
+
+
+def clearing(light: Array, source: Array, wanted: Wanted, weights: Array | None = None) -> Tones:
+    """The curve for a downscaled result whose method finds its brightness itself: it takes a veil away, no more.
+
+    Only photos have one that were lit and yet are flat, and not because part of them lies in shade: there, and in what
+    was dark, black and contrast are what the method has made of them. The mean stays, and contrast does not fall.
+
+    Args:
+        light: 3×h×w in 0..1, a method's result.
+        source: 3×h×w in 0..1, the photo.
+        wanted: what the photo should have.
+        weights: opacity, h×w; None if all pixels count alike.
+    """
+    before = luma_of(source)
+    gain = opacity.mean(luma_of(light), weights) / max(opacity.mean(before, weights), _NOTHING)
+    ratio = _contrast(before, weights) / max(wanted.contrast, _NOTHING)
+    shade, lit = (opacity.mean(part.astype(np.float32), weights) for part in (before < _SHADE, before > _LIT))
+    share = min(
+        _falling(gain, *_GAINS),
+        (gain - _DARKENED) / (1.0 - _DARKENED),
+    )
+    share = min(max(share, 0.0), 1.0) * _falling(ratio, *_FLATNESS) * _falling(min(shade, lit), *_BACKLIT)
+    if share == 0.0:
+        return UNCHANGED
+    return part_of(_bounded(light, source, wanted._replace(luma=1.0), weights, _CLEARER, 1.0), share)
+
+
+def part_of(tones: Tones, share: float) -> Tones:
+    """A share, 0..1, of what a curve does."""
+    if share == 0.0 or not tones.gains.size:
+        return UNCHANGED
+    one = np.float32(1.0)
+    return Tones(one + np.float32(share) * (tones.gains - one), 1.0 + share * (tones.chroma - 1.0))
+
+
+def _bounded(
+    light: Array,
+    source: Array,
+    wanted: Wanted,
+    weights: Array | None,
+    deeper: tuple[float, float],
+    least: float,
+) -> Tones:
     grey = luma_of(light)
     mean, contrast = opacity.mean(grey, weights), _contrast(grey, weights)
     gain = mean / max(opacity.mean(luma_of(source), weights), _NOTHING)
@@ -59,9 +119,9 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
     freedom = min(max(freedom, 0.0), 1.0)
     ratio = _contrast(luma_of(source), weights) / max(wanted.contrast, _NOTHING)
     veil = freedom * min(max((FULL - ratio) / (FULL - FLAT), 0.0), 1.0)
-    black = wanted.black * (_between(*DEEPER, veil) if gain >= _DARKENED else 1.0)
+    black = wanted.black * (_between(*deeper, veil) if gain >= _DARKENED else 1.0)
     most = _between(*MOST_CONTRAST, freedom)
-    bounded = min(max(_between(1.0, RICHER, veil) * wanted.contrast, LEAST_CONTRAST * contrast), most * contrast)
+    bounded = min(max(_between(1.0, RICHER, veil) * wanted.contrast, least * contrast), most * contrast)
     tones = fit(grey, weights, black=black, contrast=bounded, mean=min(wanted.luma, mean), freedom=freedom)
     after = finished(light, source, tones)
     chroma = opacity.mean(chroma_of(after, luma_of(after)), weights)
@@ -72,6 +132,11 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
 def _contrast(grey: Array, weights: Array | None) -> float:
     mean = opacity.mean(grey, weights)
     return float(np.sqrt(opacity.mean(np.square(grey - mean), weights)))
+
+
+def _falling(value: float, low: float, high: float) -> float:
+    """1 up to `low`, 0 from `high` on."""
+    return min(max((high - value) / (high - low), 0.0), 1.0)
 
 
 def _between(low: float, high: float, share: float) -> float:

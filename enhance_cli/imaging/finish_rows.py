@@ -23,7 +23,7 @@ _TWO, _THREE = np.float32(2.0), np.float32(3.0)
 def finish_row(red, green, blue, source_red, source_green, source_blue, gains, chroma):  # type: ignore[no-untyped-def]
     """`finish.finished` of a row in place: float32 rows in 0..1 of the result and of the photo, and its `Tones`."""
     if gains.size > 0:
-        _tone_row(red, green, blue, source_red, source_green, source_blue, gains, np.float32(chroma))
+        tone_row(red, green, blue, source_red, source_green, source_blue, gains, np.float32(chroma))
     keep_highlights(red, green, blue, source_red, source_green, source_blue)
 
 
@@ -44,7 +44,8 @@ def keep_highlights(red, green, blue, source_red, source_green, source_blue, low
 
 
 @kernel
-def _tone_row(red, green, blue, source_red, source_green, source_blue, gains, chroma):  # type: ignore[no-untyped-def]
+def tone_row(red, green, blue, source_red, source_green, source_blue, gains, chroma):  # type: ignore[no-untyped-def]
+    """Tones and colour of a row in place, without the highlights; `gains` has nodes, and `chroma` is float32."""
     last = np.int32(len(gains) - 2)
     scale = np.float32(len(gains) - 1)
     more = chroma - _ONE

@@ -56,7 +56,16 @@ class LatestBlock:
         if max(plan.height, plan.width) > BLOCK:
             return render()
         seen = hashlib.blake2b(window.pixels.tobytes(), digest_size=16)
-        numbers = plan.balance, plan.curve, plan.chroma, plan.level, plan.strength, plan.model
+        numbers = (
+            plan.balance,
+            plan.curve,
+            plan.chroma,
+            plan.level,
+            plan.tones.tobytes(),
+            plan.toned_chroma,
+            plan.strength,
+            plan.model,
+        )
         seen.update(repr((window.pixels.shape, window.pixels.dtype, block, numbers)).encode() + plan.tuned.tobytes())
         key = seen.digest()
         with self._lock:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from enhance_cli.exposure.predictor import Predictor
+from enhance_cli.exposure.tones import clearing, part_of
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.finish import UNCHANGED, Tones, finished
 from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, pseudo_ground_truth, tone
 from enhance_cli.methods.irle.blocks import BORDER, LatestBlock, is_large, side_of, with_context
@@ -35,6 +37,9 @@ FAINT = 0.7
 
 CHROMAS = (1.0, 1.35)
 """Bounds of the factor of colour that the predictor asks for: more would be visible where it errs."""
+
+CLEARED = 0.04
+"""Growth of the mean from which a veil is taken away fully: a photo that is left alone keeps its tones."""
 
 LEVELS = (0.9, 1.1)
 """Bounds of the final factor, which must not undo the bounds of the curve."""
@@ -120,8 +125,15 @@ class Irle:
         if controls.stage == "reference":
             bright = pseudo_ground_truth.low_passed(bright)
             smooth = np.clip(np.float32(level) * bright, 0.0, 1.0)
+        bright = (bright * np.float32(level)).clip(0.0, 1.0)
+        tones = UNCHANGED
+        if wanted is not None and not curve.is_identity and controls.stage != "reference":
+            planes = bright.transpose(2, 0, 1), proxy.transpose(2, 0, 1)
+            brightened = mean(bright, shares) / max(mean(proxy, shares), 1e-3)
+            tones = part_of(clearing(*planes, wanted, shares), float(np.clip((brightened - 1.0) / CLEARED, 0.0, 1.0)))
+            bright = finished(*planes, tones).transpose(1, 2, 0)
         stops = opacity.quantiles(gain, (0.01, 0.5, 0.99), shares) / math.log(2.0)
-        after = mean((bright * level).clip(0.0, 1.0), shares)
+        after = mean(bright, shares)
         plan = IrlePlan(
             height=image.height,
             width=image.width,
@@ -138,6 +150,8 @@ class Irle:
             max_gain=controls.max_gain,
             chroma=chroma,
             level=level,
+            tones=tones.gains,
+            toned_chroma=tones.chroma,
             strength=controls.denoise if controls.stage == "2" else 0.0,
             reference=smooth,
             tuned=np.empty(0, np.float32),
@@ -229,6 +243,7 @@ class Irle:
             *(picture[:, *inner], clean[:, *inner], gain[inner]),
             codes,
             (plan.strength, FAINT, plan.chroma, plan.level),
+            Tones(plan.tones, plan.toned_chroma),
         )
 
     def _tables(self, dtype: Any, plan: IrlePlan) -> Any:

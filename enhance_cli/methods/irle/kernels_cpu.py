@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.blocks import read as read
-from enhance_cli.imaging.finish_rows import keep_highlights
+from enhance_cli.imaging.finish import Tones
+from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.vector_math import log2_row
 from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
 from enhance_cli.methods.irle.tone import PEDESTAL
@@ -71,9 +72,15 @@ def log_gain(luma: Array, curve: tuple[float, float, float, float]) -> Array:
 
 
 def finish(
-    picture: Array, clean: Array, gain: Array, codes: Array, numbers: tuple[float, float, float, float], out: Array
+    picture: Array,
+    clean: Array,
+    gain: Array,
+    codes: Array,
+    numbers: tuple[float, float, float, float],
+    tones: Tones,
+    out: Array,
 ) -> None:
-    """Remove noise, let colour follow the gain, apply the final factor, keep highlights, and round half up.
+    """Remove noise, let colour follow the gain, apply the final factor, tones and highlights, and round half up.
 
     Args:
         picture: 3×h×w, stage 1.
@@ -82,9 +89,11 @@ def finish(
         codes: h×w×3 of the dtype of `out`, the photo.
         numbers: share of the noise to remove; ln of the gain from which this full share is removed (rising from 0
             at ln 0); the photo's factor of chroma; the final factor.
+        tones: the curve of the whole image (`imaging.finish`).
         out: h×w×3 uint8 or uint16.
     """
-    _finish(picture, clean, gain, codes, *(np.float32(value) for value in (*numbers, np.iinfo(out.dtype).max)), out)
+    settings = (np.float32(value) for value in (*numbers, tones.chroma, np.iinfo(out.dtype).max))
+    _finish(picture, clean, gain, codes, tones.gains, *settings, out)
 
 
 def enlarge(small: Array, height: int, width: int, top: int, left: int, out: Array) -> None:
@@ -146,7 +155,7 @@ def _log_gain(smooth, log_factor, slope, bound, deep, pedestal, gain):  # type: 
 
 
 @kernel
-def _finish(picture, clean, gain, codes, strength, full, chroma, level, white, out):  # type: ignore[no-untyped-def]
+def _finish(picture, clean, gain, codes, gains, strength, full, chroma, level, toned_chroma, white, out):  # type: ignore[no-untyped-def]
     _, rows, columns = picture.shape
     result, source = np.empty((3, columns), np.float32), np.empty((3, columns), np.float32)
     scale = _ONE / white
@@ -170,7 +179,7 @@ def _finish(picture, clean, gain, codes, strength, full, chroma, level, white, o
             source[0, x] = codes[y, x, 0] * scale
             source[1, x] = codes[y, x, 1] * scale
             source[2, x] = codes[y, x, 2] * scale
-        keep_highlights(result[0], result[1], result[2], source[0], source[1], source[2])
+        finish_row(result[0], result[1], result[2], source[0], source[1], source[2], gains, toned_chroma)
         for x in range(columns):
             out[y, x, 0] = np.int32(result[0, x] * white + _HALF)
             out[y, x, 1] = np.int32(result[1, x] * white + _HALF)

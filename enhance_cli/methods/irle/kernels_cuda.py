@@ -14,6 +14,7 @@ from torch.nn import functional
 from enhance_cli.imaging import finish_torch
 from enhance_cli.imaging.blocks import reflected
 from enhance_cli.imaging.blocks_torch import read as read
+from enhance_cli.imaging.finish import Tones
 from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
 from enhance_cli.methods.irle.tone import PEDESTAL
 
@@ -49,9 +50,15 @@ def log_gain(luma: Tensor, curve: tuple[float, float, float, float]) -> Tensor:
 
 
 def finish(
-    picture: Tensor, clean: Tensor, gain: Tensor, codes: Tensor, numbers: tuple[float, float, float, float], out: Tensor
+    picture: Tensor,
+    clean: Tensor,
+    gain: Tensor,
+    codes: Tensor,
+    numbers: tuple[float, float, float, float],
+    tones: Tones,
+    out: Tensor,
 ) -> None:
-    """Remove noise, let colour follow the gain, apply the final factor, keep highlights, and round, into h×w×3."""
+    """Remove noise, let colour follow the gain, apply the final factor, tones and highlights, and round, into h×w×3."""
     strength, full, chroma, level = numbers
     top, end, more = RICHER
     start, way, less = PALER
@@ -66,7 +73,7 @@ def finish(
     result = ((grey + colour * (result - grey)) * level).clamp(0.0, 1.0)
     white = 255 if out.dtype == torch.uint8 else 65535
     source = codes.permute(2, 0, 1).to(torch.float32) / white
-    _store(finish_torch.finished(result, source).permute(1, 2, 0), out)
+    _store(finish_torch.finished(result, source, tones).permute(1, 2, 0), out)
 
 
 def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Tensor) -> None:

@@ -95,6 +95,7 @@ class IrlePlan(Plan):
     arrays: ClassVar[Mapping[str, tuple[Shaped, ...]]] = {
         "reference": (Shaped("float32", ("rows", "columns", 3), or_empty=True),),
         "tuned": (Shaped("float32", ("weights",), or_empty=True),),
+        "tones": (Shaped("float32", ("nodes",), least=2, or_empty=True),),
     }
 
     height: int
@@ -125,6 +126,12 @@ class IrlePlan(Plan):
 
     level: float
     """The final factor: desaturation and hue preservation shift the mean slightly."""
+
+    tones: Array
+    """The curve of luma after everything else, as `imaging.finish.Tones.gains`; empty if tones and colours stay."""
+
+    toned_chroma: float
+    """How much colour follows that curve, as `imaging.finish.Tones.chroma`."""
 
     strength: float
     """Share of the noise that is removed; 0 except in stage 2."""

@@ -16,6 +16,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.exposure.predictor import Predictor
 from enhance_cli.imaging import night, opacity
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.finish import UNCHANGED, Tones
 from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.methods.retinex import HALO, METHOD, RetinexControls, formulas
 from enhance_cli.methods.retinex.alignment import frame_notes
@@ -24,7 +25,7 @@ from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
 from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass, patches
 from enhance_cli.methods.retinex.plan import CANDIDATES, RetinexPlan
-from enhance_cli.methods.retinex.target import FirstStage, darkened, powers_for
+from enhance_cli.methods.retinex.target import FirstStage, darkened, powers_for, toned
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Retinex:
         seen = opacity.weight_means(image, PROXY, PROXY)
         powers, target = (controls.under, controls.over), None
         notes: tuple[str, ...] = ()
+        tones = UNCHANGED
         if image.frames:
             notes = frame_notes(frames)
             forward = inverse = np.empty((0, 0, 0, 2), np.float32)
@@ -107,8 +109,10 @@ class Retinex:
             illuminations = np.stack([_spread(formulas.illumination(*each), seen) for each in channels])
             stage = FirstStage(light, (forward, inverse), partial(self._scoring, seen=seen, model=controls.model), seen)
             if controls.predicts:
-                target = self._predictor.predict_light(light).luma
+                wanted = self._predictor.predict_light(light)
+                target = wanted.luma
                 powers = darkened(stage, target)
+                tones = toned(stage, powers, wanted)
             elif not isinstance(controls.target, str):
                 target = controls.target
                 powers, notes = powers_for(stage, target, powers)
@@ -122,6 +126,8 @@ class Retinex:
             inverse=inverse,
             under=powers[0],
             over=powers[1],
+            tones=tones.gains,
+            chroma=tones.chroma,
             target=target,
             predicted=controls.predicts,
             denoise=controls.denoise,
@@ -188,18 +194,22 @@ class Retinex:
         if plan.denoise in (0.0, 1.0):
             restoration = self._restoration() if plan.denoise else None
             networks = self.fusion(plan.biases, plan.model), restoration
-            return engine.into(out, kernels.render, frames, valid, plan.grids, (plan.under, plan.over), *networks)
+            return engine.into(out, kernels.render, frames, valid, *self._first_stage(plan), *networks)
         if valid.shape != out.shape[:2]:
             engine.copy(out, window.pixels)
         engine.into(out[valid.within_window], kernels.store, *self.light_and_noise(frames, valid, plan))
         return out
+
+    @staticmethod
+    def _first_stage(plan: RetinexPlan) -> tuple[Any, ...]:
+        return plan.grids, (plan.under, plan.over), Tones(plan.tones, plan.chroma)
 
     def light_and_noise(self, frames: list[Array], wanted: Region, plan: RetinexPlan) -> tuple[Any, Any]:
         """The fused light of a region of a window, and the noise map to add: arrays of the engine's device."""
         kernels, engine = self._kernels, self._engine
         region = wanted.grown(RADIUS if plan.denoise < 1.0 else 0)
         networks = self.fusion(plan.biases, plan.model), self._restoration()
-        light, noise = engine.run(kernels.render_light, frames, region, plan.grids, (plan.under, plan.over), *networks)
+        light, noise = engine.run(kernels.render_light, frames, region, *self._first_stage(plan), *networks)
         if plan.denoise < 1.0:
             light = light[:, *wanted.within(region)]
             noise = engine.run(kernels.high_pass, noise, low_pass(plan.denoise), region, wanted)

@@ -10,7 +10,8 @@ With b the largest channel of a pixel I and b' that of its negative (the paper's
     Q   = 1 - (n + e) / (L' + e)                        the same for the negative n = 1 - I
     I_O = Y + min(1, SATURATION (L' + e)) (Q - Y)       with limited saturation; Y the luma of Q
     R   = sum over candidates of softmax(score) times candidate
-    out = R + w max(0, I - R)                           highlights; w rises from 0 to 1 over HIGHLIGHT
+    T   = t(R), a curve of the whole photo              black point, contrast and colour (`imaging.finish`)
+    out = T + w max(0, I - T)                           highlights; w rises from 0 to 1 over HIGHLIGHT
 
 The paper's I_O is Q with e = 0: clipped white stays white, and its surroundings glow and turn violet. Three bounds
 prevent this. The offset e = OFFSET L' (1 - L') darkens white a little. n is first scaled by
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from enhance_cli.imaging import bilateral_grid, night, opacity
-from enhance_cli.imaging.finish import finished
+from enhance_cli.imaging.finish import UNCHANGED, Tones, finished
 
 if TYPE_CHECKING:
     from enhance_cli.methods.retinex.arrays import FusionWeights
@@ -169,7 +170,7 @@ def weights(images: Sequence[Array], fusion: FusionWeights) -> Array:
     return shares
 
 
-def fused(images: Sequence[Array], shares: Array, source: Array | None = None) -> Array:
-    """The weighted sum of candidates, and the highlights of their source unless frames are fused: 3×h×w."""
+def fused(images: Sequence[Array], shares: Array, source: Array | None = None, tones: Tones = UNCHANGED) -> Array:
+    """The weighted sum of candidates, with tones and highlights of their source unless frames are fused: 3×h×w."""
     total: Array = np.sum([share * image for share, image in zip(shares, images, strict=True)], axis=0)
-    return total if source is None else finished(total, source, highlight=HIGHLIGHT)
+    return total if source is None else finished(total, source, tones, HIGHLIGHT)

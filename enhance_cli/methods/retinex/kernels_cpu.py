@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.blocks import Region, mirrored
-from enhance_cli.imaging.finish_rows import keep_highlights
+from enhance_cli.imaging.finish import Tones
+from enhance_cli.imaging.finish_rows import keep_highlights, tone_row
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
@@ -83,6 +84,7 @@ def render(
     region: Region,
     grids: tuple[Array, Array] | None,
     powers: tuple[float, float],
+    tones: Tones,
     fusion: FusionWeights,
     restoration: RestorationWeights | None,
     out: Array | None = None,
@@ -94,6 +96,7 @@ def render(
         region: the position of the window, and which of its pixels to compute.
         grids: rows×columns×bins×2 float32, the forward and the inverse illumination; None to fuse frames.
         powers: what the two illuminations are raised to.
+        tones: the curve of the whole image, before highlights (`imaging.finish`); without effect on frames.
         fusion: the network, with the first layer's biases per candidate: frames, or I / L, I, 1 - (1 - I) / L'.
         restoration: the network; None to leave noise alone.
         out: h×w×3 of the dtype of the frames to write into.
@@ -106,7 +109,7 @@ def render(
         out[...] = frames[0]
     nothing = np.empty((0, 0, 0), np.float32)
     target = _Target(*flat_rows(out, writable=True), nothing, nothing)
-    _run(frames, region, grids, powers, fusion, restoration, target)
+    _run(frames, region, grids, powers, tones, fusion, restoration, target)
     return out
 
 
@@ -115,6 +118,7 @@ def render_light(
     region: Region,
     grids: tuple[Array, Array] | None,
     powers: tuple[float, float],
+    tones: Tones,
     fusion: FusionWeights,
     restoration: RestorationWeights,
 ) -> tuple[Array, Array]:
@@ -122,7 +126,7 @@ def render_light(
     shape = (3, region.bottom - region.top, region.right - region.left)
     light, noise = np.empty(shape, np.float32), np.empty(shape, np.float32)
     target = _Target(np.empty(0, frames[0].dtype), 0, light, noise)
-    _run(frames, region, grids, powers, fusion, restoration, target)
+    _run(frames, region, grids, powers, tones, fusion, restoration, target)
     return light, noise
 
 
@@ -153,6 +157,7 @@ def _run(
     region: Region,
     grids: tuple[Array, Array] | None,
     powers: tuple[float, float],
+    tones: Tones,
     fusion: FusionWeights,
     restoration: RestorationWeights | None,
     target: _Target,
@@ -172,6 +177,7 @@ def _run(
         _Frames(line, stride, between, len(frames), frames[0].shape[1], white),
         region,
         _Illumination(grids[0], grids[1], np.float32(powers[0]), np.float32(powers[1])),
+        (tones.gains, np.float32(tones.chroma)),
         fusion,
         restoration is not None,
         RestorationWeights.none() if restoration is None else restoration,
@@ -180,9 +186,10 @@ def _run(
 
 
 @kernel
-def _cascade(frames, region, illumination, fusion, restore, restoration, target):  # type: ignore[no-untyped-def]
+def _cascade(frames, region, illumination, tones, fusion, restore, restoration, target):  # type: ignore[no-untyped-def]
     """Process strip after strip, and row after row of blocks in it; see the module's docstring."""
     forward = illumination.forward
+    gains, chroma = tones
     stronger = forward.size > 0 and (illumination.power > _ONE or illumination.inverse_power > _ONE)
     # See `formulas.scored_powers`.
     powers = min(illumination.power, _ONE), min(illumination.inverse_power, _ONE)
@@ -241,16 +248,10 @@ def _cascade(frames, region, illumination, fusion, restore, restoration, target)
                 if forward.size > 0:
                     for side in range(2):
                         of, source = 2 * odd + side, images[1, :3, side * n : (side + 1) * n]
-                        keep_highlights(
-                            row[of, :n],
-                            row[4 + of, :n],
-                            row[8 + of, :n],
-                            source[0],
-                            source[1],
-                            source[2],
-                            _HIGHLIGHT,
-                            _HIGHLIGHT_SCALE,
-                        )
+                        red, green, blue = row[of, :n], row[4 + of, :n], row[8 + of, :n]
+                        if gains.size > 0:
+                            tone_row(red, green, blue, source[0], source[1], source[2], gains, chroma)
+                        keep_highlights(red, green, blue, source[0], source[1], source[2], _HIGHLIGHT, _HIGHLIGHT_SCALE)
                 if restore:
                     if forward.size > 0:
                         pool(scratch[5], row[12], odd, n)

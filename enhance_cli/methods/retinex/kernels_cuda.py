@@ -16,9 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.imaging.blocks import Region, mirrored
+from enhance_cli.imaging.finish import Tones
+from enhance_cli.imaging.finish_torch import finished
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
-from enhance_cli.methods.retinex.formulas import scored_powers
-from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, kept_white, squash
+from enhance_cli.methods.retinex.formulas import HIGHLIGHT, scored_powers
+from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, squash
 
 Array = NDArray[Any]
 
@@ -28,6 +30,7 @@ def render(
     region: Region,
     grids: tuple[Tensor, Tensor] | None,
     powers: tuple[float, float],
+    tones: Tones,
     fusion: FusionWeights,
     restoration: RestorationWeights | None,
     out: Tensor | None = None,
@@ -37,10 +40,10 @@ def render(
     if region.shape != tuple(out.shape[:2]):
         out.copy_(frames[0])
     if restoration is None:
-        light, _ = _fused(frames, region, region, grids, powers, fusion)
+        light, _ = _fused(frames, region, region, grids, powers, tones, fusion)
         noise = torch.zeros_like(light)
     else:
-        light, noise = render_light(frames, region, grids, powers, fusion, restoration)
+        light, noise = render_light(frames, region, grids, powers, tones, fusion, restoration)
     store(light, noise, out[region.within_window])
     return out
 
@@ -50,12 +53,13 @@ def render_light(
     region: Region,
     grids: tuple[Tensor, Tensor] | None,
     powers: tuple[float, float],
+    tones: Tones,
     fusion: FusionWeights,
     restoration: RestorationWeights,
 ) -> tuple[Tensor, Tensor]:
     """As `render`, before rounding: the fused light in 0..1 and the map to be added, float32 3×h×w of the region."""
     blocks = _whole_blocks(region)
-    light, illumination = _fused(frames, region, blocks, grids, powers, fusion)
+    light, illumination = _fused(frames, region, blocks, grids, powers, tones, fusion)
     noise = _noise(light, illumination, restoration)
     down, across = region.top - region.top // 2 * 2, region.left - region.left // 2 * 2
     height, width = region.bottom - region.top, region.right - region.left
@@ -106,6 +110,7 @@ def _fused(
     wanted: Region,
     grids: tuple[Tensor, Tensor] | None,
     powers: tuple[float, float],
+    tones: Tones,
     fusion: FusionWeights,
 ) -> tuple[Tensor, Tensor]:
     """The fused light 3×h×w of `wanted` and its forward illumination, 1×h×w."""
@@ -134,7 +139,7 @@ def _fused(
     if grids is not None and scored_powers(powers) != powers:
         images = _candidates(light, (illumination, inverse), powers)
     fused = sum(weight * image for weight, image in zip(weights, images, strict=True))
-    return fused if grids is None else kept_white(fused, light), illumination
+    return fused if grids is None else finished(fused, light, tones, HIGHLIGHT), illumination
 
 
 def _candidates(light: Tensor, illuminations: tuple[Tensor, Tensor], powers: tuple[float, float]) -> list[Tensor]:

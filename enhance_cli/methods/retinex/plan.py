@@ -79,6 +79,7 @@ class RetinexPlan(Plan):
         name: (Shaped("float32", ("rows", "columns", "bins", 2), least=2, or_empty=True),)
         for name in ("forward", "inverse")
     } | {
+        "tones": (Shaped("float32", ("nodes",), least=2, or_empty=True),),
         "biases": (Shaped("float32", ("candidates", "hidden")),),
         "illuminations": (Shaped("float64", (2, 4)), Shaped("float64", (0, 4), or_empty=True)),
         "shares": (Shaped("float64", ("candidates", 2)),),
@@ -95,6 +96,12 @@ class RetinexPlan(Plan):
 
     under: float
     over: float
+    tones: Array
+    """The curve of luma after the fusion, as `imaging.finish.Tones.gains`; empty if tones and colours stay."""
+
+    chroma: float
+    """How much colour follows that curve, as `imaging.finish.Tones.chroma`."""
+
     target: float | None
     """Mean luma that was aimed for; None without one."""
 

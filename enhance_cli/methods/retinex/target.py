@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from enhance_cli.exposure.tones import clearing
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.finish import luma, smoothstep
 from enhance_cli.methods.retinex import MOST, formulas
 
 if TYPE_CHECKING:
+    from enhance_cli.exposure import Wanted
+    from enhance_cli.imaging.finish import Tones
     from enhance_cli.methods.retinex.arrays import FusionWeights
     from enhance_cli.types import Array
 
@@ -50,10 +53,13 @@ class FirstStage(NamedTuple):
 
     def mean(self, powers: tuple[float, float]) -> float:
         """Mean luma of the result with these exponents."""
+        return self.mean_luma(self.result(powers))
+
+    def result(self, powers: tuple[float, float]) -> Array:
+        """The result with these exponents, 3×h×w."""
         scored = formulas.candidates(self.light, self.grids, formulas.scored_powers(powers))
         shares = formulas.weights(scored, self.fusion(scored))
-        result = formulas.fused(formulas.candidates(self.light, self.grids, powers), shares, self.light)
-        return self.mean_luma(result)
+        return formulas.fused(formulas.candidates(self.light, self.grids, powers), shares, self.light)
 
     def mean_luma(self, light: Array) -> float:
         """Mean BT.601 luma of an image 3×h×w."""
@@ -68,6 +74,11 @@ def darkened(stage: FirstStage, predicted: float) -> tuple[float, float]:
     grey = luma(stage.light)
     free = opacity.mean(1.0 - smoothstep(grey, *formulas.HIGHLIGHT), stage.opacities)
     return _bisected(stage, found + _TRUST * float(free) * (predicted - found), (1.0, 1.0), _LOWEST, 0.0)
+
+
+def toned(stage: FirstStage, powers: tuple[float, float], wanted: Wanted) -> Tones:
+    """The curve that takes a veil from the result of these exponents."""
+    return clearing(stage.result(powers), stage.light, wanted, stage.opacities)
 
 
 def powers_for(

@@ -21,7 +21,7 @@ from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.engines.weights import Weights
 from enhance_cli.errors import UsageError
-from enhance_cli.imaging.finish import finished
+from enhance_cli.imaging.finish import UNCHANGED, Tones, finished, fit
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, blocks, kernels_cpu, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
@@ -97,6 +97,7 @@ def tables(curve, dtype, balance=(1.1, 1.0, 0.8)):
 CURVE = tone.ToneCurve(0.5, 2.4, 40.0)
 DEEP = replace(CURVE, black=0.04)
 NUMBERS = (0.8, 0.7, 1.2, 1.03)
+TONES = fit(np.linspace(0.2, 0.8, 99), black=0.05, contrast=0.3, chroma=1.3)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -124,9 +125,10 @@ def test_the_end_of_the_way_is_the_formula(rng):
         out = np.empty((41, 37, 3), dtype)
         white = np.iinfo(dtype).max
         codes = (rng.random((41, 37, 3)) ** 0.3 * white).astype(dtype)
-        kernels_cpu.finish(picture, clean, gain, codes, NUMBERS, out)
-        expected = finished(light, codes.transpose(2, 0, 1) / np.float32(white)).transpose(1, 2, 0)
-        assert np.abs(out - expected * white).max() <= 0.5 + 2e-5 * white
+        for tones in (UNCHANGED, TONES):
+            kernels_cpu.finish(picture, clean, gain, codes, NUMBERS, tones, out)
+            expected = finished(light, codes.transpose(2, 0, 1) / np.float32(white), tones).transpose(1, 2, 0)
+            assert np.abs(out - expected * white).max() <= 0.5 + 2e-5 * white
 
 
 def test_colour_follows_the_gain_and_no_hue_turns(rng):
@@ -178,9 +180,9 @@ def test_the_kernels_of_both_engines_agree(rng, dtype):
     gain = kernels_cpu.log_gain(one[1], curve)
     clean = np.clip(one[0] + rng.normal(0, 0.05, one[0].shape), 0, 1).astype(np.float32)
     outs = np.empty_like(codes), torch.zeros(codes.shape, dtype=two[0].new_tensor(0).dtype).to(torch.int32)
-    kernels_cpu.finish(one[0], clean, gain, codes, NUMBERS, outs[0])
+    kernels_cpu.finish(one[0], clean, gain, codes, NUMBERS, TONES, outs[0])
     its_out = torch.from_numpy(np.empty_like(codes))
-    kernels_cuda.finish(*(torch.from_numpy(array) for array in (one[0], clean, gain, codes)), NUMBERS, its_out)
+    kernels_cuda.finish(*(torch.from_numpy(array) for array in (one[0], clean, gain, codes)), NUMBERS, TONES, its_out)
     levels = 1 if dtype == np.uint8 else 8
     assert np.abs(its_out.numpy().astype(int) - outs[0]).max() <= levels
     small = rng.random((9, 13, 3)).astype(np.float32)
@@ -271,8 +273,10 @@ def test_stage_one_is_the_formula_on_the_whole_picture(irle):
     light = pixels.astype(np.float32) * (np.asarray(plan.balance, np.float32) / np.float32(255.0))
     gain = plan.curve.log_gain(cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), 4.0))
     expected = reference_room.coloured(plan.curve.picture(light), gain, plan.chroma) * plan.level
+    planes = np.clip(expected, 0, 1).transpose(2, 0, 1), pixels.transpose(2, 0, 1) / np.float32(255.0)
+    expected = finished(*planes, Tones(plan.tones, plan.toned_chroma)).transpose(1, 2, 0)
     out = irle.render(Window(pixels, 0, 0), plan)
-    assert np.abs(out - np.clip(expected, 0, 1) * 255).max() <= 0.51
+    assert np.abs(out - expected * 255).max() <= 0.52
 
 
 def test_a_share_of_the_noise_goes_in_between(shipped):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from enhance_cli.imaging.blocks import Region
+from enhance_cli.imaging.finish import UNCHANGED, fit
 from enhance_cli.methods.retinex import formulas
 from enhance_cli.methods.retinex import kernels_cpu as kernels
 from enhance_cli.methods.retinex.arrays import FusionWeights, RestorationWeights
@@ -41,6 +42,9 @@ def codes(light, dtype):
     return np.floor(np.moveaxis(light, 0, 2).clip(0, 1) * full + 0.5)
 
 
+TONES = fit(np.linspace(0.2, 0.8, 99), black=0.05, contrast=0.3, chroma=1.3)
+"""A curve that takes a veil away."""
+
 SIZES = [(1, 1), (2, 3), (37, 61), (64, 600)]
 
 
@@ -53,10 +57,12 @@ def test_slicing_dividing_and_fusing_are_the_formulas(rng, size, dtype, cells, p
     fusion, maps = fusion_weights(rng), grids(rng, *cells)
     candidates = formulas.candidates(planes(pixels), maps, powers)
     scored = formulas.candidates(planes(pixels), maps, formulas.scored_powers(powers))
-    expected = formulas.fused(candidates, formulas.weights(scored, fusion), planes(pixels))
-    out = kernels.render([pixels], whole(*size), maps, powers, fusion, None)
-    # The roots and powers of vectors differ from the library's in the sixth digit.
-    assert np.abs(out - codes(expected, dtype)).max() <= (1 if dtype == np.uint8 else 4)
+    weights = formulas.weights(scored, fusion)
+    for tones in (UNCHANGED, TONES):
+        expected = formulas.fused(candidates, weights, planes(pixels), tones)
+        out = kernels.render([pixels], whole(*size), maps, powers, tones, fusion, None)
+        # The roots and powers of vectors differ from the library's in the sixth digit, and a curve's slope is above 1.
+        assert np.abs(out - codes(expected, dtype)).max() <= (1 if dtype == np.uint8 else 16 if tones is TONES else 4)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -67,7 +73,7 @@ def test_clipped_white_stays_white_and_tones_near_it_stay_in_order(rng, dtype):
     # An inverse illumination that darkens everything as much as it can.
     maps = np.zeros((1, 1, 12, 2), np.float32), np.full((1, 1, 12, 2), -8.0, np.float32)
     fusion = fusion_weights(rng)._replace(third=np.zeros_like(fusion_weights(rng).third))
-    out = kernels.render([pixels], whole(4, 200), maps, (0.0, 1.0), fusion, None)[0, :, 0] / white
+    out = kernels.render([pixels], whole(4, 200), maps, (0.0, 1.0), UNCHANGED, fusion, None)[0, :, 0] / white
     assert (out[ramp >= 0.985] >= pixels[0, ramp >= 0.985, 0] / white - 1e-6).all()
     assert out[100] < ramp[100] - 0.05
     assert (np.diff(out) >= 0).all()
@@ -80,7 +86,7 @@ def test_fusing_frames_is_the_formula(rng, dtype, count):
     fusion = fusion_weights(rng, count)
     candidates = [planes(frame) for frame in frames]
     expected = formulas.fused(candidates, formulas.weights(candidates, fusion))
-    out = kernels.render(frames, whole(31, 45), None, (1.0, 1.0), fusion, None)
+    out = kernels.render(frames, whole(31, 45), None, (1.0, 1.0), UNCHANGED, fusion, None)
     assert np.abs(out - codes(expected, dtype)).max() <= 1
 
 
@@ -96,7 +102,7 @@ def test_the_cascade_is_the_network(rng, size, width):
     pixels = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
     maps = grids(rng, 2, 2)
     light, noise = kernels.render_light(
-        [pixels], whole(*size), maps, (0.7, 0.6), fusion_weights(rng), RestorationWeights.of(state)
+        [pixels], whole(*size), maps, (0.7, 0.6), TONES, fusion_weights(rng), RestorationWeights.of(state)
     )
     dark = formulas.illumination(maps[0], planes(pixels).max(axis=0))
     even = [(0, 0), (0, size[0] % 2), (0, size[1] % 2)]
@@ -181,7 +187,7 @@ def test_both_engines_render_alike(rng, dtype, frames):
     level = 1 if dtype == np.uint8 else 257
     for network, powers in ((None, (0.8, 1.0)), (restoration, (1.5, 0.7))):
         one, two = np.zeros_like(pictures[0]), np.zeros_like(pictures[0])
-        arguments = pictures, region, maps, powers, fusion, network
+        arguments = pictures, region, maps, powers, TONES, fusion, network
         kernels.render(*arguments, one)
         engine.into(two, kernels_cuda.render, *arguments)
         assert np.abs(one.astype(int) - two.astype(int)).max() <= level
