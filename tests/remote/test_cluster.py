@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +13,11 @@ import cv2
 import pytest
 
 from tests import commands, pictures
-from tests.pipeline.cluster.conftest import ROOT, nodes  # noqa: F401 - a fixture
+from tests.pipeline.cluster.conftest import ROOT, nodes, workers_of  # noqa: F401 - a fixture
 from tests.remote.server import BUCKET, SECRET, running, set_environment
 from tests.remote.test_runs import timeless
 
+HARMED = "import sys; from tests.pipeline.cluster.harmed import main; main()"
 METHOD = ("clahe-adaptive", "--clip-limit", "2", "--device", "cpu")
 
 
@@ -81,3 +84,34 @@ def test_three_hundred_photos_are_the_same_from_everywhere_to_everywhere(s3):
         assert found == wanted, name
         assert timeless(lines) == told, name
         sys.stdout.write(f"{name}: {err.strip().splitlines()[-1]}\n")  # with its time, for `pytest -s`
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_bucket_to_bucket_nothing_is_lost_by_killed_workers_and_drivers(s3):
+    draw(60)
+    s3.put_folder("in", "kills/in")
+    assert enhance("in", "one")[0] == 0
+    wanted = commands.contents("one")
+    arguments = ("s3://photos/kills/in", "s3://photos/kills/out", "--cluster", "auto")
+    chance = random.Random(5)
+    for _ in range(2):
+        command = [sys.executable, "-c", HARMED, "0.3", *METHOD, *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        least = len(s3.contents("kills/out")) + 6
+        commands.until(lambda least=least: len(s3.contents("kills/out")) >= least)
+        os.kill(chance.choice(sorted(workers_of(os.getpid()))), signal.SIGKILL)
+        commands.until(lambda least=least: len(s3.contents("kills/out")) >= least + 6)
+        process.kill()
+        process.wait()
+        found = s3.contents("kills/out")
+        assert found.items() <= wanted.items(), "something is not whole"
+        assert {Path(line["output"]).name for line in s3.lines("kills/out")} >= set(found), "a photo without a line"
+    code, err = enhance(*arguments)
+    assert code == 0, err
+    assert s3.contents("kills/out") == wanted
+    lines = [line for line in s3.lines("kills/out") if line["status"] == "done"]
+    assert {line["source"] for line in lines} == {f"s3://photos/kills/in/{name}" for name in wanted}
+    sys.stdout.write(f"{len(lines)} lines for 60 photos\n")
+    code, err = enhance(*arguments)
+    assert (code, "Nothing to do: 60 photos done" in err) == (0, True)

@@ -131,7 +131,7 @@ def test_a_million_names_take_less_than_300_mb() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_the_driver_of_a_cluster_deals_out_a_million_names_in_less_than_300_mb() -> None:
     pytest.importorskip("ray", reason="Ray is not installed (extra `cluster`)")
     many = scanned(1_000_000, DEALT)
