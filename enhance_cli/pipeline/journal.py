@@ -137,7 +137,8 @@ class Journal:
 
     def is_latest(self, path: Path) -> bool:
         """Whether a file is as the last run left it."""
-        return self._last.get(hash(os.path.abspath(path))) == self._now(path)  # noqa: PTH100
+        now = self._now(path)
+        return now is not None and self._last.get(hash(os.path.abspath(path))) == now  # noqa: PTH100
 
     def _now(self, path: Path) -> int | None:
         """A file's present state as one number; None where there is none."""

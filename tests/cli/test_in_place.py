@@ -179,6 +179,14 @@ def test_a_new_photograph_of_an_old_name_is_enhanced(photographs, enhance):
     assert "1 photo enhanced" in only(enhance, "--in-place", "in").stderr
 
 
+def test_a_name_without_a_file_fails_beside_others(photographs, enhance):
+    """It was taken for one that is done: no earlier state is known of it, and it has none now."""
+    photographs(1)
+    result = enhance("--in-place", "in", "missing.jpg")
+    assert result.exit_code == 1, result.output
+    assert "missing.jpg does not exist" in result.output
+
+
 def test_a_link_beside_its_target_is_one_photograph(photographs, enhance):
     photographs(1)
     Path("in/link.jpg").symlink_to("00.jpg")
