@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -185,6 +186,9 @@ class RayFleet:
         self._ray = ray
         self._actors: list[Any] = []
         self._calls: dict[Any, tuple[int, str]] = {}
+        # Ray is called in a thread of its own: Ctrl-C raises in this one, and would leave a call of Ray half done.
+        self._apart = ThreadPoolExecutor(1, "enhance-ray")
+        self._looking: Future[list[tuple[int, str, bytes | Exception]]] | None = None
 
     def hire(self, place: int) -> int:
         """See `driver.Fleet`."""
@@ -192,15 +196,30 @@ class RayFleet:
         needs = {"num_gpus": gpus, "num_cpus": slots}
         # A dead worker is replaced by the driver, which knows what it had; Ray's own restarts would know less.
         details = {"max_concurrency": _THREADS, "max_restarts": 0, "max_task_retries": 0}
-        self._actors.append(self._ray.remote(Worker).options(scheduling_strategy="SPREAD", **needs, **details).remote())
+        actor = self._ray.remote(Worker).options(scheduling_strategy="SPREAD", **needs, **details)
+        self._actors.append(self._apart.submit(actor.remote).result())
         return len(self._actors) - 1
 
     def call(self, worker: int, method: str, *arguments: Any) -> None:
         """See `driver.Fleet`."""
+        self._apart.submit(self._call, worker, method, arguments).result()
+
+    def _call(self, worker: int, method: str, arguments: tuple[Any, ...]) -> None:
         self._calls[getattr(self._actors[worker], method).remote(*arguments)] = (worker, method)
 
     def ready(self, seconds: float) -> list[tuple[int, str, bytes | Exception]]:
         """See `driver.Fleet`."""
+        if self._looking is None:
+            self._looking = self._apart.submit(self._look, seconds)
+        try:
+            found = self._looking.result()
+        except Exception:
+            self._looking = None
+            raise
+        self._looking = None  # after an interrupt the next call takes what this one would have
+        return found
+
+    def _look(self, seconds: float) -> list[tuple[int, str, bytes | Exception]]:
         waiting = list(self._calls)
         if not waiting:
             time.sleep(seconds)
@@ -225,6 +244,10 @@ class RayFleet:
 
     def dismiss(self, worker: int) -> None:
         """See `driver.Fleet`."""
+        with contextlib.suppress(TimeoutError):  # a head that is gone answers nothing
+            self._apart.submit(self._dismiss, worker).result(_CONNECT)
+
+    def _dismiss(self, worker: int) -> None:
         self._calls = {call: about for call, about in self._calls.items() if about[0] != worker}
         actor, self._actors[worker] = self._actors[worker], None
         if actor is not None:

@@ -83,6 +83,8 @@ def test_two_nodes_make_what_one_machine_makes(nodes, photos):
     assert contents("one") == contents("many")
     assert same_lines("one", "many")
     assert not list(Path("many").glob(".*"))
+    Path("linked").mkdir()
+    Path("client").symlink_to("linked")
     code, _, err = ended(started("in", "client", "--cluster", nodes.client))
     assert code == 1, err
     assert contents("one") == contents("client")
