@@ -134,6 +134,9 @@ class Metadata:
     lost: tuple[str, ...] = ()
     """Other content that cannot be kept, each with its article (`a gain map`); see `--drop-extras`."""
 
+    decoded_on_card: bool = False
+    """Whether a card decoded its pixels (`--codec gpu`)."""
+
     notes: tuple[str, ...] = ()
     """Notes to the user about this image (profile converted, first frame only)."""
 

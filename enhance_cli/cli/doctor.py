@@ -103,13 +103,16 @@ def _versions(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
 
 
 def _has(name: str) -> bool:
+    return _version_of(name) is not None
+
+
+def _version_of(name: str) -> str | None:
     from importlib import metadata
 
     try:
-        metadata.version(name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _device(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
@@ -139,6 +142,8 @@ def _cards(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     driver = cards.driver()
     cuda = None if driver.cuda is None else ".".join(map(str, driver.cuda))
     found: dict[str, Any] = {"driver": cards.driver_release() if cuda else driver.trouble, "CUDA of the driver": cuda}
+    if driver.cards:
+        found["nvImageCodec"] = _version_of("nvidia-nvimgcodec-cu12") or "not installed (the extra is gpu-codecs)"
     try:
         names = devices(asked)
     except EnhanceError:
@@ -164,6 +169,11 @@ def _cards(asked: str, problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
         free = fitness.free(card)
         of_card["free, GB"] = None if free is None else round(free / 1e9, 1)
         of_card |= trial(engine, lambda text: problems.append((text, ExitCode.DEVICE)))
+        if _has("nvidia-nvimgcodec-cu12"):
+            from enhance_cli.imaging.codecs.jpeg import on_card
+
+            decoder = on_card.opened(card.number)
+            of_card["JPEGs"] = f"nvImageCodec {decoder}" if isinstance(decoder, str) else "decoded by nvImageCodec"
         engine.close()
     return found
 

@@ -17,6 +17,8 @@ from enhance_cli.pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     from enhance_cli.controls import Controls
+    from enhance_cli.engines import Engine
+    from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
     from enhance_cli.plan import Plan
 
 
@@ -39,6 +41,9 @@ class Assignment:
 
     precision: Literal["auto", "full"] = "auto"
     """See `engines.open_engine`."""
+
+    codec: Literal["cpu", "gpu"] = "cpu"
+    """What decodes the JPEGs that a card can decode."""
 
     threads: int = 1
     alone: bool = False
@@ -75,8 +80,22 @@ class Assignment:
             # our kernels uses it.
             sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]
         enhancer = methods.open_enhancer(methods.get(self.method), engine)
-        recipe = Recipe(engine, enhancer, self.controls, self.plan)
+        decoder = self._decoder(engine, remark) if self.codec == "gpu" else None
+        recipe = Recipe(engine, enhancer, self.controls, self.plan, decoder)
         if self.weights is not None and not (recipe.weights or {}).get("own"):
             run = ", ".join(recipe.weights["shipped"]) + ", which it does not hold" if recipe.weights else "no network"
             raise UsageError(f"--weights {self.weights} has nothing to do: these options run {run}; leave it out.")
         return recipe
+
+    def _decoder(self, engine: Engine, remark: Callable[[str], None]) -> CardDecoder | None:
+        """The decoder of the card; None where there is none, which is remarked."""
+        if engine.card_memory is None:
+            remark("--codec gpu needs a card, and this run is on the CPU: JPEGs are decoded there.")
+            return None
+        from enhance_cli.imaging.codecs.jpeg import on_card
+
+        found = on_card.opened(int(engine.device.partition(" ")[0].partition(":")[2]))
+        if isinstance(found, str):
+            remark(f"JPEGs are decoded on the CPU: nvImageCodec, which --codec gpu asks for, {found}.")
+            return None
+        return found

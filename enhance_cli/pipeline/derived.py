@@ -89,4 +89,5 @@ def assignment_of(
         weights=options.weights,
         gpu_memory=options.gpu_memory,
         precision=options.precision,
+        codec=options.codec,
     )

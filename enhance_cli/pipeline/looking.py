@@ -68,6 +68,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
         weights=options.weights,
         gpu_memory=options.gpu_memory,
         precision=options.precision,
+        codec=options.codec,
         alone=alone,
     )
     recipe = assignment.open(listener.remark)

@@ -189,6 +189,12 @@ class RunOptions(Knobs):
         "full runs all in single precision.",
         choices=("auto", "full"),
     )
+    codec: Literal["cpu", "gpu"] = _machine(
+        "cpu",
+        "What decodes JPEGs: gpu has the card decode baseline ones, whose pixels may then differ by some levels. Needs "
+        "the extra `gpu-codecs`; everything else is decoded on the CPU, and all is encoded there.",
+        choices=("cpu", "gpu"),
+    )
     max_pixels: int = _machine(
         MAX_PIXELS,
         "Refuse photos with more pixels before decoding them.",

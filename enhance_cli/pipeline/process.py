@@ -104,7 +104,8 @@ def _process(
     if coding.backup is not None or recipe.may_copy:
         source = source._replace(original=data)
     planes, most = recipe.reads_planes, coding.max_pixels
-    again = None if job.frames else partial(codecs.decode, data, source=_source(job), planes=planes, max_pixels=most)
+    decode = partial(codecs.decode, source=_source(job), planes=planes, max_pixels=most, card=recipe.decoder)
+    again = None if job.frames else partial(decode, data)
     pictures = recipe.enhance_variants(image.replace(metadata=replace(kept, name=job.name)), reuse=True, again=again)
     del again, data, image  # a mask may be as large as the image, and is no longer needed
     ms = {"decode": decoding}
@@ -184,7 +185,12 @@ def _decoded(data: bytes, job: Job, recipe: Recipe, coding: Coding, admit: Admit
 
     try:
         image = codecs.decode(
-            data, source=_source(job), planes=recipe.reads_planes, max_pixels=coding.max_pixels, admit=admitted
+            data,
+            source=_source(job),
+            planes=recipe.reads_planes,
+            max_pixels=coding.max_pixels,
+            admit=admitted,
+            card=recipe.decoder,
         )
     except CorruptPicture as error:
         raise (broken or [error])[0] from error  # the error of the companion, not of the photo

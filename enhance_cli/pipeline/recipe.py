@@ -27,6 +27,7 @@ from enhance_cli.types import ChromaEnhancer, Enhancer, Image, VariantEnhancer, 
 
 if TYPE_CHECKING:
     from enhance_cli.engines import Engine
+    from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
     from enhance_cli.imaging.view import View
     from enhance_cli.types import Array
 
@@ -87,6 +88,9 @@ class Recipe:
     plan: Plan | None = None
     """A given plan for every image; then nothing is estimated."""
 
+    decoder: CardDecoder | None = None
+    """Decodes what the card can decode of files (`--codec gpu`)."""
+
     weights: Mapping[str, Any] | None = field(init=False)
     """What the report says of the networks that run."""
 
@@ -102,6 +106,15 @@ class Recipe:
         used = self.enhancer.prepare(self.controls)
         object.__setattr__(self, "weights", report_of_weights(used, self.engine.own_weights))
         object.__setattr__(self, "precision", self._precision([weights.path.stem for weights in used]))
+
+    def _card_of(self, enhanced: Enhanced | None) -> dict[str, str] | None:
+        """The report's `card` field."""
+        if self.precision is None:
+            return None
+        told = {"precision": self.precision}
+        if enhanced is not None:
+            told["decoder"] = "gpu" if enhanced.image.metadata.decoded_on_card else "cpu"
+        return told
 
     def _precision(self, stems: Sequence[str]) -> str | None:
         if self.engine.card_memory is None:
@@ -127,7 +140,7 @@ class Recipe:
             width,
             depth,
             jpeg=jpeg,
-            planes=self.reads_planes,
+            planes=self.reads_planes and self.decoder is None,
             halo=self.enhancer.method.halo,
             blended=self.controls.amount < 1.0,
             several=len(self.controls.variants()) > 1,
@@ -440,7 +453,7 @@ class Recipe:
             error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
             weights=self.weights,
             device=self.engine.device,
-            card=None if self.precision is None else {"precision": self.precision},
+            card=self._card_of(enhanced),
             size=None if enhanced is None else [enhanced.image.width, enhanced.image.height],
             exposure=None if enhanced is None else enhanced.exposure,
             plan=None if enhanced is None else enhanced.described,

@@ -48,6 +48,29 @@ def test_every_card_is_named_and_tried(monkeypatch):
     assert {name for _, name in ran} == {"into", "network"}
 
 
+@pytest.mark.parametrize(
+    ("installed", "answer", "told"),
+    [
+        (None, None, None),
+        ("0.9.0.20", object(), "decoded by nvImageCodec"),
+        ("0.9.0.20", "does not work here (no nvJPEG)", "nvImageCodec does not work here (no nvJPEG)"),
+    ],
+)
+def test_the_codec_of_a_card_is_tried_where_it_is_installed(monkeypatch, installed, answer, told):
+    from enhance_cli.cli import doctor as module
+    from enhance_cli.imaging.codecs.jpeg import on_card
+
+    before = module._version_of
+    monkeypatch.setattr(module, "_version_of", lambda name: installed if "nvimgcodec" in name else before(name))
+    monkeypatch.setattr(on_card, "opened", lambda number: answer)
+    stand_in(monkeypatch, NEW)
+    result = doctor("--json")
+    found = json.loads(result.stdout)["cards"]
+    assert result.exit_code == 0
+    assert found["nvImageCodec"] == (installed or "not installed (the extra is gpu-codecs)")
+    assert found["cuda:0"].get("JPEGs") == told
+
+
 def test_the_same_as_text(monkeypatch):
     stand_in(monkeypatch, NEW)
     result = doctor("--device", "cuda:0")

@@ -29,6 +29,7 @@ REST = {
     "memory": "1G",
     "gpu_memory": "1G",
     "precision": "full",
+    "codec": "gpu",
     "cluster": "local",
     "max_pixels": "9M",
     "timeout": 60.0,

@@ -22,6 +22,7 @@ from enhance_cli.imaging.codecs.table import (
 )
 
 if TYPE_CHECKING:
+    from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
     from enhance_cli.types import Image
 
 __all__ = (
@@ -50,6 +51,7 @@ def decode(
     planes: bool = False,
     max_pixels: int = MAX_PIXELS,
     admit: Callable[[int, int, int], None] = lambda height, width, depth: None,
+    card: CardDecoder | None = None,
 ) -> Image:
     """Decode a whole file, upright and with its metadata.
 
@@ -59,6 +61,7 @@ def decode(
         planes: the caller changes luma only and accepts a JPEG's own planes (`Image.chroma`).
         max_pixels: refuse more than this before decoding.
         admit: called with (height, width, bits per sample) before decoding; may wait for memory.
+        card: decodes what it can of the formats with a decoder of their own (`--codec gpu`), not as planes.
 
     Raises:
         UnsupportedFormat: the bytes are not in a format that enhance reads.
@@ -88,7 +91,7 @@ def decode(
     _require_extra(found, name)
     try:
         if found.decode is not None:
-            return found.decode(data, source=source, planes=planes, check=check)
+            return found.decode(data, source=source, planes=planes, check=check, card=card)
         from enhance_cli.imaging.codecs import reading
 
         return reading.decode(found, data, source=source, check=check)

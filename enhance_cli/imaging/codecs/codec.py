@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
     from enhance_cli.imaging.metadata import Carried
     from enhance_cli.types import Array, Image, JpegCoding, Metadata
 
@@ -73,7 +74,9 @@ class PictureFile(Protocol):
 class Decode(Protocol):
     """Decodes a whole file at once, upright, with its metadata."""
 
-    def __call__(self, data: bytes, *, source: str, planes: bool, check: Check) -> Image:
+    def __call__(
+        self, data: bytes, *, source: str, planes: bool, check: Check, card: CardDecoder | None = None
+    ) -> Image:
         """See `codecs.decode`; `check` is called once."""
         ...
 

@@ -8,16 +8,17 @@ from enhance_cli.imaging.codecs.codec import BLOCKS, Codec
 
 if TYPE_CHECKING:
     from enhance_cli.imaging.codecs.codec import Check, Encoded, Small
+    from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
     from enhance_cli.types import Image
 
 XMP_LIMIT = 65_502
 """Maximum bytes of the standard XMP packet in a JPEG, without its header."""
 
 
-def _decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
+def _decode(data: bytes, *, source: str, planes: bool, check: Check, card: CardDecoder | None = None) -> Image:
     from enhance_cli.imaging.codecs.jpeg.reading import decode
 
-    return decode(data, source=source, planes=planes, check=check)
+    return decode(data, source=source, planes=planes, check=check, card=card)
 
 
 def _small(data: bytes, longest: int) -> Small | None:

@@ -67,7 +67,7 @@ def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -
         carried: its blocks, upright already.
         turned: whether the pixels are turned, so that a depth map no longer fits them.
     """
-    end = _picture_end(data, header.scan)
+    end = picture_end(data, header.scan)
     tail = data[end:] if end is not None else b""
     claims = xmp.read(carried.xmp)
     if not tail and claims == xmp.Claims() and not (header.mpf_index or header.signed or header.layered):
@@ -104,7 +104,7 @@ def survey(data: bytes, header: JpegHeader, carried: Carried, *, turned: bool) -
 # --- where things are --------------------------------------------------------------------------------------
 
 
-def _picture_end(data: bytes, scan: int) -> int | None:
+def picture_end(data: bytes, scan: int) -> int | None:
     """The end of the image whose first scan begins there, including its end marker; None if there is none."""
     first = data.find(b"\xff\xd9", scan)
     if first < 0 or first + 2 == len(data):
@@ -192,7 +192,7 @@ def _chained(tail: bytes, found: dict[int, _Part]) -> _Part | None:
 
 def _end_of_further(tail: bytes, start: int) -> int:
     picture = tail[start:]
-    end = _picture_end(picture, read_header(picture).scan)
+    end = picture_end(picture, read_header(picture).scan)
     return start + end if end is not None else len(tail)
 
 

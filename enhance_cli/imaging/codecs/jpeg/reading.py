@@ -20,6 +20,7 @@ import simplejpeg
 from enhance_cli.errors import CorruptPicture, UnsupportedFormat
 from enhance_cli.imaging import luma as luma_kernels
 from enhance_cli.imaging.codecs.jpeg import extras
+from enhance_cli.imaging.codecs.jpeg.on_card import takes
 from enhance_cli.imaging.codecs.jpeg.quality import estimate_quality
 from enhance_cli.imaging.codecs.jpeg.segments import JpegHeader, read_header, segments_of
 from enhance_cli.imaging.metadata import orient
@@ -27,6 +28,7 @@ from enhance_cli.types import Image, JpegCoding, Metadata
 
 if TYPE_CHECKING:
     from enhance_cli.imaging.codecs.codec import Check
+    from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
     from enhance_cli.types import Array
 
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
@@ -48,7 +50,7 @@ _HARMLESS = (
 """Warnings of libjpeg that do not mean lost pixels: odd headers, and stray bytes before the end marker."""
 
 
-def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
+def decode(data: bytes, *, source: str, planes: bool, check: Check, card: CardDecoder | None = None) -> Image:
     """Decode a JPEG of one, three or four components, upright.
 
     Args:
@@ -56,6 +58,7 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
         source: the path, for metadata and messages.
         planes: return luma with stored chroma instead of RGB, if the file allows it.
         check: called with (height, width, 8) from the header, before decoding; may raise.
+        card: decodes baseline JPEGs, as RGB also where planes are asked for; what it does not decode is decoded here.
 
     Returns:
         uint8, contiguous and writable; H×W for a grey JPEG, H×W luma with `chroma` on the plane path, else H×W×3.
@@ -81,7 +84,10 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
     factors = chroma_factors(header)
     lane = _plane_lane(header, factors, orientation) if planes else None
     chroma: tuple[Array, Array] | None = None
-    if components == 1:
+    by_card = None if card is None else _decode_by(card, data, header, factors, notes)
+    if by_card is not None:
+        pixels = by_card[..., 0] if components == 1 else by_card
+    elif components == 1:
         pixels = _decode(data, header, "GRAY", notes)[..., 0]
     elif lane is not None:
         together = _decode(_relabelled(data, _ADOBE_RGB), header, "RGB", notes, raw=True)
@@ -109,9 +115,23 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check) -> Image:
             jpeg=_coding(header, subsampling),
             trailer=found.trailer,
             lost=found.lost,
+            decoded_on_card=by_card is not None,
             notes=tuple(notes),
         ),
     )
+
+
+def _decode_by(
+    card: CardDecoder, data: bytes, header: JpegHeader, factors: tuple[int, int] | None, notes: list[str]
+) -> Array | None:
+    """The pixels as a card decodes them; None where it is not asked to or does not, which is noted."""
+    end = extras.picture_end(data, header.scan) if takes(header, _stores_ycbcr(header), factors is not None) else None
+    if end is None:  # or cut off: the CPU's decoder tells what is missing
+        return None
+    pixels = card.decode(data, header, end)
+    if pixels is None:
+        notes.append("the card did not decode it, so the CPU did")
+    return pixels
 
 
 def _decode_with_pillow(data: bytes, notes: list[str]) -> Array:
