@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _ALIGNED = 256
 """Planes of a photo begin at multiples of this many bytes in the block of memory that carries them."""
 
+_SMALL = 2**16
+"""Arrays of up to this many bytes, such as the weights of a network that a kernel runs, are copied together."""
+
 _DTYPES = {
     np.dtype(name): getattr(torch, name)
     for name in ("uint8", "uint16", "uint32", "int32", "int64", "float16", "float32", "float64", "bool")
@@ -156,7 +159,8 @@ class CudaEngine:
     def run(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
         """Call a kernel; it takes and returns tensors on the device."""
         with torch.no_grad():
-            return kernel(*self._on_device(arrays), **self._on_device(numbers))
+            placed, named = self._on_device((arrays, numbers))
+            return kernel(*placed, **named)
 
     def call(self, kernel: Kernel, /, *arrays: Any, **numbers: Any) -> Any:
         """Call a kernel and copy its result to the host."""
@@ -271,17 +275,45 @@ class CudaEngine:
 
     def _on_device(self, value: Any) -> Any:
         """A value with all its arrays, including those in lists, tuples and mappings, on the device."""
+        small = list(self._small(value))
+        return self._placed_there(value, self._send_together(small) if len(small) > 1 else {})
+
+    def _small(self, value: Any) -> Iterator[Array]:
+        """The small arrays in a value that are not held on the device."""
         if isinstance(value, np.ndarray):
+            if 0 < value.nbytes <= _SMALL and self._read.find(value) is None:
+                yield value
+        elif isinstance(value, dict | list | tuple):
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from self._small(item)
+
+    def _placed_there(self, value: Any, sent: dict[int, torch.Tensor]) -> Any:
+        """As `_on_device`; `sent` has tensors for the arrays that were sent together, by their identity."""
+        if isinstance(value, np.ndarray):
+            if id(value) in sent:
+                return sent[id(value)]
             view = self._view(self._read.find(value), value)
             return self._send(value) if view is None else view
         if isinstance(value, dict):
-            return {name: self._on_device(item) for name, item in value.items()}
+            return {name: self._placed_there(item, sent) for name, item in value.items()}
         if isinstance(value, list):
-            return [self._on_device(item) for item in value]
+            return [self._placed_there(item, sent) for item in value]
         if isinstance(value, tuple):
-            items = [self._on_device(item) for item in value]
+            items = [self._placed_there(item, sent) for item in value]
             return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         return value
+
+    def _send_together(self, arrays: Sequence[Array]) -> dict[int, torch.Tensor]:
+        """Arrays in one copy, by their identity."""
+        starts, size = _laid_out(arrays)
+        block = np.zeros(size, np.uint8)
+        for array, start in zip(arrays, starts, strict=True):
+            block[start : start + array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
+        sent = self._send(block)
+        return {
+            id(array): sent[start : start + array.nbytes].view(_DTYPES[array.dtype]).view(array.shape)
+            for array, start in zip(arrays, starts, strict=True)
+        }
 
     def _send(self, array: Array) -> torch.Tensor:
         """A small array, or a tile of a photo that does not fit."""

@@ -108,7 +108,7 @@ def test_a_photo_is_told_that_a_network_ran_in_single_precision(picture, monkeyp
     assert not any("failed" in note for note in enhanced.notes)
     expected = recipe(CudaEngine("cpu"), "clahe-adaptive", {}).enhance(picture)
     assert np.array_equal(enhanced.image.pixels, expected.image.pixels)
-    assert made.line("a.jpg", "b.jpg", enhanced=enhanced)["card"] == {"precision": "half"}
+    assert made.line("a.jpg", "b.jpg", enhanced=enhanced)["card"] == {"precision": "half", "decoder": "cpu"}
 
 
 @pytest.mark.parametrize(

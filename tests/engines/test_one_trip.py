@@ -179,6 +179,28 @@ def test_a_photo_of_another_colour_space_goes_up_as_methods_see_it(name):
     assert seen <= traffic.other_bytes_down < 1.5 * seen + 2**21
 
 
+def test_small_arrays_go_up_together():
+    """Such as curves and weights: in one copy for each kernel, in all types, orders and containers."""
+    engine = CudaEngine("cpu")
+    rng = np.random.default_rng(2)
+    arrays = [
+        rng.integers(0, 200, (3, 5)).astype(dtype).T
+        for dtype in (np.uint8, np.uint16, np.int64, np.float32, np.float64)
+    ]
+    arrays += [np.zeros((0, 3), np.float32), np.array(True), np.arange(6, dtype=np.int32)[::2]]
+    back = engine.call(
+        lambda one, two, *, named: (one, *two["rest"], named), arrays[0], {"rest": arrays[1:]}, named=arrays[3]
+    )
+    for sent, found in zip([*arrays, arrays[3]], back, strict=True):
+        assert found.dtype == sent.dtype
+        assert np.array_equal(found, sent)
+    assert engine.traffic.others_up == 2  # what is empty is on its own
+    recipe = recipe_of(engine, "retinex", {})
+    before = engine.traffic.others_up
+    recipe.enhance(photo())
+    assert engine.traffic.others_up - before < 40  # 16 of them for the patches that noise is measured in
+
+
 def test_views_of_what_is_held_are_views():
     engine = CudaEngine("cpu")
     codes = np.arange(60, dtype=np.uint16).reshape(5, 12)
