@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from enhance_cli.exposure import Wanted
 from enhance_cli.methods.auto.candidates import OPTIONS, blended
-from enhance_cli.methods.auto.guard import clipped, hue_turn
-from enhance_cli.methods.auto.measure import NAMES, Quantities, measure
+from enhance_cli.methods.auto.guard import smoothed, turn_of
+from enhance_cli.methods.auto.kernels_measure import change
+from enhance_cli.methods.auto.measure import BLACK, NAMES, WHITE, Quantities, measure
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 _LEAST_DOUBT = 0.02
-
-_TO_CHROMA = np.array([[0.564], [0.713]]) * (np.array([[0, 0, 1], [1, 0, 0]]) - np.array([0.299, 0.587, 0.114]))
-"""From R, G and B to 0.564 (B - Y) and 0.713 (R - Y)."""
 
 _RESULT = (
     "mean above the wanted",
@@ -51,14 +48,14 @@ def features(small: Array, seen: Quantities, wanted: Wanted, results: Mapping[st
     Returns:
         float32 vectors of `COUNT` numbers.
     """
-    before = _chroma(small)
+    hues = smoothed(small)
     found = {}
     for place, (name, amount) in enumerate(OPTIONS):
         if name and name not in results:
             continue
         result = blended(small, results[name], amount) if name else small
         after = measure(result) if name else seen
-        chroma = _chroma(result) if name else before
+        newly, moved = change(small, result, BLACK, WHITE) if name else (0.0, 0.0)
         mean, deviation = after["mean"] - wanted.luma, after["deviation"] - wanted.contrast
         more = (
             mean,
@@ -66,19 +63,13 @@ def features(small: Array, seen: Quantities, wanted: Wanted, results: Mapping[st
             deviation,
             abs(deviation),
             mean / max(wanted.doubt, _LEAST_DOUBT),
-            chroma - before,
-            chroma - wanted.chroma,
-            hue_turn(small, result) / 90.0 if name else 0.0,
-            float((clipped(result) & ~clipped(small)).mean()) if name else 0.0,
-            cv2.norm(result, small, cv2.NORM_L1) / (255.0 * small.size) if name else 0.0,
+            after.chroma - seen.chroma,
+            after.chroma - wanted.chroma,
+            turn_of(hues, smoothed(result)) / 90.0 if name else 0.0,
+            newly,
+            moved,
         )
         which = np.arange(len(OPTIONS)) == place
         parts = (seen.values, wanted, after.values - seen.values, more, which)
         found[place] = np.concatenate([np.asarray(part, np.float32) for part in parts])
     return found
-
-
-def _chroma(codes: Array) -> float:
-    """Mean length of BT.601 chroma (`Wanted.chroma`)."""
-    blue, red = cv2.split(cv2.transform(codes.astype(np.float32), _TO_CHROMA))
-    return float(cv2.mean(cv2.magnitude(blue, red))[0] / 255.0)

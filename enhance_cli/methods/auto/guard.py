@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from enhance_cli.methods.auto.candidates import blended
+from enhance_cli.methods.auto.kernels_measure import change, turn
 from enhance_cli.methods.auto.measure import BLACK, WHITE, luma_of
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def breach(before: Array, after: Array) -> Breach | None:
         before: the small copy, H×W×3 uint8.
         after: the result, of the same shape.
     """
-    newly = float((clipped(after) & ~clipped(before)).mean())
+    newly = change(before, after, BLACK, WHITE)[0]
     if newly > NEWLY_CLIPPED:
         return Breach(f"it clips a further {newly:.0%} of the photo")
-    turn = hue_turn(before, after)
-    if turn > HUE_TURN:
-        return Breach(f"it turns hues by {turn:.0f} degrees")
+    angle = hue_turn(before, after)
+    if angle > HUE_TURN:
+        return Breach(f"it turns hues by {angle:.0f} degrees")
     grain, lifted = _noise(before, after)
     if lifted > max(NOISE, LIFT * grain):
         return Breach(f"it lifts noise in dark flat parts from {grain:.1f} to {lifted:.1f} levels")
@@ -73,31 +74,19 @@ def breach(before: Array, after: Array) -> Breach | None:
     return None
 
 
-def clipped(codes: Array) -> Array:
-    """Which pixels of H×W×3 uint8 are black or white: H×W bool."""
-    least, most = _extremes(codes)
-    return np.asarray((most <= BLACK) | (least >= WHITE))
-
-
-def _extremes(codes: Array) -> tuple[Array, Array]:
-    """The smallest and the largest channel of each pixel, H×W."""
-    red, green, blue = cv2.split(codes)
-    return cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-
-
 def hue_turn(before: Array, after: Array) -> float:
     """Mean turn of hue in degrees over coloured pixels, weighted by chroma; 0 if there are hardly any."""
-    smooth = [cv2.blur(codes, (5, 5)) for codes in (before, after)]
-    chroma = cv2.min(*(cv2.subtract(*_extremes(codes)[::-1]) for codes in smooth))
-    coloured = chroma >= COLOURED
-    if np.count_nonzero(coloured) < 0.01 * coloured.size:
-        return 0.0
-    angles = []
-    for codes in smooth:
-        red, green, blue = codes[coloured].astype(np.float32).T
-        angles.append(np.arctan2(np.float32(np.sqrt(3.0)) * (green - blue), 2.0 * red - green - blue))
-    turns = np.abs(angles[1] - angles[0])
-    return float(np.degrees(np.average(np.minimum(turns, 2.0 * np.pi - turns), weights=chroma[coloured])))
+    return turn_of(smoothed(before), smoothed(after))
+
+
+def smoothed(codes: Array) -> Array:
+    """What hues are compared on: means of 5×5 pixels."""
+    return np.asarray(cv2.blur(codes, (5, 5)))
+
+
+def turn_of(before: Array, after: Array) -> float:
+    """`hue_turn` of smoothed copies."""
+    return float(turn(before, after, COLOURED))
 
 
 def _noise(before: Array, after: Array) -> tuple[float, float]:

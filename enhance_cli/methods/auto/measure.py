@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from enhance_cli.methods.auto.kernels_measure import lowest_and_chroma
+
 if TYPE_CHECKING:
     from enhance_cli.types import Array
 
@@ -42,12 +44,20 @@ NAMES = (
 """The quantities, in the order of `Quantities.values`."""
 
 
+_TONES = np.arange(256) / 255.0
+_SQUARES = _TONES**2
+_SHARES = np.array(QUANTILES) - 1e-9
+
+
 @dataclass(frozen=True, eq=False)
 class Quantities:
     """What was measured of an image."""
 
     values: Array
     """float64, in the order of `NAMES`."""
+
+    chroma: float
+    """Mean length of BT.601 chroma (`exposure.Wanted.chroma`)."""
 
     def __getitem__(self, name: str) -> float:
         """A quantity by its name."""
@@ -63,28 +73,26 @@ def measure(codes: Array) -> Quantities:
     """Measure a small copy: H×W×3 uint8, sRGB."""
     levels = luma_of(codes)
     height, width = levels.shape
+    lowest = np.empty_like(levels)
+    chroma = lowest_and_chroma(codes, lowest)
     counts = np.bincount(levels.ravel(), minlength=256) / levels.size
-    tones = np.arange(256) / 255.0
-    shares = np.cumsum(counts)
-    mean = float(counts @ tones)
-    quantiles = np.searchsorted(shares, np.array(QUANTILES) - 1e-9) / 255.0
-    red, green, blue = cv2.split(codes)
-    lowest = cv2.min(cv2.min(red, green), blue)
+    mean = float(counts @ _TONES)
+    quantiles = np.searchsorted(np.cumsum(counts), _SHARES) / 255.0
     near = max(3, 2 * round(0.03 * max(height, width)) + 1)
     contrast = cv2.absdiff(levels, cv2.blur(levels, (near, near), borderType=cv2.BORDER_REFLECT))
     darkest = cv2.erode(lowest, np.ones((near, near), np.uint8))
     values = (
         *quantiles,
         mean,
-        math.sqrt(max(0.0, float(counts @ tones**2) - mean * mean)),
+        math.sqrt(max(0.0, float(counts @ _SQUARES) - mean * mean)),
         float(counts[: round(255 * DARK)].sum()),
-        np.count_nonzero(np.asarray(levels > 255.0 * BRIGHT)) / levels.size,
+        float(counts[math.floor(255.0 * BRIGHT) + 1 :].sum()),
         np.count_nonzero(lowest >= WHITE) / levels.size,
         cv2.mean(contrast)[0] / 255.0,
         cv2.mean(darkest)[0] / 255.0,
         _separation(counts),
     )
-    return Quantities(np.array(values, np.float64))
+    return Quantities(np.array(values, np.float64), chroma)
 
 
 def _separation(counts: Array) -> float:

@@ -137,8 +137,9 @@ def test_the_spread_says_how_often_the_lead_is_right() -> None:
             return (self.share * rows[:, 0],)
 
     kinds = np.array(["under"] * 400)
-    exact = training._spread(First(1.0), trials.Trials(kinds, kinds, made, goals))
-    unrelated = trials.Trials(kinds, kinds, made, random.normal(0, 3, goals.shape).astype(np.float32))
+    exact = training._spread(First(1.0), trials.Trials(kinds, kinds, made, goals, goals))
+    others = random.normal(0, 3, goals.shape).astype(np.float32)
+    unrelated = trials.Trials(kinds, kinds, made, others, others)
     assert exact < 0.2
     assert training._spread(First(1.0), unrelated) > 5.0
 

@@ -165,4 +165,4 @@ def _spread(network: nn.Module, held_out: Trials) -> float:
 
 
 def _part(of: Trials, places: list[int]) -> Trials:
-    return Trials(of.kinds[places], of.scenes[places], of.features[places], of.psnr[places])
+    return Trials(**{name: values[places] for name, values in vars(of).items()})

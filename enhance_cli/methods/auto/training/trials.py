@@ -49,10 +49,13 @@ class Trials:
     psnr: Array
     """N×options float32, in decibels; the mean over a sample's references."""
 
+    least: Array
+    """The same from the reference that is furthest."""
+
     def save(self, folder: Path) -> None:
         """Write them, so that a resumed training need not try again."""
         part = folder / f"{_FILE}.part.npz"
-        np.savez(part, kinds=self.kinds, scenes=self.scenes, features=self.features, psnr=self.psnr)
+        np.savez(part, **vars(self))
         part.replace(folder / _FILE)
 
     @classmethod
@@ -61,23 +64,25 @@ class Trials:
         if not (folder / _FILE).exists():
             return None
         with np.load(folder / _FILE) as found:
-            return cls(**{name: found[name] for name in ("kinds", "scenes", "features", "psnr")})
+            names = cls.__dataclass_fields__
+            return cls(**{name: found[name] for name in names}) if {*names} <= {*found} else None
 
 
 def make(samples: Sequence[Sample], options: TrainOptions, recipe: Recipe, log: Callable[[str], None]) -> Trials:
     """Train a predictor for each fold, and try all options on the fold's samples."""
     made = np.zeros((len(samples), len(OPTIONS), COUNT), np.float32)
-    psnr = np.zeros((len(samples), len(OPTIONS)), np.float32)
+    psnr, least = np.zeros((2, len(samples), len(OPTIONS)), np.float32)
     for fold in range(recipe.folds):
         log(f"Fold {fold + 1} of {recipe.folds}: a predictor of exposure from the other scenes.")
         predictor, opened = _opened(fold, options, recipe)
         places = [place for place, sample in enumerate(samples) if fold_of(sample.scene, recipe) == fold]
         for done, place in enumerate(places, 1):
-            made[place], psnr[place] = _tried(samples[place], predictor, opened)
+            made[place], near = _tried(samples[place], predictor, opened)
+            psnr[place], least[place] = near.mean(axis=1), near.min(axis=1)
             if done % 200 == 0 or done == len(places):
                 log(f"Tried {done} of {len(places)} photos.")
     kinds, scenes = (np.array([getattr(sample, name) for sample in samples]) for name in ("kind", "scene"))
-    return Trials(kinds, scenes, made, psnr)
+    return Trials(kinds, scenes, made, psnr, least)
 
 
 def fold_of(scene: str, recipe: Recipe) -> int:
@@ -105,12 +110,13 @@ def _engine(own: Path) -> Any:
 
 
 def _tried(sample: Sample, predictor: Predictor, opened: dict[str, Enhancer]) -> tuple[Array, Array]:
+    """Features of all options, and their PSNR from each reference: options×references."""
     small = sample.codes
     wanted = predictor.predict_light(np.ascontiguousarray(small.transpose(2, 0, 1) / np.float32(255.0)))
     results = {name: tried(candidate, small, opened[name]) for name, candidate in CANDIDATES.items()}
     made = features(small, measure(small), wanted, results)
     near = [
-        np.mean([_psnr(blended(small, results[name], amount) if name else small, goal) for goal in sample.references])
+        [_psnr(blended(small, results[name], amount) if name else small, goal) for goal in sample.references]
         for name, amount in OPTIONS
     ]
     return np.stack([made[place] for place in range(len(OPTIONS))]), np.array(near, np.float32)
