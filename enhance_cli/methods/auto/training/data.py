@@ -34,7 +34,7 @@ class Sample:
     scene: str
     codes: Codes
     references: Sequence[Codes]
-    """One or two; the mean of the scores counts."""
+    """One or two; the furthest counts."""
 
 
 def read(data: Path, recipe: Recipe, seed: int) -> list[Sample]:

@@ -95,8 +95,8 @@ class _Draws:
 
     def __init__(self, learned: Trials, recipe: Recipe, options: TrainOptions) -> None:
         self._features = torch.from_numpy(learned.features).to(options.device)
-        goals = np.minimum(learned.psnr, recipe.enough)
-        goals += recipe.beyond * (np.clip(learned.psnr, recipe.enough, recipe.most) - recipe.enough)
+        goals = np.minimum(learned.least, recipe.enough)
+        goals += recipe.beyond * (np.clip(learned.least, recipe.enough, recipe.most) - recipe.enough)
         self._goals = torch.from_numpy(goals - goals.mean(axis=1, keepdims=True)).to(options.device)
         shares = np.array([recipe.shares[kind] / (learned.kinds == kind).sum() for kind in learned.kinds])
         self._ends = np.cumsum(shares / shares.sum())

@@ -50,7 +50,7 @@ class Trials:
     """N×options float32, in decibels; the mean over a sample's references."""
 
     least: Array
-    """The same from the reference that is furthest."""
+    """The same from the reference that is furthest: what is learned, as a choice should be good by either reference."""
 
     def save(self, folder: Path) -> None:
         """Write them, so that a resumed training need not try again."""
