@@ -78,6 +78,23 @@ def grey_like(rgb: Array) -> Array:
     return grey
 
 
+def is_neutral(rgb: Array) -> bool:
+    """Whether every pixel of H×W×3 is grey: a black-and-white photo that is stored in colour."""
+
+    def grey(pixels: Array) -> bool:
+        return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
+
+    # Of a photo in colour a few pixels tell enough, mostly.
+    return grey(rgb[::101, ::103]) and all(grey(rgb[top : top + _BAND]) for top in range(0, len(rgb), _BAND))
+
+
+def make_neutral(rgb: Array) -> None:
+    """Replace the three channels of H×W×3 by what `grey_like` gives, in place."""
+    for top in range(0, len(rgb), _BAND):
+        band = rgb[top : top + _BAND]
+        band[...] = grey_like(band)[..., None]
+
+
 def interleaved(image: Image) -> Array:
     """H×W, H×W×2 (grey and alpha), H×W×3 or H×W×4, contiguous."""
     pixels = image.pixels if image.alpha is None else np.dstack((image.pixels, image.alpha))

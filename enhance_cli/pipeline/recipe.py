@@ -206,6 +206,7 @@ class Recipe:
             gives_up = again is not None and view is not None and not view.fill
             if len(variants) == 1 and not gives_up:
                 again = None  # frees the file's bytes too
+            neutral = not grey and working.chroma is None and colour.is_neutral(working.pixels)
             seen = _seen_whole(working, views, reuse=gives_up)
             whole = self._fits_the_card(working, views)
             if whole:
@@ -269,6 +270,9 @@ class Recipe:
                     held.close()
                 if grey and rendered.ndim == 3:
                     rendered, counts = colour.grey_like(rendered), None
+                elif neutral and not unchanged:  # networks see colour in noise: black and white stays what it is
+                    colour.make_neutral(rendered)
+                    counts = None
                 base = image if unchanged else working.replace(chroma=chroma)
                 result = base.replace(pixels=rendered, metadata=image.metadata, companions={}, frames=())
                 if unchanged:

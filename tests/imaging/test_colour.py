@@ -23,6 +23,18 @@ def test_grey_like_rounds_the_mean():
     assert colour.grey_like(rgb).tolist() == [[0, 1, 255]]
 
 
+def test_one_coloured_pixel_is_enough_for_colour(rng):
+    rgb = np.repeat(rng.integers(0, 256, (700, 50, 1), np.uint8), 3, axis=2)
+    assert colour.is_neutral(rgb)
+    for place in ((0, 0), (699, 49), (512, 3)):
+        for channel in range(3):
+            tinted = rgb.copy()
+            tinted[(*place, channel)] ^= 1
+            assert not colour.is_neutral(tinted)
+            colour.make_neutral(tinted)
+            assert colour.is_neutral(tinted)
+
+
 def test_sixteen_bits_are_rounded_to_eight():
     codes = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     reduced = colour.to_eight_bit(Image(codes, alpha=codes))

@@ -65,6 +65,16 @@ def test_shape_depth_and_range_are_kept(enhancer, size, channels, dtype):
     assert 0 <= result.exposure["after"]["mean"] <= 1
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_black_and_white_stored_in_colour_stays_black_and_white(enhancer, dtype):
+    rng = np.random.default_rng(3)
+    ramp = np.linspace(0.02, 0.4, 120)[None, :] + rng.normal(0, 0.01, (90, 120))
+    grey = np.rint(ramp.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+    out = enhanced(enhancer, np.repeat(grey[..., None], 3, axis=2)).image.pixels
+    assert np.array_equal(out, np.repeat(out[..., :1], 3, axis=2))
+    assert np.array_equal(out[..., 0], enhanced(enhancer, grey).image.pixels)
+
+
 @pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
 def test_a_flat_picture_stays_flat(enhancer, level):
     out = enhanced(enhancer, np.full((64, 80, 3), level, np.uint8)).image.pixels
