@@ -149,8 +149,12 @@ def shade(before: Picture, after: Picture, reference: Picture) -> Shade | None:
     return Shade((given - start) / (goal - start), float(np.abs(result - target)[bright].mean()))
 
 
+_COLOURLESS = 2.0
+"""Mean chroma of CIELAB below which a face has no colour that could turn or grow, as in black and white."""
+
+
 def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> Skin | None:
-    """The effect on skin.
+    """The effect on skin; None where there is hardly any, or it has no colour.
 
     Args:
         before: the photo.
@@ -168,9 +172,11 @@ def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None
         return None
     first, second = lab(old[place]), lab(new[place])
     chroma, its_chroma = (np.hypot(each[:, 1], each[:, 2]).mean() for each in (first, second))
+    if chroma < _COLOURLESS:
+        return None
     return Skin(
         float(np.rad2deg(np.median(hue_turns(first, second)))),
-        float(its_chroma / max(float(chroma), 1e-3)),
+        float(its_chroma / chroma),
         float(np.median(_luma(new)[place])) / 255.0,
     )
 

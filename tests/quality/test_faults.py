@@ -94,6 +94,8 @@ def test_skin_that_turns_brown_is_told_by_hue_chroma_and_luma():
     assert brown.luma < 0.35 < same.luma
     assert faults.skin(np.full((32, 32, 3), 90, np.uint8), before) is None
     assert faults.skin(before, before, np.zeros((32, 32), bool)) is None
+    grey = np.full((32, 32, 3), 150, np.uint8)
+    assert faults.skin(grey, before, np.ones((32, 32), bool)) is None, "a face in black and white has no colour"
 
 
 def test_noise_that_is_lifted_out_of_the_dark(rng):
