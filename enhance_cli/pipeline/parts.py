@@ -36,7 +36,9 @@ _AT_ONCE = 16
 @dataclass(slots=True)
 class _Part:
     number: int
-    lines: list[Mapping[str, Any]] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    """Encoded: they are put again with each further one."""
+
     open: int = 0
     """How many lines may still be completed."""
 
@@ -107,7 +109,7 @@ class PartedReport(ReportFile):
             if len(part.lines) >= LINES:
                 part = _Part(part.number + 1)
                 self._parts.append(part)
-            part.lines.append(told)
+            part.lines.append(encode_line(told))
             part.fresh = True
             earlier, _ = self._places.pop(str(told["output"]), (None, 0))
             if earlier is not None:  # its photo was not put after all
@@ -131,7 +133,7 @@ class PartedReport(ReportFile):
             part, number = self._places.pop(str(told["output"]), (None, 0))
             if part is None:
                 return
-            part.lines[number] = told
+            part.lines[number] = encode_line(told)
             part.open -= 1
             part.stale = True
 
@@ -140,7 +142,7 @@ class PartedReport(ReportFile):
         with self._adding:
             until, last = self._added, self._parts[-1]
             waiting = [
-                (part, part.stale, b"".join(map(encode_line, part.lines)))
+                (part, part.stale, b"".join(part.lines))
                 for part in self._parts
                 if part.fresh or (part.stale and (all or (part.open == 0 and part is not last)))
             ]
