@@ -201,11 +201,21 @@ def _check_range(name: str, value: Any, spec: Knob) -> None:
         raise UsageError(f"{option_name(name)} is one of {', '.join(spec.choices)}, not {value!r}.")
     if spec.minimum is None and spec.maximum is None:
         return
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
     low = float("-inf") if spec.minimum is None else spec.minimum
     high = float("inf") if spec.maximum is None else spec.maximum
     if not low <= number <= high:  # also refuses NaN
-        raise UsageError(f"{option_name(name)} must lie between {low:g} and {high:g}, not {number:g}.")
+        raise UsageError(f"{option_name(name)} must lie between {low:g} and {high:g}, not {_short(value)}.")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 @dataclass(frozen=True)
@@ -378,10 +388,18 @@ def _listed_photo(text: bytes, place: str) -> ListedPhoto | str:
     if not isinstance(line, dict) or line.get("schema") != DECISION_SCHEMA:
         return f"it is not a decision ({DECISION_SCHEMA}); repair or remove it."
     source, relative = line.get("source"), line.get("relative")
-    if not isinstance(source, str) or not source or "\0" in source:
+    if not isinstance(source, str) or not source or not _is_name(source):
         return "its source is not the path of a photo."
-    if not isinstance(relative, str) or not relative or "\0" in relative or Path(relative).is_absolute():
+    if not isinstance(relative, str) or not Path(relative).name or not _is_name(relative) or relative.startswith("/"):
         return "its relative is not a path below the output folder."
     if ".." in Path(relative).parts:
         return "its relative leads out of the output folder."
     return ListedPhoto(place, line, source, relative)
+
+
+def _is_name(text: str) -> bool:
+    """Whether the system can have a file of that name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False

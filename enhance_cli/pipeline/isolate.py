@@ -23,6 +23,7 @@ from enhance_cli.engines import abandon
 from enhance_cli.errors import Crashed, EnhanceError, OutOfTime, OutputError
 from enhance_cli.imaging import atomic
 from enhance_cli.pipeline.files import Coding
+from enhance_cli.pipeline.glance import Look, decision_of
 from enhance_cli.pipeline.plans import plan_path
 from enhance_cli.pipeline.process import process
 from enhance_cli.pipeline.recipe import Recipe
@@ -75,6 +76,15 @@ class Crew:
             Abandoned: the run was stopped.
             EnhanceError: any other failure.
         """
+        yield from self._done(job, admit, record, part)
+
+    def _done(
+        self,
+        job: Job | Look,
+        admit: Callable[[int], None],
+        record: Callable[[Mapping[str, Any]], None],
+        part: int,
+    ) -> Iterator[Any]:
         child = self._take(part)
         try:
             yield from child.process(job, admit, record, self._timeout)
@@ -87,6 +97,17 @@ class Crew:
             self._idle[part].put(child)
             raise
         self._idle[part].put(child)
+
+    def look(self, job: Job, max_pixels: int) -> dict[str, Any]:
+        """As `glance.decision_of`, in a child.
+
+        Raises:
+            Crashed: the photo made the child die.
+            Abandoned: the run was stopped.
+            EnhanceError: any other failure.
+        """
+        (line,) = self._done(Look(job, max_pixels), lambda size: None, lambda line: None, 0)
+        return line  # type: ignore[no-any-return]
 
     def _take(self, part: int) -> _Child:
         with contextlib.suppress(queue.Empty):
@@ -102,7 +123,7 @@ class Crew:
         child.kill()
         self._all.discard(child)
 
-    def _sweep(self, job: Job) -> None:
+    def _sweep(self, job: Job | Look) -> None:
         """Remove what a killed child left staged."""
         coding = self._assignments[0].coding
         if job.target is not None:
@@ -146,11 +167,11 @@ class _Child:
 
     def process(
         self,
-        job: Job,
+        job: Job | Look,
         admit: Callable[[int], None],
         record: Callable[[Mapping[str, Any]], None],
         timeout: float | None,
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[Any]:
         placing = ExitStack()  # entered with a line, left when the child reports its files in place
         try:
             if not self._ready:  # start-up does not count towards the timeout
@@ -252,7 +273,12 @@ def serve(pipe: Connection) -> None:
     while True:
         job = pipe.recv()
         try:
-            for outcome in process(job, recipe, assignment.coding, admit, record):
+            found = (
+                _looked(job, recipe)
+                if isinstance(job, Look)
+                else process(job, recipe, assignment.coding, admit, record)
+            )
+            for outcome in found:
                 pipe.send(("placed", outcome))
             answer: tuple[str, Any] = ("done", None)
         except (EOFError, BrokenPipeError):
@@ -265,6 +291,10 @@ def serve(pipe: Connection) -> None:
             if met := compiled.trouble():
                 pipe.send(("trouble", met))
         pipe.send(answer)
+
+
+def _looked(look: Look, recipe: Recipe) -> Iterator[dict[str, Any]]:
+    yield decision_of(look.job, recipe, look.max_pixels)
 
 
 def portable(error: Exception) -> Exception:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from enhance_cli.controls import DECISION_SCHEMA, Listed, ListedPhoto
-from enhance_cli.errors import ChangedSource, OutputError, UsageError
-from enhance_cli.imaging import atomic, codecs, colour, metadata, shooting
+from enhance_cli.errors import OutputError, UsageError
+from enhance_cli.imaging import atomic
 from enhance_cli.pipeline.assignment import Assignment
-from enhance_cli.pipeline.files import Coding, read
+from enhance_cli.pipeline.files import Coding
+from enhance_cli.pipeline.glance import UNNAMED, decision_of, taken
 from enhance_cli.pipeline.inputs import STDIO
 from enhance_cli.pipeline.names import natural
 from enhance_cli.pipeline.recipe import sentence
 from enhance_cli.pipeline.scan import scan
-from enhance_cli.pipeline.states import file_state
 from enhance_cli.pipeline.summary import Summary, Tally
-from enhance_cli.types import Image, Job, LookingEnhancer, Metadata, Outcome
+from enhance_cli.types import Job, LookingEnhancer, Outcome
 
 if TYPE_CHECKING:
     from enhance_cli.pipeline.listener import Listener
@@ -29,11 +33,8 @@ if TYPE_CHECKING:
     from enhance_cli.pipeline.run import Run
     from enhance_cli.pipeline.stream import Admission
 
-_HEAD = 1 << 16
-"""Bytes of a file in which its EXIF is looked for."""
-
-_SIDE = 320
-"""Longer side in pixels that is enough for a look: twice that of the copies that methods look at."""
+_MANY = 60
+"""Photos from which on child processes help to look: starting one takes as long as looking at thirty."""
 
 
 def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> Summary:
@@ -53,6 +54,10 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
     from enhance_cli.pipeline.stream import ByteBudget, parallel
 
     options = asked.options
+    if STDIO in map(str, asked.arguments):
+        raise UsageError(UNNAMED)
+    if str(path) == STDIO:
+        raise UsageError("--decide takes a file, which is replaced whole at the end, not stdout; give it a name.")
     _refuse_foreign(path, overwrite=options.overwrite)
     found = scan(asked.arguments, recursive=options.recursive, in_place=True, shard=options.shard)
     for remark in found.remarks:
@@ -77,7 +82,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
 
     def work(job: Job, admit: Admission) -> tuple[Outcome, dict[str, Any]]:
         admit(0)  # a small copy is little memory; what is decoded whole is not counted
-        line = decision_of(job, recipe, options.max_pixels)
+        line = looked(job)
         return Outcome(job, "done", line), line
 
     def failed(job: Job, error: Exception) -> tuple[Outcome, dict[str, Any]]:
@@ -86,13 +91,16 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
 
     listener.begins(len(found.jobs))
     budget = ByteBudget(options.memory or default_budget())
+    stack = ExitStack()
     try:
-        for outcome, line in parallel(found.jobs, work, failed, workers=workers, budget=budget):
+        looked, stop = _shared(stack, assignment, recipe, options.max_pixels, len(found.jobs), workers)
+        for outcome, line in parallel(found.jobs, work, failed, workers=workers, budget=budget, abandon=stop):
             tally.count(outcome)
             listener.finished(outcome)
             if line:
                 lines.append(line)
     finally:
+        stack.close()
         recipe.engine.close(wait=False)
     lines, remarks = _agreed(lines, recipe)
     for remark in remarks:
@@ -105,42 +113,38 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
     return tally.summary(seconds=time.monotonic() - started, device=recipe.engine.device, report=path)
 
 
-def decision_of(job: Job, recipe: Recipe, max_pixels: int) -> dict[str, Any]:
-    """The line of a photo.
+def _shared(
+    stack: ExitStack, assignment: Assignment, recipe: Recipe, max_pixels: int, photos: int, workers: int
+) -> tuple[Callable[[Job], dict[str, Any]], Callable[[], None]]:
+    """`decision_of` for several threads, and what ends it at once.
 
-    Raises:
-        EnhanceError: it cannot be read.
+    A look is much Python around small arrays, of which one process does one at a time. So where there are many photos,
+    this process looks at one and child processes at the others; while these start, it has begun.
+
+    Args:
+        stack: ends the children.
+        assignment: what they open.
+        recipe: the method in this process.
+        max_pixels: refuse photos with more.
+        photos: how many there are.
+        workers: threads that look.
     """
-    from enhance_cli.imaging.view import view_of
+    if workers == 1 or photos < _MANY or recipe.engine.device != "cpu":
+        return partial(decision_of, recipe=recipe, max_pixels=max_pixels), lambda: None
+    from enhance_cli.pipeline.isolate import Crew
 
-    if job.source is None:
-        raise UsageError(f"{STDIO} has no name that a decision could be for; give files.")
-    data = read(job.source)
-    state = file_state(job.source)
-    if state["bytes"] != len(data):
-        raise ChangedSource(f"{job.source} changed while it was read; run again when it is complete.")
-    image = _small(data, str(job.source), max_pixels)
-    _, view, _ = view_of(image)
-    decision = cast(LookingEnhancer, recipe.enhancer).look(image if view is None else view.whole(), recipe.controls)
-    names: dict[str, Any] = {
-        "schema": DECISION_SCHEMA,
-        "source": str(job.source),
-        "relative": job.relative or job.source.name,
-    }
-    names["taken"] = _taken(job.source)
-    return {**names, **decision, "bytes": state["bytes"], "modified_ns": state["modified_ns"]}
+    crew = stack.enter_context(Crew([replace(assignment, alone=True)]))
+    here = threading.Lock()
 
+    def looked(job: Job) -> dict[str, Any]:
+        if not here.acquire(blocking=False):
+            return crew.look(job, max_pixels)
+        try:
+            return decision_of(job, recipe, max_pixels)
+        finally:
+            here.release()
 
-def _small(data: bytes, source: str, max_pixels: int) -> Image:
-    """A photo, RGB, decoded at a fraction of its size where its format allows that."""
-    codec = codecs.sniff(data)
-    small = codec.small(data, _SIDE) if codec is not None and codec.small is not None else None
-    # What is not smaller is decoded as it will be when it is enhanced: the faster decoder rounds more.
-    whole = small is None or small.pixels.shape[0] == small.height or small.height * small.width > max_pixels
-    if codec is None or small is None or whole:
-        return colour.to_rgb(codecs.decode(data, source=source, max_pixels=max_pixels))
-    carried = Metadata(source=source, format=codec.name, icc=small.icc, exif=small.exif)
-    return colour.to_rgb(Image(small.pixels, metadata=carried))
+    return looked, crew.kill
 
 
 def agreed(
@@ -192,14 +196,14 @@ def agreed(
 def _all_taken(files: Sequence[Job], workers: int, mirror: Mirror | None) -> list[float | None]:
     """When photos were taken; those in buckets are fetched for it."""
     if mirror is None:
-        return [_taken(job.source) for job in files]
+        return [taken(job.source) for job in files]
     from enhance_cli.pipeline.stream import ByteBudget, parallel
     from enhance_cli.pipeline.transfer import fetched
 
     def work(job: Job, admit: Admission) -> float | None:
         admit(0)
         with fetched(job, mirror) as local:
-            return _taken(local.source)
+            return taken(local.source)
 
     return list(parallel(files, work, lambda *_: None, workers=workers, budget=ByteBudget(0), ordered=True))
 
@@ -220,17 +224,6 @@ def _agreed(lines: Sequence[dict[str, Any]], recipe: Recipe) -> tuple[list[dict[
             odd = ", ".join(names[group[place]] for place in outliers)
             remarks.append(f"{odd}: unlike {len(group) - len(outliers)} neighbours, decided on alone.")
     return done, remarks
-
-
-def _taken(path: Path | None) -> float | None:
-    """When a JPEG was taken, from the beginning of its file."""
-    try:
-        with (path or Path()).open("rb") as file:
-            start = file.read(_HEAD)
-    except OSError:
-        return None
-    place = start.find(metadata.EXIF_PREFIX)
-    return None if place < 0 else shooting.taken(start[place + len(metadata.EXIF_PREFIX) :])
 
 
 def _refuse_foreign(path: Path, *, overwrite: bool) -> None:

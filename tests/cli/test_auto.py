@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from enhance_cli.cli.app import build
+from enhance_cli.pipeline import isolate, looking
 from tests import pictures
 from tests.commands import lines
 
@@ -19,7 +21,9 @@ APPLICATION = build()
 @pytest.fixture
 def run():
     """Run `enhance` on the CPU, in this process."""
-    return lambda *words: CliRunner().invoke(APPLICATION, [*map(str, words), "--device", "cpu", "--jobs", "1"])
+    return lambda *words: CliRunner().invoke(
+        APPLICATION, [*map(str, words), "--device", "cpu", *([] if "--jobs" in words else ["--jobs", "1"])]
+    )
 
 
 @pytest.fixture
@@ -83,6 +87,35 @@ def test_decide_then_apply_is_the_same_as_in_one_go(album, run):
         assert (cv2.imread(str(path)) == cv2.imread(other)).all(), path
 
 
+def test_many_photos_are_looked_at_by_child_processes_which_say_the_same(album, run, monkeypatch):
+    for number in range(5):
+        Path(f"in/{number}.png").hardlink_to("in/screen.png")
+    Path("in/broken.jpg").write_bytes(Path("in/good.jpg").read_bytes()[:300])
+    assert run("auto", "-r", "--decide", "alone.jsonl", "in").exit_code == 1
+    monkeypatch.setattr(looking, "_MANY", 2)
+    began = threading.Event()
+    here = looking.decision_of
+
+    def waits_for_a_child(job, recipe, max_pixels):
+        began.wait(100)
+        return here(job, recipe, max_pixels)
+
+    def looked(crew, job, max_pixels):
+        try:
+            return there(crew, job, max_pixels)
+        finally:
+            began.set()
+
+    there = isolate.Crew.look
+    monkeypatch.setattr(looking, "decision_of", waits_for_a_child)
+    monkeypatch.setattr(isolate.Crew, "look", looked)
+    many = run("auto", "-r", "--decide", "many.jsonl", "in", "--jobs", "2")
+    assert many.exit_code == 1, many.output
+    assert began.is_set()
+    assert "broken.jpg" in many.output
+    assert Path("many.jsonl").read_bytes() == Path("alone.jsonl").read_bytes()
+
+
 def test_decisions_can_be_edited(album, run):
     run("auto", "-r", "--decide", "decisions.jsonl", "in")
     told = {line["relative"]: line for line in lines("decisions.jsonl")}
@@ -120,6 +153,33 @@ def test_what_is_wrong_with_a_line_is_told_with_its_number_and_the_others_are_do
     assert Path("out/screen.png").exists()
 
 
+WRONG = {
+    "controls": ('{"clip_limit": "x"}', "line 1: --clip-limit must lie between"),
+    "luma": ("1" + 400 * "0", None),
+    "quantities": ('{"dark": NaN, "bright": Infinity, "mean": 1' + 400 * "0" + ', "p05": 0.5}', None),
+    "source": ('"\\ud800.jpg"', "line 1: its source is not the path"),
+    "relative": ('"."', "line 1: its relative is not a path"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_values_that_no_look_writes_are_told_with_their_line_or_left_out(album, run, name):
+    value, said = WRONG[name]
+    run("auto", "-r", "--decide", "decisions.jsonl", "in")
+    found = next(line for line in lines("decisions.jsonl") if line["relative"] == "good.jpg")
+    found |= {"verdict": "enhance", "method": "clahe-adaptive", "controls": {}, "amount": 1.0, name: "@"}
+    text = "\ufeff" + json.dumps(found).replace('"@"', value) + "\r\n"
+    Path("decisions.jsonl").write_text(text, encoding="utf-8", newline="")
+    result = run("apply", "decisions.jsonl", "out")
+    assert (result.exit_code == 0) == (said is None), result.output
+    assert "nternal error" not in result.output
+    if said is not None:
+        assert said in result.output.replace("\n", " "), result.output
+    elif name == "quantities":
+        told = lines()[0]["plan"]["quantities"]
+        assert told == [{"name": "p05", "value": 0.5}]
+
+
 def test_a_file_that_is_no_decisions_is_not_replaced(album, run):
     Path("notes.txt").write_text("mine\n")
     result = run("auto", "--decide", "notes.txt", "in")
@@ -127,6 +187,14 @@ def test_a_file_that_is_no_decisions_is_not_replaced(album, run):
     assert Path("notes.txt").read_text() == "mine\n"
     assert "no file of decisions" in result.output
     assert run("apply", "notes.txt", "out").exit_code != 0
+
+
+@pytest.mark.parametrize("words", [("--decide", "-", "in"), ("--decide", "d.jsonl", "-")])
+def test_decisions_are_not_for_pipes(album, run, words):
+    result = run("auto", *words)
+    assert result.exit_code == 2
+    assert "give" in result.output
+    assert not Path("-").exists()
 
 
 def test_apply_takes_a_file_and_an_output(album, run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,9 @@ class Decision:
     guard: str = ""
     luma: float = 0.0
     """Mean luma of the photo."""
+
+    place: str = field(default="", compare=False)
+    """The file and the line that it was read from, for messages; empty for one of this run."""
 
     def to_json(self) -> dict[str, Any]:
         """Its part of a line."""
@@ -72,7 +76,6 @@ class Decision:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
                 raise UsageError(f"{place}: the {name} is a number from 0 to {most:g}, not {value!r}.")
             numbers[name] = float(value)
-        luma = line.get("luma", 0.0)
         quantities = line.get("quantities")
         kept = quantities if isinstance(quantities, dict) else {}
         texts = {name: str(line.get(name) or "") for name in ("reason", "runner_up", "guard")}
@@ -81,8 +84,14 @@ class Decision:
             str(method) if enhances else "",
             controls if enhances else {},
             numbers["amount"] if enhances else 0.0,
-            quantities={str(name): float(value) for name, value in kept.items() if isinstance(value, int | float)},
+            quantities={str(name): float(value) for name, value in kept.items() if _is_number(value)},
             certainty=numbers["certainty"],
-            luma=float(luma) if isinstance(luma, int | float) else 0.0,
+            luma=float(line["luma"]) if _is_number(line.get("luma")) else 0.0,
+            place=place,
             **texts,
         )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one that reports can hold: neither infinite nor beyond what a float is."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -144,10 +144,14 @@ class Auto:
     def _controls_of(self, decision: Decision, image: Image) -> Any:
         method = methods.get(decision.method)
         known = method.controls.knobs()
+        where = decision.place and f"{decision.place}: "
         for name in decision.controls:
             if name not in known:
-                raise UsageError(f"{method.name} has no control {name!r}; it has {', '.join(known)}.")
-        return method.controls(**decision.controls)
+                raise UsageError(f"{where}{method.name} has no control {name!r}; it has {', '.join(known)}.")
+        try:
+            return method.controls(**decision.controls)
+        except UsageError as error:
+            raise UsageError(f"{where}{error}") from error
 
     # --- render --------------------------------------------------------------------------------------------
 
