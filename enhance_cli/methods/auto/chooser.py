@@ -16,9 +16,9 @@ from enhance_cli.methods.auto.scores import Scores
 if TYPE_CHECKING:
     from enhance_cli.types import Array, Enhancer
 
-RESTRAINT = 3.0
+RESTRAINT = 2.0
 """Decibels that a change must be expected to gain before a photo is touched. weights/auto/card.md has the curve
-between good photos that are left alone and faulty ones that are not: up to here, restraint costs 0.1 dB of these."""
+between good photos that are left alone and faulty ones that are not: up to here, mild faults are still corrected."""
 
 NOTHING = 0
 """The place of doing nothing in `OPTIONS`."""
