@@ -6,6 +6,7 @@ Seconds differ from machine to machine (`benchmarks.speed` measures them); lists
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import simplejpeg
 
 from enhance_cli import methods
+from tests.pictures import gradient
 
 HEAVY = {
     "numpy",
@@ -94,3 +96,26 @@ def test_a_dry_run_is_light(jpeg: Path, tmp_path: Path) -> None:
 def test_nothing_to_do_is_light(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert not modules_after("clahe-adaptive", tmp_path / "empty", tmp_path / "out") & HEAVY
+
+
+QUIET = ("CI", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
+"""Variables that silence ONNX Runtime, or may: a user has none of them."""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(["-m", "enhance_cli", "clahe-adaptive", "--device", "cpu", "photo.jpg", "out.jpg"], id="command"),
+        pytest.param(["-c", "import enhance_cli, onnxruntime; onnxruntime.get_available_providers()"], id="Python"),
+    ],
+)
+def test_networks_run_without_telemetry(tmp_path: Path, program: list[str]) -> None:
+    """It would leave an identifier, and a database of what is to be sent, in the home folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "photo.jpg").write_bytes(simplejpeg.encode_jpeg(gradient(64, 96)))
+    surroundings = {name: value for name, value in os.environ.items() if name not in QUIET and name[:4] != "XDG_"}
+    surroundings["HOME"] = str(home)
+    surroundings.setdefault("ENHANCE_CACHE_DIR", str(tmp_path / "cache"))
+    subprocess.run([sys.executable, *program], cwd=tmp_path, env=surroundings, check=True, capture_output=True)
+    assert not list(home.rglob("*"))
