@@ -18,11 +18,11 @@ from sheet import GAP, INK, PAPER, thumbnail
 from enhance_cli import methods
 from enhance_cli.methods.cases import cases_of, options_of
 
-BAND, HEIGHT = 24, 170
+BAND, HEIGHT = 40, 170
 
 
 def columns(inputs: Path, folder: Path) -> dict[str, Path]:
-    """The folder of every column, by its label; a method's images are made first."""
+    """The folder of every column, by its label of two lines; a method's images are made first."""
     found = {"input": inputs}
     for name in methods.names():
         case = next(case for case in cases_of(name) if case.shown)
@@ -30,7 +30,7 @@ def columns(inputs: Path, folder: Path) -> dict[str, Path]:
         output = folder / name
         command = [sys.executable, "-m", "enhance_cli", *words, str(inputs), str(output), "--quiet"]
         subprocess.run(command, check=True)
-        found[" ".join(words)] = output
+        found[f"{name}\n{' '.join(words[1:])}"] = output
     return found
 
 
@@ -44,7 +44,7 @@ def sheet(inputs: Path, folder: Path) -> Image.Image:
     draw = ImageDraw.Draw(whole)
     for place, label in enumerate(found):
         left = GAP + place * (width + GAP)
-        draw.text((left, 4), label, INK, ImageFont.load_default(12))
+        draw.text((left, 4), label, INK, ImageFont.load_default(11))
         for index, row in enumerate(rows):
             top = BAND + GAP + index * (HEIGHT + GAP)
             whole.paste(row[place], (left + (width - row[place].width) // 2, top))
