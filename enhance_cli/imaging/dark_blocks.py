@@ -111,12 +111,10 @@ class DarkBlocks:
         return out
 
 
-def _smoothstep(value, low, high):  # type: ignore[no-untyped-def]
+@kernel
+def _step(value, low, high):  # type: ignore[no-untyped-def]
     share = min(max((value - low) / (high - low), 0.0), 1.0)
     return share * share * (3.0 - 2.0 * share)
-
-
-_step = kernel(_smoothstep)
 
 
 @kernel

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from enhance_cli.controls import Controls
     from enhance_cli.engines import Engine
     from enhance_cli.imaging.codecs.jpeg.on_card import CardDecoder
+    from enhance_cli.pipeline.run import Run
     from enhance_cli.plan import Plan
 
 
@@ -48,6 +49,22 @@ class Assignment:
     threads: int = 1
     alone: bool = False
     """Whether the process runs only enhance, so that no other code depends on which modules are loaded."""
+
+    @classmethod
+    def of(cls, asked: Run, coding: Coding, *, alone: bool = False) -> Assignment:
+        """That of a run, on the devices and with the weights that its options name; the threads are filled in later."""
+        options = asked.options
+        return cls(
+            asked.method,
+            asked.controls,
+            options.device,
+            coding,
+            weights=options.weights,
+            gpu_memory=options.gpu_memory,
+            precision=options.precision,
+            codec=options.codec,
+            alone=alone,
+        )
 
     def parts(self) -> list[Assignment]:
         """The assignment on each of its devices."""

@@ -81,13 +81,4 @@ def assignment_of(
         backup=options.backup,
         mirror=None if objects is None else objects.mirror,
     )
-    return Assignment(
-        asked.method,
-        asked.controls,
-        options.device,
-        coding,
-        weights=options.weights,
-        gpu_memory=options.gpu_memory,
-        precision=options.precision,
-        codec=options.codec,
-    )
+    return Assignment.of(asked, coding)

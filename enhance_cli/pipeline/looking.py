@@ -64,18 +64,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
         listener.remark(remark)
     started = time.monotonic()
     workers = options.jobs or available_cores()
-    coding = Coding(max_pixels=options.max_pixels)
-    assignment = Assignment(
-        asked.method,
-        asked.controls,
-        options.device,
-        coding,
-        weights=options.weights,
-        gpu_memory=options.gpu_memory,
-        precision=options.precision,
-        codec=options.codec,
-        alone=alone,
-    )
+    assignment = Assignment.of(asked, Coding(max_pixels=options.max_pixels), alone=alone)
     recipe = assignment.open(listener.remark)
     tally = Tally()
     lines: list[dict[str, Any]] = []
