@@ -16,12 +16,12 @@ Names are resolved on first use: importing the package loads neither numpy nor a
 
 from __future__ import annotations
 
-import os
+import os as _os
 from typing import TYPE_CHECKING, Any
 
 # From version 1.29 on ONNX Runtime sends usage data, and leaves an identifier in the home folder, unless this is set
 # before it is loaded. Photos, and what is done to them, are nobody else's business.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+_os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

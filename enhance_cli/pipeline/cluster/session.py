@@ -36,6 +36,9 @@ _STORE = 80 << 20
 _CONNECT = 10.0
 """Seconds in which the head of a cluster must answer."""
 
+_TRIES = 3
+"""Times that a head which answers is asked; each time it has half a minute to start a process for this run."""
+
 _THREADS = 4
 """Calls of a worker that may run at once: one that waits, and short ones."""
 
@@ -88,11 +91,10 @@ def session(address: str, cores: int) -> Iterator[Any]:
         _refuse_silent(address)
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            with _quiet():
-                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **details)
+            _connect(ray, address, details)
         except Exception as error:
             if isinstance(error, ConnectionError | RuntimeError | ValueError | OSError | ImportError):
-                told = _first_line(error).rstrip(".")
+                told = _sentence(error).rstrip(".")
                 token = "" if address == "local" else " (if it asks for a token: RAY_AUTH_MODE=token, RAY_AUTH_TOKEN)"
                 raise DeviceError(f"--cluster {address} cannot be reached: {told}{token}.") from error
             raise
@@ -102,6 +104,18 @@ def session(address: str, cores: int) -> Iterator[Any]:
                     signal.signal(number, handler)
         stack.callback(ray.shutdown)
         yield ray
+
+
+def _connect(ray: Any, address: str, details: dict[str, Any]) -> None:
+    """Connect, again where the head has begun to answer and was too busy to end it: `ray://` starts a process there."""
+    for left in range(_TRIES - 1, -1, -1):
+        try:
+            with _quiet():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **details)
+            return
+        except ConnectionAbortedError:
+            if not left:
+                raise
 
 
 @cache
@@ -281,6 +295,9 @@ def _temporary_folder() -> Iterator[str]:
             remove()
 
 
-def _first_line(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
+    """The line of an error that says most: the first, or the last of a traceback that another process has sent."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]

@@ -6,6 +6,7 @@ import importlib.util
 import socket
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import cv2
@@ -89,3 +90,28 @@ def test_folders_of_killed_runs_are_removed(tmp_path, monkeypatch):
         with session._temporary_folder():
             assert not stale.exists()
     assert not Path(first).exists()
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_head_that_is_busy_is_asked_again(monkeypatch, failures):
+    text = "Initialization failure from server:\nTraceback (most recent call last):\n\nRuntimeError: too slow."
+    asked = []
+
+    def init(**details):
+        asked.append(details["address"])
+        if len(asked) <= failures:
+            raise ConnectionAbortedError(text)
+
+    ray = types.SimpleNamespace(init=init, is_initialized=lambda: False, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(session, "require", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"ray://127.0.0.1:{head.getsockname()[1]}"
+        if failures < 3:
+            with session.session(address, 1) as connected:
+                assert connected is ray
+            assert asked == [address] * (failures + 1)
+        else:
+            with pytest.raises(DeviceError, match=r"cannot be reached: RuntimeError: too slow"):
+                session.session(address, 1).__enter__()
+            assert asked == [address] * 3
