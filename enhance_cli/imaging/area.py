@@ -24,6 +24,15 @@ def area_means(pixels: Array, height: int, width: int) -> Array:
     return out
 
 
+def extremes(pixels: Array) -> tuple[Array, Array]:
+    """The smallest and the largest channel of each pixel of H×W×3, H×W of the same dtype.
+
+    NumPy's own reductions over an axis this short take ten times as long.
+    """
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+
+
 @kernel
 def _area_means(line, stride, rows, columns, white, out):  # type: ignore[no-untyped-def]
     _, height, width = out.shape

@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.engines.cuda import CudaEngine
+from enhance_cli.imaging.area import extremes
 from enhance_cli.imaging.measures import MEASURES
 
 
@@ -45,3 +46,11 @@ def test_what_kernels_have_written_is_measured_before_it_comes_down():
         engine.into(out, lambda values, out: out.copy_(values + 1), source)
         assert engine.measured(MEASURES, "luma_counts", out)[10] == 24
         assert not out.any()
+
+
+def test_extremes_are_the_least_and_the_most_of_three_channels():
+    pixels = np.random.default_rng(3).random((7, 5, 3), np.float32)
+    least, most = extremes(pixels)
+    assert np.array_equal(least, pixels.min(axis=2))
+    assert np.array_equal(most, pixels.max(axis=2))
+    assert least.dtype == most.dtype == np.float32

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from enhance_cli.imaging.area import extremes
 from enhance_cli.methods.auto.kernels_measure import lowest_and_chroma
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Flatness(NamedTuple):
 def flatness(codes: Array) -> Flatness:
     """Measure a small copy: H×W×3 uint8, at least 2×2 pixels."""
     levels = codes.astype(np.int16)
-    steps = [np.abs(step - levels[:-1, :-1]).max(axis=2) for step in (levels[1:, :-1], levels[:-1, 1:])]
+    steps = [extremes(np.abs(step - levels[:-1, :-1]))[1] for step in (levels[1:, :-1], levels[:-1, 1:])]
     largest = np.maximum(*steps)
     changes = largest[largest > SAME]
     index = (codes.astype(np.int64) >> 4) @ np.array([256, 16, 1])

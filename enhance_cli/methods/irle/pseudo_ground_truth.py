@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.area import extremes
 
 Array = NDArray[Any]
 
@@ -63,7 +64,7 @@ def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
     smooth = cv2.GaussianBlur(np.asarray(proxy, np.float32), (0, 0), max(1.0, 3.0 * max(proxy.shape[:2]) / 600.0))
     luma = smooth @ LUMA
     low, high = opacity.quantiles(luma, (0.05, 0.95), weights)
-    asked = (luma >= low) & (luma <= high) & (smooth.max(axis=2) < 0.98)
+    asked = (luma >= low) & (luma <= high) & (extremes(smooth)[1] < 0.98)
     if weights is not None:
         asked &= weights > 0
     seen = smooth[asked].astype(np.float64)
@@ -107,9 +108,8 @@ def coloured(picture: Array, log_gain: Array, chroma: float = 1.0) -> Array:
     factor = factor - less * ((log_gain - start) / way).clip(0.0, 1.0)
     factor = factor * (1.0 + (chroma - 1.0) * (log_gain / top).clip(0.0, 1.0))
     grey = picture @ LUMA
-    inside = np.minimum(
-        (1.0 - grey) / np.maximum(picture.max(axis=2) - grey, 1e-4), grey / np.maximum(grey - picture.min(axis=2), 1e-4)
-    )
+    least, most = extremes(picture)
+    inside = np.minimum((1.0 - grey) / np.maximum(most - grey, 1e-4), grey / np.maximum(grey - least, 1e-4))
     factor = np.minimum(factor, np.maximum(inside, 1.0))[..., None]
     return np.asarray(grey[..., None] + factor * (picture - grey[..., None]), np.float32)
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.area import extremes
 from enhance_cli.imaging.kernels_cpu import channel_counts
 
 Array = NDArray[Any]
@@ -114,7 +115,7 @@ class ToneCurve:
         three channels preserves hues too and costs 2.5 dB.
         """
         x = np.asarray(light, np.float32)
-        low, high = x.min(axis=2, keepdims=True), x.max(axis=2, keepdims=True)
+        low, high = (channel[..., None] for channel in extremes(x))
         bottom, top = self(low), self(high)
         place = (x - low) / np.maximum(high - low, np.float32(1e-6))
         return np.asarray(bottom + (top - bottom) * place, np.float32)
