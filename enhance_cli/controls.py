@@ -329,7 +329,7 @@ class Listed:
         """Read a file; lines that cannot be used become faults.
 
         Raises:
-            ValueError: it cannot be read, or holds no line that can be used.
+            ValueError: it cannot be read.
         """
         if isinstance(value, Listed):
             return value

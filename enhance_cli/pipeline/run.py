@@ -163,6 +163,8 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
     )
     for remark in found.remarks:
         listener.remark(remark)
+    if listed == [] and not faults and asked.controls.listed is not None:
+        listener.remark(f"{asked.controls.listed.path} holds no decisions.")
     check_stdout(found, options)
     rules = rules_of(asked, found, objects)
     path = report_path(found, options)

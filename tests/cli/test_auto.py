@@ -197,6 +197,14 @@ def test_decisions_are_not_for_pipes(album, run, words):
     assert not Path("-").exists()
 
 
+def test_a_file_without_decisions_is_told(album, run):
+    Path("decisions.jsonl").write_text("\n")
+    result = run("apply", "decisions.jsonl", "out")
+    assert result.exit_code == 0
+    assert "decisions.jsonl holds no decisions." in result.output
+    assert not Path("out").exists()
+
+
 def test_apply_takes_a_file_and_an_output(album, run):
     result = run("apply", "decisions.jsonl")
     assert result.exit_code == 2
