@@ -12,11 +12,16 @@ copy must agree; each was set on the training photos (43 dark ones, the frames o
     lamps    the largest luma                a lamp is white at any exposure; without one a photo may be underexposed
 
 Brackets of daylight interiors with a dark ceiling agree in the first two; most of them do not in the others.
+
+Two more signs are seen in single pixels only (`_Sampled`). A photo whose lamps clip and whose dark is noisy all the
+same was taken with little light: by day shade beside clipped lights is clean, and a dark room that was underexposed has
+no lights. This stands in for colour, so that cool lamps and white facades count. And a photo that has no light at all
+in much of its area, but for points, is a night even where all of it is dark.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -49,6 +54,30 @@ FLAT = (0.008, 0.016)
 """Deviation of luma among the dark pixels around one, up to which there is no structure, and from which there is:
 2 and 4 levels of 255."""
 
+NOISE, GRAIN = (0.6 / 255.0, 1.0 / 255.0), (0.1, 0.18)
+"""Standard deviation of a pixel in flat dark parts, and the same by their luma, from which noise may be that of a
+night, and from which it is: where lamps clip, a photo was not underexposed, and by day its shade is then clean."""
+
+POINTS = (0.48, 0.6)
+"""The brightest thousandth of single pixels from which small lights show in a photo that is black otherwise."""
+
+BOTTOM = (1.5 / 255.0, 3.0 / 255.0)
+"""Luma above the darkest hundredth of single pixels up to which an area has no light at all, and from which it has."""
+
+MUCH, FEW = (0.1, 0.3), (0.1, 0.18)
+"""Share of such areas in a photo with small lights from which they are its night, and from which they certainly are;
+and 98th percentile of luma up to which the lights are small, and from which they may be windows of a dark room."""
+
+APART = 2
+"""Distance in pixels between the samples compared: adjacent ones have been smoothed by the camera and by JPEG."""
+
+WHITE = (1.2, 1.5)
+"""Deviation between pixels far apart, by that between near ones, up to which it is noise, and from which it is texture:
+1.0 to 1.15 in the skies of night photos, 1.4 to 5 in foliage, stone and cloth."""
+
+MEAN_OF_NORMAL = 0.7979
+"""Mean of the absolute value of a centred normal variable, in standard deviations."""
+
 AROUND = 5
 """Side of the square of pixels of the small copy that is around one: a twelfth of a copy of 64."""
 
@@ -56,12 +85,13 @@ SAMPLES = 256
 """Rows and columns of pixels, at least half of them, in which noise is looked at."""
 
 
-def scene(light: Array, weights: Array | None = None) -> float:
+def scene(light: Array, weights: Array | None = None, grain: float = 0.0) -> float:
     """How certainly a photo shows a night scene: 0..1.
 
     Args:
         light: 3×h×w in 0..1, area means of the whole photo.
         weights: opacity h×w; None if all pixels count alike.
+        grain: how certainly it has lamps, which may be too small for `light`, and noise in the dark beside them, 0..1.
     """
     grey = luma(light)
     mean = max(opacity.mean(grey, weights), 1e-4)
@@ -75,29 +105,109 @@ def scene(light: Array, weights: Array | None = None) -> float:
     warm = COOL + (1.0 - COOL) * smoothstep(warmth, *WARM)
     lit = opacity.quantiles(grey, (0.98,), weights)[0]
     lamps = smoothstep(float(grey.max()), *LAMPS)
-    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * smoothstep(tinted, *TINTED) * warm * lamps)
+    by_light = max(float(smoothstep(tinted, *TINTED) * warm * lamps), grain)
+    return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * by_light)
 
 
-def empty(light: Array, weights: Array | None = None) -> Array | None:
+def empty(light: Array, weights: Array | None = None, pixels: Array | None = None) -> Array | None:
     """How empty every pixel of a night scene is: h×w float32 in 0..1; None if it is none, or empty nowhere.
 
     Args:
         light: 3×h×w in 0..1, area means of the whole photo, 64 or so to a side: means over fewer pixels hold noise.
         weights: opacity h×w; None if all pixels count alike.
+        pixels: the photo, H×W×3 or H×W, uint8 or uint16; some 65,000 of its pixels tell of small lamps and of noise.
     """
-    night = scene(light, weights)
-    if night == 0.0:
-        return None
     grey = luma(light)
     dark = 1.0 - smoothstep(grey, *DARK)
+    if not dark.any():
+        return None
     # Dark pixels are compared with dark ones alone: the sky next to a lamp is as empty as elsewhere.
     counted = np.maximum(_means(dark), 1e-6)
     mean = _means(dark * grey) / counted
     deviation = np.sqrt(np.maximum(_means(dark * grey * grey) / counted - mean * mean, 0.0))
-    found = night * dark * (1.0 - smoothstep(deviation, *FLAT))
+    flat = dark * (1.0 - smoothstep(deviation, *FLAT))
     if weights is not None:
-        found = np.where(weights > 0.0, found, 0.0)
+        flat = np.where(weights > 0.0, flat, 0.0)
+    if not flat.any():
+        return None
+    if pixels is None:
+        found = scene(light, weights) * flat
+    else:
+        seen = _sampled(pixels, flat, weights)
+        found = scene(light, weights, seen.grain) * flat
+        bottom = flat * (1.0 - smoothstep(grey - seen.black, *BOTTOM))
+        lit = opacity.quantiles(grey, (0.98,), weights)[0]
+        points = (
+            smoothstep(seen.peak, *POINTS) * (1.0 - smoothstep(lit, *FEW)) * smoothstep(float(bottom.mean()), *MUCH)
+        )
+        found = np.maximum(found, float(points) * bottom)
     return np.asarray(found, np.float32) if found.any() else None
+
+
+class _Sampled(NamedTuple):
+    """What single pixels of a photo tell that a small copy does not; light in 0..1."""
+
+    peak: float
+    """The brightest thousandth of the largest channel."""
+
+    black: float
+    """The darkest hundredth of luma."""
+
+    noise: float
+    """Standard deviation of luma in flat dark parts, between pixels `APART`."""
+
+    coarse: float
+    """The same between pixels four times as far apart: more than `noise` where they hold texture."""
+
+    tone: float
+    """Median luma of flat dark parts."""
+
+    @property
+    def grain(self) -> float:
+        """How certainly the photo has lamps and, in the dark beside them, the noise of a night, 0..1."""
+        white = 1.0 - smoothstep(self.coarse / max(self.noise, 1e-6), *WHITE)
+        strong = smoothstep(self.noise, *NOISE) * smoothstep(self.noise / max(self.tone, 1e-6), *GRAIN)
+        return float(smoothstep(self.peak, *LAMPS) * white * strong)
+
+
+def _sampled(pixels: Array, flat: Array, weights: Array | None) -> _Sampled:
+    """Measures of single pixels of an image.
+
+    Args:
+        pixels: H×W×3 or H×W, uint8 or uint16.
+        flat: h×w in 0..1: how dark and flat the image is there.
+        weights: opacity h×w; None if all pixels count alike.
+    """
+    white = np.iinfo(pixels.dtype).max
+    height, width = pixels.shape[:2]
+    reach = min(4 * APART, height - 1, width - 1)
+    down, across = (np.arange(0, side - reach, -(-side // SAMPLES)) for side in (height, width))
+
+    def at(y: int, x: int) -> Array:
+        codes = pixels[np.ix_(down + y, across + x)]
+        return luma(np.moveaxis(codes, 2, 0).astype(np.float32)) if codes.ndim == 3 else codes.astype(np.float32)
+
+    first = pixels[np.ix_(down, across)]
+    grey = at(0, 0)
+    cells = np.ix_(down * flat.shape[0] // height, across * flat.shape[1] // width)
+    there = flat[cells] > 0.5 * flat.max()
+    visible = np.ones_like(there) if weights is None or not (weights[cells] > 0.0).any() else weights[cells] > 0.0
+
+    def deviation(step: int) -> float:
+        step = min(step, reach)
+        apart = np.abs(grey - at(0, step) - at(step, 0) + at(step, step))[there]
+        if apart.size == 0:
+            return 0.0
+        kept = apart[apart <= np.quantile(apart, 0.98)]  # edges and stars are no noise
+        return float(kept.mean()) / (2.0 * MEAN_OF_NORMAL) / white
+
+    return _Sampled(
+        peak=float(np.quantile((first.max(axis=2) if first.ndim == 3 else first)[visible], 0.999)) / white,
+        black=float(np.quantile(grey[visible], 0.01)) / white,
+        noise=deviation(APART),
+        coarse=deviation(4 * APART),
+        tone=float(np.median(grey[there])) / white if there.any() else 1.0,
+    )
 
 
 def spread(pixels: Array, empty: Array) -> float:

@@ -102,7 +102,7 @@ class Retinex:
             light = lights[0]
             found = self._illumination(controls)[0](image=light[None])
             forward, inverse = found["forward"][0], found["inverse"][0]
-            empty = night.empty(light, seen)
+            empty = night.empty(light, seen, image.pixels)
             if empty is not None:
                 forward = formulas.limited(forward, light, empty, night.spread(image.pixels, empty))
             channels = (forward, light.max(axis=0)), (inverse, (1.0 - light).max(axis=0))
