@@ -85,13 +85,14 @@ SAMPLES = 256
 """Rows and columns of pixels, at least half of them, in which noise is looked at."""
 
 
-def scene(light: Array, weights: Array | None = None, grain: float = 0.0) -> float:
+def scene(light: Array, weights: Array | None = None, grain: float = 0.0, trust: float = 1.0) -> float:
     """How certainly a photo shows a night scene: 0..1.
 
     Args:
         light: 3×h×w in 0..1, area means of the whole photo.
         weights: opacity h×w; None if all pixels count alike.
         grain: how certainly it has lamps, which may be too small for `light`, and noise in the dark beside them, 0..1.
+        trust: how far the colour of lamps alone counts, 0..1.
     """
     grey = luma(light)
     mean = max(opacity.mean(grey, weights), 1e-4)
@@ -105,17 +106,18 @@ def scene(light: Array, weights: Array | None = None, grain: float = 0.0) -> flo
     warm = COOL + (1.0 - COOL) * smoothstep(warmth, *WARM)
     lit = opacity.quantiles(grey, (0.98,), weights)[0]
     lamps = smoothstep(float(grey.max()), *LAMPS)
-    by_light = max(float(smoothstep(tinted, *TINTED) * warm * lamps), grain)
+    by_light = max(trust * float(smoothstep(tinted, *TINTED) * warm * lamps), grain)
     return float(smoothstep(lit, *LIT) * (1.0 - smoothstep(above, *ABOVE)) * by_light)
 
 
-def empty(light: Array, weights: Array | None = None, pixels: Array | None = None) -> Array | None:
+def empty(light: Array, weights: Array | None = None, pixels: Array | None = None, trust: float = 1.0) -> Array | None:
     """How empty every pixel of a night scene is: h×w float32 in 0..1; None if it is none, or empty nowhere.
 
     Args:
         light: 3×h×w in 0..1, area means of the whole photo, 64 or so to a side: means over fewer pixels hold noise.
         weights: opacity h×w; None if all pixels count alike.
         pixels: the photo, H×W×3 or H×W, uint8 or uint16; some 65,000 of its pixels tell of small lamps and of noise.
+        trust: how far the colour of lamps alone counts, 0..1: less where wrong nights would lose more.
     """
     grey = luma(light)
     dark = 1.0 - smoothstep(grey, *DARK)
@@ -131,10 +133,10 @@ def empty(light: Array, weights: Array | None = None, pixels: Array | None = Non
     if not flat.any():
         return None
     if pixels is None:
-        found = scene(light, weights) * flat
+        found = scene(light, weights, trust=trust) * flat
     else:
         seen = _sampled(pixels, flat, weights)
-        found = scene(light, weights, seen.grain) * flat
+        found = scene(light, weights, seen.grain, trust) * flat
         bottom = flat * (1.0 - smoothstep(grey - seen.black, *BOTTOM))
         lit = opacity.quantiles(grey, (0.98,), weights)[0]
         points = (

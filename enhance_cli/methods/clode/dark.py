@@ -23,17 +23,19 @@ SIDE = 64
 """Rows and columns of the copy in which empty places are looked for."""
 
 
-def empty_places(light: Array, weights: Array | None = None) -> Array | None:
+def empty_places(light: Array, weights: Array | None, pixels: Array, scene: float) -> Array | None:
     """How empty every pixel of a proxy is: h×w in 0..1; None if it shows no night scene.
 
     Args:
         light: 3×h×w in 0..1.
         weights: opacity h×w; None if all pixels count alike.
+        pixels: the photo, H×W×3 or H×W, uint8 or uint16.
+        scene: how certainly something in it is lit, `Trajectory.scene`.
     """
     height, width = light.shape[1:]
     rows, columns = min(SIDE, height), min(SIDE, width)
     small = None if weights is None else reduced(weights[None], rows, columns)[0]
-    found = night.empty(reduced(light, rows, columns), small)
+    found = night.empty(reduced(light, rows, columns), small, pixels, scene)
     if found is None:
         return None
     places = found[np.ix_(np.arange(height) * rows // height, np.arange(width) * columns // width)]

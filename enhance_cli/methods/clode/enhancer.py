@@ -131,9 +131,10 @@ class Clode:
         notes: tuple[str, ...],
     ) -> ClodePlan:
         height, width = trajectory.light.shape[1:]
-        empty = empty_places(trajectory.light, trajectory.weights) if point.time > 0.0 and trajectory.scene else None
+        empty = None
+        if point.time > 0.0:
+            empty = empty_places(trajectory.light, trajectory.weights, image.pixels, trajectory.scene)
         if empty is not None:
-            empty = empty * np.float32(trajectory.scene)
             point = point._replace(shift=bounded(point.shift, empty))
         grid, shift = np.empty((0, 0, 0, 3), np.float32), np.empty((3, 0, 0), np.float32)
         if point.time != 0.0 and (height, width) == (image.height, image.width):

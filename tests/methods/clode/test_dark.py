@@ -23,11 +23,12 @@ def night(rng: np.random.Generator, height: int = 128, width: int = 192, noise: 
 
 def test_a_night_sky_is_empty_and_lit_houses_and_days_are_not(rng: np.random.Generator) -> None:
     light = night(rng)
-    places = empty_places(light)
+    pixels = np.rint(light.transpose(1, 2, 0) * 255.0).astype(np.uint8)
+    places = empty_places(light, None, pixels, 1.0)
     assert places is not None
     assert places[10:50].mean() > 0.9
     assert places[66:].max() < 0.1
-    assert empty_places(np.full((3, 40, 60), 0.4, np.float32)) is None
+    assert empty_places(np.full((3, 40, 60), 0.4, np.float32), None, np.full((40, 60), 102, np.uint8), 1.0) is None
 
 
 def test_only_what_is_empty_is_bounded() -> None:
