@@ -7,7 +7,9 @@ result y:
 1. **tones**: luma Y of y becomes t(Y), a curve of the whole photo (`Tones`) that restores a black point and contrast;
 2. **colour**: the channels' distances from luma follow t(Y) / Y times a factor, which is 1 near black and white, and on
    colours like skin, and ends where a channel would leave 0..1, so that hues do not turn;
-3. **highlights**: y + w max(0, x - y) for each channel, w rising from 0 to 1 as the luma of x rises from 0.86 to 0.985.
+3. **skin**: where the photo's colours are like skin's, chroma grows at most by `SKIN_GROWTH`, or with the light
+   (`bounded_skin`);
+4. **highlights**: y + w max(0, x - y) for each channel, w rising from 0 to 1 as the luma of x rises from 0.86 to 0.985.
    What is clipped stays white, and what is nearly clipped comes near it in the photo's order of tones. By the smallest
    channel, noise in blue alone, which luma hardly shows, would draw contours.
 
@@ -33,6 +35,20 @@ NODES = 257
 
 DARK, BRIGHT = 0.02, (0.8, 1.0)
 """Luma of the photo up to which its colour is mostly noise; luma of the result between which its colour is kept."""
+
+SKIN_GROWTH, SKIN_FOLLOWS = 1.23, 0.8
+"""The most by which chroma of CIELAB may grow on colours like skin's; and the share of a gain of luma that it may
+follow where that is more: a face lifted out of deep shade would else be grey."""
+
+SKIN_LIGHT = (0.05, 0.12)
+"""Luma of the photo between which that bound sets in: the hue of darker pixels is mostly noise."""
+
+SKIN_HUES, ROSY_HUES = (0.05, 0.2), (-1.5, -0.6)
+"""Hues (G - B) / (R - B) between which colours begin to be like skin's, in white light, and in the light of dusk, whose
+blue turns skin to rose."""
+
+SKIN_SATURATION = (0.04, 0.14)
+"""Saturation 1 - B / R between which that bound sets in: greys have no colour that a method may not give them."""
 
 LEAST = 1e-4
 """The least divisor."""
@@ -73,7 +89,11 @@ def luma(light: Array) -> Array:
 
 
 def finished(
-    light: Array, source: Array, tones: Tones = UNCHANGED, highlight: tuple[float, float] = HIGHLIGHT
+    light: Array,
+    source: Array,
+    tones: Tones = UNCHANGED,
+    highlight: tuple[float, float] = HIGHLIGHT,
+    follows: float = SKIN_FOLLOWS,
 ) -> Array:
     """Tones, colour and highlights of a method's light.
 
@@ -82,12 +102,14 @@ def finished(
         source: 3×h×w in 0..1, the photo's light x.
         tones: the curve of the photo.
         highlight: another range than `HIGHLIGHT`.
+        follows: another share than `SKIN_FOLLOWS`.
 
     Returns:
         3×h×w in 0..1.
     """
     if tones.gains.size:
         light = _toned(light, source, tones)
+    light = bounded_skin(light, source, tones.chroma, follows)
     kept = smoothstep(luma(source), *highlight)
     result: Array = light + kept * np.maximum(source - light, 0.0)
     return result
@@ -105,12 +127,46 @@ def _toned(light: Array, source: Array, tones: Tones) -> Array:
     return np.clip(toned + colour * gain * (light - grey), 0.0, 1.0)  # type: ignore[no-any-return]
 
 
-def skin_likeness(light: Array) -> Array:
-    """How much colours are like skin of any complexion, h×w in 0..1: between red and yellow, not saturated."""
+def bounded_skin(light: Array, source: Array, chroma: float = 1.0, follows: float = SKIN_FOLLOWS) -> Array:
+    """Bound the growth of chroma on colours like skin's, at constant luma.
+
+    With the photo's x, its luma X, and the result's y and Y, chroma C = max - min of the channels is bounded by
+    C(x) max(g (5 Y + 3 X) / (3 Y + 5 X), f Y / X). Here f is `follows`, and g is `SKIN_GROWTH`, and more by half of
+    what the photo's factor of chroma is above 1: a veil takes colour from skin too. The quotient is the Padé
+    approximant of (Y / X)^(1/4), by which a difference of encoded channels counts less in CIELAB the brighter it is.
+    How much of the bound applies, say `skin_likeness` of x, `SKIN_LIGHT` and `SKIN_SATURATION`.
+
+    Args:
+        light: 3×h×w in 0..1, a method's result.
+        source: 3×h×w in 0..1, the photo's light.
+        chroma: of the photo's `Tones`.
+        follows: the share of a gain of luma that chroma may follow.
+    """
+    before, after = luma(source), luma(light)
+    narrow, wide = (np.maximum(each.max(axis=0) - each.min(axis=0), LEAST) for each in (source, light))
+    growth = SKIN_GROWTH * (0.5 + 0.5 * max(chroma, 1.0))
+    most = growth * (5.0 * after + 3.0 * before) / np.maximum(3.0 * after + 5.0 * before, LEAST)
+    most = np.maximum(most, follows * after / np.maximum(before, LEAST))
+    saturation = (source[0] - source[2]) / np.maximum(source[0], LEAST)
+    share = skin_likeness(source, ROSY_HUES)
+    for value, (low, high) in ((before, SKIN_LIGHT), (saturation, SKIN_SATURATION)):
+        share = share * np.clip((value - low) / (high - low), 0.0, 1.0)
+    less = share * (1.0 - np.minimum(most * narrow / wide, 1.0))
+    bounded: Array = light - less * (light - after)
+    return bounded.astype(light.dtype)
+
+
+def skin_likeness(light: Array, hues: tuple[float, float] = SKIN_HUES) -> Array:
+    """How much colours are like skin of any complexion, h×w in 0..1: between red and yellow, not saturated.
+
+    Args:
+        light: 3×h×w in 0..1.
+        hues: where likeness begins, `SKIN_HUES` or `ROSY_HUES`.
+    """
     red, green, blue = light
     span = np.maximum(red - blue, LEAST)
     hue, saturation = (green - blue) / span, (red - blue) / np.maximum(red, LEAST)
-    kind = np.clip((hue - 0.05) / 0.15, 0.0, 1.0) * np.clip((0.95 - hue) / 0.2, 0.0, 1.0)
+    kind = np.clip((hue - hues[0]) / (hues[1] - hues[0]), 0.0, 1.0) * np.clip((0.95 - hue) / 0.2, 0.0, 1.0)
     return kind * np.clip((0.9 - saturation) / 0.3, 0.0, 1.0)  # type: ignore[no-any-return]
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from enhance_cli.engines.compiled import kernel
-from enhance_cli.imaging.finish import BRIGHT, DARK, HIGHLIGHT, LEAST
+from enhance_cli.imaging.finish import (
+    BRIGHT,
+    DARK,
+    HIGHLIGHT,
+    LEAST,
+    ROSY_HUES,
+    SKIN_FOLLOWS,
+    SKIN_GROWTH,
+    SKIN_LIGHT,
+    SKIN_SATURATION,
+)
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -16,15 +26,53 @@ _HIGHLIGHT_SCALE = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
 _DARK_SPAN = np.float32(1.0 / DARK)
 _BRIGHT = np.float32(BRIGHT[0])
 _BRIGHT_SPAN = np.float32(1.0 / (BRIGHT[1] - BRIGHT[0]))
-_TWO, _THREE = np.float32(2.0), np.float32(3.0)
+_HALF = np.float32(0.5)
+_TWO, _THREE, _FIVE = np.float32(2.0), np.float32(3.0), np.float32(5.0)
+_GROWTH, _FOLLOWS = np.float32(SKIN_GROWTH), np.float32(SKIN_FOLLOWS)
+_LIGHT, _LIGHT_SPAN = np.float32(SKIN_LIGHT[0]), np.float32(1.0 / (SKIN_LIGHT[1] - SKIN_LIGHT[0]))
+_COLOURED, _COLOURED_SPAN = (
+    np.float32(SKIN_SATURATION[0]),
+    np.float32(1.0 / (SKIN_SATURATION[1] - SKIN_SATURATION[0])),
+)
+_ROSY, _ROSY_SPAN = np.float32(ROSY_HUES[0]), np.float32(1.0 / (ROSY_HUES[1] - ROSY_HUES[0]))
 
 
 @kernel
-def finish_row(red, green, blue, source_red, source_green, source_blue, gains, chroma):  # type: ignore[no-untyped-def]
-    """`finish.finished` of a row in place: float32 rows in 0..1 of the result and of the photo, and its `Tones`."""
+def finish_row(red, green, blue, source_red, source_green, source_blue, gains, chroma, follows=_FOLLOWS):  # type: ignore[no-untyped-def]
+    """`finish.finished` of a row in place: float32 rows in 0..1 of the result and of the photo, and its `Tones`.
+
+    Another share than `SKIN_FOLLOWS` is given as float32.
+    """
     if gains.size > 0:
         tone_row(red, green, blue, source_red, source_green, source_blue, gains, np.float32(chroma))
+    bound_skin(red, green, blue, source_red, source_green, source_blue, np.float32(chroma), follows)
     keep_highlights(red, green, blue, source_red, source_green, source_blue)
+
+
+@kernel
+def bound_skin(red, green, blue, source_red, source_green, source_blue, chroma, follows=_FOLLOWS):  # type: ignore[no-untyped-def]
+    """`finish.bounded_skin` of a row in place; `chroma` and `follows` are float32."""
+    growth = _GROWTH * _HALF * (_ONE + max(chroma, _ONE))
+    for x in range(len(red)):
+        r, g, b = source_red[x], source_green[x], source_blue[x]
+        before = _RED * r + _GREEN * g + _BLUE * b
+        after = _RED * red[x] + _GREEN * green[x] + _BLUE * blue[x]
+        span = max(r - b, _LEAST)
+        hue = (g - b) / span
+        share = min(max((before - _LIGHT) * _LIGHT_SPAN, _ZERO), _ONE)
+        share *= min(max((hue - _ROSY) * _ROSY_SPAN, _ZERO), _ONE)
+        share *= min(max((np.float32(0.95) - hue) / np.float32(0.2), _ZERO), _ONE)
+        saturation = (r - b) / max(r, _LEAST)
+        share *= min(max((np.float32(0.9) - saturation) / np.float32(0.3), _ZERO), _ONE)
+        share *= min(max((saturation - _COLOURED) * _COLOURED_SPAN, _ZERO), _ONE)
+        narrow = max(max(r, max(g, b)) - min(r, min(g, b)), _LEAST)
+        wide = max(max(red[x], max(green[x], blue[x])) - min(red[x], min(green[x], blue[x])), _LEAST)
+        most = growth * (_FIVE * after + _THREE * before) / max(_THREE * after + _FIVE * before, _LEAST)
+        most = max(most, follows * after / max(before, _LEAST))
+        less = share * (_ONE - min(most * narrow / wide, _ONE))
+        red[x] -= less * (red[x] - after)
+        green[x] -= less * (green[x] - after)
+        blue[x] -= less * (blue[x] - after)
 
 
 @kernel

@@ -5,11 +5,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from enhance_cli.imaging.finish import BRIGHT, DARK, HIGHLIGHT, LEAST, UNCHANGED, Tones
+from enhance_cli.imaging.finish import (
+    BRIGHT,
+    DARK,
+    HIGHLIGHT,
+    LEAST,
+    ROSY_HUES,
+    SKIN_FOLLOWS,
+    SKIN_GROWTH,
+    SKIN_HUES,
+    SKIN_LIGHT,
+    SKIN_SATURATION,
+    UNCHANGED,
+    Tones,
+)
 
 
 def finished(
-    light: Tensor, source: Tensor, tones: Tones = UNCHANGED, highlight: tuple[float, float] = HIGHLIGHT
+    light: Tensor,
+    source: Tensor,
+    tones: Tones = UNCHANGED,
+    highlight: tuple[float, float] = HIGHLIGHT,
+    follows: float = SKIN_FOLLOWS,
 ) -> Tensor:
     """Tones, colour and highlights of a method's light; see `finish.finished`.
 
@@ -18,13 +35,14 @@ def finished(
         source: 3×h×w in 0..1 on the same device, the photo's light.
         tones: the curve of the photo.
         highlight: another range than `HIGHLIGHT`.
+        follows: another share than `SKIN_FOLLOWS`.
 
     Returns:
         3×h×w in 0..1.
     """
     if len(tones.gains):
         light = _toned(light, source, torch.as_tensor(tones.gains, device=light.device), tones.chroma)
-    return kept_highlights(light, source, highlight)
+    return kept_highlights(bounded_skin(light, source, tones.chroma, follows), source, highlight)
 
 
 def kept_highlights(light: Tensor, source: Tensor, highlight: tuple[float, float] = HIGHLIGHT) -> Tensor:
@@ -47,12 +65,26 @@ def _toned(light: Tensor, source: Tensor, gains: Tensor, chroma: float) -> Tenso
     return (toned + torch.minimum(colour, inside) * gain * (light - grey)).clamp(0.0, 1.0)
 
 
-def skin_likeness(light: Tensor) -> Tensor:
+def bounded_skin(light: Tensor, source: Tensor, chroma: float = 1.0, follows: float = SKIN_FOLLOWS) -> Tensor:
+    """See `finish.bounded_skin`."""
+    before, after = luma(source), luma(light)
+    narrow, wide = ((each.amax(dim=0) - each.amin(dim=0)).clamp(min=LEAST) for each in (source, light))
+    growth = SKIN_GROWTH * (0.5 + 0.5 * max(chroma, 1.0))
+    most = growth * (5.0 * after + 3.0 * before) / (3.0 * after + 5.0 * before).clamp(min=LEAST)
+    most = torch.maximum(most, follows * after / before.clamp(min=LEAST))
+    saturation = (source[0] - source[2]) / source[0].clamp(min=LEAST)
+    share = skin_likeness(source, ROSY_HUES)
+    for value, (low, high) in ((before, SKIN_LIGHT), (saturation, SKIN_SATURATION)):
+        share = share * ((value - low) / (high - low)).clamp(0.0, 1.0)
+    return light - share * (1.0 - (most * narrow / wide).clamp(max=1.0)) * (light - after)
+
+
+def skin_likeness(light: Tensor, hues: tuple[float, float] = SKIN_HUES) -> Tensor:
     """See `finish.skin_likeness`: h×w in 0..1 of 3×h×w."""
     red, green, blue = light
     span = (red - blue).clamp(min=LEAST)
     hue, saturation = (green - blue) / span, (red - blue) / red.clamp(min=LEAST)
-    kind = ((hue - 0.05) / 0.15).clamp(0.0, 1.0) * ((0.95 - hue) / 0.2).clamp(0.0, 1.0)
+    kind = ((hue - hues[0]) / (hues[1] - hues[0])).clamp(0.0, 1.0) * ((0.95 - hue) / 0.2).clamp(0.0, 1.0)
     likeness: Tensor = kind * ((0.9 - saturation) / 0.3).clamp(0.0, 1.0)
     return likeness
 

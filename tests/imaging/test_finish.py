@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from enhance_cli.imaging.finish import HIGHLIGHT, UNCHANGED, Tones, finished, fit, luma, skin_likeness
+from enhance_cli.imaging.finish import (
+    HIGHLIGHT,
+    UNCHANGED,
+    Tones,
+    bounded_skin,
+    finished,
+    fit,
+    luma,
+    skin_likeness,
+)
 from enhance_cli.imaging.finish_rows import finish_row
+from enhance_cli.quality.lab import lab
 
 RNG = np.random.default_rng()
 
@@ -118,3 +128,33 @@ def test_skin_of_all_complexions_is_like_skin_and_sky_is_not() -> None:
     assert skin_likeness(skins.T[:, None]).min() > 0.8
     others = np.array([(0.3, 0.5, 0.8), (0.2, 0.5, 0.2), (0.5, 0.5, 0.5), (0.6, 0.3, 0.6)], np.float32)
     assert skin_likeness(others.T[:, None]).max() == 0.0
+
+
+SKINS = np.array([(0.7, 0.58, 0.5), (0.7, 0.5, 0.4), (0.45, 0.3, 0.22), (0.24, 0.18, 0.19)], np.float32)
+
+
+def chroma(light: np.ndarray) -> np.ndarray:
+    return np.hypot(*np.moveaxis(lab(255.0 * np.moveaxis(light, 0, -1).astype(np.float64))[..., 1:], -1, 0))
+
+
+@pytest.mark.parametrize("gain", [0.6, 1.0, 1.3])
+def test_colour_of_skin_grows_by_a_third_at_most_and_keeps_hue_and_luma(gain: float) -> None:
+    source = SKINS.T[:, None]
+    grey = gain * luma(source)
+    vivid = grey + 1.45 * max(gain, 1.0) * (source - luma(source))
+    after = bounded_skin(vivid, source)
+    assert (chroma(after) / chroma(source)).max() < 1.35 < (chroma(vivid) / chroma(source)).min()
+    same = bounded_skin(source, source)
+    assert np.array_equal(same, source)
+    np.testing.assert_allclose(luma(after), grey, atol=1e-4)
+    cosine = ((after - luma(after)) * (source - luma(source))).sum(axis=0)
+    cosine /= np.linalg.norm(after - luma(after), axis=0) * np.linalg.norm(source - luma(source), axis=0)
+    assert cosine.min() > 0.999
+
+
+def test_skin_out_of_shade_and_from_under_a_veil_gets_its_colour_and_other_colours_are_free() -> None:
+    skin, blue = (np.array(c, np.float32)[:, None, None] for c in ((0.2, 0.14, 0.11), (0.2, 0.3, 0.5)))
+    assert np.ptp(bounded_skin(3 * skin, skin)) > 0.75 * 3 * np.ptp(skin)
+    assert np.ptp(bounded_skin(luma(skin) + 1.7 * (skin - luma(skin)), skin, 1.4)) > 1.45 * np.ptp(skin)
+    richer = luma(blue) + 1.6 * (blue - luma(blue))
+    assert np.array_equal(bounded_skin(richer, blue), richer)

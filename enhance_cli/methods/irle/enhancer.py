@@ -131,7 +131,7 @@ class Irle:
             planes = bright.transpose(2, 0, 1), proxy.transpose(2, 0, 1)
             brightened = mean(bright, shares) / max(mean(proxy, shares), 1e-3)
             tones = part_of(clearing(*planes, wanted, shares), float(np.clip((brightened - 1.0) / CLEARED, 0.0, 1.0)))
-            bright = finished(*planes, tones).transpose(1, 2, 0)
+            bright = finished(*planes, tones, follows=pseudo_ground_truth.SKIN_FOLLOWS).transpose(1, 2, 0)
         stops = opacity.quantiles(gain, (0.01, 0.5, 0.99), shares) / math.log(2.0)
         after = mean(bright, shares)
         plan = IrlePlan(

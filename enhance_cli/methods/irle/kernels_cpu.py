@@ -17,7 +17,7 @@ from enhance_cli.imaging.blocks import read as read
 from enhance_cli.imaging.finish import Tones
 from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.vector_math import log2_row
-from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
+from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER, SKIN_FOLLOWS
 from enhance_cli.methods.irle.tone import PEDESTAL
 
 Array = NDArray[Any]
@@ -29,6 +29,7 @@ gain."""
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _LN2 = np.float32(0.6931471805599453)
 _LEAST = np.float32(1e-4)
+_FOLLOWS = np.float32(SKIN_FOLLOWS)
 _TOP, _END, _MORE = (np.float32(value) for value in RICHER)
 _START, _LESS = np.float32(PALER[0]), np.float32(PALER[2])
 _PER_TOP, _PER_FALL, _PER_WAY = (
@@ -179,7 +180,7 @@ def _finish(picture, clean, gain, codes, gains, strength, full, chroma, level, t
             source[0, x] = codes[y, x, 0] * scale
             source[1, x] = codes[y, x, 1] * scale
             source[2, x] = codes[y, x, 2] * scale
-        finish_row(result[0], result[1], result[2], source[0], source[1], source[2], gains, toned_chroma)
+        finish_row(result[0], result[1], result[2], source[0], source[1], source[2], gains, toned_chroma, _FOLLOWS)
         for x in range(columns):
             out[y, x, 0] = np.int32(result[0, x] * white + _HALF)
             out[y, x, 1] = np.int32(result[1, x] * white + _HALF)

@@ -15,7 +15,7 @@ from enhance_cli.imaging import finish_torch
 from enhance_cli.imaging.blocks import reflected
 from enhance_cli.imaging.blocks_torch import read as read
 from enhance_cli.imaging.finish import Tones
-from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER
+from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER, SKIN_FOLLOWS
 from enhance_cli.methods.irle.tone import PEDESTAL
 
 BLUR, REACH = 4.0, 16
@@ -73,7 +73,8 @@ def finish(
     result = ((grey + colour * (result - grey)) * level).clamp(0.0, 1.0)
     white = 255 if out.dtype == torch.uint8 else 65535
     source = codes.permute(2, 0, 1).to(torch.float32) / white
-    _store(finish_torch.finished(result, source, tones).permute(1, 2, 0), out)
+    finished = finish_torch.finished(result, source, tones, follows=SKIN_FOLLOWS)
+    _store(finished.permute(1, 2, 0), out)
 
 
 def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Tensor) -> None:

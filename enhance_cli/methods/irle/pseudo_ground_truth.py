@@ -90,6 +90,11 @@ PALER = (1.9, 2.2, 0.7)
 and its largest share."""
 
 
+SKIN_FOLLOWS = 1.0
+"""The share of a gain of luma that chroma of colours like skin's may follow (`imaging.finish.bounded_skin`). `RICHER`
+and `PALER` bound it already, and 0.8, as in other methods, takes colour from wood and walls of photos that are dim."""
+
+
 def coloured(picture: Array, log_gain: Array, chroma: float = 1.0) -> Array:
     """Colour that follows the gain as far as its noise allows, as factors of the channels' distances from luma.
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.blocks import Region, mirrored
 from enhance_cli.imaging.finish import Tones
-from enhance_cli.imaging.finish_rows import keep_highlights, tone_row
+from enhance_cli.imaging.finish_rows import bound_skin, keep_highlights, tone_row
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
@@ -251,6 +251,7 @@ def _cascade(frames, region, illumination, tones, fusion, restore, restoration, 
                         red, green, blue = row[of, :n], row[4 + of, :n], row[8 + of, :n]
                         if gains.size > 0:
                             tone_row(red, green, blue, source[0], source[1], source[2], gains, chroma)
+                        bound_skin(red, green, blue, source[0], source[1], source[2], chroma)
                         keep_highlights(red, green, blue, source[0], source[1], source[2], _HIGHLIGHT, _HIGHLIGHT_SCALE)
                 if restore:
                     if forward.size > 0:
