@@ -127,7 +127,8 @@ def test_the_end_of_the_way_is_the_formula(rng):
         codes = (rng.random((41, 37, 3)) ** 0.3 * white).astype(dtype)
         for tones in (UNCHANGED, TONES):
             kernels_cpu.finish(picture, clean, gain, codes, NUMBERS, tones, out)
-            expected = finished(light, codes.transpose(2, 0, 1) / np.float32(white), tones).transpose(1, 2, 0)
+            source = codes.transpose(2, 0, 1) / np.float32(white)
+            expected = finished(light, source, tones, follows=reference_room.SKIN_FOLLOWS).transpose(1, 2, 0)
             assert np.abs(out - expected * white).max() <= 0.5 + 2e-5 * white
 
 
