@@ -10,7 +10,8 @@ import numpy as np
 from enhance_cli.engines import weights as weight_files
 from enhance_cli.engines.once import Once
 from enhance_cli.exposure import OWNER, Wanted
-from enhance_cli.exposure.features import DOUBT, FIGURES, RANGE, SIDE, statistics
+from enhance_cli.exposure.features import DOUBT, FIGURES, RANGE, SIDE, luma_of, statistics
+from enhance_cli.exposure.high_key import high_key
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.types import Image
@@ -58,9 +59,11 @@ class Predictor:
         return self.predict_light(opacity.area_means(image, SIDE, SIDE, means))
 
     def predict_light(self, light: Array) -> Wanted:
-        """The same for a downscaled copy: float32 3×h×w in 0..1, of any size."""
+        """The same for a downscaled copy: float32 3×h×w in 0..1, of any size. High-key photos stay as bright."""
         tensors = self._made.get("tensors", lambda: weight_files.read_arrays(self.weights))
-        luma, black, contrast, chroma, doubt = forward(tensors, reduced(light, SIDE, SIDE))
+        small = reduced(light, SIDE, SIDE)
+        luma, black, contrast, chroma, doubt = forward(tensors, small)
+        luma += high_key(small) * (float(luma_of(small).mean()) - luma)
         return Wanted(min(max(luma, LEAST_LUMA), MOST_LUMA), black, contrast, chroma, doubt)
 
 

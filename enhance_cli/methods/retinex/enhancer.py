@@ -25,7 +25,7 @@ from enhance_cli.methods.retinex.formulas import PROXY
 from enhance_cli.methods.retinex.maps import draw_maps
 from enhance_cli.methods.retinex.noise_map import RADIUS, low_pass, patches
 from enhance_cli.methods.retinex.plan import CANDIDATES, RetinexPlan
-from enhance_cli.methods.retinex.target import FirstStage, darkened, powers_for, toned
+from enhance_cli.methods.retinex.target import FirstStage, powers_for, powers_of, toned
 from enhance_cli.types import Image, Method, Window
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Retinex:
             if controls.predicts:
                 wanted = self._predictor.predict_light(light)
                 target = wanted.luma
-                powers = darkened(stage, target)
+                powers = powers_of(stage, target)
                 tones = toned(stage, powers, wanted)
             elif not isinstance(controls.target, str):
                 target = controls.target

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from enhance_cli.exposure.high_key import high_key
 from enhance_cli.exposure.tones import clearing
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.finish import luma, smoothstep
@@ -64,6 +65,16 @@ class FirstStage(NamedTuple):
     def mean_luma(self, light: Array) -> float:
         """Mean BT.601 luma of an image 3×h×w."""
         return float(opacity.mean(luma(light), self.opacities))
+
+
+def powers_of(stage: FirstStage, predicted: float) -> tuple[float, float]:
+    """The exponents for a photo of which a mean luma was predicted; 0 and 0 for one that is high-key.
+
+    The networks were taught by over-exposed frames, and would make a white room grey.
+    """
+    share = 1.0 - high_key(stage.light, stage.opacities)
+    under, over = darkened(stage, predicted) if share > 0.0 else (1.0, 1.0)
+    return share * under, share * over
 
 
 def darkened(stage: FirstStage, predicted: float) -> tuple[float, float]:
