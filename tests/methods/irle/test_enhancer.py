@@ -275,7 +275,8 @@ def test_stage_one_is_the_formula_on_the_whole_picture(irle):
     gain = plan.curve.log_gain(cv2.GaussianBlur(light @ reference_room.LUMA, (0, 0), 4.0))
     expected = reference_room.coloured(plan.curve.picture(light), gain, plan.chroma) * plan.level
     planes = np.clip(expected, 0, 1).transpose(2, 0, 1), pixels.transpose(2, 0, 1) / np.float32(255.0)
-    expected = finished(*planes, Tones(plan.tones, plan.toned_chroma)).transpose(1, 2, 0)
+    tones = Tones(plan.tones, plan.toned_chroma)
+    expected = finished(*planes, tones, follows=reference_room.SKIN_FOLLOWS).transpose(1, 2, 0)
     out = irle.render(Window(pixels, 0, 0), plan)
     assert np.abs(out - expected * 255).max() <= 0.52
 
