@@ -23,7 +23,7 @@ EPILOG = (
 )
 
 
-APPLY = "Do what a file of decisions says, which enhance auto --decide wrote: enhance apply FILE OUTPUT."
+APPLY = "Carry out the decisions in a file that enhance auto --decide wrote: enhance apply FILE OUTPUT."
 
 APPLY_EPILOG = (
     "FILE may be edited: lines may be removed, and verdict, method, controls and amount changed. "
@@ -60,10 +60,10 @@ def build() -> typer.Typer:
     )
     app.command("train", help=train.HELP, short_help="Train a method's weights from photos.")(train.command)
     app.command("restore", help=restore.HELP, short_help="Put back originals that --backup kept.")(restore.command)
-    app.command("gallery", help=gallery.HELP, short_help="Build a page to look through a run and decide.")(
+    app.command("gallery", help=gallery.HELP, short_help="Build a web page for reviewing the results of a run.")(
         gallery.command
     )
-    app.command("compare", help=compare.HELP, short_help="Show a few photos with several settings side by side.")(
+    app.command("compare", help=compare.HELP, short_help="Compare several settings side by side on a few photos.")(
         compare.command
     )
     app.add_typer(review.build(), name="review", help=review.HELP, short_help=review.HELP)
@@ -98,7 +98,7 @@ class _Commands(TyperGroup):
 
 
 def _method_class(method: Method) -> type[TyperCommand]:
-    """A method's command: options in groups; those with an optional value take it only after an =."""
+    """A method's command: its options are grouped; an optional value must follow an =."""
     knobs = {**method.controls.knobs(), **RunOptions.knobs()}
     alone = {option_name(name): spec.alone for name, spec in knobs.items() if spec.alone is not None}
 
@@ -148,7 +148,7 @@ def _method_command(method: Method) -> Callable[..., None]:
 
 
 def _apply_command(method: Method) -> Callable[..., None]:
-    """A function like that of the method, whose first argument is a file of decisions."""
+    """The function of `enhance apply`: like the method's, but its first argument is a file of decisions."""
 
     def command(**values: Any) -> None:
         from enhance_cli.errors import UsageError

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 HELP = """Render a few photos with several settings, and show them side by side: OUT/gallery/index.html.
 
 Each --try is a method with its options, as on its own command line, without photos. A list of times
-(clode --time 1,2,3) makes a column for each. The command line of every column is printed, to be copied.
+(clode --time 1,2,3) gives a column for each time. The command line of every column is printed, for copying.
 """
 
 
 def command(
     context: typer.Context,
     paths: Annotated[
-        list[str], typer.Argument(metavar="PHOTO... OUT", help="Photos or folders, and last the output folder.")
+        list[str], typer.Argument(metavar="PHOTO... OUT", help="Photos or folders, followed by the output folder.")
     ],
     tries: Annotated[
         list[str] | None,
-        typer.Option("--try", metavar="'METHOD OPTIONS'", help="A setting to try; given once for each."),
+        typer.Option("--try", metavar="'METHOD OPTIONS'", help="A setting to try; may be given several times."),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option("--sheet", metavar="PNG", help="Also write a contact sheet with everything.")
+        Path | None, typer.Option("--sheet", metavar="PNG", help="Also write the comparison as a contact sheet.")
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = None,
@@ -79,7 +79,7 @@ def _setting(text: str, context: typer.Context) -> Setting:
     """Read a `--try` as the command line of its method would be.
 
     Raises:
-        UsageError: it names no method, or holds photos.
+        UsageError: it names no method, or contains photos.
     """
     from enhance_cli import methods
     from enhance_cli.gallery.compare import Setting
@@ -87,14 +87,14 @@ def _setting(text: str, context: typer.Context) -> Setting:
     try:
         name, *words = shlex.split(text) or [""]
     except ValueError as error:
-        raise UsageError(f"--try {text!r} has a quote too many ({error}).") from None
+        raise UsageError(f"--try {text!r} has unbalanced quotes ({error}).") from None
     root: Any = context.find_root().command
     command = root.get_command(context, name)
     if command is None or command.name not in methods.names():
-        raise UsageError(f"--try {text!r}: there is no method {name!r}; there are {', '.join(methods.names())}.")
+        raise UsageError(f"--try {text!r}: there is no method {name!r}; choose {', '.join(methods.names())}.")
     values = command.make_context(command.name, words, parent=context).params
     if values.pop("inputs", None) or values.pop("output", None):
-        raise UsageError(f"--try {text!r} is a method with its options; photos and OUT stand outside of it.")
+        raise UsageError(f"--try {text!r} must be a method with its options; give photos and OUT separately.")
     typed = shlex.join([command.name, *words])
     return Setting(command.name, {key: value for key, value in values.items() if value is not None}, typed)
 

@@ -66,7 +66,7 @@ class Console:
             print(first.rstrip(), flush=True)
 
     def figures(self, summary: Figures) -> None:
-        """Write what a report comes to to stdout: tables, and bars for distributions."""
+        """Write the summary of a report to stdout: tables, and bars for distributions."""
         from rich import box
         from rich.console import Console as RichConsole
         from rich.table import Table

@@ -219,7 +219,7 @@ def _codecs(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
                 data, _ = codecs.encode(picture, name)
                 back = codecs.decode(data)
                 same = back.pixels.shape == picture.pixels.shape and back.pixels.dtype == picture.pixels.dtype
-                return "reads and writes" if same else "does not come back as it was written"
+                return "reads and writes" if same else "differs from what was written"
 
             found[f"{item.name} {bits} bit"] = _tried(round_trip, f"{item.name} does not work", problems)
     return found
@@ -254,11 +254,11 @@ def _cache(problems: list[tuple[str, ExitCode]]) -> dict[str, Any]:
     if store is None:
         problems += [(text, ExitCode.OK) for text in compiled.trouble().values()]
         return found
-    whole, damaged = store.mend()
+    whole, damaged = store.repair()
     if damaged:
         problems.append(
             (
-                f"Damaged files in the kernel cache: {damaged}. They have been removed, and are compiled again.",
+                f"Damaged files in the kernel cache: {damaged}. They were removed, and will be compiled again.",
                 ExitCode.OK,
             )
         )

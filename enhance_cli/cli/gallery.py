@@ -1,4 +1,4 @@
-"""`enhance gallery`: a page in which the photos of a run are looked at, compared and decided on."""
+"""`enhance gallery`: a web page for reviewing the photos of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from enhance_cli.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HELP = """Build a page to look through a run's photos and decide on them: OUT/gallery/index.html.
+HELP = """Build a web page for reviewing the photos of a run: OUT/gallery/index.html.
 
-It shows originals and results with a slider, finds and sorts photos, and takes decisions that `enhance review apply`
-carries out. It opens from the disk, without a server or a network. Building again adds what is new.
+It shows originals and results with a slider, filters and sorts photos, and records decisions that `enhance review
+apply` carries out. It opens as a local file, without a server or a network. Building it again adds new photos.
 """
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -28,7 +28,7 @@ def command(
     place: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder of a run, or its report.")],
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FOLDER", help="Where the gallery goes; by default gallery, beside the report."),
+        typer.Option("--to", metavar="FOLDER", help="Folder of the page; by default gallery, beside the report."),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=1024, help="Threads; by default one per core.")
@@ -53,13 +53,13 @@ def command(
 
 
 def told(photos: int, missing: int) -> str:
-    """What a gallery shows, in words."""
+    """The contents of a gallery, in words."""
     count = "1 photo" if photos == 1 else f"{photos} photos"
     return count + (f", {missing} of them without an original or a result" if missing else "")
 
 
 def progress(console: Console) -> Callable[[int, int], None]:
-    """Says every few seconds how far a build is."""
+    """Reports the progress of a build every few seconds."""
     last = time.monotonic()
 
     def advance(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""`enhance report`: what can be done with reports after a run."""
+"""`enhance report`: commands on the reports of finished runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from enhance_cli.cli.failures import reported
 from enhance_cli.cli.flags import Debug, Json
 from enhance_cli.errors import ExitCode
 
-HELP = "Work with the reports that runs wrote."
+HELP = "Merge or summarise the reports of runs."
 MERGE_HELP = """Join the reports of a run that was split with --shard, and say what is missing.
 
-The joined report holds the last line of every output. Exit codes: 0 nothing is missing, 1 something failed or is
+The joined report has the last line of every output. Exit codes: 0 nothing is missing, 1 something failed or is
 missing.
 """
-SHOW_HELP = """Show what a report comes to: counts, exposure before and after, times by stage, failures by kind.
+SHOW_HELP = """Summarise a report: counts, exposure before and after, times by stage, failures by kind.
 
-With --html it is written as a page, the same as the summary of a gallery.
+With --html the summary is written as a page, like that of a gallery.
 """
 _SHOWN = 10
 
@@ -31,14 +31,15 @@ def build() -> typer.Typer:
     group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
     group.callback()(lambda: None)
     group.command("merge", help=MERGE_HELP, short_help="Join the reports of a split run; say what is missing.")(merge)
-    group.command("show", help=SHOW_HELP, short_help="Show a report in figures, in the terminal or as a page.")(show)
+    group.command("show", help=SHOW_HELP, short_help="Summarise a report, in the terminal or as a page.")(show)
     return group
 
 
 def show(
-    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some.")],
+    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Report files, or folders with reports.")],
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page instead: a new file, or an earlier one.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page instead: a new file, or an earlier one."),
     ] = None,
     json: Json = False,
     debug: Debug = False,
@@ -64,7 +65,7 @@ def show(
 
 def merge(
     reports: Annotated[
-        list[str], typer.Argument(metavar="REPORT", help="Report files, or folders that hold some; also in a bucket.")
+        list[str], typer.Argument(metavar="REPORT", help="Report files, or folders with reports, also in a bucket.")
     ],
     output: Annotated[
         str, typer.Argument(metavar="OUTPUT", help="The joined report: a new file, or the result of an earlier merge.")

@@ -14,8 +14,9 @@ from enhance_cli.errors import ExitCode
 
 HELP = """Put back originals that --in-place --backup kept.
 
-The reports in the folders and above them say which they are. A photo that was changed since enhance wrote it, or
-whose original is not as it was kept, is left alone and named. Exit codes: 0 all restored, 1 some not restored, 6 none.
+The reports in these folders and in those above say which originals there are. A photo that was changed since enhance
+wrote it, or whose original was changed, is left alone and named. Exit codes: 0 all restored, 1 some not restored, 6
+none.
 """
 
 
@@ -24,11 +25,11 @@ def command(
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
     report: Annotated[
         list[Path] | None,
-        typer.Option("--report", metavar="PATH", help="A report in another place; may be given several times."),
+        typer.Option("--report", metavar="PATH", help="A report elsewhere; may be given several times."),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Also replace photos that were changed since, and accept originals that were."),
+        typer.Option("--force", help="Also replace photos, and accept originals, that were changed since."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")] = False,
     json: Json = False,

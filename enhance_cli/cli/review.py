@@ -1,4 +1,4 @@
-"""`enhance review`: what was decided in a gallery, carried out."""
+"""`enhance review`: carries out the decisions made in a gallery."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from enhance_cli.errors import ExitCode
 HELP = "Carry out what was decided in a gallery."
 APPLY_HELP = """Carry out the review.json that a gallery exported.
 
-Rejected outputs are replaced by their sources, byte for byte; those to redo are enhanced again with the settings that
-were chosen; the others stay. The run that made them finds them done. A photo whose source or output changed since it
-was decided on is left alone and named. Exit codes: 0 all done, 1 some left alone, 6 all of them.
+Rejected outputs are replaced by their sources, byte for byte; photos to redo are enhanced again with the chosen
+settings; the others stay as they are. The command that made the outputs then treats them as done. A photo whose source
+or output has changed since the review is left alone and named. Exit codes: 0 all done, 1 some left alone, 6 all of
+them.
 """
 
 
@@ -32,20 +33,20 @@ def build() -> typer.Typer:
 def apply(
     review: Annotated[Path, typer.Argument(metavar="REVIEW", help="The review.json that a gallery exported.")],
     place: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="The output folder, if it is not where it was then.")
+        Path | None, typer.Argument(metavar="OUT", help="The output folder, if it was moved since.")
     ] = None,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove rejected outputs instead of putting the sources in their place.")
+        bool, typer.Option("--remove", help="Remove rejected outputs instead of replacing them by their sources.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")] = False,
     weights: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Redo with the networks in this folder.")
     ] = None,
     quality: Annotated[
-        int | None, typer.Option("--quality", "-Q", min=1, max=100, help="JPEG and WebP quality of what is redone.")
+        int | None, typer.Option("--quality", "-Q", min=1, max=100, help="JPEG and WebP quality of redone photos.")
     ] = None,
     strip: Annotated[
-        str | None, typer.Option(metavar="gps|all", help="Remove metadata from what is redone, as the run did.")
+        str | None, typer.Option(metavar="gps|all", help="Remove metadata from redone photos, as the run did.")
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = None,
     jobs: Annotated[

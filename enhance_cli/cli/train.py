@@ -25,7 +25,7 @@ def command(
     ],
     data: Annotated[Path, typer.Argument(help="A folder of photos, laid out as docs/training.md says.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where weights, log, checkpoint and validation sheets go.")
+        Path, typer.Option("--out", "-o", help="Folder for weights, log, checkpoint and validation sheets.")
     ] = Path("runs"),
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     iterations: Annotated[int | None, typer.Option(help="Training steps; by default the recipe's own number.")] = None,
@@ -36,7 +36,7 @@ def command(
     device: Annotated[str, typer.Option(help="Device to train on: cpu or cuda[:N].")] = "cpu",
     part: Annotated[
         list[str] | None,
-        typer.Option(help="A network of several, such as star; may be given several times; by default all."),
+        typer.Option(help="Train only this network, such as star; may be given several times."),
     ] = None,
     debug: Debug = False,
 ) -> None:

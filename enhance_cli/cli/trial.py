@@ -1,4 +1,4 @@
-"""A trial of a card: one real kernel and one real network, through the same seam that a run uses, beside the CPU."""
+"""A trial of a card: one real kernel and one real network, through the interface that a run uses, against the CPU."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 _SIZE = 192, 256
 
 _LEVELS = 1
-"""Grey levels of 8 bits by which kernels of the two engines may differ; the tests hold every kernel to it."""
+"""8-bit grey levels by which kernels of the two engines may differ; tests verify it for every kernel."""
 
 Report = Callable[[str], None]
 
 
 def trial(engine: Engine, problem: Report) -> dict[str, str]:
-    """Run the kernel and the network of a method on a device and compare what they make with the CPU engine's.
+    """Run a kernel and a network of a method on a device, and compare the results with the CPU engine's.
 
-    The kernel renders with a plan of the CPU's; the network decides a plan, which the CPU renders. So what fails is
-    told apart.
+    The kernel renders with a plan from the CPU; the network computes a plan, which the CPU renders. So the two can
+    fail independently.
 
     Args:
         engine: of the card.
         problem: called with a sentence for each of the two that fails.
 
     Returns:
-        What became of `kernel` and `network`.
+        The results for `kernel` and `network`, in words.
     """
     from enhance_cli.engines.cpu import CpuEngine
 
@@ -73,7 +73,7 @@ def _compared(
     expected: Array,
     problem: Report,
 ) -> str:
-    """Do work on the card, and say how far its pixels are from those expected."""
+    """Do work on the card, and compare its pixels with those expected."""
     import numpy as np
 
     began = time.perf_counter()

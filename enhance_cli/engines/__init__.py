@@ -1,4 +1,4 @@
-"""Choosing the device, once: outside this package there is no `if cuda`."""
+"""Chooses the device, once: outside this package there is no `if cuda`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def devices(text: str) -> tuple[str, ...]:
             raise UsageError(f"--device is auto, cpu, cuda or cuda:N, or several cards (cuda:0,cuda:1), not {name!r}.")
     indices = [name.partition(":")[2] or "0" for name in named]
     if len(named) > 1 and not all(name.startswith("cuda") for name in named):
-        raise UsageError(f"--device takes several cards, such as cuda:0,cuda:1, but nothing else beside them: {text}.")
+        raise UsageError(f"--device takes several cards, such as cuda:0,cuda:1, but no other device with them: {text}.")
     if len({int(index) for index in indices}) < len(named):
         raise UsageError(f"--device names a card twice: {text}.")
     return named
@@ -50,14 +50,14 @@ def open_engine(
         card_memory: bytes that photos may take on a card; None for what is free, less a quarter.
         precision: `auto` runs networks in half precision on a card where their methods say so (`Method.half`), `full`
             never does.
-        remark: called with the reason for each card that `auto` leaves aside.
+        remark: called with the reason for each card that `auto` does not use.
 
     Raises:
         UsageError: there is no such kind of device, or several are named.
         DeviceError: a CUDA device was named and is missing, or torch cannot use it.
     """
     if len(devices(device)) > 1:
-        raise UsageError(f"One device can be used here, not {device}.")
+        raise UsageError(f"Only one device can be used here, not {device}.")
     if device == "auto":
         driver = cards.driver()
         for card in driver.cards:
@@ -84,7 +84,7 @@ def _cuda(
     *,
     spare: bool = False,
 ) -> Engine:
-    """The engine of a card; `spare` refuses one that has little memory free."""
+    """The engine of a card; with `spare`, a card with little free memory is refused."""
     index = int(device.partition(":")[2] or 0)
     card = next((card for card in driver.cards if card.number == index), None)
     try:

@@ -1,4 +1,4 @@
-"""The interface that the CPU engine and the CUDA engine share, and all that a method knows about a device.
+"""The interface shared by the CPU engine and the CUDA engine, and everything a method knows about a device.
 
 A method never looks at the device. It names a kernel and gives it NumPy arrays; the engine decides where the arrays
 must be, how many threads share the work, and which size of a network suits the device.
@@ -37,7 +37,7 @@ class Network(Protocol):
 
 
 class Owner(Protocol):
-    """Whose kernels a module holds: a Method, or `imaging.measures`."""
+    """The owner of the kernels in a module: a Method, or `imaging.measures`."""
 
     def module(self, name: str) -> str:
         """The full name of a module beside it, such as `kernels_cpu`."""
@@ -53,7 +53,7 @@ class Engine(Protocol):
     """
 
     device: str
-    """What the report calls the device: `cpu`, or `cuda:0 (name of the card)`."""
+    """The device as named in the report: `cpu`, or `cuda:0 (name of the card)`."""
 
     threads: int
     """Threads that `map` uses for one photo; 1 if the device itself is parallel."""
@@ -62,14 +62,14 @@ class Engine(Protocol):
     """The network size that suits the device, for methods with two sizes: `full` on CUDA, `lite` on the CPU."""
 
     card_memory: int | None
-    """Bytes that photos may take on the device, with all that kernels need for them; None if the device works in the
+    """Bytes that photos may take on the device, including what kernels need for them; None if the device works in the
     memory of the host."""
 
     half: bool
-    """Whether networks that may run in half precision (`Method.half`) do."""
+    """Whether networks that may run in half precision (`Method.half`) do so."""
 
     own_weights: Path | None
-    """A folder of own weights (`--weights`). Networks that it holds run with them, others with the shipped ones."""
+    """A folder of own weights (`--weights`). Networks in it use these weights, others the shipped ones."""
 
     def kernels(self, method: Owner) -> ModuleType:
         """The method's pixel kernels for this device; names and arguments are the same on both devices."""
@@ -113,46 +113,45 @@ class Engine(Protocol):
     def resident(
         self, read: Sequence[Array] = (), *, written: Sequence[Array] = (), discarded: Sequence[Array] = ()
     ) -> AbstractContextManager[None]:
-        """Hold arrays on the device for the body. The engine of the CPU, where they are already, does nothing.
+        """Keep arrays on the device for the body. The CPU engine does nothing, as they are there already.
 
         Args:
-            read: copied to the device in one copy. A kernel that is given one of them, or a view, works on what is
-                held. They must not change meanwhile.
-            written: what `into` and `copy` write to them or to views of them stays on the device, and comes down in one
-                copy when the body ends without an exception. One that neither of them wrote is left alone. `read` may
-                have the same arrays.
-            discarded: as `written`, and never copied down: intermediate results, whose memory on the host is not
-                touched.
+            read: copied to the device in one copy. A kernel that is given one of them, or a view of one, works on the
+                copy on the device. They must not change meanwhile.
+            written: what `into` and `copy` write to them or to views of them stays on the device, and is copied back at
+                once when the body ends without an exception. An array that was not written is left alone. `read` may
+                contain the same arrays.
+            discarded: as `written`, but never copied back: intermediate results, whose host memory is not touched.
 
         All are C-contiguous.
         """
         ...
 
     def made(self, array: Array) -> Any:
-        """What kernels wrote to a `written` or `discarded` array or a view of it, for further kernels."""
+        """The device copy of a `written` or `discarded` array or a view of it, for further kernels."""
         ...
 
     def measured(self, owner: Owner, name: str, pixels: Array, *numbers: Any) -> Array:
-        """What a kernel measures of an image where its pixels are: on the device if they are held there, or the host.
+        """Measure an image with a kernel where its pixels are: on the device if they are held there, or on the host.
 
         Args:
-            owner: of the kernel, which both kinds of device have.
-            name: of the kernel, called with the pixels and the numbers; its result is small.
-            pixels: the image, or what `written` holds of it.
+            owner: owner of the kernel, which exists for both kinds of device.
+            name: name of the kernel, which is called with the pixels and the numbers; its result is small.
+            pixels: the image, or its device copy.
             numbers: further arguments.
         """
         ...
 
     def flight(self) -> AbstractContextManager[None]:
-        """What this thread does in the body belongs to one photo: on a card it has a stream of its own.
+        """All work of this thread in the body belongs to one photo: on a card it has its own stream.
 
-        When the body ends all of it is done. Results of `run` are used in the flight that made them; only what is held
-        (`resident`) may be used in a further one.
+        When the body ends, all of it is finished. Results of `run` are used only in the flight that made them; only
+        held arrays (`resident`) may be used in a later flight.
         """
         ...
 
     def remarks(self) -> tuple[str, ...]:
-        """What the user should know of how this thread's work was done since it last asked."""
+        """Messages for the user about this thread's work since the last call."""
         ...
 
     def numpy(self, result: Any) -> Any:
@@ -160,7 +159,7 @@ class Engine(Protocol):
         ...
 
     def in_bands(self, kernel: Kernel, rows: int, /, *arrays: Any) -> Array:
-        """As `call`, with the `rows` rows of the result divided among the engine's threads.
+        """Like `call`, with the `rows` rows of the result divided among the engine's threads.
 
         Args:
             kernel: `kernel(*arrays)` gives all rows, `kernel(*arrays, first, last)` rows `first` to `last` - 1.

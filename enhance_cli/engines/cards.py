@@ -1,6 +1,6 @@
 """The NVIDIA cards of this machine, as the driver reports them.
 
-The driver's own library is asked, because importing torch takes a second and most machines have no card.
+This queries the driver's library, because importing torch takes a second and most machines have no card.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 _LIBRARY, _MANAGEMENT = "libcuda.so.1", "libnvidia-ml.so.1"
 
 _NO_CARD = (100, 34)
-"""Results of `cuInit` that mean that there is no card (CUDA_ERROR_NO_DEVICE), or that the library is only a stub."""
+"""Results of `cuInit` if there is no card (CUDA_ERROR_NO_DEVICE), or if the library is only a stub."""
 
 _CAPABILITY = 75, 76
 """Attributes of a device: the major and the minor number of its compute capability."""
@@ -28,22 +28,22 @@ class Card(NamedTuple):
     """Compute capability, such as (8, 6)."""
 
     memory: int
-    """Bytes in all."""
+    """Total bytes."""
 
 
 class Driver(NamedTuple):
-    """What the driver says."""
+    """What the driver reports."""
 
     cards: tuple[Card, ...] = ()
     cuda: tuple[int, int] | None = None
-    """The latest version of CUDA that it runs; None without a driver."""
+    """The latest version of CUDA that it supports; None without a driver."""
 
     trouble: str | None = None
-    """Why it does not start."""
+    """Why the driver does not start; None if it does, or if there is no card."""
 
 
 def driver(library: Any = None) -> Driver:
-    """Ask the driver for its cards, those that CUDA_VISIBLE_DEVICES hides left out.
+    """Query the driver for its cards, without those that CUDA_VISIBLE_DEVICES hides.
 
     Args:
         library: an opened libcuda; None opens the system's.

@@ -1,8 +1,9 @@
-"""`kernel`: Numba compilation with a cache whose failure never costs a photo (damaged, full, gone, not ours).
+"""`kernel`: Numba compilation with a cache whose failures (damaged, full, gone, not ours) never make a photo fail.
 
 Compiling the kernels takes seconds, loading them milliseconds, so they are cached (see `kernel_cache`): in the user's
-cache folder, else in a private folder of the temporary directory, else nowhere, and then every start compiles. The
-kernels themselves are in the folders of their methods. Importing this module, or one with kernels, creates no folder.
+cache folder, otherwise in a private folder of the temporary directory; if neither is possible, every start compiles
+them. The kernels themselves are in the folders of their methods. Importing this module, or one with kernels, creates no
+folder.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from enhance_cli.engines.kernel_cache import KernelStore, cache_folder
 _dumps: Any = serialize.dumps  # pickles modules and functions by name, as Numba's own cache does
 
 _PACKAGES = ("engines", "exposure", "imaging", "methods")
-"""Folders of the package that hold kernels and everything they import."""
+"""Folders of the package that contain kernels and everything they import."""
 
 _HARMLESS = ("CACHE", "COLOR_SCHEME", "CUDA", "GDB", "THREADS", "WARN")
 """Parts of the names of Numba settings that do not change CPU machine code."""
@@ -221,8 +222,8 @@ _TROUBLE: dict[str, str] = {}
 def _note(kind: str, error: Exception, store: KernelStore) -> None:
     why = getattr(error, "strerror", None) or type(error).__name__
     sentences = {
-        "damaged": f"Compiled kernels in {store.folder} were damaged; they have been compiled anew.",
-        "unreadable": f"Compiled kernels in {store.folder} cannot be read ({why}) and are compiled anew; {_ADVICE}",
+        "damaged": f"Compiled kernels in {store.folder} were damaged and have been compiled again.",
+        "unreadable": f"Compiled kernels in {store.folder} cannot be read ({why}) and are compiled again; {_ADVICE}",
         "unwritable": f"Compiled kernels cannot be kept in {store.folder} ({why}): every run compiles them; {_ADVICE}",
     }
     _TROUBLE.setdefault(kind, sentences[kind])

@@ -1,7 +1,7 @@
 """The CUDA engine: networks and pixel kernels by torch on one device.
 
-Given a CPU device it runs the same kernels there, so that tests can run them on any machine. All that passes between
-host and device goes through `_upload` and `_download`, which count it (`traffic`).
+On a CPU device it runs the same kernels, so that tests can run them on any machine. All transfers between host and
+device go through `_upload` and `_download`, which count them (`traffic`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 _ALIGNED = 256
-"""Planes of a photo begin at multiples of this many bytes in the block of memory that carries them."""
+"""Planes of a photo are aligned to this many bytes in the block of memory in which they are transferred."""
 
 _SMALL = 2**16
 """Arrays of up to this many bytes, such as the weights of a network that a kernel runs, are copied together."""
@@ -65,7 +65,7 @@ class CudaEngine:
             device: `cuda`, `cuda:N`, or `cpu` for the tests.
             own_weights: see `base.Engine`.
             card_memory: see `base.Engine`; None for three quarters of what is free on the card.
-            half: see `base.Engine`; None for a card alone, and not for the CPU in its place.
+            half: see `base.Engine`; None means yes on a card, and no on the CPU in its place.
 
         Raises:
             DeviceError: torch sees no such device.
@@ -87,7 +87,7 @@ class CudaEngine:
         self._read, self._written = Residence(), Residence()
 
     def _opened(self, device: str) -> tuple[torch.device, str]:
-        """The device, and what the report calls it."""
+        """The device, and its name in the report."""
         asked = torch.device(device)
         if asked.type != "cuda":
             return asked, "torch-cpu"
@@ -106,7 +106,7 @@ class CudaEngine:
         return Lanes(torch.cuda, device) if device.type == "cuda" else NoLanes()
 
     def _free(self) -> int:
-        """Bytes that are free on the device; for the CPU of the tests any number that is large enough."""
+        """Free bytes on the device; for the CPU in tests, any number that is large enough."""
         return int(torch.cuda.mem_get_info(self._device)[0]) if self._device.type == "cuda" else 2**33
 
     # --- kernels and networks ------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class CudaEngine:
         return _Halved(self, network, lambda: self._full(method, stem), f"{method.name}'s {stem}"), found
 
     def _full(self, method: Method, stem: str) -> _Network:
-        """A network in single precision beside the same in half, opened when it is first needed."""
+        """The single-precision version of a network that runs in half precision, opened when it is first needed."""
         made: _Network = self._networks.get((method.name, stem, "full"), lambda: self._loaded(method, stem)[0])
         return made
 
@@ -148,7 +148,7 @@ class CudaEngine:
             module = self._placed(module.eval().to(dtype))
         except (KeyError, TypeError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise WeightsError(f"{found.path} cannot be opened: {error}.") from error
-        self._lanes.finish()  # other streams may use it as soon as it is known
+        self._lanes.finish()  # other streams may use it from now on
         names = getattr(module, "outputs", None) or network_module.OUTPUTS
         return _Network(self, module, tuple(names), dtype), found
 
@@ -241,7 +241,7 @@ class CudaEngine:
         return array if view is None else view
 
     def measured(self, owner: Owner, name: str, pixels: Array, *numbers: Any) -> Array:
-        """What a kernel measures of an image; one that is not held is not copied for it, for the host has it too."""
+        """Measure an image; one that is not held is not copied for this, because the host has it too."""
         written = self._written.was_found(pixels)
         held = self.made(pixels) if written else pixels
         if not written and self._read.find(pixels) is None:
@@ -249,7 +249,7 @@ class CudaEngine:
         return self.call(getattr(self.kernels(owner), name), held, *numbers)  # type: ignore[no-any-return]
 
     def flight(self) -> AbstractContextManager[None]:
-        """A stream of the card for what this thread does in the body."""
+        """A stream of the card for the work of this thread in the body."""
         return self._lanes.flight()
 
     def _view(self, place: Place | None, array: Array) -> torch.Tensor | None:
@@ -268,7 +268,7 @@ class CudaEngine:
         self._mine.__dict__.setdefault("said", []).append(sentence)
 
     def numpy(self, result: Any) -> Any:
-        """Copy a tensor, or each tensor of a tuple, to the host; what is an array already is left as it is."""
+        """Copy a tensor, or each tensor of a tuple, to the host; arrays are returned as they are."""
         if isinstance(result, tuple):
             return tuple(self.numpy(part) for part in result)
         return result if isinstance(result, np.ndarray) else self._download(result)
@@ -279,7 +279,7 @@ class CudaEngine:
         return self._placed_there(value, self._send_together(small) if len(small) > 1 else {})
 
     def _small(self, value: Any) -> Iterator[Array]:
-        """The small arrays in a value that are not held on the device."""
+        """The small arrays within a value that are not held on the device."""
         if isinstance(value, np.ndarray):
             if 0 < value.nbytes <= _SMALL and self._read.find(value) is None:
                 yield value
@@ -288,7 +288,7 @@ class CudaEngine:
                 yield from self._small(item)
 
     def _placed_there(self, value: Any, sent: dict[int, torch.Tensor]) -> Any:
-        """As `_on_device`; `sent` has tensors for the arrays that were sent together, by their identity."""
+        """Like `_on_device`; `sent` has the tensors of the arrays that were sent together, by their identity."""
         if isinstance(value, np.ndarray):
             if id(value) in sent:
                 return sent[id(value)]
@@ -304,7 +304,7 @@ class CudaEngine:
         return value
 
     def _send_together(self, arrays: Sequence[Array]) -> dict[int, torch.Tensor]:
-        """Arrays in one copy, by their identity."""
+        """Upload arrays in one copy; returns tensors by the arrays' identity."""
         starts, size = _laid_out(arrays)
         block = np.zeros(size, np.uint8)
         for array, start in zip(arrays, starts, strict=True):
@@ -316,19 +316,19 @@ class CudaEngine:
         }
 
     def _send(self, array: Array) -> torch.Tensor:
-        """A small array, or a tile of a photo that does not fit."""
+        """Upload a small array, or a tile of a photo that does not fit on the device."""
         self.traffic.up(array.nbytes)
         return torch.from_numpy(array).to(self._device)
 
     def _download(self, tensor: torch.Tensor) -> Array:
-        """The same downwards."""
+        """Download a small array or a tile."""
         self.traffic.down(tensor.nbytes)
         return tensor.cpu().numpy()
 
     def _upload(self, size: int, fill: Callable[[Array], None]) -> torch.Tensor:
-        """Pixels on their one way up: `fill` writes them into pinned memory, from which they are copied asynchronously.
+        """Upload pixels, once: `fill` writes them into pinned memory, from which they are copied asynchronously.
 
-        torch keeps pinned memory from other use until a copy out of it has ended, and reuses it then.
+        torch does not reuse pinned memory until copies out of it have finished.
         """
         self.traffic.up(size, trip=True)
         block = self._pinned(size)
@@ -336,7 +336,7 @@ class CudaEngine:
         return block.to(self._device, non_blocking=True)
 
     def _fetch(self, block: torch.Tensor) -> Array:
-        """Pixels on their one way down, flat uint8: this thread waits for its stream, and for no other."""
+        """Download pixels, once, as flat uint8: this thread waits for its stream, and for no other."""
         self.traffic.down(block.nbytes, trip=True)
         staged = self._pinned(block.numel())
         staged.copy_(block, non_blocking=True)
@@ -344,7 +344,7 @@ class CudaEngine:
         return staged.numpy()
 
     def _pinned(self, size: int) -> torch.Tensor:
-        """Bytes of the host that a card copies from and to by itself; torch reuses them when such copies have ended."""
+        """Pinned host memory for asynchronous copies; torch reuses it when these have finished."""
         return torch.empty(size, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
 
     # --- threads -------------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ class _Network:
 
 
 class _Halved:
-    """A network in half precision, and in single where a result is more than half precision holds (65,504)."""
+    """A network in half precision; in single precision if a result exceeds the range of half precision (65,504)."""
 
     def __init__(self, engine: CudaEngine, network: _Network, full: Callable[[], _Network], called: str) -> None:
         self._engine, self._network, self._full, self._called = engine, network, full, called
@@ -409,12 +409,12 @@ class _Halved:
 
 
 def _all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Whether all values are finite: 0 times their sum is 0 then, and else not a number."""
+    """Whether all values are finite: only then is 0 times their sum 0, and not NaN."""
     return torch.stack([(tensor * 0.0).sum() for tensor in tensors]).sum() == 0.0
 
 
 def _laid_out(arrays: Sequence[Array]) -> tuple[list[int], int]:
-    """Where arrays begin in one block of memory, in bytes, and its size."""
+    """The offsets of arrays in one block of memory, in bytes, and its size."""
     starts, end = [], 0
     for array in arrays:
         starts.append(end)

@@ -1,4 +1,4 @@
-"""Whether this torch can use a card, and if not, why. Imports torch, so it is imported only where there is a card."""
+"""Whether this torch can use a card, and if not, why. Imports torch, so it is only imported if there is a card."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from enhance_cli.engines.cards import Card, Driver
 
 LEAST_MEMORY = 10**9
-"""Free bytes below which `--device auto` leaves a card to whoever uses it. The context of CUDA, the networks and one
-block of irle come to about this much; a bound that was chosen, and not measured on a card."""
+"""Free bytes below which `--device auto` does not use a card. The context of CUDA, the networks and one block of irle
+need about this much; the bound was estimated, not measured on a card."""
 
 
 def why_not(card: Card, driver: Driver) -> str | None:
@@ -44,7 +44,7 @@ def why_not(card: Card, driver: Driver) -> str | None:
 
 
 def free(card: Card) -> int | None:
-    """Bytes that are free on a card; None where it does not say."""
+    """Free bytes on a card; None if unknown."""
     try:
         return int(torch.cuda.mem_get_info(card.number)[0])
     except RuntimeError:
@@ -60,13 +60,13 @@ def too_full(card: Card) -> str | None:
     if free < LEAST_MEMORY:
         return (
             f"it has {free / 1e9:.1f} GB free of {card.memory / 1e9:.1f} GB, less than {LEAST_MEMORY / 1e9:.0f} GB; "
-            "name it with --device to use it all the same"
+            "name it with --device to use it anyway"
         )
     return None
 
 
 def _runs(architecture: str, capability: tuple[int, int]) -> bool:
-    """Whether code compiled for an architecture such as `sm_86`, or `compute_90` to be translated, runs on a card."""
+    """Whether code compiled for an architecture such as `sm_86`, or `compute_90` (PTX), runs on a card."""
     found = re.fullmatch(r"(sm|compute)_(\d+)([a-z]?)", architecture)
     if found is None:
         return False

@@ -1,4 +1,4 @@
-"""The folder of compiled kernels: one file with a checksum for each. No run depends on its content.
+"""The folder of compiled kernels: one file with a checksum for each. No run depends on its contents.
 
 A file holds a checksum, its key and the machine code. A truncated, corrupted, foreign or unreadable file counts as
 absent, so that the kernel is compiled again: machine code that is not exactly what was written must never run. There
@@ -161,7 +161,7 @@ class KernelStore:
         with contextlib.suppress(OSError):
             yield from self.folder.glob(f"*{_SUFFIX}")
 
-    def mend(self) -> tuple[int, int]:
+    def repair(self) -> tuple[int, int]:
         """Check every file of this state and remove damaged ones; returns the counts of intact and damaged files."""
         whole = damaged = 0
         for path in self._files():

@@ -1,14 +1,14 @@
 """Streams of a card: one for each photo in flight, so that copies of one photo overlap with kernels of another.
 
-All that a photo does in a flight is on one stream, in order, and torch gives memory that is freed on a stream to that
-stream alone. So nothing has to be waited for within a flight. What crosses streams is waited for here:
+All work on a photo in a flight is on one stream, in order, and torch reuses memory that is freed on a stream only on
+that stream. So no waits are needed within a flight. Dependencies between streams are handled here:
 
-- Weights are loaded once, on whichever stream comes first: the host waits until they are there (`finish`).
+- Weights are loaded once, on whichever stream comes first: the host waits until they are loaded (`finish`).
 - Pixels that stay on the card between two flights of a photo (several outputs) are complete when the first flight ends,
-  and torch is told of every further stream that uses them (`uses`), so that their memory is not reused too early.
-- A result is read when its copy to the host has ended (`finish`).
+  and every further stream that uses them is recorded (`uses`), so that their memory is not reused too early.
+- A result is read after its copy to the host has finished (`finish`).
 
-Pinned memory is torch's: it is kept from other use until the copies out of it have ended, and reused then.
+Pinned memory belongs to torch, which does not reuse it until the copies out of it have finished.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Lanes:
 
     @contextmanager
     def flight(self) -> Iterator[None]:
-        """A stream for what this thread does in the body; all of it is done when the body has ended."""
+        """A stream for the work of this thread in the body; all of it is finished when the body ends."""
         with self._lock:
             stream = self._idle.pop() if self._idle else None
         if stream is None:
@@ -44,24 +44,24 @@ class Lanes:
             try:
                 yield
             finally:
-                # After an error too: kernels may still be reading what the photo held.
-                stream.synchronize()  # if this fails too, the stream is of no more use
+                # After an error too: kernels may still be reading the photo's arrays.
+                stream.synchronize()  # if this fails too, the stream is not used again
                 with self._lock:
                     self._idle.append(stream)
 
     def uses(self, tensor: Any) -> None:
-        """A tensor, perhaps of another stream, is used on the stream of this thread."""
+        """Record that a tensor, possibly of another stream, is used on the stream of this thread."""
         tensor.record_stream(self._driver.current_stream(self._device))
 
     def finish(self) -> None:
-        """Wait for all that this thread has put on its stream, and for no other stream."""
+        """Wait for all work that this thread has put on its stream, and for no other stream."""
         event = self._driver.Event()
         event.record(self._driver.current_stream(self._device))
         event.synchronize()
 
 
 class NoLanes:
-    """The same for a device that does everything at once: the CPU."""
+    """The same for a device that works synchronously: the CPU."""
 
     @contextmanager
     def flight(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
-"""Which arrays of the host a device holds, and where: a view of one is then a view of the other.
+"""Maps host arrays to their copies on the device, and views of the one to views of the other.
 
-A photo's pixels go to the device once. Methods keep working with NumPy arrays and their views; the engine looks up by
-address whether it holds the memory that a view lies in, and gives kernels the same view of what it holds.
+A photo's pixels are copied to the device once. Methods keep working with NumPy arrays and their views; the engine looks
+up by address whether it holds a copy of the memory that a view lies in, and gives kernels the same view of the copy.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """A view of an array that the device holds."""
+    """A view of an array that has a copy on the device."""
 
     held: Any
-    """What the device holds for the whole array: flat, of the array's dtype."""
+    """The copy of the whole array: flat, of the array's dtype."""
 
     start: int
-    """The view's first sample, in samples from that of the array."""
+    """Offset of the view's first sample from that of the array, in samples."""
 
     strides: tuple[int, ...]
     """In samples."""
@@ -44,13 +44,13 @@ class Residence:
         self._found: set[int] = set()
 
     def add(self, array: Array, held: Any) -> None:
-        """Hold a C-contiguous array, which must neither move nor change until it is removed."""
+        """Register a C-contiguous array, which must neither move nor change until it is removed."""
         first = int(array.__array_interface__["data"][0])
         with self._lock:
             self._entries.append(_Entry(first, first + array.nbytes, array, held))
 
     def remove(self, arrays: Iterable[Array]) -> None:
-        """Forget arrays, whether they are held or not."""
+        """Remove arrays, whether they are registered or not."""
         with self._lock:
             for array in arrays:
                 for number in reversed(range(len(self._entries))):
@@ -60,11 +60,11 @@ class Residence:
                         break
 
     def was_found(self, array: Array) -> bool:
-        """Whether an array that is held, or a view of it, was looked for."""
+        """Whether a registered array, or a view of it, was looked up."""
         return id(array) in self._found
 
     def find(self, view: Array) -> Place | None:
-        """Where a view lies; None if it is not one of an array that is held, or has another dtype."""
+        """The location of a view; None if its array is not registered, or has another dtype."""
         if not self._entries or view.size == 0:
             return None
         item = view.itemsize
@@ -73,7 +73,7 @@ class Residence:
             first + item + sum((length - 1) * stride for length, stride in zip(view.shape, view.strides, strict=True))
         )
         with self._lock:
-            entries = list(reversed(self._entries))  # of two the latest
+            entries = list(reversed(self._entries))  # of several, the latest
         for entry in entries:
             inside = entry.first <= first and last <= entry.last and entry.array.dtype == view.dtype
             if inside and all(stride >= 0 and stride % item == 0 for stride in view.strides):

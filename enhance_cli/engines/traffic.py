@@ -1,4 +1,4 @@
-"""What an engine copies between the host and its device, counted."""
+"""Counts what an engine copies between the host and its device."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Traffic:
     """Copies since the engine was opened. Safe to use from several threads.
 
-    A *trip* carries the pixels of one photo, all planes in one copy. Everything else is small: curves, plans, proxies
-    and what is measured; or it is what a photo that does not fit on the device is rendered by, tile by tile.
+    A *trip* carries the pixels of one photo, all planes in one copy. Everything else is small (curves, plans, proxies
+    and measurements), or a tile of a photo that does not fit on the device.
     """
 
     trips_up: int = 0
@@ -23,7 +23,7 @@ class Traffic:
     other_bytes_up: int = 0
     other_bytes_down: int = 0
     largest_other: int = 0
-    """Bytes of the largest copy that is no trip."""
+    """Bytes of the largest copy that is not a trip."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

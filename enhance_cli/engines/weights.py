@@ -22,11 +22,11 @@ _SUFFIXES = ("onnx", "safetensors")
 
 
 class Owner(Protocol):
-    """Whose weights are looked for: a method, or what several methods share."""
+    """The owner of weights: a method, or a network shared by several methods."""
 
     @property
     def name(self) -> str:
-        """The name that ids of its weights begin with, and with `_` for `-` the name of its folder."""
+        """The beginning of the ids of its weights and, with `_` for `-`, the name of its folder."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Weights:
 
     @property
     def advice(self) -> str:
-        """What to do about a file that cannot be used."""
+        """The advice for a file that cannot be used."""
         return _advice(self.own)
 
 

@@ -1,1 +1,1 @@
-"""The gallery: a page in which a run's photos are looked at, compared and decided on, and what follows from that."""
+"""The gallery: a web page for reviewing and comparing the photos of a run, and carrying out the decisions."""

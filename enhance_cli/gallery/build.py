@@ -1,4 +1,4 @@
-"""Building a gallery: previews of every photo of a report, made by all cores, and then the page that shows them."""
+"""Builds a gallery: previews of every photo of a report, made on all cores, and then the page that shows them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WHY = b"A gallery that enhance made: scans of folders leave it out. It can be d
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A setting that is compared: what a line must say to belong to it."""
+    """A setting in a comparison: what a line must contain to belong to it."""
 
     label: str
     command: str
@@ -44,7 +44,7 @@ class Built:
     page: Path
     photos: int
     made: int
-    """Photos of which previews were made; those of the others were there."""
+    """Photos whose previews were made; the others had previews."""
 
     missing: int
     """Photos whose source or output cannot be shown."""
@@ -68,7 +68,7 @@ def build(
         advance: called with (photos done, all photos) as the build goes on.
 
     Raises:
-        UsageError: there is no report, or another thing is where the gallery would be.
+        UsageError: there is no report, or something else is where the gallery would be.
         UnreadableSource: a report cannot be read.
         OutputError: the gallery cannot be written.
     """
@@ -112,7 +112,7 @@ def _figures(photos: Sequence[Photo]) -> Any:
 def _data(
     place: Path, reports: Sequence[Path], records: list[dict[str, Any]], columns: Sequence[Column]
 ) -> dict[str, Any]:
-    """What the page's script reads."""
+    """The data for the page's script."""
     folder = os.path.abspath(place if place.is_dir() else place.parent)  # noqa: PTH100
     return {
         "title": Path(folder).name or folder,
@@ -150,7 +150,7 @@ def _place_in_columns(records: list[dict[str, Any]], photos: Sequence[Photo], co
 
 
 class _single_threaded:  # noqa: N801 - a context manager
-    """OpenCV without threads of its own: every photo has one already."""
+    """OpenCV without its own threads: every photo has a thread already."""
 
     def __enter__(self) -> None:
         import cv2

@@ -1,4 +1,4 @@
-"""The short list of what a photo may be redone with: its own method stronger or gentler, and the other methods."""
+"""The choices for redoing a photo: its own method, stronger or gentler, and the other methods."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _STRENGTHS = {
     "irle": (("exposure", 1.25),),
     "local": (("degree", 0.8),),
 }
-"""By method, the controls that make it stronger and the factor that does; the inverse makes it gentler."""
+"""By method, the controls that make it stronger, with the factor; the inverse makes it gentler."""
 
 _LEAST_TIME = 0.5
-"""The smallest step of a control that may be near 0, where a factor does nothing."""
+"""The smallest step of a control that may be near 0, where a factor has no effect."""
 
 
 def choices_of(line: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a photo may be redone with, the likeliest first.
+    """The choices for redoing a photo, the most likely first.
 
     Args:
         line: its report line.
 
     Returns:
-        Each with a `label`, the `method`, its `options` by name, and the `command` for a person.
+        Each has a `label`, the `method`, its `options` by name, and the `command` to display.
     """
     method = values.text(line.get("method"))
     found = []
@@ -43,7 +43,7 @@ def choices_of(line: Mapping[str, Any]) -> list[dict[str, Any]]:
             if options is not None:
                 found.append(_choice(label, method, options))
     for other in methods.names():
-        if other != method and not methods.get(other).example:  # one that needs a mask cannot run without being told
+        if other != method and not methods.get(other).example:  # a method that needs a mask cannot run without one
             found.append(_choice("other method", other, {}))
     return found
 
@@ -70,7 +70,7 @@ def _spelled(value: Any) -> str:
 
 
 def _own(method: str, told: Mapping[str, Any], plan: Mapping[str, Any], stronger: bool) -> dict[str, Any] | None:
-    """The options that a photo was made with, but stronger or gentler; None where nothing would change."""
+    """The options that a photo was made with, but stronger or gentler; None if nothing would change."""
     kept = {name: value for name, value in told.items() if value is not None and not isinstance(value, dict)}
     try:
         return _changed(method, json.dumps(kept), values.number(plan.get("time")), stronger)

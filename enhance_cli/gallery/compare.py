@@ -1,4 +1,4 @@
-"""Comparing settings: a few photos with each, in folders of their own, and a gallery with a column for each."""
+"""Compares settings: a few photos with each setting, in separate folders, and a gallery with a column for each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from enhance_cli.types import Array
 
 ALLOWED = ("weights", "format", "quality", "strip")
-"""The options that a setting may have beside those of its method."""
+"""The options that a setting may have besides those of its method."""
 
 _HEIGHT = 480
-"""Pixels of a photo's longer side on a sheet, at most."""
+"""Largest longer side of a photo on a sheet, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A comparison that was made."""
+    """A finished comparison."""
 
     built: Built
     columns: list[Column]
@@ -55,7 +55,7 @@ class Compared:
 def compare(
     photos: Sequence[str], folder: Path, settings: Sequence[Setting], shared: Mapping[str, Any], listener: Listener
 ) -> Compared:
-    """Render photos with every setting, each in a folder of its own, and build the gallery.
+    """Render photos with every setting, each in a separate folder, and build the gallery.
 
     Args:
         photos: inputs, as for a run.
@@ -90,8 +90,8 @@ def _runs(
         if foreign:
             names = ", ".join("--" + name for name in ALLOWED)
             raise UsageError(
-                f"--try {setting.typed!r}: --{foreign[0].replace('_', '-')} is not a setting; beside the options of "
-                f"its method a setting has {names}."
+                f"--try {setting.typed!r}: --{foreign[0].replace('_', '-')} is not a setting; besides the options of "
+                f"its method a setting can have {names}."
             )
         values = {**setting.values, **shared, "report": str(folder / report_name(None))}
         try:
@@ -103,7 +103,7 @@ def _runs(
 
 
 def _columns(asked: Run, setting: Setting) -> Iterator[Column]:
-    """A column for each image that a setting asks for."""
+    """A column for each image that a setting produces."""
     folder = Path(os.path.abspath(asked.arguments[-1]))  # noqa: PTH100
     variants = asked.controls.variants()
     try:
@@ -120,13 +120,13 @@ def _columns(asked: Run, setting: Setting) -> Iterator[Column]:
 
 
 def _told(controls: Any) -> dict[str, Any]:
-    """Controls as a report line that was read back has them."""
+    """Controls as they appear in a report line that was read back."""
     told: dict[str, Any] = json.loads(json.dumps(controls.to_json()))
     return told
 
 
 def sheet_rows(compared: Compared) -> list[list[tuple[str, Array]]]:
-    """The rows of a contact sheet: a photo with its original, and what every setting made of it, each with a label."""
+    """The rows of a contact sheet: the original of a photo and the result of every setting, each with a label."""
     rows: dict[str, dict[int, Photo]] = {}
     for photo in read([compared.report]):
         for place, column in enumerate(compared.columns):

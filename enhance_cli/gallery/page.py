@@ -1,8 +1,8 @@
-"""The pages: Jinja2 templates with everything escaped, one script and one style sheet within, and a strict policy.
+"""The pages: Jinja2 templates with everything escaped, an inline script and style sheet, and a strict policy.
 
-The script and the style sheet stand in the page itself, so that it is one file that can be opened from a disk; a
-Content-Security-Policy names their digests, so that nothing else that might get into the page can run, and allows no
-address but those of files beside it.
+The script and the style sheet are part of the page, so that it is a single file that can be opened from a disk. Its
+Content-Security-Policy contains their digests, so that no injected script can run, and allows only addresses of files
+beside it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def gallery(data: Mapping[str, Any], summary: Summary) -> bytes:
     """The page of a gallery.
 
     Args:
-        data: what the script reads (see `build`), JSON.
-        summary: the figures above the photos.
+        data: the data for the script (see `build`), JSON.
+        summary: the summary above the photos.
 
     Raises:
         UsageError: Jinja2 is not installed.
@@ -47,7 +47,7 @@ def summary(title: str, figures: Summary) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a page to a file that is new, or such a page already.
+    """Write a page to a new file, or replace an earlier page.
 
     Raises:
         UsageError: something else is there.
@@ -60,12 +60,12 @@ def write(path: Path, content: bytes) -> None:
         except OSError:
             ours = False
         if not ours:
-            raise UsageError(f"{path} exists and is no page of enhance, so it is left alone; name another file.")
+            raise UsageError(f"{path} exists and is not a page of enhance, so it is left alone; name another file.")
     atomic.write_atomically(path, content)
 
 
 def require() -> None:
-    """Check that pages can be made.
+    """Check that pages can be built.
 
     Raises:
         UsageError: Jinja2 is not installed.

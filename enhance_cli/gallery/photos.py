@@ -20,10 +20,10 @@ from enhance_cli.pipeline.lines import fault_of, is_report, whole_lines
 
 @dataclass(slots=True)
 class Photo:
-    """One output, as its last report line tells."""
+    """One output, as described by its last report line."""
 
     key: str
-    """Sixteen digits: of the output's path and its state, so that a photo that is made anew is another one."""
+    """A digest of the output's path and state in sixteen digits; it changes if the photo is enhanced again."""
 
     line: dict[str, Any]
     report: Path
@@ -33,21 +33,21 @@ class Photo:
     source: Path | None
     output: Path | None
     maps: list[tuple[str, Path]] = field(default_factory=list)
-    """What the method drew for it: names and files."""
+    """The illustrations that the method drew for it: names and files."""
 
     def told(self, name: str) -> Any:
-        """What the line, or else its plan, says of the verdict, its reason or its certainty."""
+        """The verdict, its reason or its certainty, from the line or else from its plan."""
         said = self.line.get(name)
         return values.mapping(self.line.get("plan")).get(name) if said is None else said
 
     @property
     def settings(self) -> str:
-        """The digest of what decided it; empty where none is known."""
+        """The digest of its settings; empty if unknown."""
         return values.text(self.line.get("settings"), 64)
 
     @property
     def state(self) -> dict[str, str]:
-        """Size and time of the output when it was written, as text: JavaScript's numbers end before those of time."""
+        """Size and time of the output when it was written, as text: times in ns exceed JavaScript's exact integers."""
         written = _first(self.line.get("written"))
         found = {name: values.whole(written.get(name)) for name in ("bytes", "modified_ns")}
         return {name: str(value) for name, value in found.items() if value is not None}
@@ -62,7 +62,7 @@ def reports_of(place: Path) -> list[Path]:
     if place.is_dir():
         found = shards.reports_in(place)
         if not found:
-            raise UsageError(f"{place} holds no enhance-report.jsonl; name the OUTPUT folder of a run, or its report.")
+            raise UsageError(f"{place} has no enhance-report.jsonl; name the OUTPUT folder of a run, or its report.")
         return found
     try:
         with place.open("rb") as file:
@@ -77,7 +77,7 @@ def reports_of(place: Path) -> list[Path]:
 
 
 def read(reports: Iterable[Path]) -> list[Photo]:
-    """The last line of every output, in order of first mention; what is no report line is passed over.
+    """The last line of every output, in order of first mention; anything that is not a report line is skipped.
 
     Raises:
         UnreadableSource: a report cannot be read.
@@ -127,7 +127,7 @@ def _output_of(line: dict[str, Any], report: Path) -> Path | None:
 
 
 def _located(text: str, state: dict[str, Any], report: Path) -> Path | None:
-    """Where a source is. A relative path is from where the run was started, which may be here or above its report."""
+    """Locate a source. A relative path starts where the run was started, which may be here or above its report."""
     if text in ("", "-") or "\0" in text:
         return None
     here = Path(os.path.abspath(text))  # noqa: PTH100
@@ -157,11 +157,11 @@ def _first(items: Any) -> dict[str, Any]:
 
 
 def record_of(photo: Photo, page: Path) -> dict[str, Any]:
-    """What the page knows about a photo: JSON, in which every text is as it stands in the report.
+    """The page's data about a photo: JSON with every text as it is in the report.
 
     Args:
         photo: a photo.
-        page: the folder of the page, from which its files are linked.
+        page: the folder of the page, to which links are relative.
     """
     line = photo.line
     error, exposure = values.mapping(line.get("error")), values.mapping(line.get("exposure"))
@@ -211,7 +211,7 @@ def _option(name: str) -> str:
 
 
 def _newly_clipped(before: dict[str, float], after: dict[str, float]) -> float | None:
-    """The share of pixels that became black or white, as far as the exposures tell."""
+    """The share of pixels that became black or white, judging by the exposures."""
     if not before or not after:
         return None
     return sum(max(0.0, after.get(end, 0.0) - before.get(end, 0.0)) for end in ("dark", "bright"))
@@ -222,7 +222,7 @@ def _in_text(path: Path | None) -> str:
 
 
 def link(path: Path | None, page: Path) -> str:
-    """A relative link to a file that browsers show; empty where they do not, or it is not there."""
+    """A relative link to a file; empty if browsers cannot show it or it does not exist."""
     if path is None or not _exists(path):
         return ""
     shown_by = format_of_suffix(path)
@@ -230,6 +230,6 @@ def link(path: Path | None, page: Path) -> str:
 
 
 def url(path: Path, page: Path) -> str:
-    """The relative address of a file as seen from a folder, every byte of its name quoted that may mean something."""
+    """The relative address of a file as seen from a folder, with every special byte of its name quoted."""
     relative = os.path.relpath(path, page).replace(os.sep, "/")
     return quote(os.fsencode(relative if relative.startswith("../") else f"./{relative}"))

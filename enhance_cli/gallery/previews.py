@@ -1,7 +1,7 @@
-"""The small copies of a gallery: made once for every state of a file, so that a build continues where it was stopped.
+"""The previews of a gallery: made once for every state of a file, so that a build continues where it was stopped.
 
-A preview is named by a digest of its file's path, size and time. What was measured on the way (the histograms of luma)
-is appended to a file of JSON lines, one for each photo, after its previews are in place: a photo with a line is done.
+A preview is named by a digest of its file's path, size and time. What was measured (the histograms of luma) is appended
+to a file of JSON lines, one for each photo, after its previews are in place: a photo with a line is done.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ _SUFFIX = ".jpg"
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one photo."""
+    """The result for one photo."""
 
     facts: dict[str, Any]
     """`before`, `after` (names of previews, or null), `thumbnail`, `maps`, `missing`, `histogram`, `change`, `size`."""
 
     anew: bool
-    """Whether anything was made; else all was there."""
+    """Whether anything was made; otherwise everything existed."""
 
 
 class Previews:
-    """The folder of previews below a gallery, and the file of what was measured. A context manager."""
+    """The folder of previews below a gallery, and the file of measurements. A context manager."""
 
     def __init__(self, gallery: Path) -> None:
-        """Make the folder and lock the file, so that two builds do not write it at once.
+        """Create the folder and lock the file, so that two builds do not write to it at once.
 
         Raises:
             OutputError: the folder cannot be written, or another build is writing it.
@@ -87,7 +87,7 @@ class Previews:
         return known
 
     def make(self, photo: Photo) -> Made:
-        """Make what a photo lacks; from any thread.
+        """Make the missing previews of a photo; from any thread.
 
         Raises:
             OutputError: the disk is full.
@@ -144,7 +144,7 @@ class Previews:
         }
 
     def _side(self, what: str, path: Path | None, missing: dict[str, str]) -> Any:
-        """A preview's pixels; None where there is no such photo, with the reason in `missing`."""
+        """A preview's pixels; None if there is no such image, with the reason in `missing`."""
         if path is None:
             missing[what] = f"No {what} file: it came from or went into a pipe, or the photo failed."
             return None
@@ -161,7 +161,7 @@ class Previews:
         return None
 
     def _write(self, pixels: Array, name: str, quality: int) -> str:
-        """Write a file under its name at once; unsynced, because what a crash of the machine loses is made again."""
+        """Write a file under its final name; unsynced, because previews lost in a crash are made again."""
         target = self._folder / f"{name}{_SUFFIX}"
         data = as_jpeg(pixels, quality)
         try:
@@ -188,7 +188,7 @@ class Previews:
         self._used.update(self._names(facts))
 
     def sweep(self) -> None:
-        """Remove the previews that no photo has any more, after all were made."""
+        """Remove the previews that no photo uses any more, after all were made."""
         for path in self._folder.iterdir():
             if path.name not in self._used and path.suffix in (_SUFFIX, ".tmp"):
                 with suppress(OSError):
@@ -202,7 +202,7 @@ class Previews:
 
 
 def refuse_foreign(gallery: Path, marker: str) -> None:
-    """Check that a gallery may be written at a path: nothing is there, an empty folder, or a gallery.
+    """Check that a gallery may be written at a path: there is nothing, an empty folder, or a gallery.
 
     Raises:
         UsageError: there is something else.
@@ -212,7 +212,7 @@ def refuse_foreign(gallery: Path, marker: str) -> None:
     if not gallery.is_dir():
         raise UsageError(f"{gallery} is a file, and a gallery is a folder; name another with --to.")
     if any(gallery.iterdir()):
-        raise UsageError(f"{gallery} holds something else than a gallery, so it is left alone; name another with --to.")
+        raise UsageError(f"{gallery} is not the folder of a gallery, so it is left alone; name another with --to.")
 
 
 def _state_of(path: Path | None) -> str:

@@ -1,9 +1,9 @@
-"""What follows from a review: `review.json` of a gallery, carried out photo by photo.
+"""Carries out a review, the `review.json` of a gallery, photo by photo.
 
-Only outputs that a report knows are touched, and only while source and output are as they were when they were decided
-on. As in a run, a file is staged, its report line is appended, and then it is placed: whenever this is stopped, the
-same command goes on, and what is done already is found in the report. A line says which settings it stands for, so
-that the command that made the photo finds it done and does not undo the review.
+Only outputs in a report are changed, and only if source and output are as they were when they were reviewed. As in a
+run, a file is staged, its report line is appended, and then it is placed: if this is interrupted, the same command
+continues, and finds in the report what is done already. A line contains the digest of the original run's settings, so
+that the command that made the photo treats it as done and does not undo the review.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ Status = Literal["kept", "rejected", "removed", "redone", "done before", "left"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided on one photo."""
+    """The decision on one photo."""
 
     decision: str
     output: Path
     source: str
     state: Mapping[str, str]
-    """Size and time of the output that was looked at; empty where there was none."""
+    """Size and time of the output that was reviewed; empty if there was none."""
 
     method: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A review as it was exported."""
+    """An exported review."""
 
     folder: Path
     reports: tuple[Path, ...]
@@ -67,7 +67,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of one decision."""
+    """The result of one decision."""
 
     output: Path
     status: Status
@@ -79,10 +79,10 @@ def load(path: Path, place: Path | None = None) -> Review:
 
     Args:
         path: of `review.json`.
-        place: the output folder, where it is not where the review says.
+        place: the output folder, if it was moved since the review.
 
     Raises:
-        UsageError: it cannot be read, or is none.
+        UsageError: it cannot be read, or is not a review.
     """
     try:
         told = json.loads(path.read_bytes())
@@ -116,7 +116,9 @@ def _decision(told: Mapping[str, Any], number: int, path: Path) -> Decision:
         values.mapping(redo.get("options")),
     )
     if decision.decision not in _DECISIONS or (told.get("output") and not decision.output.is_absolute()):
-        raise UsageError(f"{path}: photo {number} has no decision (keep, reject or redo) or no output; export it anew.")
+        raise UsageError(
+            f"{path}: photo {number} has no decision (keep, reject or redo) or no output; export it again."
+        )
     return decision
 
 
@@ -131,13 +133,13 @@ def apply(
     options: Mapping[str, Any] | None = None,
     dry_run: bool = False,
 ) -> Iterator[Applied]:
-    """Carry out a review; yields what became of each decision.
+    """Carry out a review; yields the result of each decision.
 
     Args:
-        review: what was decided.
+        review: the decisions.
         remove: remove rejected outputs instead of replacing them by their sources.
         options: of the runs that redo photos: device, jobs, weights, quality, strip.
-        dry_run: only say what would be done.
+        dry_run: only report what would be done.
 
     Raises:
         UsageError: a report is missing.
@@ -154,7 +156,7 @@ def apply(
         try:
             photo = known.get(str(decision.output))
             if photo is None:
-                raise UsageError(f"No report of {review.folder} knows {decision.output}, so it is left alone.")
+                raise UsageError(f"No report of {review.folder} has {decision.output}, so it is left alone.")
             if decision.decision == "reject":
                 yield Applied(decision.output, _reject(decision, photo, remove=remove, dry_run=dry_run))
                 continue
@@ -172,11 +174,11 @@ def apply(
         yield from _redo(redo)
 
 
-# --- whether a photo is still what was decided on ---------------------------------------------------------------
+# --- whether a photo is unchanged since its review --------------------------------------------------------------
 
 
 def _now(path: Path) -> dict[str, str]:
-    """Size and time of a file, as in a review; empty where there is none."""
+    """Size and time of a file, as in a review; empty if there is none."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -187,11 +189,11 @@ def _now(path: Path) -> dict[str, str]:
 
 
 def _refuse_changed(decision: Decision, photo: Photo) -> None:
-    """Check that output and source are as they were when they were decided on.
+    """Check that output and source are unchanged since the review.
 
     Raises:
-        Protected: the output is another one now.
-        ChangedSource: the source is.
+        Protected: the output has changed.
+        ChangedSource: the source has changed.
         MissingSource: there is no source.
     """
     if _now(decision.output) != decision.state:
@@ -229,7 +231,7 @@ def _reject(decision: Decision, photo: Photo, *, remove: bool, dry_run: bool) ->
     _refuse_changed(decision, photo)
     if photo.line.get("frames") and not remove:
         raise UnsupportedFormat(
-            f"{photo.output} was made of several photos, so no source can stand for it; --remove removes it."
+            f"{photo.output} was made from several photos, so no source can replace it; --remove removes it."
         )
     if dry_run:
         return "removed" if remove else "rejected"
@@ -310,7 +312,7 @@ def _asked(decision: Decision, photo: Photo, options: Mapping[str, Any]) -> Run:
             f"{photo.output} was enhanced in place; run `enhance restore` on it, and then `{command} --in-place` again."
         )
     if photo.line.get("frames"):
-        raise UsageError(f"{photo.output} was fused of several photos; run `{command} --fuse` on them again.")
+        raise UsageError(f"{photo.output} was fused from several photos; run `{command} --fuse` on them again.")
     if values.mapping(photo.line.get("weights")).get("own") and options.get("weights") is None:
         raise UsageError(f"{photo.output} was made with weights of your own; name them with --weights FOLDER.")
     given = {**decision.options, **options, "report": str(photo.report)}

@@ -1,4 +1,4 @@
-"""A report in figures: counts, times, exposure before and after, and failures with their sentences."""
+"""The summary of a report: counts, times, exposure before and after, and failures with their messages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Failures:
 
 @dataclass(slots=True)
 class Summary:
-    """What a report comes to."""
+    """The summary of a report."""
 
     photos: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Summary:
 
 
 def summarise(lines: Iterable[tuple[str, Mapping[str, Any]]]) -> Summary:
-    """Sum up report lines.
+    """Summarise report lines.
 
     Args:
         lines: the name of each photo and its line.

@@ -1,4 +1,4 @@
-"""Values out of report lines, whatever these hold: reports may be edited, damaged or made to do harm."""
+"""Reads values from report lines defensively: reports may be edited, damaged or malicious."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number of any size that a file may have or be dated; None for anything else."""
+    """An integer in the range of file sizes and times; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
 
 

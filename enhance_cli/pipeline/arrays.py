@@ -1,4 +1,4 @@
-"""The part of a split run that this process is, as the job arrays of schedulers say it: `--shard auto`."""
+"""Which part of a split run this process is, read from a scheduler's job array: `--shard auto`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enhance_cli.pipeline.shards import Shard
 
 OWN, COUNT, FIRST = "ENHANCE_SHARD", "ENHANCE_SHARDS", "ENHANCE_SHARD_FIRST"
-"""Our own variables: the part as I/N; the number of parts, for schedulers that do not say it; the number of the first
+"""Our own variables: the part as I/N; the number of parts, for schedulers that do not give it; the number of the first
 part in `ENHANCE_SHARD`, 0 or 1."""
 
 
@@ -27,14 +27,14 @@ class _Said:
 
 
 def parse(value: str | Shard, environment: Mapping[str, str] | None = None) -> Shard:
-    """Read `2/3`, `auto`, or `auto/3` (the number of parts, for a scheduler that does not say it).
+    """Read `2/3`, `auto`, or `auto/3` (the number of parts, for a scheduler that does not give it).
 
     Args:
         value: of `--shard`.
         environment: by default that of the process.
 
     Raises:
-        ValueError: it is none of them, or the environment says no part, or contradicts itself.
+        ValueError: it is none of these, or the environment has no part or contradicts itself.
     """
     if isinstance(value, Shard):
         return value

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A method as this process opens it, or each child of it."""
+    """A method as this process, or each of its children, opens it."""
 
     method: str
     controls: Controls
     device: str
-    """As `--device` has it: several cards have commas between them."""
+    """The value of `--device`: several cards are separated by commas."""
 
     coding: Coding
     plan: Plan | None = None
@@ -44,7 +44,7 @@ class Assignment:
     """See `engines.open_engine`."""
 
     codec: Literal["cpu", "gpu"] = "cpu"
-    """What decodes the JPEGs that a card can decode."""
+    """The decoder of JPEGs that a card can decode."""
 
     threads: int = 1
     alone: bool = False
@@ -52,7 +52,7 @@ class Assignment:
 
     @classmethod
     def of(cls, asked: Run, coding: Coding, *, alone: bool = False) -> Assignment:
-        """That of a run, on the devices and with the weights that its options name; the threads are filled in later."""
+        """The assignment of a run, with the devices and weights in its options; the threads are filled in later."""
         options = asked.options
         return cls(
             asked.method,
@@ -101,11 +101,11 @@ class Assignment:
         recipe = Recipe(engine, enhancer, self.controls, self.plan, decoder)
         if self.weights is not None and not (recipe.weights or {}).get("own"):
             run = ", ".join(recipe.weights["shipped"]) + ", which it does not hold" if recipe.weights else "no network"
-            raise UsageError(f"--weights {self.weights} has nothing to do: these options run {run}; leave it out.")
+            raise UsageError(f"--weights {self.weights} would not be used: these options run {run}; leave it out.")
         return recipe
 
     def _decoder(self, engine: Engine, remark: Callable[[str], None]) -> CardDecoder | None:
-        """The decoder of the card; None where there is none, which is remarked."""
+        """The decoder of the card; None, with a remark, if there is none."""
         if engine.card_memory is None:
             remark("--codec gpu needs a card, and this run is on the CPU: JPEGs are decoded there.")
             return None

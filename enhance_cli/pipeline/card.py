@@ -1,4 +1,4 @@
-"""Photos on a card: how many at once, in tiles of which size, and what happens when its memory runs out."""
+"""Photos on a card: how many at once, the size of their tiles, and what happens when its memory runs out."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 IN_FLIGHT = 2
-"""Photos that are on a card at once: while one is copied the other is computed. Decoding and encoding go on beside."""
+"""Photos on a card at once: while one is copied, the other is computed. Decoding and encoding run in parallel."""
 
 BYTES_A_PIXEL = 640
-"""What kernels and networks hold for a pixel of a tile. With torch on the CPU, live tensors came to between 118 bytes
-(clahe-adaptive) and 582 (irle) for a pixel of a photo of 768x512; not measured on a card."""
+"""Bytes that kernels and networks need per pixel of a tile. With torch on the CPU, live tensors took between 118 bytes
+(clahe-adaptive) and 582 (irle) per pixel of a photo of 768x512; not measured on a card."""
 
 LEAST = 256
 """A tile of this side is not halved further: smaller ones would be all halo."""
 
 LEAST_ROWS = 32
-"""Where only the rows are divided."""
+"""The same where only the rows are divided."""
 
 _LOOK = 0.2
 """Seconds between two checks for a stop."""
 
 
 def side_within(budget: int | None) -> int | None:
-    """The largest side of a square tile that a card has the memory for, halo included, if photos share it evenly."""
+    """The largest side of a square tile, halo included, that fits into a card's memory if photos share it evenly."""
     if budget is None:
         return None
     return max(LEAST, math.isqrt(budget // (IN_FLIGHT * BYTES_A_PIXEL)))
@@ -76,11 +76,11 @@ class Card:
 
     @property
     def limited(self) -> bool:
-        """Whether the device has a memory of its own."""
+        """Whether the device has its own memory."""
         return self._engine.card_memory is not None
 
     def flights(self, work: Iterator[R]) -> Iterator[R]:
-        """The same items, each made on a stream of its own while no more than `IN_FLIGHT` photos are on the card.
+        """The same items, each made on a separate stream, with no more than `IN_FLIGHT` photos on the card.
 
         Raises:
             Abandoned: the run was stopped.
@@ -116,9 +116,9 @@ class Card:
 
     @contextmanager
     def _by_itself(self) -> Iterator[None]:
-        """Have the card alone, once the others that are on it have left; for a photo in flight."""
+        """Use the card exclusively, once the other photos have left it; for a photo in flight."""
         with self._changed:
-            self._flying -= 1  # else two of them would wait for each other
+            self._flying -= 1  # otherwise two of them would wait for each other
             self._wanting += 1
             self._changed.notify_all()
             try:
@@ -136,7 +136,7 @@ class Card:
                 self._changed.notify_all()
 
     def tried(self, work: Callable[[], R], photo: str) -> R:
-        """The result of work that cannot be divided; if memory runs out it is done again with the card to itself.
+        """The result of work that cannot be divided; if memory runs out, it is repeated with exclusive use of the card.
 
         Args:
             work: changes nothing before it has succeeded.
@@ -160,7 +160,7 @@ class Card:
     def by_parts(
         self, tile: Tile, halo: int, render: Callable[[Tile], None], photo: str, *, rows: bool = False
     ) -> None:
-        """Render a tile, and where memory runs out its halves, and theirs.
+        """Render a tile; if memory runs out, its halves, and so on.
 
         Args:
             tile: to be rendered.

@@ -65,7 +65,7 @@ class Clashes:
         return ((path, job.source) for job in self._jobs for path in self._paths(job))
 
     def _paths(self, job: Job) -> Iterator[Path]:
-        """The files a job writes; in place without the photo itself, whose path is its own source."""
+        """The files a job writes; in place, without the photo itself, whose path is its own source."""
         if self._in_place and job.target is not None:
             yield from illustration_paths(job.target, self._beside, self.shared_stems)
         else:

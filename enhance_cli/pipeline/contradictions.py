@@ -23,9 +23,11 @@ def check_together(asked: Run) -> None:
     if options.save_plans is not None and options.save_plans.exists() and not options.save_plans.is_dir():
         raise UsageError(f"--save-plans {options.save_plans} is a file; give a folder.")
     if options.plan is not None and len(endings) > 1:
-        raise UsageError(f"--plan is one plan, and each photo asks for {len(endings)} outputs.")
+        raise UsageError(
+            f"--plan gives one plan, but each photo would have {len(endings)} outputs; leave out one of the two."
+        )
     if options.gallery and options.report in ("none", STDIO):
-        raise UsageError("--gallery shows what a report says; give a file as --report.")
+        raise UsageError("--gallery needs a report; give a file as --report.")
     if options.cluster is not None and asked.controls.looks_only is not None:
         raise UsageError("--decide looks at small copies on this machine: leave out --cluster.")
     if options.cluster is not None and ":" in options.device:

@@ -1,4 +1,4 @@
-"""Deals the photos of a run out to its devices: to the one with the fewest photos in flight."""
+"""Distributes the photos of a run over its devices: each goes to the one with the fewest photos in flight."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Dealer:
 
     @property
     def latest(self) -> Recipe:
-        """The recipe that this thread was dealt last: the device on which its photo failed."""
+        """The recipe that this thread was given last: the device on which its photo failed."""
         return getattr(self._mine, "recipe", self.first)
 
     def part(self, recipe: Recipe) -> int:
@@ -44,17 +44,17 @@ class Dealer:
 
     @property
     def device(self) -> str:
-        """What the report of the run calls the devices."""
+        """The devices as the report of the run names them."""
         return ", ".join(recipe.engine.device for recipe in self._recipes)
 
     @property
     def in_flight(self) -> int:
-        """Photos that are on the cards at once. Their threads wait for a card, so others can decode and encode."""
+        """Photos on the cards at once. Their threads wait for a card, so others can decode and encode."""
         return sum(IN_FLIGHT for recipe in self._recipes if recipe.card.limited)
 
     @contextmanager
     def dealt(self) -> Iterator[Recipe]:
-        """The recipe for one photo, for the length of the body."""
+        """The recipe for one photo, for the duration of the body."""
         with self._lock:
             # Of those that are equally busy, the one that has had the fewest.
             chosen = min(range(len(self._recipes)), key=lambda it: (self._flying[it], self._dealt[it], it))

@@ -1,4 +1,4 @@
-"""What follows from a run and its scan: the rules by which jobs are settled, and the assignment of its workers."""
+"""Values derived from a run and its scan: the rules by which jobs are settled, and the assignment of its workers."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Coding:
         return transfer.exists(path, self.mirror)
 
     def copies(self, written_format: str, image: Image) -> bool:
-        """Whether a photo that is left unchanged is copied: no option asks for other bytes than its source's."""
+        """Whether a photo that is left unchanged is copied: no option requires bytes other than the source's."""
         return written_format == image.metadata.format and self.quality is None and self.strip is None
 
     def format_for(self, job: Job, image: Image) -> str:
@@ -150,7 +150,7 @@ def read(source: Path | None) -> bytes:
             data = file.read()
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
-        what = "is a link to nothing" if source.is_symlink() else "does not exist"
+        what = "is a dangling link" if source.is_symlink() else "does not exist"
         raise MissingSource(f"{source} {what}.") from error
     except OSError as error:
         raise UnreadableSource(f"{source} cannot be read: {error.strerror}.") from error
@@ -307,9 +307,7 @@ def _verify(staged: atomic.Staged, coded: bytes, image: Image) -> None:
     """
     try:
         if staged.path.read_bytes() != coded:
-            raise FailedCheck(
-                f"{staged.target} did not come back from the disk as it was written; it was not put in place."
-            )
+            raise FailedCheck(f"{staged.target} differs from what was written when read back; it was not put in place.")
         again = codecs.decode(coded, max_pixels=image.height * image.width)
     except EnhanceError as error:
         if isinstance(error, FailedCheck):

@@ -1,4 +1,4 @@
-"""One photo's decision, from a small copy; and what is sent to a child process that only looks."""
+"""The decision for one photo from a small copy, and what is sent to a child process that only decides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAD = 1 << 16
 """Bytes of a file in which its EXIF is looked for."""
 
 _SIDE = 320
-"""Longer side in pixels that is enough for a look: twice that of the copies that methods look at."""
+"""Longer side in pixels that is enough for a decision: twice that of the copies that methods analyse."""
 
 UNNAMED = f"{STDIO} has no name that a decision could be for; give files."
 
@@ -73,7 +73,7 @@ def _small(data: bytes, source: str, max_pixels: int) -> Image:
     """A photo, RGB, decoded at a fraction of its size where its format allows that."""
     codec = codecs.sniff(data)
     small = codec.small(data, _SIDE) if codec is not None and codec.small is not None else None
-    # What is not smaller is decoded as it will be when it is enhanced: the faster decoder rounds more.
+    # A photo that is no larger is decoded as when it is enhanced: the faster decoder rounds more.
     whole = small is None or small.pixels.shape[0] == small.height or small.height * small.width > max_pixels
     if codec is None or small is None or whole:
         return colour.to_rgb(codecs.decode(data, source=source, max_pixels=max_pixels))

@@ -72,7 +72,7 @@ def _opened(target: Path) -> int:
             raise MissingSource(f"{target} is not a regular file; give a photo.")
         return os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        what = "is a link to nothing" if target.is_symlink() else "does not exist"
+        what = "is a dangling link" if target.is_symlink() else "does not exist"
         raise MissingSource(f"{target} {what}.") from error
     except OSError as error:
         raise UnreadableSource(f"{target} cannot be read: {error.strerror}.") from error

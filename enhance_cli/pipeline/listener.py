@@ -1,4 +1,4 @@
-"""Receives the events of a run: the command line's console, or nothing."""
+"""The interface that receives the events of a run, such as the command line's console."""
 
 from __future__ import annotations
 

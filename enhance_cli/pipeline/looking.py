@@ -1,4 +1,4 @@
-"""Looks before photos are enhanced: a run that only writes decisions, and photos that are decided on together."""
+"""Decisions before photos are enhanced: a run that only writes decisions, and photos that are decided on together."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from enhance_cli.pipeline.stream import Admission
 
 _MANY = 60
-"""Photos from which on child processes help to look: starting one takes as long as looking at thirty."""
+"""Number of photos from which child processes help: starting one takes as long as deciding on thirty photos."""
 
 
 def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> Summary:
-    """Look at every photo that the arguments name, and write a line for each, the least certain first.
+    """Decide on every photo that the arguments name, and write a line for each, the least certain first.
 
     Args:
         asked: the run; every argument is an INPUT.
-        path: the file of decisions, which replaces one of an earlier look.
+        path: the file of decisions, which replaces one of an earlier run.
         listener: receives the events of the run.
         alone: whether this process runs only enhance (see `Assignment`).
 
@@ -57,7 +57,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
     if STDIO in map(str, asked.arguments):
         raise UsageError(UNNAMED)
     if str(path) == STDIO:
-        raise UsageError("--decide takes a file, which is replaced whole at the end, not stdout; give it a name.")
+        raise UsageError("--decide writes a file, not stdout; give a file name.")
     _refuse_foreign(path, overwrite=options.overwrite)
     found = scan(asked.arguments, recursive=options.recursive, in_place=True, shard=options.shard)
     for remark in found.remarks:
@@ -70,7 +70,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
     lines: list[dict[str, Any]] = []
 
     def work(job: Job, admit: Admission) -> tuple[Outcome, dict[str, Any]]:
-        admit(0)  # a small copy is little memory; what is decoded whole is not counted
+        admit(0)  # a small copy takes little memory; photos that are decoded in full are not counted
         line = looked(job)
         return Outcome(job, "done", line), line
 
@@ -105,10 +105,10 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
 def _shared(
     stack: ExitStack, assignment: Assignment, recipe: Recipe, max_pixels: int, photos: int, workers: int
 ) -> tuple[Callable[[Job], dict[str, Any]], Callable[[], None]]:
-    """`decision_of` for several threads, and what ends it at once.
+    """`decision_of` for several threads, and a function that ends it at once.
 
-    A look is much Python around small arrays, of which one process does one at a time. So where there are many photos,
-    this process looks at one and child processes at the others; while these start, it has begun.
+    A decision is mostly Python code on small arrays, which one process runs one at a time. So if there are many photos,
+    child processes work in addition to this one, which begins while they start.
 
     Args:
         stack: ends the children.
@@ -116,7 +116,7 @@ def _shared(
         recipe: the method in this process.
         max_pixels: refuse photos with more.
         photos: how many there are.
-        workers: threads that look.
+        workers: threads that decide.
     """
     if workers == 1 or photos < _MANY or recipe.engine.device != "cpu":
         return partial(decision_of, recipe=recipe, max_pixels=max_pixels), lambda: None
@@ -139,14 +139,14 @@ def _shared(
 def agreed(
     jobs: Iterable[Job], recipe: Recipe, workers: int, max_pixels: int, mirror: Mirror | None = None
 ) -> tuple[Listed | None, list[str]]:
-    """Look at the photos of a run that belong together, and decide for each group; the others are left out.
+    """Decide on the photos of a run that belong together, group by group; the others are left out.
 
     Args:
         jobs: all photos of the run, those that were enhanced before too: a restart then decides as before.
         recipe: the method.
         workers: photos at once.
         max_pixels: refuse photos with more.
-        mirror: fetches those in buckets, once for the time they were taken at and once to be looked at.
+        mirror: fetches those in buckets, once for the time at which they were taken and once for the decision.
 
     Returns:
         The decisions, None if no photos belong together; and remarks that name outliers.
@@ -198,7 +198,7 @@ def _all_taken(files: Sequence[Job], workers: int, mirror: Mirror | None) -> lis
 
 
 def _agreed(lines: Sequence[dict[str, Any]], recipe: Recipe) -> tuple[list[dict[str, Any]], list[str]]:
-    """Decisions made one within each group, and a remark for each group with outliers."""
+    """Unify the decisions within each group, with a remark for each group that has outliers."""
     enhancer = cast(LookingEnhancer, recipe.enhancer)
     if not recipe.controls.looks_together:
         return [*lines], []
@@ -230,4 +230,4 @@ def _refuse_foreign(path: Path, *, overwrite: bool) -> None:
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     if start and DECISION_SCHEMA.encode() not in start:
-        raise UsageError(f"{path} exists and is no file of decisions; give another one to --decide, or --overwrite.")
+        raise UsageError(f"{path} exists and is not a file of decisions; give another one to --decide, or --overwrite.")

@@ -1,9 +1,9 @@
-"""Objects as paths: a run with URLs works on a mirror, a scratch folder in which every object has a place.
+"""Objects as paths: a run with URLs works on a mirror, a scratch folder in which every object has a path, its place.
 
-`s3://bucket/a/b.jpg` has the place `ROOT/s3/bucket/a/b.jpg`. Nothing is there: the place is a name, with which scan,
-settle and process work as with any other path. A source is fetched just before it is decoded (`transfer.py`); what is
-staged for a target is put under its key instead of being renamed. Users see URLs only: whatever leaves the run passes
-`shown`.
+The place of `s3://bucket/a/b.jpg` is `ROOT/s3/bucket/a/b.jpg`. No file is there: the place is only a name, which scan,
+settle and process treat like any other path. A source is fetched just before it is decoded (`transfer.py`); a file
+staged for a target is uploaded under its key instead of being renamed. Users only see URLs: everything that leaves the
+run passes through `shown`.
 
 States of objects are listed once, into a temporary database, so that a million names take no memory.
 """
@@ -35,17 +35,17 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True)
 class Mirror:
-    """The mapping between objects and places below a folder; a value that other processes can be sent."""
+    """The mapping between objects and places below a folder; a value that can be sent to other processes."""
 
     root: Path
     opener: Opener = opened
-    """Gives the store of a bucket; tests give others."""
+    """Returns the store of a bucket; tests use others."""
 
     _pattern: re.Pattern[str] = field(init=False, repr=False)
     _start: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Fetched sources have a folder of their own each, `ROOT/f-NUMBER`, in which they have their places.
+        # Each fetched source has a separate folder, `ROOT/f-NUMBER`, in which it has its place.
         pattern = re.compile(rf"{re.escape(str(self.root))}(?:/f-[0-9-]+)?/({'|'.join(SCHEMES)})(?:/|$)")
         object.__setattr__(self, "_pattern", pattern)
         object.__setattr__(self, "_start", f"{self.root}/")
@@ -55,7 +55,7 @@ class Mirror:
         return self.root / location.scheme / location.bucket / location.key
 
     def location(self, path: Path | str) -> Location | None:
-        """The object that has a place; None for a path that is none."""
+        """The object of a place; None for a path that is not a place."""
         text = str(path)
         match = self._pattern.match(text) if text.startswith(self._start) else None
         if match is None:
@@ -80,7 +80,7 @@ class Mirror:
         return [self.shown_in(item) for item in value] if isinstance(value, list | tuple) else value
 
     def placed_in(self, value: Any) -> Any:
-        """A JSON value with places in place of URLs: what `shown_in` made, read back."""
+        """A JSON value with places in place of URLs: the inverse of `shown_in`."""
         if isinstance(value, str):
             if value.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
                 with contextlib.suppress(UsageError):
@@ -136,11 +136,11 @@ class ObjectStates(States):
         """Start with no object.
 
         Args:
-            mirror: tells which paths are objects.
+            mirror: knows which paths are objects.
         """
         self.mirror = mirror
         self._adding = threading.RLock()
-        # A database without a name is a temporary file, of which some pages are held in memory.
+        # A database without a name is a temporary file, some of whose pages are held in memory.
         self._known = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._known.execute("PRAGMA journal_mode=OFF")
         self._known.execute("PRAGMA temp_store=FILE")

@@ -1,4 +1,4 @@
-"""A run with URLs among its arguments: refused where it needs a file system, else done on a mirror (`mirror.py`)."""
+"""A run with URLs among its arguments: refused if it needs a file system, otherwise done on a mirror (`mirror.py`)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Objects:
             self._single.add(str(place))
         elif self.states.look(location) or not location.key:
             self._folders.add(str(place))
-            place.mkdir(parents=True, exist_ok=True)  # so that it is taken for a folder
+            place.mkdir(parents=True, exist_ok=True)  # so that it counts as a folder
         elif there is not None:
             self.states.add(location, iter([there]))
             self._single.add(str(place))
@@ -91,7 +91,7 @@ class Objects:
                 self.states.add(target, iter([found]))
 
     def shown_report(self, path: Path | str) -> str:
-        """A report as users see it: in a bucket the URL below which its parts are."""
+        """A report as shown to users: in a bucket, the URL below which its parts are."""
         from enhance_cli.pipeline import parts
 
         if self.mirror.location(path) is None:
@@ -110,7 +110,7 @@ class Objects:
             parts.fetch(path, self.mirror)
 
     def report(self, text: str) -> str:
-        """A report that is to be joined: for a URL, of an output or of a folder of parts, a file with all its lines.
+        """A report to be joined: for a URL of an output or of a folder of parts, a file with all of its lines.
 
         Raises:
             UsageError: there are no parts.
@@ -188,12 +188,13 @@ def refuse_what_needs_files(options: RunOptions, controls: Any, arguments: tuple
     output = bool(arguments) and is_url(arguments[-1])
     if options.in_place and urls:
         raise UsageError(
-            f"--in-place locks and replaces files, which a bucket cannot; give an OUTPUT instead of {urls[-1]} alone."
+            "--in-place locks and replaces files, which is impossible in a bucket; give an OUTPUT instead of "
+            f"{urls[-1]} alone."
         )
     if options.gallery:
-        raise UsageError("--gallery builds a page of files beside a report; leave it out with URLs.")
+        raise UsageError("--gallery builds a page of local files; leave it out with URLs.")
     if options.preserve_times and output:
-        raise UsageError("--preserve-times sets the time of a file, which an object in a bucket does not let one set.")
+        raise UsageError("--preserve-times cannot set the time of an object in a bucket; leave it out.")
     if controls.looks_only is not None and urls:
         raise UsageError("--decide looks at files; copy the photos to a disk, or let the run itself decide.")
     if controls.listed is not None and any(is_url(text) for text in arguments[:-1]):
@@ -201,19 +202,17 @@ def refuse_what_needs_files(options: RunOptions, controls: Any, arguments: tuple
     for given in (options, controls):
         for name in given.knobs():
             if name != "report" and re.match(rf"({'|'.join(SCHEMES)}):/", str(getattr(given, name)), re.IGNORECASE):
-                raise UsageError(
-                    f"{option_name(name)} takes files; copy what is in the bucket to a disk and name that."
-                )
+                raise UsageError(f"{option_name(name)} takes local files; copy them from the bucket to a disk first.")
 
 
 class Shown:
-    """A listener that tells another one of URLs."""
+    """A listener that passes events on to another one, with URLs in place of paths."""
 
     def __init__(self, listener: Listener, mirror: Mirror) -> None:
         """Wrap one.
 
         Args:
-            listener: is told.
+            listener: receives the events.
             mirror: has the places.
         """
         self._listener, self._mirror = listener, mirror

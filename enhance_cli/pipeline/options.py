@@ -38,13 +38,13 @@ BACKUP_SUFFIX = ".orig"
 
 
 def _parse_backup(value: str) -> str:
-    """Check a suffix for kept originals; one that makes an image's name would be picked up as input by a later run."""
+    """Check a suffix for kept originals; a name with an image's suffix would be an input of a later run."""
     if not value or "/" in value or "\0" in value or len(os.fsencode(value)) > 64:
         raise ValueError(f"a suffix is a few characters without /, such as {BACKUP_SUFFIX}, not {value!r}.")
     if format_of_suffix(Path(f"a.jpg{value}")) is not None:
         raise ValueError(
-            f"{value} would make a photo's name, which a later run would enhance; give another, such as "
-            f"{BACKUP_SUFFIX}."
+            f"with {value} the backup would have the name of a photo, and a later run would enhance it; give another "
+            f"suffix, such as {BACKUP_SUFFIX}."
         )
     return value
 
@@ -71,8 +71,8 @@ class RunOptions(Knobs):
 
     weights: Path | None = knob(
         None,
-        "Run the networks in this folder, which `enhance train` wrote (its --out); the shipped ones run where it has "
-        "none.",
+        "Use the networks in this folder, which `enhance train` wrote (its --out), and the shipped ones for those that "
+        "it lacks.",
         parse=Path,
         metavar="FOLDER",
     )
@@ -120,7 +120,7 @@ class RunOptions(Knobs):
     verify: bool = _output(False, "Read every output back and decode it before it is put in place.")
 
     gallery: bool = _output(
-        False, "Then build a page beside the report to look through and decide in, as `enhance gallery` does."
+        False, "After the run, build a web page for reviewing the results, as `enhance gallery` does."
     )
 
     report: str | None = _restart(
@@ -146,8 +146,8 @@ class RunOptions(Knobs):
     )
     shard: Shard | None = _restart(
         None,
-        "Process part I of N, the same part on every machine; auto takes it from the job array of Slurm, Kubernetes or "
-        "AWS Batch, or from ENHANCE_SHARD; see `enhance report merge`.",
+        "Process only part I of N, where all machines agree on the parts; auto reads I and N from the job array of "
+        "Slurm, Kubernetes or AWS Batch, or from ENHANCE_SHARD; see `enhance report merge`.",
         parse=arrays.parse,
         metavar="I/N|auto[/N]",
     )
@@ -156,15 +156,15 @@ class RunOptions(Knobs):
 
     jobs: int | None = _machine(
         None,
-        "Photos processed at once; by default one per core, and two more for each card.",
+        "Photos processed at once; by default one per core, plus two for each card.",
         minimum=1,
         maximum=1024,
         short="-j",
     )
     device: str = _machine(
         "auto",
-        "auto, cpu, cuda or cuda:N, or several cards (cuda:0,cuda:1), to which photos are dealt out; a named device "
-        "that is missing is an error.",
+        "auto, cpu, cuda or cuda:N, or several cards (cuda:0,cuda:1) that share the photos; a named device that is not "
+        "available is an error.",
         metavar="NAME",
     )
     memory: int | None = _machine(
@@ -177,22 +177,22 @@ class RunOptions(Knobs):
     )
     gpu_memory: int | None = _machine(
         None,
-        "Memory budget of each card; larger photos are processed in tiles, and so is one for which memory runs out. By "
-        "default three quarters of what is free on the card.",
+        "Memory budget of each card; photos that need more, or for which memory runs out, are processed in tiles. By "
+        "default three quarters of the card's free memory.",
         parse=parse_size,
         minimum=1,
         metavar="SIZE",
     )
     precision: Literal["auto", "full"] = _machine(
         "auto",
-        "On a card: auto runs networks in half precision where that changes a result by at most half a grey level, "
-        "full runs all in single precision.",
+        "On a card: auto runs networks in half precision if that changes results by at most half a grey level, full "
+        "runs all networks in single precision.",
         choices=("auto", "full"),
     )
     codec: Literal["cpu", "gpu"] = _machine(
         "cpu",
-        "What decodes JPEGs: gpu has the card decode baseline ones, whose pixels may then differ by some levels. Needs "
-        "the extra `gpu-codecs`; everything else is decoded on the CPU, and all is encoded there.",
+        "Decoder of JPEGs: with gpu the card decodes baseline JPEGs, whose pixels may then differ slightly. Needs the "
+        "extra `gpu-codecs`; everything else is decoded on the CPU, where all outputs are encoded.",
         choices=("cpu", "gpu"),
     )
     max_pixels: int = _machine(
@@ -205,16 +205,16 @@ class RunOptions(Knobs):
     )
     cluster: str | None = _machine(
         None,
-        "Have the workers of a Ray cluster do it: auto is the cluster of this machine or of RAY_ADDRESS, "
-        "ray://HOST:PORT another one, and local one that is started for this run. --jobs is then for all workers "
-        "together, and --memory for each. Needs the extra `cluster`.",
+        "Process the photos on the workers of a Ray cluster: auto uses the cluster of this machine or of RAY_ADDRESS, "
+        "ray://HOST:PORT another one, and local starts one for this run. --jobs then applies to all workers together, "
+        "and --memory to each. Needs the extra `cluster`.",
         parse=_parse_cluster,
         metavar="ADDRESS",
     )
     timeout: float | None = _machine(
         None, "Give up on a photo after this many seconds; implies --isolate.", minimum=0.1, maximum=86400.0
     )
-    isolate: bool = _machine(False, "Use child processes, so that a crashing decoder costs one photo only.")
+    isolate: bool = _machine(False, "Use child processes, so that a decoder that crashes fails only its photo.")
 
     json: bool = _messages(False, "Print a JSON summary of the run to stdout.")
     quiet: bool = _messages(False, "Print errors only.", short="-q")

@@ -1,9 +1,9 @@
-"""The report of a run in a bucket: numbered parts, each an object that is whole.
+"""The report of a run in a bucket: numbered parts, each a complete object.
 
-Below `OUTPUT/enhance-report/` (or the folder of the name that `--report` gives, without its suffix) every run has parts
-of its own, `TIME-RUN-000001.jsonl` and so on, so that runs at the same time never write the same object. A line is put
-before its photo is, as in a file; the part that is being filled is put again with each line, and those who wait for
-that put share it. An etag is known only after its photo was put: it is added the next time its part is.
+Below `OUTPUT/enhance-report/` (or the folder named by `--report`, without its suffix) every run has its own parts,
+`TIME-RUN-000001.jsonl` and so on, so that concurrent runs never write the same object. As in a file, a line is written
+before its photo; the part that is being filled is put again with each line, and threads that wait for that put share
+it. An etag is known only after its photo was put: it is added when its part is put next.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from enhance_cli.pipeline.shards import Shard, report_name
 from enhance_cli.storage import Location
 
 LINES = 64
-"""Lines of a part: some 100 kB, so that putting a part again with each line costs little beside the photos."""
+"""Lines of a part: some 100 kB, so that putting a part again with each line costs little compared with the photos."""
 
 _PART = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}(?:\.\d{1,6}-of-\d{1,6})?-\d{6}\.jsonl")
 _AT_ONCE = 16
@@ -37,13 +37,13 @@ _AT_ONCE = 16
 class _Part:
     number: int
     lines: list[bytes] = field(default_factory=list)
-    """Encoded: they are put again with each further one."""
+    """Encoded, because they are put again with each further line."""
 
     open: int = 0
     """How many lines may still be completed."""
 
     fresh: bool = False
-    """Whether it has lines that its object has not: their photos wait for it."""
+    """Whether it has lines that its object lacks: their photos wait for it."""
 
     stale: bool = False
     """Whether lines were completed since it was put."""
@@ -64,9 +64,9 @@ class PartedReport(ReportFile):
         """Begin with no part.
 
         Args:
-            path: the place of the report; its parts are below the place without its suffix.
+            path: the place of the report; its parts are below this path without its suffix.
             mirror: maps places to objects.
-            stamp: what every line says.
+            stamp: fields of every line.
             told: turns places in lines into URLs.
             shard: of the run, for the names of the parts.
         """
@@ -112,7 +112,7 @@ class PartedReport(ReportFile):
             part.lines.append(encode_line(told))
             part.fresh = True
             earlier, _ = self._places.pop(str(told["output"]), (None, 0))
-            if earlier is not None:  # its photo was not put after all
+            if earlier is not None:  # its photo was not put in the end
                 earlier.open -= 1
             if told["status"] == "done" and told["written"]:
                 self._places[str(told["output"])] = part, len(part.lines) - 1
@@ -122,7 +122,7 @@ class PartedReport(ReportFile):
 
     def _put_with(self, ticket: int) -> None:
         """Return when an object holds a line and all before it."""
-        with self._putting:  # whoever waited here may find that another one has put its line too
+        with self._putting:  # another thread may have put this line too in the meantime
             if self._put_until < ticket:
                 self._put()
 
@@ -138,7 +138,7 @@ class PartedReport(ReportFile):
             part.stale = True
 
     def _put(self, *, all: bool = False) -> None:
-        """Put every part with fresh lines; and full ones whose last line was completed, or `all` that are stale."""
+        """Put every part with new lines, and full parts whose last line was completed; with `all`, every stale part."""
         with self._adding:
             until, last = self._added, self._parts[-1]
             waiting = [
@@ -164,7 +164,7 @@ class PartedReport(ReportFile):
             ]
 
     def close(self) -> None:
-        """Put what is not yet.
+        """Put everything that is pending.
 
         Raises:
             OutputError: it cannot be written.
@@ -174,7 +174,7 @@ class PartedReport(ReportFile):
 
 
 def folder_of(report: Path, mirror: Mirror) -> Location:
-    """Where the parts of a report are; those of all shards are together."""
+    """The location of the parts of a report; those of all shards are together."""
     location = mirror.location(report)
     assert location is not None
     folder, slash, name = location.key.rpartition("/")
@@ -206,6 +206,6 @@ def fetch(report: Path, mirror: Mirror) -> bool:
 
 
 def _in_order(pool: ThreadPoolExecutor, names: list[str], get: Callable[[str], bytes]) -> Iterator[bytes]:
-    """What `get` gives for all names, some at once, never all in memory."""
+    """The results of `get` for all names, several at a time, never all in memory."""
     for start in range(0, len(names), _AT_ONCE):
         yield from pool.map(get, names[start : start + _AT_ONCE])

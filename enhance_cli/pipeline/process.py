@@ -142,7 +142,7 @@ def _not_written(
     """Record that the plan leaves a photo unchanged, so that there is nothing to write."""
     assert job.target is not None
     described = enhanced.described
-    notes = [f"{_source(job)} needs nothing, left alone: {described['reason']}."] if "reason" in described else []
+    notes = [f"{_source(job)} needs no change, left alone: {described['reason']}."] if "reason" in described else []
     line = recipe.line(
         _source(job),
         str(job.target),

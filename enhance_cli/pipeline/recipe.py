@@ -45,10 +45,10 @@ _SMALL_TILE = 512
 """Largest side of a tile of images so large that memory is scarce."""
 
 _CARD_WORK, _CARD_BLOCK = 550, 2**30
-"""Bytes of the device that kernels take for a pixel of a photo that is rendered whole, beside its own, and for a block
-of a network. The tensors that live at once in torch on the CPU take 120 (clahe-adaptive), 220 (retinex), 430 (local)
-and 530 bytes a pixel (clode), and 950 for a pixel of a block of irle's full network; the libraries of a card may take
-more."""
+"""Bytes of device memory that kernels need per pixel of a photo that is rendered whole, besides its own, and per pixel
+of a block of a network. The tensors that are live at once in torch on the CPU take 120 (clahe-adaptive), 220 (retinex),
+430 (local) and 530 bytes per pixel (clode), and 950 per pixel of a block of irle's full network; the libraries of a
+card may need more."""
 
 
 @dataclass(slots=True)
@@ -92,10 +92,10 @@ class Recipe:
     """Decodes what the card can decode of files (`--codec gpu`)."""
 
     weights: Mapping[str, Any] | None = field(init=False)
-    """What the report says of the networks that run."""
+    """The report's `weights` field: the networks that run."""
 
     precision: str | None = field(init=False)
-    """On a card `half` if networks of this run may run so, else `full`."""
+    """On a card `half` if networks of this run may run in half precision, otherwise `full`."""
 
     companions: Companions = field(init=False)
     card: Card = field(init=False)
@@ -189,7 +189,7 @@ class Recipe:
 
         self.engine.remarks()  # those of an earlier photo that failed
         grey = image.chroma is None and image.pixels.ndim == 2
-        # What reads planes leaves flat dark parts as they are, by its statistics; frames fill each other's dark parts.
+        # Methods that read planes leave flat dark parts alone by themselves; frames fill each other's dark parts.
         smooth = not self.reads_planes and not image.frames
         variants = self.controls.variants()
         ms: dict[str, float] = {}
@@ -270,7 +270,7 @@ class Recipe:
                     held.close()
                 if grey and rendered.ndim == 3:
                     rendered, counts = colour.grey_like(rendered), None
-                elif neutral and not unchanged:  # networks see colour in noise: black and white stays what it is
+                elif neutral and not unchanged:  # networks see colour in noise: black and white stays black and white
                     colour.make_neutral(rendered)
                     counts = None
                 base = image if unchanged else working.replace(chroma=chroma)
@@ -292,7 +292,7 @@ class Recipe:
             ms["estimate"] = 0.0  # counted for the first output; the others share its estimate
 
     def _fits_the_card(self, image: Image, views: Sequence[View | None]) -> bool:
-        """Whether a photo makes one trip to the device, as methods see it, and is rendered there whole."""
+        """Whether a photo is copied to the device once, as methods see it, and rendered there as a whole."""
         memory = self.engine.card_memory
         if memory is None or any(view is not None for view in views):
             return False
@@ -302,16 +302,16 @@ class Recipe:
         return 2 * image.nbytes + _CARD_WORK * image.height * image.width + _CARD_BLOCK <= memory
 
     def _counted(self, pixels: Array) -> Array | None:
-        """How often each code of luma occurs; None if a device that holds the pixels has no memory to count them."""
+        """The histogram of luma codes; None if a device that holds the pixels lacks the memory to compute it."""
         made = unless_exhausted(partial(self.engine.measured, MEASURES, "luma_counts", pixels))
         return made.pop() if made else None
 
     def _render_whole(
         self, image: Image, plan: Any, *, reuse: bool
     ) -> tuple[Array, tuple[Array, Array] | None, Array | None]:
-        """Pixels and stored chroma of an image that is held on the device: all of it comes down in one copy.
+        """Pixels and stored chroma of an image that is held on the device: all of it is copied back at once.
 
-        The third are the counts of luma of these pixels; None where they are blended here.
+        The third value is the luma histogram of these pixels; None if they are blended here.
         """
         import numpy as np
 

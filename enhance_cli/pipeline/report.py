@@ -91,8 +91,8 @@ class ReportFile:
         Args:
             path: the file, created if absent.
             stream: where lines go if there is no path.
-            stamp: what every line of this run says: `settings` and `shard`.
-            told: what is written of a line (see `States.told`); by default the line.
+            stamp: fields of every line of this run: `settings` and `shard`.
+            told: converts a line before it is written (see `States.told`); by default it is unchanged.
 
         Raises:
             UsageError: the existing file is not a report.
@@ -152,7 +152,7 @@ class ReportFile:
             raise OutputError(f"The report {self.path or 'on stdout'} cannot be written: {error.strerror}.") from error
 
     def append_together(self, lines: Sequence[Mapping[str, Any]]) -> list[OutputError | None]:
-        """Append lines that came from other machines, and have the disk keep them: a power cut ends only this one.
+        """Append lines from other machines, and sync them to the disk: a power cut would affect only this machine.
 
         Returns:
             For each line, why it is not written.

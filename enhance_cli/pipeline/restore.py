@@ -202,12 +202,10 @@ def _check(item: Original, *, force: bool) -> bool:
     if force:
         return True
     if kept != item.sha256:
-        raise Protected(
-            f"{item.backup} is not the original that was kept of {item.target}; --force takes it all the same."
-        )
+        raise Protected(f"{item.backup} is not the original that was kept of {item.target}; --force uses it anyway.")
     if present is not None and present != item.sha256 and present not in item.written:
         raise Protected(
-            f"{item.target} was changed since enhance wrote it; --force puts {item.backup} in its place all the same."
+            f"{item.target} was changed since enhance wrote it; --force puts {item.backup} in its place anyway."
         )
     return True
 

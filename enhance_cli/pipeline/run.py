@@ -54,7 +54,7 @@ class Run:
     """The inputs followed by the output, as on the command line."""
 
     stamp: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of its report lines that somebody else decides, such as those of a review."""
+    """Fields of its report lines that are set from outside, such as those of a review."""
 
     @classmethod
     def of(cls, method: str, arguments: Iterable[str | Path], values: Mapping[str, Any]) -> Self:
@@ -198,7 +198,7 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             assignment = assignment_of(asked, found, path, rules, objects)
             assignment = replace(assignment, plan=plan, alone=alone, threads=threads)
             driver = _driver(asked, settled, listener, stack)
-            # The machine of the command need not have the workers' devices: here it only writes lines.
+            # This machine need not have the workers' devices: it only writes lines.
             dealer = (assignment if driver is None else replace(assignment, device="cpu")).deal(listener.remark)
             stack.push(lambda kind, *_: dealer.close(wait=kind is None))
             if options.jobs is None and not options.isolate and options.timeout is None:
@@ -209,7 +209,8 @@ def _run(asked: Run, listener: Listener, alone: bool, objects: Objects | None) -
             atomic.make_folder(found.folder)
         if report is None:
             report = stack.enter_context(locked(path, asked, rules, objects))
-            if path is not None and path.exists() and path.stat().st_size > 0:  # what is left was settled without it
+            # A report that appeared since: what is left to do was determined without it.
+            if path is not None and path.exists() and path.stat().st_size > 0:
                 raise OutputError(f"Another run has just written {path}; run the same command again for what is left.")
         for folder in settled.folders:
             atomic.sweep(folder)
@@ -344,7 +345,7 @@ def _dealt(
     with task_of(asked, assignment, next(iter(settled.jobs)), found.folder, driver) as task:
         yield from driver.outcomes(books, settled.jobs, task)
     for folder in settled.folders if driver.died else ():
-        atomic.sweep(folder)  # what dead workers had staged; none is at work now
+        atomic.sweep(folder)  # files staged by dead workers; none is running now
 
 
 def _has_failed(finished: list[Outcome]) -> bool:

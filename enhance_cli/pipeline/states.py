@@ -1,4 +1,4 @@
-"""What there is at a path before any work: asked of the disk, or, for objects, of what was listed (see `mirror`)."""
+"""What exists at a path before any work: according to the disk or, for objects, to the listing (see `mirror`)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class States:
         return os.path.exists(path)  # noqa: PTH110 - False for what is no path at all
 
     def standing(self, path: Path) -> Standing | None:
-        """The state of what has this name now, to know it again when its place is taken."""
+        """The state of what has this name now, to recognise it when it is replaced."""
         try:
             status = path.lstat()
         except OSError:
@@ -59,18 +59,18 @@ class States:
         return Standing(str(path), status.st_size, status.st_mtime_ns)
 
     def refresh(self, path: Path) -> None:
-        """Look again what is there, where it was only listed."""
+        """Look up an object again that was only listed."""
 
     def seen(self, path: Path) -> Standing | None:
-        """The state of a source that must not change until it is read; None if nobody listed it."""
+        """The state of a source that must not change until it is read; None if it was not listed."""
         return None
 
     def adopted(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The state of a written file as a report says it, with what the report could not know."""
+        """The state of a written file as in a report, completed by what the report could not contain."""
         return item
 
     def told(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A line of this run as a report says it: what `learned` reads back."""
+        """A line of this run as written to a report: the inverse of `learned`."""
         return line
 
     def learned(self, line: Mapping[str, Any]) -> Mapping[str, Any]:

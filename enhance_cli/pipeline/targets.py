@@ -101,7 +101,7 @@ def refuse_nesting(place: Destination) -> None:
         if place.single_file:
             if folder.resolve() == output:
                 raise UsageError(
-                    f"The OUTPUT would lie in the INPUT {folder}, and be a frame of the next run's; give one elsewhere."
+                    f"The OUTPUT would be in the INPUT {folder}, and a frame of the next run; give one elsewhere."
                 )
             continue
         if folder.resolve() == output:

@@ -1,4 +1,4 @@
-"""One photo's way from and to buckets: its sources are fetched to files, and what was staged is put as objects."""
+"""Transfers a photo from and to buckets: its sources are fetched to files, and staged files are put as objects."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _fetch(path: Path, folder: Path, job: Job, mirror: Mirror) -> Path:
 def recording(
     record: Callable[[Mapping[str, Any]], None], job: Job, mirror: Mirror
 ) -> Callable[[Mapping[str, Any]], None]:
-    """The same `record`, whose lines have the states of objects where they have those of their files."""
+    """The same `record`, but its lines have the states of the objects instead of those of their files."""
 
     def as_objects(line: Mapping[str, Any]) -> None:
         for item in line["read"]:

@@ -1,4 +1,4 @@
-"""One photo of a stream with its line, its count and its failure: the same in a run and in the workers of a cluster."""
+"""One photo of a stream with its line, count and failure: the same in a run and in the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Do = Callable[..., Iterable[Outcome]]
 
 
 class Report(Protocol):
-    """What lines go to: `report.ReportFile`, or the driver of a worker."""
+    """The destination of lines: `report.ReportFile`, or the driver of a worker."""
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Append a line; it is written when this returns."""
@@ -70,12 +70,12 @@ class Work:
         return outcomes
 
     def failed(self, job: Job, error: Exception, device: str | None = None) -> list[Outcome]:
-        """Make a failure of `work` an outcome with a line.
+        """Turn a failure of `work` into an outcome with a line.
 
         Args:
             job: the photo.
-            error: what became of it.
-            device: that of the worker that had it; None if this process had it.
+            error: its failure.
+            device: that of the worker that processed it; None if this process did.
 
         Raises:
             ReaderGone: the error is one.

@@ -1,7 +1,7 @@
-"""Object storage: what a URL names, four operations on a bucket, and nothing else of it (docs/decisions/18).
+"""Object storage: parsing URLs, and four operations on a bucket (docs/decisions/18).
 
-`Store` is the seam. `opened` gives the one behind a URL; obstore is imported there and nowhere else, so that a run on
-local files never loads it. Every failure is one of our errors, one sentence without credentials.
+`Store` is the interface. `opened` returns the store behind a URL; obstore is imported there and nowhere else, so that a
+run on local files never loads it. Every failure is one of our errors: one sentence without credentials.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Buckets of S3, Google Cloud Storage and Azure by obstore: retries, time-outs, and errors in one sentence.
 
 Credentials come from the environment, as obstore reads it (AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS,
-AZURE_STORAGE_ACCOUNT_KEY ...). They are never looked at here. The texts of obstore and of the services are never shown,
-because they may quote requests with their headers: a failure is told by what it is recognised as.
+AZURE_STORAGE_ACCOUNT_KEY ...). This module never reads them. The messages of obstore and of the services are never
+shown, because they may quote requests with their headers: failures are classified, and described in our words.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 8, 0.2, 8.0
-"""How often an operation is tried, and the seconds between tries: doubled each time, with chance. About 25 in all."""
+"""How often an operation is tried, and the seconds between attempts: doubled each time, with jitter; 25 s in all."""
 
 TIMEOUT = 60.0
-"""Seconds for one request, its bytes included."""
+"""Seconds for one request, including its transfer."""
 
 _ENDPOINTS = (
     "AWS_ENDPOINT_URL",
@@ -69,7 +69,7 @@ def _setting(name: str, default: float) -> float:
 
 @lru_cache(maxsize=32)
 def opened(scheme: str, bucket: str) -> Bucket:
-    """A bucket; one object of it for the whole process.
+    """A bucket; the same object for the whole process.
 
     Raises:
         UsageError: obstore is not installed, or the environment configures the service wrongly.
@@ -86,7 +86,7 @@ def opened(scheme: str, bucket: str) -> Bucket:
     options: dict[str, Any] = {
         "timeout": timedelta(seconds=timeout),
         "connect_timeout": timedelta(seconds=min(_CONNECT, timeout)),
-        # Without TLS only where the user named such an endpoint: a server of one's own, or a test's.
+        # Without TLS only if the user named such an endpoint: a private server, or that of a test.
         "allow_http": plain or os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true",
     }
     try:
@@ -121,7 +121,7 @@ class Bucket:
         return str(Location(self._scheme, self._name, key))
 
     def list(self, prefix: str) -> Iterator[Item]:
-        """See `Store`; a page is asked for again where the connection breaks, from its last key."""
+        """See `Store`; after a broken connection the page is requested again, from its last key."""
         import obstore
 
         last: str | None = None
@@ -165,13 +165,13 @@ class Bucket:
         return data, meta
 
     def put(self, key: str, data: bytes, over: str | None = "") -> Item:
-        """See `Store`; a put whose answer was lost is known again by the bytes that are there."""
+        """See `Store`; a put whose answer was lost is recognised by the bytes that are there."""
         import obstore
 
         mode: Any = "overwrite" if over is None else "create" if over == "" else {"e_tag": _quoted(over)}
 
         def once() -> Item:
-            if over and self._scheme == "gs":  # which knows generations, and compares no etags
+            if over and self._scheme == "gs":  # which has generations and does not compare etags
                 meta = obstore.head(self._store, key)
                 if _bare(meta["e_tag"]) != over:
                     raise self._occupied(key)
@@ -210,7 +210,7 @@ class Bucket:
         )
 
     def _tried(self, once: Callable[[], T]) -> T:
-        """Do something, again if it fails for a reason that may pass; at most `attempts` times."""
+        """Do something, and retry after a transient failure; at most `attempts` times."""
         for attempt in range(1, self._attempts):
             try:
                 return once()
@@ -228,7 +228,7 @@ class Bucket:
         what: str,
         bucket: type[EnhanceError] | None = None,
     ) -> NoReturn:
-        """Raise what an exception of obstore means, in a sentence that quotes nothing of it."""
+        """Raise one of our errors for an exception of obstore, in a sentence that quotes nothing of it."""
         if not (isinstance(error, OSError | ValueError) or type(error).__module__.startswith("obstore")):
             raise error  # a fault of ours
         shown, text, name = self._shown(key), str(error), _name(error)
@@ -245,8 +245,8 @@ class Bucket:
             sentence = MissingSource(f"{shown} does not exist.") if not writes else kind(f"{shown} cannot be written.")
         elif name == "InvalidPathError" or isinstance(error, ValueError):
             sentence = UsageError(
-                f"{shown} holds a key with an empty part, a part . or .., or a control character, which enhance does "
-                "not take; give that object another name, or name another prefix."
+                f"{shown} contains a key with an empty part, a part . or .., or a control character, which enhance "
+                "does not support; rename that object, or name another prefix."
             )
         else:
             sentence = kind(f"{shown} cannot be {what}: {_why(text, name)}.")
@@ -254,7 +254,7 @@ class Bucket:
 
 
 def _pause(attempt: int) -> None:
-    """Wait before a further try; ends early where the run is stopped."""
+    """Wait before the next attempt; ends early if the run is stopped."""
     until = time.monotonic() + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
     while (left := until - time.monotonic()) > 0:
         abandon.check()
@@ -271,7 +271,7 @@ def _status(text: str) -> int:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether a failure may be gone at the next try: the service is busy, or the connection broke."""
+    """Whether a failure is transient: the service is busy, or the connection broke."""
     if _name(error) in ("PermissionDeniedError", "UnauthenticatedError", "PreconditionError", "AlreadyExistsError"):
         return False
     if isinstance(error, ConnectionError | TimeoutError):
@@ -292,22 +292,22 @@ def _why(text: str, name: str) -> str:
     if "ExpiredToken" in text or "TokenRefreshRequired" in text:
         return "the credentials have expired"
     if name in ("PermissionDeniedError", "UnauthenticatedError") or status in (401, 403):
-        return f"the service refuses the credentials or the rights of this user ({status or 403})"
+        return f"the service rejects the credentials, or this user lacks permission ({status or 403})"
     if status in (301, 307) or "incorrectly configured region" in text or "AuthorizationHeaderMalformed" in text:
         return "the bucket is in another region; set AWS_REGION to it"
     if status == 503 or status == 429:
-        return f"the service is busy ({status}), however often it was tried"
+        return f"the service was busy ({status}) at every attempt"
     if status:
-        return f"the service answers {status}"
+        return f"the service answered with status {status}"
     if "timed out" in text or "TimedOut" in text or "Timeout" in text:
         return f"no answer within the time-out of {_setting('ENHANCE_STORAGE_TIMEOUT', TIMEOUT):g} s"
     if "builder error" in text:
-        return "its endpoint is no https:// or http:// address"
+        return "its endpoint is not an https:// or http:// address"
     if "dns error" in text or "Dns" in text:
-        return "the name of the service is not known"
+        return "the host name of the service cannot be resolved"
     if "Connect" in text and ("refused" in text or "tcp connect" in text):
-        return "the service does not take the connection"
-    return "the connection broke, however often it was tried"
+        return "the service refuses the connection"
+    return "the connection broke at every attempt"
 
 
 def _item(meta: Any) -> Item:

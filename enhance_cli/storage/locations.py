@@ -14,7 +14,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
 class Location(NamedTuple):
-    """An object, or the beginning of the keys of several, in a bucket (in Azure a container)."""
+    """An object, or the common prefix of several keys, in a bucket (in Azure a container)."""
 
     scheme: str
     bucket: str
@@ -31,16 +31,16 @@ class Location(NamedTuple):
         scheme = match[1].lower() if match else ""
         if match is None or scheme not in SCHEMES:
             known = ", ".join(f"{name}://" for name in (*SCHEMES, "file"))
-            raise UsageError(f"{text} is of a kind that enhance does not know; give a path, or a URL with {known}.")
+            raise UsageError(f"{text} has a scheme that enhance does not support; give a path, or a URL with {known}.")
         bucket, _, key = match[2].partition("/")
         key = key.removesuffix("/")
         if not bucket or bucket in (".", ".."):
             raise UsageError(f"{text} names no bucket; give {scheme}://BUCKET/NAME.")
-        if "@" in bucket or "\0" in text:  # a password would end in reports
-            raise UsageError(f"{scheme}://... names no bucket that could be; give credentials in the environment.")
+        if "@" in bucket or "\0" in text:  # a password would end up in reports
+            raise UsageError(f"{scheme}://... names no valid bucket; give credentials in the environment.")
         fault = fault_of(key)
         if fault:
-            raise UsageError(f"{text} has {fault}, which enhance does not take; give the objects other names.")
+            raise UsageError(f"{text} has {fault}, which enhance does not support; rename the objects.")
         return cls(scheme, bucket, key)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Location(NamedTuple):
 
 
 def fault_of(key: str) -> str:
-    """What keeps a key from being a path below a folder; empty if nothing does."""
+    """Why a key cannot be a path below a folder; empty if it can."""
     parts = key.split("/") if key else []
     for part in parts:
         if part in ("", ".", ".."):
@@ -63,15 +63,15 @@ def is_url(text: object) -> bool:
 
 
 def local_path(text: str) -> str | None:
-    """The path that a `file://` URL names, its %20 and the like decoded; None for any other text.
+    """The path of a `file://` URL, with %20 and the like decoded; None for any other text.
 
     Raises:
-        UsageError: it names a file of another machine.
+        UsageError: it names a file on another machine.
     """
     match = _URL.fullmatch(text)
     if match is None or match[1].lower() != "file":
         return None
     host, slash, path = match[2].partition("/")
     if host not in ("", "localhost") or not slash:
-        raise UsageError(f"{text} names no file of this machine; give file:///PATH.")
+        raise UsageError(f"{text} names no file on this machine; give file:///PATH.")
     return "/" + unquote(path, errors="surrogateescape")

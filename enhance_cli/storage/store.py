@@ -1,4 +1,4 @@
-"""The seam between runs and object storage: four operations, which everything else is made of."""
+"""The interface between runs and object storage: four operations, on which everything else is built."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Item(NamedTuple):
     """When it was written, in nanoseconds since 1970; services know seconds or milliseconds."""
 
     etag: str
-    """A token that changes with every write; empty where the service gives none."""
+    """A token that changes with every write; empty if the service has none."""
 
 
 class Store(Protocol):
-    """One bucket. Safe to use from several threads. Objects are whole or absent; a put replaces in one step."""
+    """One bucket. Safe to use from several threads. Objects are complete or absent; a put is atomic."""
 
     def list(self, prefix: str) -> Iterator[Item]:
-        """Every object below a prefix that ends between two slashes, in any order; empty for the whole bucket.
+        """Every object below a prefix that ends at a slash, in any order; empty for the whole bucket.
 
         Raises:
             UsageError: there is no such bucket, or a key cannot be a path.
@@ -37,7 +37,7 @@ class Store(Protocol):
 
         Args:
             key: of the object.
-            etag: what it must have; empty for any.
+            etag: the etag that it must have; empty for any.
 
         Raises:
             MissingSource: there is none.
@@ -47,13 +47,13 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, data: bytes, over: str | None = "") -> Item:
-        """Write an object, at once and whole.
+        """Write an object atomically.
 
         Args:
             key: of the object.
             data: its bytes.
-            over: what it may replace: with empty text nothing (there must be no such object), with an etag the object
-                that has it, with None whatever is there.
+            over: what it may replace: empty, nothing (there must be no such object); an etag, the object that has it;
+                None, whatever is there.
 
         Raises:
             OccupiedOutput: something else is there.
@@ -62,14 +62,14 @@ class Store(Protocol):
         ...
 
     def head(self, key: str) -> Item | None:
-        """An object's state; None where there is none.
+        """An object's state; None if there is none.
 
         Raises:
             UsageError: there is no such bucket.
-            UnreachableBucket: it cannot be asked for.
+            UnreachableBucket: it cannot be queried.
         """
         ...
 
 
 Opener = Callable[[Location], Store]
-"""Gives the store of a location's bucket."""
+"""Returns the store of a location's bucket."""

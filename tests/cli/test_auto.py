@@ -57,7 +57,7 @@ def test_only_what_is_changed_is_written_if_asked(album, run):
     assert sorted(path.name for path in Path("out").rglob("*.*")) == ["dark.jpg", "enhance-report.jsonl"]
     told = {Path(line["source"]).name: line for line in lines()}
     assert told["good.jpg"]["status"] == "skipped"
-    assert "needs nothing" in told["good.jpg"]["notes"][0]
+    assert "needs no change" in told["good.jpg"]["notes"][0]
 
 
 def test_another_format_is_not_a_copy(album, run):
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_decisions_is_not_replaced(album, run):
     result = run("auto", "--decide", "notes.txt", "in")
     assert result.exit_code == 2
     assert Path("notes.txt").read_text() == "mine\n"
-    assert "no file of decisions" in result.output
+    assert "not a file of decisions" in result.output
     assert run("apply", "notes.txt", "out").exit_code != 0
 
 

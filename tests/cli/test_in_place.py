@@ -352,7 +352,7 @@ def test_a_strangers_backup_is_never_replaced(photographs, enhance):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--backup=_old.jpg", "--in-place", "in"], "would make a photo's name"),
+        (["--backup=_old.jpg", "--in-place", "in"], "would have the name of a photo"),
         (["--backup=a/b", "--in-place", "in"], "without /"),
         (["--backup", "in", "out"], "--backup needs --in-place"),
         (["--again", "in", "out"], "--again needs --in-place"),

@@ -115,5 +115,5 @@ def test_a_named_card_is_used_though_it_has_little_memory(monkeypatch):
 
 
 def test_one_device_is_opened_at_a_time():
-    with pytest.raises(UsageError, match="One device"):
+    with pytest.raises(UsageError, match="one device"):
         open_engine("cuda:0,cuda:1")

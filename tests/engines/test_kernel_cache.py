@@ -122,11 +122,11 @@ def test_what_killed_processes_left_is_swept(store):
     for name, age in (("old.tmp", 7200), ("new.tmp", 0)):
         (store.folder / name).touch()
         os.utime(store.folder / name, (time.time() - age,) * 2)
-    store.mend()
+    store.repair()
     assert [path.name for path in files(store) if path.suffix == ".tmp"] == ["new.tmp"]
 
 
-def test_mending_removes_what_is_damaged(store):
+def test_repair_removes_damaged_files(store):
     for number in range(5):
         store.write("name", bytes([number]), b"machine code")
     first, second, third, *_ = files(store)
@@ -134,8 +134,8 @@ def test_mending_removes_what_is_damaged(store):
     second.write_bytes(b"\x80garbage")
     third.unlink()
     third.mkdir()
-    assert store.mend() == (2, 3)
-    assert store.mend() == (2, 0)
+    assert store.repair() == (2, 3)
+    assert store.repair() == (2, 0)
 
 
 # --- kernels -----------------------------------------------------------------------------------------------
@@ -179,9 +179,9 @@ def test_a_damaged_kernel_is_compiled_anew(store, damage):
     assert sum(again.stats.cache_hits.values()) == 0
     assert again(np.arange(5, dtype=np.float32)) == 20.0
     assert ("damaged" in compiled.trouble()) == (damage is not a_folder)
-    mended = doubled()
-    mended(values)
-    assert sum(mended.stats.cache_hits.values()) == (damage is not a_folder)
+    repaired = doubled()
+    repaired(values)
+    assert sum(repaired.stats.cache_hits.values()) == (damage is not a_folder)
     assert all(text.startswith("Compiled kernels") for text in compiled.trouble().values())
 
 

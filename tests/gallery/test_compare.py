@@ -59,7 +59,7 @@ def test_a_list_of_times_is_a_column_each(photos, enhance) -> None:
         (("--try", "nothing --at all"), "no method 'nothing'"),
         (("--try", ""), "no method ''"),
         (("--try", "clahe-adaptive 'x"), "quote"),
-        (("--try", "clahe-adaptive in/a.jpg"), "stand outside"),
+        (("--try", "clahe-adaptive in/a.jpg"), "give photos and OUT separately"),
         (("--try", "clahe-adaptive --overwrite"), "--overwrite is not a setting"),
         (("--try", "clahe-adaptive --grid x"), "--grid"),
         (("--try", "local"), "mask"),

@@ -43,12 +43,12 @@ def test_what_passes_is_tried_again(photos, enhance, method, what) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("503 Slow", "the service is busy (503), however often it was tried"),
-        ("500 Oops", "the service answers 500"),
-        ("403 No", "the service refuses the credentials or the rights of this user (403)"),
+        ("503 Slow", "the service was busy (503) at every attempt"),
+        ("500 Oops", "the service answered with status 500"),
+        ("403 No", "the service rejects the credentials, or this user lacks permission (403)"),
         ("400 ExpiredToken", "the credentials have expired"),
         ("301 PermanentRedirect", "the bucket is in another region; set AWS_REGION to it"),
-        ("reset", "the connection broke, however often it was tried"),
+        ("reset", "the connection broke at every attempt"),
     ],
 )
 def test_what_does_not_pass_is_a_failed_line(photos, enhance, what, said) -> None:
@@ -103,7 +103,7 @@ def test_a_bucket_that_cannot_be_listed(photos, enhance, monkeypatch) -> None:
     done = enhance("s3://photos/in", "s3://photos/out")
     assert done.exit_code == 4
     assert done.output == (
-        "enhance: s3://photos/in cannot be listed: the service refuses the credentials or the rights of this user "
+        "enhance: s3://photos/in cannot be listed: the service rejects the credentials, or this user lacks permission "
         "(403).\n"
     )
 
@@ -114,7 +114,7 @@ def test_nobody_there(photos, enhance, monkeypatch) -> None:
     done = enhance("s3://photos/in", "out")
     assert (done.exit_code, done.output) == (
         4,
-        "enhance: s3://photos/in cannot be looked up: the service does not take the connection.\n",
+        "enhance: s3://photos/in cannot be looked up: the service refuses the connection.\n",
     )
 
 

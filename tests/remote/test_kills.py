@@ -98,6 +98,6 @@ def test_wrong_credentials(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     done = commands.command("--debug", "s3://photos/in", "out")
     out, err = done.communicate()
     assert done.returncode == 4, err
-    assert "refuses the credentials or the rights of this user (403)" in err
+    assert "rejects the credentials, or this user lacks permission (403)" in err
     assert wrong not in out + err
     assert "AKIA" not in out + err

@@ -97,7 +97,7 @@ def test_the_rights_are_missing(set_environment, refusing, enhance):
         ):
             done = enhance(*arguments)
             assert done.exit_code == 4, done.output
-            assert "the service refuses the credentials or the rights of this user (403)" in done.output
+            assert "the service rejects the credentials, or this user lacks permission (403)" in done.output
             assert KEY not in done.output
             assert not Path("out").exists()
     assert any(SECRET.encode() in body.split(b"Message")[1].split()[1] for body in quoted), "no request had the token"

@@ -133,7 +133,7 @@
     const button = tileOf(photo);
     const flag = decisions[photo.key];
     const status = photo.review || (photo.status === "done" ? photo.verdict : photo.status);
-    const words = [methodText(photo), status, photo.missing && Object.keys(photo.missing).length ? "not all there" : ""];
+    const words = [methodText(photo), status, photo.missing && Object.keys(photo.missing).length ? "incomplete" : ""];
     const what = button.querySelector(".what");
     what.textContent = shown(words.filter(Boolean).join(", "));
     if (flag) {
@@ -165,7 +165,7 @@
         : grey(first?.missing?.source ?? "No original.");
       const name = make("span", { textContent: shown(source.split("/").pop()) });
       return make("tr", {}, make("th", { scope: "row" }, original, name),
-        ...data.columns.map((_, index) => make("td", {}, cells[index] ? tile(cells[index]) : grey("Nothing was made."))));
+        ...data.columns.map((_, index) => make("td", {}, cells[index] ? tile(cells[index]) : grey("No result."))));
     });
     at("comparison").append(make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
     at("comparison").hidden = false;
@@ -318,7 +318,7 @@
       if (!open) return;
       const preview = open[when];
       if (preview && at(when).getAttribute("src") !== preview) at(when).src = preview;
-      else setPicture(when, "", "The preview is gone; run enhance gallery again.");
+      else setPicture(when, "", "The preview is missing; run enhance gallery again.");
     });
   }
 
@@ -436,13 +436,13 @@
 
   function fillFacts() {
     const rows = [
-      ["Status", [open.status, open.review && `after a review: ${open.review}`].filter(Boolean).join(", ")],
+      ["Status", [open.status, open.review && `reviewed: ${open.review}`].filter(Boolean).join(", ")],
       ["Method", methodText(open)],
       ["Verdict", open.verdict],
       ["Reason", open.reason],
       ["Certainty", open.certainty === null ? "" : percent(open.certainty)],
       ["Failure", open.error ? open.error.message : ""],
-      ["Fused of", open.frames.length ? `${open.frames.length + 1} exposures` : ""],
+      ["Fused from", open.frames.length ? `${open.frames.length + 1} exposures` : ""],
       ["Size", open.size ? `${open.size[0]} × ${open.size[1]}` : ""],
       ["Mean change", open.change === null ? "" : `${percent(open.change)} of luma`],
       ["Newly clipped", open.clipped === null ? "" : `${percent(open.clipped)} of pixels`],

@@ -263,7 +263,7 @@ class ClaheAdaptiveControls(Controls):
 
     grid: Grid = knob(
         Grid(8, 8),
-        "Rows and columns of tiles; reduced, with a note, where tiles would be smaller than 8 pixels.",
+        "Rows and columns of tiles; reduced, with a note, if tiles would be smaller than 8 pixels.",
         parse=Grid.parse,
         metavar="RxC",
         report=list,
@@ -290,10 +290,10 @@ class ClaheAdaptiveControls(Controls):
     )
     chroma: Literal["follow", "keep"] = knob(
         "follow",
-        "Have chroma follow luma where it is lifted, within bounds and without its noise, or keep it as it is.",
+        "Let chroma follow luma where it is lifted, within bounds and without amplifying its noise, or keep it.",
         choices=("follow", "keep"),
     )
-    heatmap: bool = knob(False, "Also write <name>_heatmap.png, the clip limits drawn over the photo.")
+    heatmap: bool = knob(False, "Also write <name>_heatmap.png, with the clip limits drawn over the photo.")
 
     @property
     def looks_for_names(self) -> bool:

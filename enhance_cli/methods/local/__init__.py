@@ -1,7 +1,7 @@
-"""RANLEN: light where a mask says, with a natural fall-off, and nowhere else.
+"""RANLEN: brightens what a mask selects, with a natural fall-off, and nothing else.
 
-This file holds only what `--help` needs: the language of masks, the controls and the declaration. `masks.py`
-draws what is read here.
+This module has only what `--help` needs: the mask syntax, the controls and the declaration. `masks.py` draws the
+masks that are parsed here.
 """
 
 from __future__ import annotations
@@ -200,27 +200,27 @@ class LocalControls(Controls):
 
     mask: Mask | None = knob(
         None,
-        "The area to light; required. A shape: circle:50%,40%,25% (centre in percent of width and height, radius in "
-        "percent of the shorter side; plain numbers are pixels), rect:x,y,width,height, ellipse:x,y,rx,ry[,degrees] or "
-        "polygon:x,y;x,y;..., several joined by +; an image of any size; a folder with an image of the same file name "
-        "for every input; alpha, the photo's own; or luma<0.2, its dark regions.",
+        "The area to brighten; required. A shape: circle:50%,40%,25% (centre in percent of width and height, radius "
+        "in percent of the shorter side; plain numbers are pixels), rect:x,y,width,height, ellipse:x,y,rx,ry[,degrees] "
+        "or polygon:x,y;x,y;..., several joined by +; an image of any size; a folder with an image of the same file "
+        "name for every input; alpha, the photo's alpha channel; or luma<0.2, its dark regions.",
         parse=Mask.parse,
         metavar="SHAPE|FILE|DIR|alpha|luma<N",
         report=lambda mask: mask.text,
     )
     mask_outer: Mask | None = knob(
         None,
-        "Where the light ends, an image or a folder as for --mask; replaces --transition.",
+        "Where the fall-off ends, an image or a folder as for --mask; replaces --transition.",
         parse=parse_outer,
         metavar="FILE|DIR",
         report=lambda mask: mask.text,
     )
-    mask_invert: bool = knob(False, "Light everything outside the mask.")
+    mask_invert: bool = knob(False, "Brighten everything outside the mask instead.")
     transition: Length | Literal["auto"] = knob(
         "auto",
-        "Width of the fall-off, in pixels (40) or percent of the shorter side (6%); auto is 0.22 of the radius of a "
-        "disc of the mask's area, a soft mask's own softness, or for a hard mask that is an image a narrow edge that "
-        "follows the photo's.",
+        "Width of the fall-off, in pixels (40) or percent of the shorter side (6%); auto is 0.22 times the radius of "
+        "a disc with the mask's area, for a soft mask its own softness, and for a hard mask that is an image a narrow "
+        "edge that follows the photo.",
         parse=parse_transition,
         metavar="auto|W%|PX",
         report=str,
@@ -228,7 +228,7 @@ class LocalControls(Controls):
     transition_mode: Literal["auto", "dilate", "erode", "both"] = knob(
         "auto",
         "Where the fall-off lies: outside the mask (dilate), inside it (erode), or half and half (both); auto is erode "
-        "for masks that are images, whose edge is fitted to the photo's, and dilate for shapes.",
+        "for masks that are images, whose edge is fitted to the photo, and dilate for shapes.",
         choices=("auto", "dilate", "erode", "both"),
     )
     degree: float = knob(
@@ -295,7 +295,7 @@ class LocalControls(Controls):
 
 METHOD = Method(
     name="local",
-    summary="Light where a mask says, with a smooth fall-off; the rest stays the same, bit for bit.",
+    summary="Brightens only what a mask selects, with a smooth fall-off; the rest stays the same, bit for bit.",
     paper="RANLEN: local low-light image enhancement by region-aware normalization",
     controls=LocalControls,
     enhancer="enhance_cli.methods.local.enhancer:Local",

@@ -1,4 +1,4 @@
-"""Which photos a worker gets next, and what becomes of those whose worker died. Knows neither Ray nor files."""
+"""Which photos a worker gets next, and what happens to those whose worker died. Depends on neither Ray nor files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import islice
 from enhance_cli.types import Job
 
 AGAIN = 2
-"""How often a photo whose worker died goes to another together with its batch; then it is tried alone."""
+"""How often a photo whose worker died goes to another worker together with its batch; then it is tried alone."""
 
 
 class Batches:
-    """Deals jobs by pull.
+    """Distributes jobs to the workers that request them.
 
-    Those of a worker that died go to another as one batch, `AGAIN` times at most. Then each of them is alone on a
-    worker, at the end of the run, so that the death of that worker tells which photo kills workers.
+    The jobs of a worker that died go to another one as a batch, `AGAIN` times at most. Then each of them runs alone on
+    a worker, at the end of the run, so that the death of that worker identifies the photo that kills workers.
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
@@ -37,7 +37,7 @@ class Batches:
         """
         held = list(held)
         if any(job.index in self._deaths for job in held):
-            return []  # a second suspect, or a photo that has nothing to do with it, would share its fate
+            return []  # another suspect, or an innocent photo, would be lost with it
         if self._batches and not held:
             return self._batches.popleft()
         taken: list[Job] = []
@@ -48,7 +48,7 @@ class Batches:
         return taken
 
     def lost(self, jobs: Iterable[Job]) -> list[Job]:
-        """A worker died with these; returns those that it had alone, which are given up."""
+        """A worker died with these jobs; returns those that it ran alone, which are given up."""
         batch, given_up = [], []
         for job in jobs:
             deaths = self._deaths[job.index] = self._deaths.get(job.index, 0) + 1

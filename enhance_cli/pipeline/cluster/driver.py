@@ -1,7 +1,7 @@
-"""The driver's side of a run on a cluster: deals jobs to workers, appends their lines, and replaces workers that die.
+"""The driver of a run on a cluster: gives jobs to workers, appends their lines, and replaces workers that die.
 
-A line is appended, and synced with all others that came meanwhile, before its worker may place the files. So whatever
-is in place has its line, whoever dies, and the report alone says where to go on.
+A line is appended, and synced together with all others that arrived meanwhile, before its worker may place the files.
+So every file in place has its line, whichever process dies, and a restart needs only the report.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from enhance_cli.pipeline.summary import Tally
 from enhance_cli.types import Job, Outcome, Standing
 
 _LOOK = 0.2
-"""Seconds between the checks for a signal while nothing happens."""
+"""Seconds between checks for a signal while nothing happens."""
 
 _AHEAD = 1.5
-"""Seconds of work that a worker has ahead: enough to cover the way to the driver, little enough to lose."""
+"""Seconds of work queued at a worker: enough to hide the latency to the driver, little enough to lose."""
 
 _MOST_AHEAD = 64
-"""Photos that a worker has ahead at most."""
+"""Largest number of photos queued at a worker."""
 
 _BARREN = 3
-"""Workers, as a multiple of those wanted, that may die before they are ready, one after another."""
+"""How many workers may die one after another before they are ready, as a multiple of those wanted."""
 
 _BUSY = 15.0
-"""Seconds without any worker after which the user is told."""
+"""Seconds without any worker after which the user is informed."""
 
 
 class Fleet(Protocol):
     """Processes on a cluster, each with a `worker.Worker` in it."""
 
     slots: list[int]
-    """How many photos at once each of the wanted workers may do."""
+    """How many photos each of the wanted workers may process at once."""
 
     machines: int
 
     def hire(self, place: int) -> Any:
-        """Ask for a worker, for one of `slots`; it may take any time to start."""
+        """Request a worker for one of `slots`; it may take any time to start."""
         ...
 
     def call(self, worker: Any, method: str, *arguments: Any) -> None:
@@ -58,7 +58,7 @@ class Fleet(Protocol):
         ...
 
     def ready(self, seconds: float) -> list[tuple[Any, str, bytes | Exception]]:
-        """The calls that have ended, with what they returned, or how the worker died; waits for one."""
+        """The calls that have ended, with their results or how the worker died; waits for at least one."""
         ...
 
     def dismiss(self, worker: Any) -> None:
@@ -68,7 +68,7 @@ class Fleet(Protocol):
 
 @dataclass(eq=False)
 class Hand:
-    """A worker as its driver knows it."""
+    """The driver's record of a worker."""
 
     worker: Any
     place: int
@@ -79,22 +79,22 @@ class Hand:
     ready: bool = False
     calling: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
-    """What it has and has not finished, by index."""
+    """Its unfinished jobs, by index."""
 
     lines: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
-    """Lines of those that were appended."""
+    """Lines of these jobs that were appended."""
 
     outcomes: dict[int, list[Outcome]] = field(default_factory=dict)
     answers: dict[int, Exception | None] = field(default_factory=dict)
     """To be sent with the next call, by token."""
 
     pace: float = math.inf
-    """Seconds that a photo takes, lately."""
+    """Recent seconds per photo."""
 
 
 @dataclass(frozen=True)
 class Books:
-    """What a run writes down, and how it makes a failure a line."""
+    """What a run records, and how it turns a failure into a line."""
 
     report: ReportFile
     tally: Tally
@@ -120,7 +120,7 @@ class Driver:
 
     trouble: Callable[[str], None]
     noted: Callable[[Mapping[str, str]], None] = lambda sentences: None
-    """Receives what kernels of workers met, as `compiled.note_trouble`."""
+    """Receives the workers' problems with the kernel cache, as `compiled.note_trouble`."""
 
     fail_fast: bool = False
     endings: int = 1
@@ -130,7 +130,7 @@ class Driver:
     """That of the first worker."""
 
     spent: float = 0.0
-    """Seconds that the driver has worked, not counting its waits."""
+    """Seconds of the driver's own work, not counting waits."""
 
     died: int = 0
     """Workers that died."""
@@ -148,7 +148,7 @@ class Driver:
         self._told = False
 
     def meet(self) -> None:
-        """Ask for the workers, and wait until one of them has the program and the weights of this process.
+        """Request the workers, and wait until one of them has the program and the weights of this process.
 
         Raises:
             EnhanceError: none has, or none can be started.
@@ -159,11 +159,11 @@ class Driver:
             self._handle_ready()
 
     def outcomes(self, books: Books, jobs: Iterable[Job], task: bytes) -> Generator[list[Outcome], None, None]:
-        """Have the jobs done; yields outcomes as they come. Closing it stops the run, as that of `stream.parallel`.
+        """Have the jobs processed; yields outcomes as they arrive. Closing it stops the run, as for `stream.parallel`.
 
         Args:
-            books: what the run writes down.
-            jobs: read as they are dealt.
+            books: records what the run did.
+            jobs: read on demand.
             task: a pickled `worker.Task`.
 
         Raises:
@@ -204,7 +204,7 @@ class Driver:
         self.fleet.call(hand.worker, "open", self._task, self.fleet.slots[hand.place])
 
     def _refuse(self, hand: Hand, error: EnhanceError) -> None:
-        """Leave a worker out that cannot do this run."""
+        """Do without a worker that cannot do this run."""
         self.fleet.dismiss(hand.worker)
         del self._hands[hand.worker]
         if not self._hands:
@@ -214,7 +214,7 @@ class Driver:
         self._refused = error
 
     def _buried(self, hand: Hand, error: Exception) -> list[Outcome]:
-        """A worker died: account for what it has placed, deal the rest again, and ask for another."""
+        """A worker died: account for what it has placed, give the rest to others, and request a new worker."""
         self.fleet.dismiss(hand.worker)
         self.died += 1
         del self._hands[hand.worker]
@@ -247,7 +247,7 @@ class Driver:
         return all(self._standing(item) is not None for item in line["written"])
 
     def _standing(self, item: Mapping[str, Any]) -> Standing | None:
-        """What an appended line says was written, if it is there; of an object the size must do, as on a restart."""
+        """A written file of a line, if it exists; for an object only the size is compared, as on a restart."""
         states = self._books.states
         path = Path(path_of_report(item["path"], self._books.report.path or Path("report")))
         states.refresh(path)
@@ -257,7 +257,7 @@ class Driver:
         return found if found.etag or found.modified_ns == item["modified_ns"] else None
 
     def _again(self, job: Job, lines: Iterable[Mapping[str, Any]]) -> Job:
-        """A job to be done again, which may replace what the dead worker has placed of it."""
+        """A job to be repeated, which may replace files that the dead worker has placed for it."""
         placed = [self._standing(item) for line in lines for item in line["written"]]
         ours = {found.path: found for found in placed if found is not None}
         standing = [item for item in job.standing if os.path.abspath(item.path) not in ours]  # noqa: PTH100
@@ -269,7 +269,7 @@ class Driver:
     # --- what workers tell ----------------------------------------------------------------------------------
 
     def _handle_ready(self) -> list[Outcome]:
-        """Wait for calls to end, and handle them all."""
+        """Wait for calls to end, and handle all of them."""
         calls = self.fleet.ready(_LOOK)
         started = time.perf_counter()
         found: list[Outcome] = []
@@ -292,7 +292,7 @@ class Driver:
             self._quiet_since = time.monotonic()
         elif time.monotonic() > self._quiet_since + _BUSY and not self._told:
             self._told = True
-            self.trouble("No worker has started yet: the cluster is busy, or starting; this command goes on waiting.")
+            self.trouble("No worker has started yet: the cluster is busy or starting up; this command keeps waiting.")
         return found
 
     def _greeted(self, hand: Hand, answer: Mapping[str, Any]) -> None:
@@ -327,7 +327,7 @@ class Driver:
                 hand.outcomes.setdefault(index, []).append(outcome)
             elif kind == "over":
                 index, seconds = value
-                # Down at once, for the first photo compiles kernels; up in steps.
+                # Downwards at once, because the first photo compiles kernels; upwards in steps.
                 hand.pace = min(seconds, (hand.pace + seconds) / 2)
                 hand.jobs.pop(index)
                 hand.lines.pop(index, None)
@@ -343,7 +343,7 @@ class Driver:
         return found
 
     def _append(self) -> None:
-        """Append the lines that have come, all with one sync, so that their workers may place the files."""
+        """Append all lines that have arrived, with one sync, so that their workers may place the files."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -356,7 +356,7 @@ class Driver:
                 self._books.tally.lost_lines += 1
 
     def _deal(self, hand: Hand) -> None:
-        """Give a worker what it should have, and listen to it."""
+        """Send a worker its jobs and answers, and wait for its news."""
         if not hand.ready:
             return
         slots = self.fleet.slots[hand.place]
@@ -396,7 +396,7 @@ class Driver:
 
 
 def _outcome(job: Job, line: Mapping[str, Any]) -> Outcome:
-    """What a line says of a job whose worker died after it had placed the files."""
+    """The outcome, by its line, of a job whose worker died after it had placed the files."""
     width, height = line["size"] or (0, 0)
     return Outcome(job, line["status"], line, width * height / 1e6 if line["status"] == "done" else 0.0)
 

@@ -31,7 +31,7 @@ def identity(method: str, own: Path | None) -> dict[str, str]:
 
 @cache
 def code() -> str:
-    """A digest of the program's own modules: two checkouts may differ and call themselves the same version."""
+    """A digest of the program's own modules: two checkouts of the same version may differ."""
     package = Path(__file__).resolve().parents[2]
     digest = hashlib.blake2b(digest_size=4)
     for path in sorted(package.rglob("*.py")):
@@ -40,12 +40,12 @@ def code() -> str:
 
 
 def difference(place: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> str | None:
-    """A sentence that names both, where a worker differs from the driver."""
+    """A sentence that names both identities if a worker differs from the driver."""
     if dict(theirs) == dict(ours):
         return None
     return (
         f"The worker on {place} has {_shown(theirs)}, and this command has {_shown(ours)}; install the same there. "
-        "That worker is left out."
+        "That worker is not used."
     )
 
 

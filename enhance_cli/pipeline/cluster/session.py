@@ -1,7 +1,7 @@
-"""Ray: connecting to a cluster, or starting one for this run, and actors on it. The only module that imports it.
+"""Ray: connects to a cluster or starts one for this run, and creates actors. The only module that imports Ray.
 
-Ray core is used, which starts processes, tells when one dies, and carries calls. Nothing of a photo goes through its
-object store, and none of its own retries and checkpoints are used.
+Only Ray Core is used: it starts processes, reports when one dies, and carries calls. No pixels go through its object
+store, and its own retries and checkpoints are not used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from enhance_cli.pipeline.cluster.worker import Worker
 _PREFIX = "enhance-ray-"
 
 _STORE = 80 << 20
-"""Bytes of the object store of a cluster that is started here; Ray asks for at least 75 MiB."""
+"""Bytes of the object store of a cluster that is started here; Ray requires at least 75 MiB."""
 
 _CONNECT = 10.0
 """Seconds in which the head of a cluster must answer."""
@@ -40,7 +40,7 @@ _TRIES = 3
 """Times that a head which answers is asked; each time it has half a minute to start a process for this run."""
 
 _THREADS = 4
-"""Calls of a worker that may run at once: one that waits, and short ones."""
+"""Calls of a worker that may run at once: one that waits, and some short ones."""
 
 
 def require() -> None:
@@ -57,7 +57,7 @@ def require() -> None:
 
 @contextmanager
 def session(address: str, cores: int) -> Iterator[Any]:
-    """The module `ray`, connected; what was started is ended and removed.
+    """The module `ray`, connected to a cluster; a cluster that was started here is shut down and removed at the end.
 
     Args:
         address: `local`, `auto` or `ray://HOST:PORT`.
@@ -68,14 +68,14 @@ def session(address: str, cores: int) -> Iterator[Any]:
     """
     require()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what it warns of else concerns no worker here
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its other warnings concern no worker here
     if address == "local":
-        # Before the import: whatever its name says, it is what keeps a cluster of one machine on 127.0.0.1.
+        # Before the import. Despite its name, this variable is what keeps a cluster of one machine on 127.0.0.1.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        # Ray's workers are nice by 15, behind everything else on the machine; a run without a cluster is not.
+        # Ray's workers have a niceness of 15, so that everything else on the machine goes first; other runs have none.
         os.environ.setdefault("RAY_worker_niceness", "0")
         if "RAY_AUTH_MODE" not in os.environ:
-            # Else Ray would write a token into the home folder, which clusters that are started later would ask for.
+            # Otherwise Ray would write a token to the home folder, which clusters that are started later would require.
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
     import ray
 
@@ -99,7 +99,7 @@ def session(address: str, cores: int) -> Iterator[Any]:
                 raise DeviceError(f"--cluster {address} cannot be reached: {told}{token}.") from error
             raise
         finally:
-            for number, handler in before.items():  # it installs its own, which would end the run without a word
+            for number, handler in before.items():  # Ray installs its own, which would end the run without a message
                 with contextlib.suppress(ValueError):  # not the main thread: none was installed
                     signal.signal(number, handler)
         stack.callback(ray.shutdown)
@@ -120,12 +120,12 @@ def _connect(ray: Any, address: str, details: dict[str, Any]) -> None:
 
 @cache
 def _token() -> str:
-    """What a cluster that this process starts asks for; Ray remembers the first one that it reads."""
+    """The token that a cluster of this process requires; Ray remembers the first one that it reads."""
     return secrets.token_hex(32)
 
 
 def _refuse_silent(address: str) -> None:
-    """Refuse a head at which nothing answers: Ray would try for minutes.
+    """Refuse a head that does not answer: Ray would try for minutes.
 
     Raises:
         DeviceError: nothing does.
@@ -133,7 +133,7 @@ def _refuse_silent(address: str) -> None:
     asked = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     host, colon, port = asked.removeprefix("ray://").rstrip("/").rpartition(":")
     if not colon or not port.isdecimal():
-        return  # Ray finds it itself, or says why not
+        return  # Ray finds the head itself, or says why not
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
     except (OSError, OverflowError) as error:
@@ -146,7 +146,7 @@ def _refuse_silent(address: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Ray's own threads write to stderr while it connects: whatever matters of it is an exception too."""
+    """Hide what Ray's threads write to stderr while it connects: everything relevant is also an exception."""
     try:
         kept = os.dup(2)
     except OSError:  # closed
@@ -167,7 +167,7 @@ class RayFleet:
     """Actors of a connected Ray. See `driver.Fleet`."""
 
     def __init__(self, ray: Any, device: str, most: int) -> None:
-        """Plan the workers: one for each GPU where there are any and they may be used, else one for each CPU core.
+        """Plan the workers: one for each GPU if there are any and they may be used, otherwise one for each CPU core.
 
         Args:
             ray: the connected module.
@@ -194,13 +194,13 @@ class RayFleet:
                 self._wanted.append((gpu, min(slots, most)))
                 most -= slots
         if not self._wanted:
-            raise DeviceError("The cluster has no CPU cores to offer; start a node with some.")
+            raise DeviceError("The cluster offers no CPU cores; start a node that does.")
         self.slots = [slots for _, slots in self._wanted]
         self.machines = len(nodes)
         self._ray = ray
         self._actors: list[Any] = []
         self._calls: dict[Any, tuple[int, str]] = {}
-        # Ray is called in a thread of its own: Ctrl-C raises in this one, and would leave a call of Ray half done.
+        # Ray is called in a separate thread: Ctrl-C raises in this one, and would leave a call to Ray half done.
         self._apart = ThreadPoolExecutor(1, "enhance-ray")
         self._looking: Future[list[tuple[int, str, bytes | Exception]]] | None = None
 
@@ -230,7 +230,7 @@ class RayFleet:
         except Exception:
             self._looking = None
             raise
-        self._looking = None  # after an interrupt the next call takes what this one would have
+        self._looking = None  # after an interrupt the next call returns what this one would have
         return found
 
     def _look(self, seconds: float) -> list[tuple[int, str, bytes | Exception]]:
@@ -243,9 +243,9 @@ class RayFleet:
             done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
         replies: list[bytes | Exception]
         try:
-            replies = self._ray.get(done)  # together: a call of Ray costs more than what it brings
+            replies = self._ray.get(done)  # all at once: a call to Ray costs more than the result it brings
         except self._ray.exceptions.RayError:
-            replies = [self._reply(call) for call in done]  # some worker died: one by one, to know which
+            replies = [self._reply(call) for call in done]  # some worker died: one by one, to find out which
         return [(*self._calls.pop(call), reply) for call, reply in zip(done, replies, strict=True)]
 
     def _reply(self, call: Any) -> bytes | Exception:
@@ -258,7 +258,7 @@ class RayFleet:
 
     def dismiss(self, worker: int) -> None:
         """See `driver.Fleet`."""
-        with contextlib.suppress(TimeoutError):  # a head that is gone answers nothing
+        with contextlib.suppress(TimeoutError):  # a head that is gone does not answer
             self._apart.submit(self._dismiss, worker).result(_CONNECT)
 
     def _dismiss(self, worker: int) -> None:
@@ -271,9 +271,9 @@ class RayFleet:
 
 @contextmanager
 def _temporary_folder() -> Iterator[str]:
-    """A folder for Ray's sockets and logs, locked while it is used; those of killed processes are removed.
+    """A folder for Ray's sockets and logs, locked while in use; folders of killed processes are removed.
 
-    Its path is short: sockets' paths have at most 107 bytes, of which Ray needs 70.
+    Its path is short: the path of a socket has at most 107 bytes, of which Ray needs 70.
     """
     base = tempfile.gettempdir()
     base = base if len(base) < 20 else "/tmp"
@@ -296,7 +296,7 @@ def _temporary_folder() -> Iterator[str]:
 
 
 def _sentence(error: Exception) -> str:
-    """The line of an error that says most: the first, or the last of a traceback that another process has sent."""
+    """The most informative line of an error: the first, or the last of a traceback from another process."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

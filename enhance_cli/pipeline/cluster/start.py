@@ -1,4 +1,4 @@
-"""Puts a run on a cluster: connects, asks for workers, and says what they are to do."""
+"""Starts a run on a cluster: connects, requests workers, and describes their task."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def driver_of(asked: Run, photos: int, listener: Listener) -> Iterator[Driver]:
 
 @contextmanager
 def task_of(asked: Run, assignment: Assignment, first: Job, folder: Path | None, driver: Driver) -> Iterator[bytes]:
-    """What every worker is to do, pickled. Meanwhile the output folder holds a file that each of them must see.
+    """The task of every worker, pickled. In the body the output folder has a file that each of them must see.
 
     Args:
         asked: the run.
@@ -104,7 +104,7 @@ def task_of(asked: Run, assignment: Assignment, first: Job, folder: Path | None,
 
 @contextmanager
 def _token(folder: Path) -> Iterator[Path]:
-    """A hidden file in a folder; named and locked as those that are staged, so that a dead driver's is swept."""
+    """A hidden file in a folder; named and locked like staged files, so that a dead driver's file is removed later."""
     try:
         file = tempfile.NamedTemporaryFile(prefix=".enhance-", suffix=".tmp", dir=folder)  # noqa: SIM115
     except OSError as error:

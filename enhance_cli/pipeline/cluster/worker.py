@@ -1,11 +1,11 @@
-"""A worker of a cluster: a process that does photos for a driver elsewhere, on paths that both can reach.
+"""A worker of a cluster: a process that handles photos for a driver elsewhere, on paths that both can reach.
 
-The driver calls `exchange` again and again: it brings names of photos and answers about lines, and takes back what has
-happened since. Before a photo is placed its line goes to the driver, and the worker waits until the driver has appended
-it, as a child of `--isolate` does. So the report is written by one process, a file in place has its line whoever dies,
-and a worker whose driver is gone places nothing.
+The driver calls `exchange` repeatedly: it delivers names of photos and answers about lines, and returns what has
+happened since. Before a photo is placed, its line goes to the driver, and the worker waits until the driver has
+appended it, like a child of `--isolate`. So the report is written by one process, every file in place has its line
+whichever process dies, and a worker whose driver is gone places nothing.
 
-While one photo waits for that answer the next is worked on, so that distance costs no time.
+While one photo waits for that answer the next one is processed, so that latency costs no time.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
     from enhance_cli.pipeline.work import Do
 
 _GATHER = 0.6
-"""Seconds for which news wait for more, while the worker has other photos to work on. Calls cost the driver CPU time,
-which bounds how many workers a run can have."""
+"""Seconds for which events are collected while the worker has other photos to process. Calls cost the driver CPU time,
+which limits the number of workers of a run."""
 
 _HELD_CALL = 10.0
-"""Seconds after which a call returns without news."""
+"""Seconds after which a call returns without events."""
 
 _DESERTED = 600.0
-"""Seconds without a call after which the driver is taken for dead, and the process ends."""
+"""Seconds without a call after which the driver is considered dead, and the process ends."""
 
 _FURTHER = 3
-"""Photos that may wait for the driver beside those that are worked on."""
+"""Photos that may wait for the driver in addition to those in progress."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is to do, as a value that is sent to it."""
+    """The task of a worker, as a value that is sent to it."""
 
     assignment: Assignment
     isolate: bool = False
@@ -76,7 +76,7 @@ class Task:
         return dealer, *opened(self.assignment, dealer, stack, isolate=self.isolate, timeout=self.timeout)
 
     def enter(self, place: str) -> None:
-        """Go to the driver's folder, and look for its files.
+        """Change to the driver's folder, and check its files.
 
         Raises:
             UsageError: they are not there, or not the same.
@@ -108,7 +108,7 @@ class Task:
 
     @staticmethod
     def _scratch(root: Path) -> None:
-        """Make the folder to which objects are fetched; locked, so that it is swept when no process uses it."""
+        """Create the folder to which objects are fetched; locked, so that it is removed when no process uses it."""
         root.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(root / ".lock", os.O_CREAT | os.O_RDWR, 0o600)  # open until the process ends
         with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ class Task:
 
 
 class _Telling(Tally):
-    """Counts, and tells the driver of every outcome."""
+    """Counts, and reports every outcome to the driver."""
 
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class Worker:
         self._stack = ExitStack()
 
     def hello(self, method: str, own: str | None) -> bytes:
-        """Where this is, and what program and weights it has; only plain values, which any version understands."""
+        """This machine, its program and its weights; only plain values, which any version understands."""
         try:
             known = identity(method, None if own is None else Path(own))
         except EnhanceError as error:
@@ -167,7 +167,7 @@ class Worker:
         return pickle.dumps({"place": self._place, "process": os.getpid(), "identity": known})
 
     def open(self, task: bytes, slots: int) -> bytes:
-        """Open the engine, once, and begin to wait for jobs; the device, or the error that came of it."""
+        """Open the engine, once, and start waiting for jobs; returns the device, or the error."""
         try:
             asked: Task = pickle.loads(task)
             asked.enter(self._place)
@@ -187,7 +187,7 @@ class Worker:
         return pickle.dumps(dealer.device)
 
     def exchange(self, message: bytes) -> bytes:
-        """Take answers and jobs; wait for something to tell, and tell it: a list of (kind, value).
+        """Take answers and jobs, wait for events, and return them: a list of (kind, value).
 
         The kinds are `record`: (token, index, line) that waits for an answer; `outcome`; `over`: (index, seconds of
         work) of a job that is finished; `trouble`: sentences by key.
@@ -215,7 +215,7 @@ class Worker:
                 self._jobs.put(job)
 
     def finish(self, answers: bytes) -> bytes:
-        """Stop: finish what is being placed, place nothing else, and tell what has happened."""
+        """Stop: finish what is being placed, place nothing else, and report what has happened."""
         with self._changed:
             self._answer(pickle.loads(answers))
             self._over = True
@@ -252,7 +252,7 @@ class Worker:
             self._changed.notify_all()
 
     def _record(self, line: Mapping[str, Any]) -> None:
-        """Have the driver append a line; meanwhile another photo is worked on."""
+        """Have the driver append a line; another photo is processed meanwhile."""
         answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with self._changed:
             if self._over:
@@ -268,18 +268,18 @@ class Worker:
 
     @contextlib.contextmanager
     def _aside(self) -> Iterator[None]:
-        """Let another photo be worked on."""
+        """Allow another photo to be processed."""
         began = time.monotonic()
         self._slots.release()
         try:
             yield
         finally:
-            if not self._over:  # at the end what was staged is removed at once, whatever takes long beside it
+            if not self._over:  # at the end staged files are removed at once, whatever else takes long
                 self._slots.acquire()
             self._this.aside += time.monotonic() - began
 
     def _serve(self, dealer: Dealer, do: Do, end: Callable[[], None], budget: ByteBudget, on_disk: bool) -> None:
-        """Do the jobs as they come, in a thread of its own."""
+        """Process the jobs as they arrive, in a separate thread."""
         inner = Work(
             do,
             dealer,
@@ -332,7 +332,7 @@ class Worker:
                 self._changed.notify_all()
 
     def _watch(self) -> None:
-        """End the process when no driver has called for long; until then it would hold memory and a device."""
+        """End the process if no driver has called for long: it would occupy memory and a device."""
         while time.monotonic() < self._called + _DESERTED + _HELD_CALL:
             time.sleep(_HELD_CALL)
         os._exit(1)
