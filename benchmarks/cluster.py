@@ -1,7 +1,7 @@
 """Scaling of `--cluster` with simulated photos: `python -m benchmarks.cluster --jobs 10000 --workers 1 2 4 8`.
 
-Rendering is replaced by a wait of the length that a photo takes, so that eight workers fit on any machine; dealing,
-calls of Ray, lines and their answers are real. For each number of workers it prints the efficiency (the time of one
+Rendering is replaced by a wait as long as a photo takes, so that eight workers fit on any machine; distribution,
+calls to Ray, lines and their answers are real. For each number of workers it prints the efficiency (the time of one
 photo after the other, divided by the workers and by the time taken once all of them are ready) and the driver's own
 time per job, as wall clock and as CPU of the whole process.
 """

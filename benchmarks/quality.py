@@ -1,14 +1,14 @@
-"""Judge every method on test photos: likeness to references, hues, halos, harm to good photos, backlight, white.
+"""Measures every method on test photos: similarity to references, hues, halos, harm to good photos, shade, white.
 
     python -m benchmarks.quality DATA [--methods clode ...] [--cases lite ...] [--sets lol under ...] [--photos 5]
                                  [--row "clahe-adaptive grid=8x8 strength=0.5"] [--out DIR] [--store FILE]
 
-DATA is a folder with `test/` (benchmarks/lib/sets.py says what is in it). Printed is a JSON line for each baseline and
-each case of each method (enhance_cli/methods/*/cases.py) on each set; benchmarks/lib/figures.py says what is measured.
-A row that the file given with --store already has of the same commit is not measured again. Stacks are fused, by
-methods that fuse and by OpenCV's Mertens; the best frame is left out and is what the outcome is compared with.
+DATA is a folder with `test/` (see benchmarks/lib/sets.py). The program prints a JSON line for each baseline and each
+case of each method (enhance_cli/methods/*/cases.py) on each set; benchmarks/lib/figures.py defines the measures. A row
+that the --store file already has for the same commit is not measured again. Stacks are fused by methods that can fuse
+and by OpenCV's Mertens, without the best frame, with which the results are compared.
 
-`--out` receives a sheet of each set: input | every case that is shown | reference.
+`--out` receives a contact sheet of each set: input | every case that is shown | reference.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from enhance_cli.training.sheet import write_sheet
 
 SHEET_ROWS = 8
 HEIGHT = 213
-"""Of a sheet's photos, in pixels."""
+"""Height of the photos on a sheet, in pixels."""
 
 
 class Contender(NamedTuple):
@@ -68,7 +68,7 @@ def contenders(asked: Asked) -> list[Contender]:
 
 
 def best_per_photo(sample: Sample) -> Picture:
-    """The result nearest to the reference of those that `auto` chooses among, or the photo: what no choice can beat."""
+    """Whichever is closest to the reference of the photo and the results that `auto` chooses among: an upper bound."""
     made = [enhanced(name, Case("", one.controls, PAIRED), sample) for name, one in CANDIDATES.items()]
     return max((sample.pixels, *made), key=lambda output: psnr(output, sample.reference))
 

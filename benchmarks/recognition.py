@@ -1,15 +1,15 @@
-"""Judge whether a classifier and a text reader see more in dark photos after each method than before.
+"""Measures whether a classifier and a text reader recognise more in dark photos after each method than before.
 
     pip install --no-deps -r benchmarks/requirements-recognition.txt
     python -m benchmarks.recognition DATA [--parts photos text] [--methods clode ...] [--photos 20] [--store FILE]
 
-DATA is a folder with `train/` and `test/`. Printed is a JSON line for each baseline and each case of each method that
-is shown in tables:
+DATA is a folder with `train/` and `test/`. The program prints a JSON line for each baseline and each case of each
+method that is shown in tables:
 
     photos    ImageNet photos (clean/imagenet_<synset>_*) darkened by 2, 3.5 and 5 stops (benchmarks/lib/darkness.py):
-              the share in per cent that MobileNetV2 names right, for each darkness and their mean
-    text      real dark photos (paired_lowlight): how many lines of text are read as they are in the bright photos;
-              the photos with text are those that marks.json lists
+              the percentage that MobileNetV2 classifies correctly, for each exposure and their mean
+    text      real dark photos (paired_lowlight): how many lines of text are read as in the bright photos; marks.json
+              lists the photos with text
 
 Baselines are the dark photo, the good one, and the dark photo scaled to a mean luma of 0.45.
 """
@@ -38,10 +38,10 @@ from enhance_cli.quality.pictures import Picture, luma, read_rgb
 
 STOPS = (2.0, 3.5, 5.0)
 ALIKE = 0.8
-"""Share of equal characters from which a line of text counts as read."""
+"""Share of matching characters from which a line of text counts as read."""
 
 SURE = 0.8
-"""Confidence that a line of a bright photo needs to be asked for in a dark one."""
+"""Confidence that a line in a bright photo needs to be expected in a dark one."""
 
 
 class Contender(NamedTuple):
@@ -115,12 +115,12 @@ def text(asked: Asked) -> Iterator[Row]:
 
 
 def is_text(words: str) -> bool:
-    """Whether there are two characters and a letter: digits and single signs are read into anything."""
+    """Whether there are two characters and a letter: digits and single characters are often false detections."""
     return len(words) > 1 and any(map(str.isalpha, words))
 
 
 def among(line: str, found: Sequence[str]) -> bool:
-    """Whether a line is one of those found, whatever its case, a few characters aside."""
+    """Whether a line is among those found, ignoring case and a few characters."""
     return any(difflib.SequenceMatcher(None, line.lower(), other.lower()).ratio() >= ALIKE for other in found)
 
 

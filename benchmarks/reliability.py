@@ -1,14 +1,14 @@
-"""Try to break runs: kills at random moments, more pixels than memory.
+"""Stress tests of runs: kills at random moments, more pixels than memory.
 
     python -m benchmarks.reliability [--parts killed memory] [--kills 10] [--store FILE]
 
-Printed is a JSON line for each row of the parts, whose `held` says whether all was as it must be; the exit code is 1 if
-a row did not hold.
+The program prints a JSON line for each row of the parts, in which `held` says whether all requirements were met; the
+exit code is 1 if a row did not hold.
 
-    killed     a run is killed (kill -9) --kills times at random moments among --count photos and then left alone.
-               `whole`: every output in place has at any time the bytes of a run that nobody killed; `complete`: in the
-               end all are there and the report says so; `again`: at most the photos in flight were done again for each
-               kill; `clean`: nothing else is in the folder
+    killed     a run over --count photos is killed (kill -9) --kills times at random moments, and then completed.
+               `whole`: at any time every output in place has the bytes of a run without kills; `complete`: in the end
+               all outputs exist and are in the report; `again`: for each kill, at most the photos in flight were
+               repeated; `clean`: nothing else is in the folder
     memory     the peak of whole runs. `large`: 200 JPEGs of 24 megapixels within the default budget and 300 MB more,
                and with a budget of 300 MB; `huge`: one JPEG of 200 megapixels by methods that stream within 2.5 times
                its decoded size and 300 MB; `small`: 2,000 JPEGs within 20 MB of 200
@@ -46,12 +46,12 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def bytes_by_name(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder but the report."""
+    """Every file of a folder except the report."""
     return {path.name: path.read_bytes() for path in folder.glob("*") if path.suffix != ".jsonl"}
 
 
 def killed_runs(folder: Path, *, count: int, kills: int, method: str, jobs: int, seed: int) -> Row:
-    """Kill a run again and again, let the last one end, and say what was seen."""
+    """Kill a run repeatedly, let the last one finish, and report the observations."""
     source, target = folder / "in", folder / "out"
     make_photos(source, count)
     command = [*timing.ENHANCE, method, "--device", "cpu", "--jobs", str(jobs), "--quiet"]
@@ -122,7 +122,7 @@ def memory(asked: Asked) -> Iterator[Row]:
 
 
 def small(folder: Path, asked: Asked) -> Iterator[Row]:
-    """Many small photos take no more than some."""
+    """Many small photos take no more memory than a few."""
     data = scenes.jpeg(scenes.soft(480, 640))
     few, many = (scenes.folder(folder / str(count), data, count) for count in (200, 2000))
     first = timing.peak_mb("clahe-adaptive", few, folder / "few")

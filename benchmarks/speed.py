@@ -1,10 +1,10 @@
-"""Measure speed: what a start takes, how many photos a second a folder gets, and the stages of one photo.
+"""Measures speed: start-up time, photos per second for a folder, and the stages of one photo.
 
     python -m benchmarks.speed [--parts startup stream photo] [--methods clode ...] [--photograph PHOTO.jpg]
                                [--rounds 5] [--store FILE]
     python -m benchmarks.speed --device cuda [--parts card-stream card-photo parity] [--photographs FOLDER] [...]
 
-Printed is a JSON line for each row of:
+The program prints a JSON line for each row of:
 
     startup    whole processes in turn: the bare interpreter, helps, one 640x480 JPEG by each method with the kernels
                already compiled, and OpenCV's CLAHE on the same file; `ratio` is to the bare interpreter
@@ -22,7 +22,7 @@ and with --device cuda of:
     parity        --photos (30) photos of --photographs, or made ones, on the card and on the CPU: the largest
                   difference in levels, the share of samples that differ, and PSNR
 
-Speeds are compared within one run: seconds alone say more about the machine than about the program.
+Speeds are compared within one run: absolute times say more about the machine than about the program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The figures of a set: what is measured of one output, and what is said of the set."""
+"""The figures of a set: the measures of one output, and the aggregates over the set."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def likeness(output: Picture, reference: Picture) -> Row:
 
 
 def pair(sample: Sample, output: Picture) -> Row:
-    """Likeness to the reference, tones relative to it, and what happened to the input's order of lightness and hues.
+    """Similarity to the reference, tones relative to it, and changes of the input's order of lightness and hues.
 
-    Hues turn by `hue` degrees, and by `hue_blurred` with both photos blurred, as a noisy pixel has mostly the hue of
-    its noise.
+    Hues change by `hue` degrees, and by `hue_blurred` with both photos blurred, because a noisy pixel has mostly the
+    hue of its noise.
     """
     blurred = (cv2.GaussianBlur(codes, (0, 0), 2.0) for codes in (sample.pixels, output))
     hues = {"hue": hue_change(sample.pixels, output), "hue_blurred": hue_change(*blurred)}
@@ -63,15 +63,15 @@ def skin(sample: Sample, output: Picture) -> Row:
 
 
 def fields(found: Any, kind: Any) -> Row:
-    """The fields of a measure; None each where there was nothing to judge."""
+    """The fields of a measure; None each if there was nothing to measure."""
     return dict.fromkeys(kind._fields) if found is None else found._asdict()
 
 
 def portrait(sample: Sample, outputs: Picture) -> Row:
-    """Of two outputs, with the mask and with everything lit: what the mask lets out, and what it keeps in.
+    """Leakage of light from the mask, and light inside it, from two outputs: with the mask and with everything lit.
 
-    `spilt` is the rise of luma, in levels, of the background up to 8 pixels from the mask; `inside` the light that the
-    person gets 12 pixels or more from the mask's edge, as a share of what everything lit gives.
+    `spilt` is the rise of luma, in levels, of the background up to 8 pixels from the mask; `inside` is the rise of the
+    person 12 pixels or more from the mask's edge, as a share of the rise when everything is lit.
     """
     person = (sample.made >= 128).astype(np.uint8)
     outside, depth = (cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in (1 - person, person))

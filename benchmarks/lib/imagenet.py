@@ -1,4 +1,4 @@
-"""MobileNetV2 as a judge of what can be recognised: weights of a package that ships them, labels of another.
+"""MobileNetV2 as a measure of what can be recognised, with weights from one package and labels from another.
 
 Reference: Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018. The weights are torchvision's
 `mobilenet_v2-b0353104` (top-1 71.9 % on ImageNet), without torchvision.

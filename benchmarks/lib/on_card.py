@@ -1,4 +1,4 @@
-"""What is measured of a card: its share of copies, the peak of its memory, and how far it is from the CPU."""
+"""Measurements on a card: the share of copies, the peak of its memory, and its difference from the CPU."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def parity(asked: Asked) -> Iterator[Row]:
 
 
 def apart(one: Recipe, two: Recipe, photo: Any) -> Row:
-    """How far two engines are apart for a photo: levels, share of samples, and PSNR (infinite where none differs)."""
+    """The difference of two engines for a photo: levels, share of samples, and PSNR (infinite if none differs)."""
     first, second = (recipe.enhance(Image(photo.copy())).image.pixels.astype(np.int64) for recipe in (one, two))
     difference = np.abs(first - second)
     error = float(np.mean(np.square(difference)))

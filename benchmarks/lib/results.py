@@ -1,7 +1,7 @@
-"""Measured rows: printed as JSON lines, stored with date, commit and machine, and read again for the documents.
+"""Measured rows: printed as JSON lines, stored with date, commit and machine, and read back for the documents.
 
-What was measured is said by the keys `part`, `method`, `case`, `set` and `size`, those that apply; of several rows that
-agree in them the last one of the file counts.
+A row is identified by those of the keys `part`, `method`, `case`, `set` and `size` that apply; of several rows with
+the same keys the last one in the file counts.
 """
 
 from __future__ import annotations

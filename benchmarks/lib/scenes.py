@@ -1,4 +1,4 @@
-"""Photos made for the purpose, where it matters little what is on them."""
+"""Synthetic photos for measurements in which the content hardly matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test sets that every method is judged on.
+"""The test sets on which every method is measured.
 
 A data folder holds `test/` with these parts (each may be missing; a set of missing parts is empty):
 

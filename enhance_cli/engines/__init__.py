@@ -18,7 +18,7 @@ def devices(text: str) -> tuple[str, ...]:
     """The devices that `--device` names: one, or several cards with commas between them.
 
     Raises:
-        UsageError: one of them is no kind of device, or is named twice, or several are named and not all are cards.
+        UsageError: one of them is not a device, or is named twice, or several are named and not all are cards.
     """
     named = tuple(part.strip() for part in text.split(","))
     for name in named:

@@ -77,7 +77,7 @@ def own_folder(given: Path, method: Owner) -> Path:
     """Where own weights of a method are: in `given`, or in the folder that `enhance train --out given` made there.
 
     Raises:
-        UsageError: `given` is no folder that can be read.
+        UsageError: `given` is not a readable folder.
         WeightsError: it holds no network of the method.
     """
     inner = given / _folder_name(method)
@@ -109,7 +109,7 @@ def find(method: Owner, stem: str, suffix: str, own: Path | None = None) -> Weig
         own: a folder of own weights (see `own_folder`).
 
     Raises:
-        UsageError: `own` is no folder that can be read.
+        UsageError: `own` is not a readable folder.
         WeightsError: a file or its manifest is missing, its sha256 differs, or it is another network.
     """
     folder, is_own = _place(method, stem, own)
@@ -171,7 +171,7 @@ def manifests(method: Method, own: Path | None = None) -> tuple[bytes, ...]:
     """The manifests of a method's weights, own or shipped, to detect whether they have changed.
 
     Raises:
-        UsageError: `own` is no folder that can be read.
+        UsageError: `own` is not a readable folder.
         WeightsError: it holds no network of the method.
     """
     folders = [(_place(method, stem, own)[0], stem) for stem in method.weights]

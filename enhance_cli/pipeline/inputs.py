@@ -20,7 +20,7 @@ from enhance_cli.storage import is_url
 STDIO = "-"
 
 GALLERY = ".enhance-gallery"
-"""The file that marks the folder of a gallery: its previews are no photos, and folders are scanned without them."""
+"""The file that marks the folder of a gallery: its previews are not photos, and scans skip it."""
 
 _FOREIGN = {".tga", ".jxr", ".wdp", ".hdp", ".dpx", ".fits"}
 """Suffixes of photos that no codec reads. In a folder they get a report line that says so."""
@@ -84,7 +84,7 @@ def find(
             anything = True
             matches = SortedNames()
             for match in _matches(Path(text).parts):
-                if not os.path.isdir(match):  # noqa: PTH112 - what is no file either gets its line
+                if not os.path.isdir(match):  # noqa: PTH112 - a path that is no file either gets a report line
                     matches.append(match)
             count = 0
             for count, match in enumerate(matches, 1):  # noqa: B007 - counted

@@ -19,7 +19,7 @@ GAMMA = 2.2
 
 
 def light_behind(photograph: Codes, rough: Shade) -> float:
-    """By how many levels the lit part is brighter than the part that would be shaded."""
+    """Levels by which the lit part must be brighter than the part to be shaded."""
     grey = luma(photograph)
     return float(grey[rough < 0.5].mean() - grey[rough >= 0.5].mean())
 
@@ -27,8 +27,8 @@ def light_behind(photograph: Codes, rough: Shade) -> float:
 def shade_along(photograph: Codes, rough: Shade, steps: int = 4) -> Shade:
     """A rough shade aligned with the edges of the photo, as light ends at the outlines of objects.
 
-    A guided filter (He, Sun, Tang, 2013) of the rough place by the photo's luma, over a tenth of the shorter
-    side, and then steeper, so that little is left half in the shade.
+    A guided filter (He, Sun, Tang, 2013) of the rough shade, guided by the photo's luma, over a tenth of the shorter
+    side, and then made steeper, so that little is left half in the shade.
 
     Args:
         photograph: H×W×3 RGB.
@@ -51,6 +51,6 @@ def shade_along(photograph: Codes, rough: Shade, steps: int = 4) -> Shade:
 
 
 def shaded(picture: NDArray[np.float32], shade: Shade, stops: float) -> NDArray[np.float32]:
-    """Take light away, in linear light: H×W×3 in 0..1, by `stops` times the shade."""
+    """Darken H×W×3 in 0..1, in linear light, by `stops` times the shade."""
     gain = np.exp2(np.float32(-stops) * shade)[..., None]
     return np.asarray(picture * gain ** np.float32(1.0 / GAMMA), np.float32)

@@ -23,7 +23,7 @@ _STRIP = 64
 
 
 def exposure(counts: NDArray[Any]) -> dict[str, float]:
-    """The report's exposure block, read off a luma histogram.
+    """The report's exposure block, computed from a luma histogram.
 
     Args:
         counts: pixels per luma code, 256 entries (8 bit) or 65536 (16 bit), any integer or float dtype.
@@ -64,7 +64,7 @@ def entropy(picture: Picture) -> float:
     """Shannon entropy of the luma rounded to 8 bits, in bits per pixel (0..8).
 
     Raises:
-        ValueError: the array is no image.
+        ValueError: the array is not an image.
     """
     codes = np.rint(luma(picture)).astype(np.uint8)
     return _entropy(np.bincount(codes.ravel(), minlength=256))
@@ -74,7 +74,7 @@ def contrast(picture: Picture) -> float:
     """RMS contrast: the standard deviation of luma in 0..1, not divided by the mean (Peli 1990, eq. 4).
 
     Raises:
-        ValueError: the array is no image.
+        ValueError: the array is not an image.
     """
     return float(luma(picture).std()) / 255.0
 
@@ -83,7 +83,7 @@ def clipped(picture: Picture) -> tuple[float, float]:
     """The shares of samples (R, G and B counted alike) below 1/255 and above 254/255: low, high.
 
     Raises:
-        ValueError: the array is no image.
+        ValueError: the array is not an image.
     """
     samples = levels(picture)
     return float(np.mean(samples < 1.0)), float(np.mean(samples > 254.0))
@@ -98,7 +98,7 @@ def noise(picture: Picture) -> float:
     clipped at either end carry no noise and are left out.
 
     Raises:
-        ValueError: a side is shorter than 3 pixels, or the array is no image.
+        ValueError: a side is shorter than 3 pixels, or the array is not an image.
     """
     grey = luma(picture)
     if min(grey.shape) < 3:
@@ -127,7 +127,7 @@ def loe(output: Picture, before: Picture) -> float:
         before: the image it was made from, of the same size.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     first, second = (_lightness_samples(picture) for picture in level_pair(output, before))
     changed = 0
@@ -147,7 +147,7 @@ def hue_change(before: Picture, after: Picture) -> float | None:
         The median, or None where no pixel is coloured.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     first, second = level_pair(before, after)
     if first.shape[2] == 1:

@@ -82,13 +82,13 @@ class Evaluation:
     """The results for a folder of outputs."""
 
     rows: tuple[Row, ...]
-    """One per output that was judged or should have been, in order of names."""
+    """One per output that was measured or should have been, in order of names."""
 
     unmatched: Mapping[str, tuple[str, ...]]
     """Paths without a partner, under `outputs`, `references` and `inputs`.
 
     An output without a reference is listed here and has no row; one without an input is listed as well, but
-    judged without the figures that need it.
+    measured without the figures that need it.
     """
 
     @property
@@ -98,12 +98,12 @@ class Evaluation:
 
     @property
     def failed(self) -> int:
-        """How many outputs could not be judged."""
+        """How many outputs could not be measured."""
         return len(self.rows) - self.judged
 
     @property
     def all_failed(self) -> bool:
-        """Whether there were outputs, but none could be judged (failed, or without a reference)."""
+        """Whether there were outputs, but none could be measured (failed, or without a reference)."""
         return self.judged == 0 and bool(self.rows or self.unmatched["outputs"])
 
     @property
@@ -134,7 +134,7 @@ def evaluate(
     *,
     read: Callable[[Path], Picture] = read_rgb,
 ) -> Evaluation:
-    """Judge outputs against references, or on their own.
+    """Measure outputs against references, or on their own.
 
     Folders are searched with their subfolders and matched by the path below the folder without its suffix;
     of several partners that differ in suffix only, the one with the output's suffix is taken. If `references`
@@ -153,7 +153,7 @@ def evaluate(
         read: decodes a file to H×W×3 or H×W, uint8, uint16 or floating point in 0..1.
 
     Raises:
-        UsageError: one of the paths does not exist. Images that cannot be judged do not raise; they are
+        UsageError: one of the paths does not exist. Images that cannot be measured do not raise; they are
             rows with an `error`.
     """
     for path in (outputs, references, inputs):
@@ -278,7 +278,7 @@ def _fault_figures(before: Picture, after: Picture) -> dict[str, float]:
 def _named(
     kind: str, found: faults.Shade | faults.Highlights | faults.Skin | faults.EmptyDark | None
 ) -> dict[str, float]:
-    """The fields of a measure with the names of their columns; nothing where the photo has nothing to judge."""
+    """The fields of a measure with the names of their columns; empty if the photo has nothing to measure."""
     return {} if found is None else {f"{kind}_{name}": value for name, value in found._asdict().items()}
 
 

@@ -23,14 +23,14 @@ LEAST_AREA = 256
 """Minimum pixels of an area: figures of smaller ones would be random."""
 
 _BLOCK = 16
-"""Side of the blocks that are judged flat, dark and empty."""
+"""Side of the blocks that are classified as flat, dark and empty."""
 
 _SHADE, _LIT, _PART = 40.0, 100.0, 0.15
-"""Luma below which a pixel lies in the shade and above which in the light, and the least share of either."""
+"""Luma below which a pixel is in the shade, luma above which it is in the light, and the least share of either."""
 
 _FLARE, _LEAST_GAIN = 0.01, 1.0
-"""Linear light added before logarithms, so that noise in black counts little; and the stops that the reference must
-have more in the shade, as shares of less would be random."""
+"""Linear light added before logarithms, so that noise in black counts little; and the stops by which the reference must
+be brighter in the shade, because shares of less would be random."""
 
 _DARK, _FLAT, _LIFTED = 30.0, 1.5, 40.0
 """Mean luma of a dark block at most; the deviation of its 4×4 means at most; and the luma that it should not reach."""
@@ -63,10 +63,10 @@ class Shade(NamedTuple):
     """The light of a photo with deep shade beside bright parts, relative to its reference."""
 
     regained: float
-    """Stops gained in the shade, as a share of those that the reference has more: 1 is as bright as the reference."""
+    """Stops gained in the shade, as a share of the stops that the reference gains: 1 is as bright as the reference."""
 
     bright: float
-    """By how many levels the luma of the bright part differs from the reference's, on average and without sign."""
+    """Mean absolute difference of the luma of the bright part from the reference's, in levels."""
 
 
 class Skin(NamedTuple):
@@ -99,7 +99,7 @@ def highlights(before: Picture, after: Picture) -> Highlights | None:
     """Whether clipped areas stayed white, without contours.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     old, new = level_pair(before, after)
     clipped = old.min(axis=2) >= CLIPPED
@@ -118,7 +118,7 @@ def veil(output: Picture, reference: Picture) -> Veil:
     """How much black, contrast and colour differ from the reference's.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     (first, chroma), (wanted, of_wanted) = (_tones(each) for each in level_pair(output, reference))
     return Veil(
@@ -129,14 +129,14 @@ def veil(output: Picture, reference: Picture) -> Veil:
 
 
 def shade(before: Picture, after: Picture, reference: Picture) -> Shade | None:
-    """How much light the shade got, and whether the bright part kept what the reference has.
+    """How much light the shade regained, and how far the bright part is from the reference.
 
     The shade is where luma is below 40, the bright part where it is above 100; a photo without 15 % of each, or whose
     reference is less than a stop brighter in the shade, is not judged. Stops are base-2 logarithms of the linear light
     of the luma plus 1 % of white, averaged over the shade.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     (old, new), (_, wanted) = level_pair(before, after), level_pair(before, reference)
     grey, result, target = _luma(old), _luma(new), _luma(wanted)
@@ -150,7 +150,7 @@ def shade(before: Picture, after: Picture, reference: Picture) -> Shade | None:
 
 
 _COLOURLESS = 2.0
-"""Mean chroma of CIELAB below which a face has no colour that could turn or grow, as in black and white."""
+"""Mean CIELAB chroma below which a face has no colour that could change, as in black and white."""
 
 
 def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None) -> Skin | None:
@@ -158,11 +158,11 @@ def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None
 
     Args:
         before: the photo.
-        after: what was made of it.
+        after: its result.
         where: H×W, the skin; skin-like colours (`skin_like`) if left out.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     old, new = level_pair(before, after)
     if old.shape[2] == 1:
@@ -182,13 +182,13 @@ def skin(before: Picture, after: Picture, where: NDArray[np.bool_] | None = None
 
 
 def skin_like(picture: Picture) -> NDArray[np.bool_]:
-    """Where colours are those of skin of all complexions: Cb 77 to 127, Cr 133 to 173, luma 40 to 250; H×W.
+    """Pixels with the colours of skin of any complexion: Cb 77 to 127, Cr 133 to 173, luma 40 to 250; H×W.
 
     The box of Chai and Ngan, "Face segmentation using skin-color map in videophone applications", 1999. Wood and sand
     lie in it too, so that a figure read from it is about colours like skin's, not about faces.
 
     Raises:
-        ValueError: the array is no image.
+        ValueError: the array is not an image.
     """
     levels, _ = level_pair(picture, picture)
     if levels.shape[2] == 1:
@@ -207,11 +207,11 @@ def empty_dark(before: Picture, after: Picture, where: NDArray[np.bool_] | None 
 
     Args:
         before: the photo.
-        after: what was made of it.
-        where: H×W, areas known to be empty: every block inside them is judged. If left out, blocks are found.
+        after: its result.
+        where: H×W, areas known to be empty: every block inside them is measured. If left out, blocks are found.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     old, new = (_luma(each) for each in level_pair(before, after))
     rows, columns = (side // _BLOCK * _BLOCK for side in old.shape)

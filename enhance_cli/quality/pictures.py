@@ -55,7 +55,7 @@ def levels(picture: Picture) -> Levels:
     """The samples of an image as float64 8-bit levels: uint8 as it is, uint16 / 257, floating point x 255.
 
     Raises:
-        ValueError: the array is no H×W or H×W×3 image of these types, is empty, or leaves 0..1.
+        ValueError: the array is not an H×W or H×W×3 image of these types, is empty, or exceeds 0..1.
     """
     picture = np.asarray(picture)
     if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):

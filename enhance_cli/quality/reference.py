@@ -35,7 +35,7 @@ def psnr(output: Picture, reference: Picture) -> float:
         The ratio; `math.inf` for identical images.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     a, b = level_pair(output, reference)
     error = float(np.mean((a - b) ** 2))
@@ -52,7 +52,7 @@ def ssim(output: Picture, reference: Picture) -> float:
     at every border, so both use only windows that lie inside the image.
 
     Raises:
-        ValueError: a side is shorter than 11 pixels, the sizes differ, or an array is no image.
+        ValueError: a side is shorter than 11 pixels, the sizes differ, or an array is not an image.
     """
     strips = list(_similarities(output, reference))
     return float(sum(strip.sum() for strip in strips) / sum(strip.size for strip in strips))
@@ -78,7 +78,7 @@ def mean_matched(output: Picture, reference: Picture) -> NDArray[np.uint8]:
         An image of the output's shape, uint8.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     samples, grey, wanted = levels(output), np.rint(luma(output)), np.rint(luma(reference))
     if grey.shape != wanted.shape:
@@ -95,7 +95,7 @@ def delta_e_2000(output: Picture, reference: Picture) -> float:
     Equal to the mean of scikit-image's `deltaE_ciede2000(rgb2lab(reference), rgb2lab(output))`.
 
     Raises:
-        ValueError: the sizes differ, or an array is no image.
+        ValueError: the sizes differ, or an array is not an image.
     """
     a, b = level_pair(output, reference)
     height, width = a.shape[:2]

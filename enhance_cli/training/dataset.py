@@ -20,7 +20,7 @@ Codes = NDArray[np.uint8]
 Item = TypeVar("Item")
 
 FEWEST_FRAMES = 3
-"""A stack of fewer exposures is not fused: of two, parts may be well exposed in neither."""
+"""A stack of fewer exposures is not fused: with two, parts may be well exposed in neither."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -188,7 +188,7 @@ def scene_of(stem: str) -> str:
 
 
 def place_of(name: str) -> str:
-    """What ten neighbouring numbers of numbered dark pairs have in common: they are often of one place."""
+    """A key shared by ten consecutive numbers of numbered dark pairs, which often show one place."""
     stem, _, number = name.rpartition("_")
     return f"{stem}_{int(number) // 10}" if number.isdecimal() else name
 
@@ -205,7 +205,7 @@ def put_aside(items: Sequence[Item], every: int, scene: Callable[[Item], str]) -
 
 
 def put_pairs_aside(pairs: Sequence[Pair], every: int) -> tuple[list[Pair], list[Pair]]:
-    """`put_aside` by the scenes of pairs."""
+    """`put_aside` for pairs, by their scenes."""
     return put_aside(pairs, every, lambda pair: scene_of(pair.name))
 
 

@@ -44,9 +44,9 @@ def smooth_field(
 def compress_shift(picture: Picture, random: np.random.Generator) -> Codes:
     """Histogram compression and intensity shift `a x + b`, nothing clipped: the degradation of IA-CLAHE.
 
-    a ~ U(0.25, 1) (1 with probability 0.1: the net must know when to stop), b ~ U(0, 1 - a); in half of the draws
-    a and b are smooth fields, without which limits would not need to vary over the image; in three of ten,
-    noise of 0 to 3 grey levels, so that flat noisy tiles are seen.
+    a ~ U(0.25, 1) (1 with probability 0.1: the network must know when to stop), b ~ U(0, 1 - a); in half of the draws
+    a and b are smooth fields, without which limits would not need to vary over the image; in three of ten there is
+    noise of 0 to 3 grey levels, so that flat noisy tiles occur.
     """
     height, width = picture.shape[:2]
     local, noisy, unchanged = random.random(3)
