@@ -20,7 +20,7 @@ import os as _os
 from typing import TYPE_CHECKING, Any
 
 # From version 1.29 on ONNX Runtime sends usage data, and leaves an identifier in the home folder, unless this is set
-# before it is loaded. Photos, and what is done to them, are nobody else's business.
+# before it is loaded. Nothing about the user's photos may leave the machine.
 _os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 20)
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # our own messages report decoder errors
-    # Products of small matrices are all that NumPy's BLAS has to do; its threads would wait for them in busy loops, a
-    # third of the processor time of a look.
+    # NumPy's BLAS only multiplies small matrices here; its threads would wait for work in busy loops, which took a
+    # third of the CPU time of a decision.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from enhance_cli.cli.app import build

@@ -147,7 +147,7 @@ class Controls(Knobs):
 
     @property
     def looks_only(self) -> Path | None:
-        """The file that decisions are written to by a run that only looks; None for a run that enhances."""
+        """The file to which a run with `--decide` writes decisions; None for a run that enhances."""
         return None
 
     @property
@@ -156,7 +156,7 @@ class Controls(Knobs):
         return False
 
     def with_decisions(self, decisions: Listed) -> Controls:
-        """The same with decisions that the run itself has made."""
+        """The same controls with decisions that the run itself has made."""
         raise NotImplementedError
 
     @property
@@ -361,7 +361,7 @@ class Listed:
         return self.photos.get(os.path.abspath(source.path))  # noqa: PTH100
 
     def present(self) -> tuple[list[ListedPhoto], list[str]]:
-        """The lines whose photo is there as it was looked at; and a sentence for each of the others."""
+        """The lines whose photo is unchanged since the decision, and a sentence for each of the others."""
         found, faults = [], list(self.faults)
         for photo in self.photos.values():
             state = {name: photo.line.get(name) for name in ("bytes", "modified_ns")}
@@ -371,7 +371,7 @@ class Listed:
                 faults.append(f"{photo.place}: {photo.source} cannot be read ({error.strerror}); decide again.")
                 continue
             if state != {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}:
-                faults.append(f"{photo.place}: {photo.source} has changed since it was looked at; decide again.")
+                faults.append(f"{photo.place}: {photo.source} has changed since it was decided on; decide again.")
                 continue
             found.append(photo)
         return found, faults

@@ -49,12 +49,12 @@ def fault_of(plan: type, values: Mapping[str, Any], arrays: Mapping[str, tuple[S
     for name, item in fields.items():
         if name in values:
             if not _is_of(values[name], hints[name]):
-                return f"its {name} is of another kind"
+                return f"its {name} has another type"
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             return f"it lacks {name!r}"
     lengths = {name: value for name, value in values.items() if isinstance(value, int)}
     if any(lengths.get(name, 1) < 1 for name in ("height", "width")):
-        return "it is of a picture without pixels"
+        return "it is of an image without pixels"
     for name, ways in arrays.items():
         if values.get(name) is None:  # only if the field may be None, as checked above
             continue

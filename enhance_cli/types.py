@@ -292,11 +292,11 @@ class LookingEnhancer(Enhancer, Protocol):
     """An Enhancer that can decide about a photo from a copy of low resolution."""
 
     def look(self, image: Image, controls: Any) -> dict[str, Any]:
-        """The decision, as JSON values: what a line of a file of decisions says of the photo."""
+        """The decision as JSON values: the photo's line in a file of decisions."""
         ...
 
     def groups(self, names: Sequence[str], taken: Sequence[float | None], controls: Any) -> list[list[int]]:
-        """The photos that are decided together, as places in `names`.
+        """The groups of photos that are decided together, as indices into `names`.
 
         Args:
             names: paths of photos.
@@ -306,22 +306,22 @@ class LookingEnhancer(Enhancer, Protocol):
         ...
 
     def agree(self, lines: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
-        """The decisions of one group, made one; and the places of outliers, whose decisions stay."""
+        """The decisions of one group, unified; and the indices of outliers, whose decisions are kept."""
         ...
 
 
 @runtime_checkable
 class SketchingEnhancer(Protocol):
-    """An Enhancer whose estimate measures something for the report alone, and can be had without it."""
+    """An Enhancer whose estimate also takes measurements only for the report, which can be skipped."""
 
     def sketch(self, image: Image, controls: Any) -> Any:
-        """A plan that renders as that of `estimate` does."""
+        """A plan that renders like that of `estimate`."""
         ...
 
 
 @runtime_checkable
 class ChromaEnhancer(Protocol):
-    """An Enhancer that changes the stored chroma of a JPEG beside its luma."""
+    """An Enhancer that changes the stored chroma of a JPEG in addition to its luma."""
 
     def render_chroma(
         self,

@@ -116,12 +116,12 @@ def find(method: Owner, stem: str, suffix: str, own: Path | None = None) -> Weig
     found = _verified(folder, stem, suffix, is_own)
     if is_own:
         if not found.id.startswith(f"{method.name}/"):
-            raise WeightsError(f"{found.path} is {found.id}, and not of {method.name}; {found.advice}.")
+            raise WeightsError(f"{found.path} is {found.id}, which is not of {method.name}; {found.advice}.")
         tensors = _verified(folder, stem, "safetensors", is_own)
         shipped = _shipped_folder(method) / tensors.path.name
         if shipped.exists() and sizes(tensors) != sizes(replace(tensors, path=shipped)):
             raise WeightsError(
-                f"{tensors.path} is not of the sizes of {method.name}'s {stem}; train it with this version of enhance."
+                f"{tensors.path} differs in size from {method.name}'s {stem}; train it with this version of enhance."
             )
     return found
 
@@ -140,9 +140,7 @@ def sizes(weights: Weights) -> dict[str, Any]:
             "tensors": {name: (item["dtype"], item["shape"]) for name, item in header.items()},
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{weights.path} does not say of which sizes it is ({error!r}); {weights.advice}."
-        ) from error
+        raise WeightsError(f"{weights.path} does not contain its dimensions ({error!r}); {weights.advice}.") from error
 
 
 def read_arrays(weights: Weights) -> dict[str, Array]:
@@ -241,5 +239,5 @@ def _header(weights: Weights) -> tuple[dict[str, Any], memoryview]:
         if not isinstance(header, dict):
             raise ValueError("its header is no object")
     except ValueError as error:
-        raise WeightsError(f"{weights.path} is no safetensors file ({error}); {weights.advice}.") from error
+        raise WeightsError(f"{weights.path} is not a safetensors file ({error}); {weights.advice}.") from error
     return header, memoryview(data)[start:]

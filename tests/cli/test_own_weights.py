@@ -158,7 +158,7 @@ def test_files_that_are_no_networks_are_refused(photographs, own: Path) -> None:
     assert (refused.exit_code, "cannot be opened by ONNX Runtime" in refused.stderr) == (3, True)
     rewritten(own / "estimator.safetensors", b"no network")
     refused = run("--weights", own, "in", "out")
-    assert (refused.exit_code, "is no safetensors file" in refused.stderr) == (3, True)
+    assert (refused.exit_code, "is not a safetensors file" in refused.stderr) == (3, True)
 
 
 def test_another_size_is_refused(photographs, own: Path) -> None:
@@ -167,7 +167,7 @@ def test_another_size_is_refused(photographs, own: Path) -> None:
     rewritten(own / "estimator.safetensors", data.replace(b'\\"hidden\\": 16', b'\\"hidden\\": 12'))
     refused = run("--weights", own, "in", "out")
     assert refused.exit_code == 3
-    assert "is not of the sizes of clahe-adaptive's estimator" in refused.stderr
+    assert "differs in size from clahe-adaptive's estimator" in refused.stderr
 
 
 def test_a_folder_of_another_method_is_refused(photographs, own: Path, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_folder_of_another_method_is_refused(photographs, own: Path, tmp_path:
     assert refused.exit_code == 3
     assert f"{own} holds no weights of clode" in refused.stderr
     other = methods.get("irle")  # clode's denoisers are called as those of irle are
-    with pytest.raises(WeightsError, match=r"denoiser-lite.* is clode/denoiser-lite-1, and not of irle"):
+    with pytest.raises(WeightsError, match=r"denoiser-lite.* is clode/denoiser-lite-1, which is not of irle"):
         weights.find(other, "denoiser-lite", "onnx", weights.weights_folder() / "clode")
 
 
