@@ -156,9 +156,9 @@ def test_what_needs_files_is_refused(s3, there, enhance) -> None:
     s3.put_folder("in", "in")
     for arguments, said in (
         (["--in-place", "s3://photos/in"], "--in-place locks and replaces files"),
-        (["--gallery", "s3://photos/in", "out"], "--gallery builds a page of files"),
-        (["--preserve-times", "in", "s3://photos/out"], "--preserve-times sets the time of a file"),
-        (["--save-plans", "s3://photos/plans", "in", "s3://photos/out"], "--save-plans takes files"),
+        (["--gallery", "s3://photos/in", "out"], "--gallery builds a page of local files"),
+        (["--preserve-times", "in", "s3://photos/out"], "--preserve-times cannot set the time of an object"),
+        (["--save-plans", "s3://photos/plans", "in", "s3://photos/out"], "--save-plans takes local files"),
         (["s3:///in", "out"], "names no bucket"),
         (["in", "s3://"], "names no bucket"),
         (["ftp://host/in", "out"], "has a scheme that enhance does not support"),
