@@ -20,6 +20,10 @@ RESTRAINT = 2.0
 """Decibels that a change must be expected to gain before a photo is touched. weights/auto/card.md has the curve
 between good photos that are left alone and faulty ones that are not: up to here, mild faults are still corrected."""
 
+SURE = 3.0
+"""Decibels that a change must be expected to gain before it may move a photo by more than `guard.GENTLE`. Of good
+photos in held-out scenes, a third fewer are changed visibly; faulty ones lose 0.01 dB in the mean."""
+
 NOTHING = 0
 """The place of doing nothing in `OPTIONS`."""
 
@@ -68,6 +72,9 @@ def choose(
         return left_alone(OPTIONS[other][0])
     if certainty < controls.min_certainty:
         return left_alone(method)
+    limited = ""
+    if scored[best] - scored[NOTHING] + RESTRAINT < SURE:
+        amount, limited = guard.gentle(small, results[method], amount)
     amount, told = _held(small, results[method], amount, controls.strength)
     if amount == 0.0:
         return left_alone(method, told)
@@ -80,7 +87,7 @@ def choose(
         quantities={**quantities, "mean after": mean},
         runner_up=OPTIONS[other][0] or "left alone",
         certainty=certainty,
-        guard=told,
+        guard=told or limited,
     )
 
 

@@ -5,6 +5,7 @@ A result that breaks one is applied half as far, twice at most; then the photo i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +41,10 @@ NOISE, LIFT = 10.0, 2.0
 """Largest standard deviation of noise in levels that a result may have if its noise has grown by more than that factor.
 What is left of noise on a copy as small is seen however small the photo is shown. Of 89 frames of stacks and dark shots
 with a reference, no result has more; of 20 dark photos without one, five have."""
+
+GENTLE = 9.0
+"""Levels by which a photo may be moved, root mean square, where little is expected of it: 29 dB, so that a good photo
+that is touched for nothing still looks as it did."""
 
 CALM = 0.2
 """Share of the darker half that is taken for flat: where the photo as it was varies least."""
@@ -134,6 +139,20 @@ def held(before: Array, after: Array, amount: float) -> tuple[float, str]:
         amount: as chosen.
     """
     return halved(amount, lambda share: breach(before, blended(before, after, share)))
+
+
+def gentle(before: Array, after: Array, amount: float) -> tuple[float, str]:
+    """The amount of a result that moves a photo by `GENTLE` at most; and what was done, in words.
+
+    Args:
+        before: the small copy, H×W×3 uint8.
+        after: the result, wholly applied.
+        amount: as chosen.
+    """
+    moved = math.sqrt(float(cv2.norm(before, after, cv2.NORM_L2SQR)) / before.size)
+    if amount * moved <= GENTLE:
+        return amount, ""
+    return GENTLE / moved, f"little is expected of it; reduced to {GENTLE / moved:.2g} of its change"
 
 
 def halved(amount: float, broken: Callable[[float], Breach | None]) -> tuple[float, str]:

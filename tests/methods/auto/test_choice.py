@@ -15,7 +15,7 @@ from enhance_cli.imaging.colour import from_array
 from enhance_cli.imaging.profiles import BT709, icc_profile, primaries_to_d50
 from enhance_cli.methods.auto import CHOICES, HALO, METHOD, guard, words
 from enhance_cli.methods.auto.candidates import OPTIONS, blended
-from enhance_cli.methods.auto.chooser import RESTRAINT, choose
+from enhance_cli.methods.auto.chooser import RESTRAINT, SURE, choose
 from enhance_cli.methods.auto.decision import Decision
 from enhance_cli.methods.auto.features import COUNT, features
 from enhance_cli.methods.auto.measure import NAMES, flatness, measure
@@ -211,6 +211,22 @@ def test_a_change_must_gain_more_than_the_restraint(opened):
     assert 0.5 < decision.certainty < 0.7
 
 
+def test_a_change_of_which_little_is_expected_is_gentle_and_the_report_says_so(opened):
+    photo = cv2.resize(pictures.dark(), (96, 64))
+
+    def chosen(gain):
+        class Leads(Scores):
+            def of(self, features):
+                return {place: gain * (OPTIONS[place] == ("irle", 1.0)) for place in features}
+
+        return choose(photo, wanted(), METHOD.controls(), opened, Leads(METHOD))
+
+    gentle, whole = chosen(SURE - 0.1), chosen(SURE + 0.1)
+    assert (gentle.method, whole.method, whole.amount, whole.guard) == ("irle", "irle", 1.0, "")
+    assert 0.0 < gentle.amount < 1.0
+    assert "little is expected" in gentle.guard
+
+
 def test_a_hint_moves_what_clode_aims_for(opened):
     photo = cv2.resize(pictures.dark(), (96, 64))
     scores = _scores_that_prefer(("clode", 1.0))
@@ -241,6 +257,17 @@ def test_the_shipped_chooser_brightens_what_is_dark_and_leaves_what_is_good(auto
 def test_a_blend_is_linear_and_clips(amount):
     before, after = np.full((2, 2, 3), 100, np.uint8), np.full((2, 2, 3), 220, np.uint8)
     assert np.array_equal(blended(before, after, amount), np.full((2, 2, 3), min(255, 100 + 120 * amount), np.uint8))
+
+
+def test_where_little_is_expected_a_photo_is_moved_by_little(well_exposed):
+    brighter = np.clip(well_exposed.astype(int) + 30, 0, 255).astype(np.uint8)
+    amount, told = guard.gentle(well_exposed, brighter, 1.0)
+    assert amount < 0.5
+    assert "little is expected" in told
+    moved = blended(well_exposed, brighter, amount).astype(float) - well_exposed
+    assert np.sqrt(np.square(moved).mean()) == pytest.approx(guard.GENTLE, abs=0.6)
+    assert guard.gentle(well_exposed, brighter, 0.1) == (0.1, "")
+    assert guard.gentle(well_exposed, well_exposed, 1.0) == (1.0, "")
 
 
 def test_the_guard_halves_what_clips_and_gives_up_what_still_does(well_exposed):

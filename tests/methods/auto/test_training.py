@@ -23,6 +23,7 @@ from enhance_cli.methods.auto.training import data, trials  # noqa: E402
 from enhance_cli.methods.auto.training import train as training  # noqa: E402
 from enhance_cli.methods.auto.training.network import ChoiceNetwork  # noqa: E402
 from enhance_cli.methods.auto.training.recipe import Recipe  # noqa: E402
+from enhance_cli.training.degradations import generator  # noqa: E402
 from enhance_cli.training.options import TrainOptions  # noqa: E402
 from tests.pictures import codes, soft  # noqa: E402
 
@@ -65,7 +66,7 @@ def _short(schedule):
 
 def test_samples_are_of_every_kind_and_scenes_stay_together(folder: Path) -> None:
     found = data.read(folder, tiny(), 0)
-    assert {sample.kind for sample in found} == {"under", "over", "dark pair", "clean", "faulty"}
+    assert {sample.kind for sample in found} == {"under", "over", "dark pair", "clean", "faulty", "dull"}
     assert {len(sample.references) for sample in found if sample.kind in ("under", "over")} == {2}
     clean = {sample.scene: sample for sample in found if sample.kind == "clean"}
     faulty = [sample for sample in found if sample.kind == "faulty"]
@@ -73,6 +74,23 @@ def test_samples_are_of_every_kind_and_scenes_stay_together(folder: Path) -> Non
     for sample in faulty:
         assert not np.array_equal(sample.codes, clean[sample.scene].codes)
         assert np.array_equal(sample.references[0], clean[sample.scene].codes)
+    dull = [sample for sample in found if sample.kind == "dull"]
+    assert len(dull) == len(clean) + 4, "of clean photos and of the best frames of stacks"
+    assert all(not np.array_equal(sample.codes, sample.references[0]) for sample in dull)
+
+
+def test_a_dull_photo_is_darker_flatter_and_paler_in_the_mean_and_depends_on_the_draw_alone() -> None:
+    photo = soft(40, 50, seed=3, dtype=np.float32).clip(0.0, 1.0)
+    made = [data.dulled(photo, generator(0, index)) for index in range(40)]
+    assert np.array_equal(made[7], data.dulled(photo, generator(0, 7)))
+    assert len({one.tobytes() for one in made}) > 35
+    means, spreads, chromas = (
+        np.mean([of(one / 255.0) for one in made]) / of(photo)
+        for of in (np.mean, np.std, lambda one: np.ptp(one, axis=2).mean())
+    )
+    assert means < 0.95
+    assert spreads < 0.9
+    assert chromas < 0.9
 
 
 def test_a_fold_is_tried_by_a_predictor_that_has_not_seen_it(folder: Path, tmp_path: Path, monkeypatch) -> None:
