@@ -22,7 +22,7 @@ between good photos that are left alone and faulty ones that are not: up to here
 
 SURE = 3.0
 """Decibels that a change must be expected to gain before it may move a photo by more than `guard.GENTLE`. Of good
-photos in held-out scenes, a third fewer are changed visibly; faulty ones lose 0.01 dB in the mean."""
+photos in held-out scenes, 15 % instead of 22 % come out below 28 dB; photos with a fault lose 0.01 dB in the mean."""
 
 NOTHING = 0
 """The place of doing nothing in `OPTIONS`."""
