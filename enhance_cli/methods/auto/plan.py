@@ -55,7 +55,7 @@ class AutoReport(TypedDict):
     """How often such a choice is better than the runner-up: 0.5 is a toss-up."""
 
     guard: str
-    """What the guard did, in words, or that little was expected of the change; empty if all of the choice was applied."""
+    """What the guard did, in words, or that little was expected of the change; empty if all of it was applied."""
 
     shift: float
     """`--shift`: stops at mid grey by which the photo was brightened, as all others."""
