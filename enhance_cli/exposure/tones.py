@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -40,20 +40,28 @@ veil; of what was dark, noise and blocks are amplified already, and little is kn
 _DARKENED = 0.97
 """Gain of mean luma below 1 from which there is no freedom: what was clipped has no contrast left to restore."""
 
-_GAINS = 1.2, 2.0
-"""Gains of mean luma up to which, and from which, `clearing` clears all, and nothing."""
-
 _FLATNESS = 0.85, 1.03
-"""The same for the contrast of the photo by the predicted one."""
-
-_BACKLIT = 0.08, 0.2
-"""The same for the share of the photo in shade, or in light if that is less: its flat shade has been lit on purpose."""
+"""Contrast of the photo by the predicted one, up to which, and from which, `clearing` clears all, and nothing."""
 
 _SHADE, _LIT = 40 / 255, 100 / 255
 """Luma below which a pixel is in shade, and above which it is in light."""
 
-_CLEARER = 0.8, 0.6
-"""`DEEPER` for `clearing`."""
+
+class Clearing(NamedTuple):
+    """Where `clearing` sets in, and how far it goes."""
+
+    gains: tuple[float, float] = (1.2, 2.0)
+    """Gains of mean luma up to which, and from which, it clears all, and nothing."""
+
+    backlit: tuple[float, float] = (0.08, 0.2)
+    """The same for the share of the photo in shade, or in light if that is less: a method that sees where light is
+    missing has lit flat shade on purpose."""
+
+    deeper: tuple[float, float] = (0.8, 0.6)
+    """As `DEEPER`."""
+
+
+CLEARING = Clearing()
 
 _NOTHING = 1e-3
 
@@ -70,7 +78,9 @@ def tones_for(light: Array, source: Array, wanted: Wanted, weights: Array | None
     return _bounded(light, source, wanted, weights, DEEPER, LEAST_CONTRAST)
 
 
-def clearing(light: Array, source: Array, wanted: Wanted, weights: Array | None = None) -> Tones:
+def clearing(
+    light: Array, source: Array, wanted: Wanted, weights: Array | None = None, bounds: Clearing = CLEARING
+) -> Tones:
     """The curve for a downscaled result whose method finds its brightness itself: it takes a veil away, no more.
 
     Only photos have one that were lit and yet are flat, and not because part of them lies in shade: there, and in what
@@ -81,19 +91,20 @@ def clearing(light: Array, source: Array, wanted: Wanted, weights: Array | None 
         source: 3×h×w in 0..1, the photo.
         wanted: what the photo should have.
         weights: opacity, h×w; None if all pixels count alike.
+        bounds: where it sets in, and how far it goes.
     """
     before = luma_of(source)
     gain = opacity.mean(luma_of(light), weights) / max(opacity.mean(before, weights), _NOTHING)
     ratio = _contrast(before, weights) / max(wanted.contrast, _NOTHING)
     shade, lit = (opacity.mean(part.astype(np.float32), weights) for part in (before < _SHADE, before > _LIT))
     share = min(
-        _falling(gain, *_GAINS),
+        _falling(gain, *bounds.gains),
         (gain - _DARKENED) / (1.0 - _DARKENED),
     )
-    share = min(max(share, 0.0), 1.0) * _falling(ratio, *_FLATNESS) * _falling(min(shade, lit), *_BACKLIT)
+    share = min(max(share, 0.0), 1.0) * _falling(ratio, *_FLATNESS) * _falling(min(shade, lit), *bounds.backlit)
     if share == 0.0:
         return UNCHANGED
-    return part_of(_bounded(light, source, wanted._replace(luma=1.0), weights, _CLEARER, 1.0), share)
+    return part_of(_bounded(light, source, wanted._replace(luma=1.0), weights, bounds.deeper, 1.0), share)
 
 
 def part_of(tones: Tones, share: float) -> Tones:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from enhance_cli.exposure.predictor import Predictor
-from enhance_cli.exposure.tones import clearing, part_of
+from enhance_cli.exposure.tones import Clearing, clearing, part_of
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.imaging.finish import UNCHANGED, Tones, finished
@@ -40,6 +40,10 @@ CHROMAS = (1.0, 1.35)
 
 CLEARED = 0.04
 """Growth of the mean from which a veil is taken away fully: a photo that is left alone keeps its tones."""
+
+VEILED = Clearing(gains=(1.6, 2.4), backlit=(0.2, 0.35), deeper=(0.7, 0.5))
+"""Its bounds, wider than those of methods that see the scene: a curve of the whole photo lifts black with everything
+else."""
 
 LEVELS = (0.9, 1.1)
 """Bounds of the final factor, which must not undo the bounds of the curve."""
@@ -130,7 +134,8 @@ class Irle:
         if wanted is not None and not curve.is_identity and controls.stage != "reference":
             planes = bright.transpose(2, 0, 1), proxy.transpose(2, 0, 1)
             brightened = mean(bright, shares) / max(mean(proxy, shares), 1e-3)
-            tones = part_of(clearing(*planes, wanted, shares), float(np.clip((brightened - 1.0) / CLEARED, 0.0, 1.0)))
+            grown = float(np.clip((brightened - 1.0) / CLEARED, 0.0, 1.0))
+            tones = part_of(clearing(*planes, wanted, shares, VEILED), grown)
             bright = finished(*planes, tones, follows=pseudo_ground_truth.SKIN_FOLLOWS).transpose(1, 2, 0)
         stops = opacity.quantiles(gain, (0.01, 0.5, 0.99), shares) / math.log(2.0)
         after = mean(bright, shares)
