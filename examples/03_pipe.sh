@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# One photograph through a pipe: stdin to stdout, in the format it came in or in another.
+# One photo through a pipe, from stdin to stdout, in its own format or another one.
 #
 #     examples/03_pipe.sh photo.jpg enhanced.png
 set -euo pipefail
 
 enhance clahe-adaptive --format png - - <"$1" >"$2"
 
-# The report can go to a file while the picture goes to stdout; here it is read for one number.
+# The report can be written to a file while the photo goes to stdout; here one number is read from it.
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 enhance clahe-adaptive --quiet --report "$report" - - <"$1" | wc -c

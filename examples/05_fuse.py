@@ -1,4 +1,4 @@
-"""Fuse exposures of one scene, and say what each of them gave.
+"""Fuse exposures of one scene, and print the contribution of each.
 
 python examples/05_fuse.py dark.jpg middle.jpg bright.jpg fused.png
 """
@@ -13,5 +13,5 @@ with enhance.open("retinex", device="cpu") as retinex:
     result = retinex.fuse(frames)
 
 for candidate in result.report["plan"]["candidates"]:
-    print(f"{candidate['name']}: weight {candidate['weight']:.2f}, strongest on {candidate['wins']:.0%} of the picture")
+    print(f"{candidate['name']}: weight {candidate['weight']:.2f}, strongest on {candidate['wins']:.0%} of the image")
 result.save(target)

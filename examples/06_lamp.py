@@ -1,4 +1,4 @@
-"""Put a lamp into a photo: a soft mask drawn in Python, lit in two degrees.
+"""Add a lamp to a photo: a soft mask drawn in Python, with two degrees of light.
 
 python examples/06_lamp.py photo.jpg folder 0.5 0.6     # where it hangs: shares of width and height
 """

@@ -16,38 +16,38 @@ if TYPE_CHECKING:
 
 
 class ClaheReport(TypedDict):
-    """Clip limits as they were applied: they can be replayed, and edited, with `--clip-map`."""
+    """The clip limits that were applied: they can be edited, and replayed with `--clip-map`."""
 
     grid: Pair
-    """[rows, columns] of tiles as used."""
+    """[rows, columns] of tiles that were used."""
 
     tile: Pair
-    """[height, width] of a tile in pixels, padding included."""
+    """[height, width] of a tile in pixels, including padding."""
 
     global_factor: float | None
     """The network's factor for the whole image; null without the network."""
 
     structure: NotRequired[list[list[Share]] | None]
-    """Rows of the shares of structure in the tiles, 0 for noise or nothing at all; null if limits were given without
-    what belongs to them, and missing in reports of earlier versions."""
+    """Rows with the share of structure in each tile, 0 for pure noise or a single tone; null if limits were given
+    without these values, and missing in reports of earlier versions."""
 
     local_shares: NotRequired[list[list[Share]] | None]
-    """Rows of the weights of the tiles' own curves beside that of the whole photo; null and missing as `structure`."""
+    """Rows with the weight of each tile's own curve against the whole photo's; null and missing as `structure`."""
 
     photo_limit: NotRequired[Annotated[float, Within(above=0)] | None]
-    """The clip limit of the curve of the whole photo, `--strength` included; null and missing as `structure`."""
+    """The clip limit of the curve of the whole photo, including `--strength`; null and missing as `structure`."""
 
     retention: NotRequired[Share | None]
-    """The share of flat pixels that counts in the curves beside structure; null and missing as `structure`."""
+    """The share of flat pixels that counts in the curves, besides structure; null and missing as `structure`."""
 
     blackness: NotRequired[Share | None]
-    """How far empty dark was kept dark; null and missing as `structure`."""
+    """How strongly empty dark areas were kept dark; null and missing as `structure`."""
 
     clip_limits: list[list[Annotated[float, Within(above=0)]]]
-    """Rows of limits in multiples of the uniform bin height, as in OpenCV, `--strength` included."""
+    """Rows of limits in multiples of the uniform bin height, as in OpenCV, including `--strength`."""
 
     integer_limits: list[list[Positive]]
-    """The same in pixels per bin of the histogram."""
+    """The same limits in pixels per bin of the histogram."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What `local` decides for an image: where light goes, how much, and how it falls off."""
+"""What `local` decides for an image: which area is brightened, how much, and how the light falls off."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ class Area(TypedDict):
     """A part of the image."""
 
     share: Share
-    """Of the image's pixels; those of all areas sum to 1."""
+    """Share of the image's pixels; the shares of all areas sum to 1."""
 
     luma_before: Share | None
-    """Mean luma of the input; null where there is no such area."""
+    """Mean luma of the input; null if the area is empty."""
 
     luma_after: Share | None
-    """The same of the output."""
+    """Mean luma of the output; null if the area is empty."""
 
 
 class Transition(TypedDict):
     """How the light falls off in area B."""
 
     mode: Mode
-    """Where it lies, `dilate`, `erode` or `both`; `soft` where it is the mask's own, `drawn` by `--mask-outer`."""
+    """Its position: `dilate`, `erode` or `both`; `soft` for the mask's own softness, `drawn` for `--mask-outer`."""
 
     fitted: bool
-    """Whether the mask's edge was fitted to the photo's."""
+    """Whether the mask's edge was fitted to the photo."""
 
     width: NotNegative
     """Its width in pixels."""
 
     gain_stops: list[float]
-    """Mean gain in stops of up to 16 rings of it, from A outwards."""
+    """Mean gain in stops of up to 16 rings of the transition, from A outwards."""
 
     monotony: Annotated[float, Within(-1, 1)] | None
     """Spearman's correlation of the fall-off and these gains; null for fewer than three rings."""
 
 
 class LocalReport(TypedDict):
-    """Area A is lit, B is the transition and C is unchanged."""
+    """Area A is brightened, B is the transition and C is unchanged."""
 
     backbone: Literal["deepupe", "star"]
     """The network that ran."""
@@ -63,7 +63,7 @@ class LocalReport(TypedDict):
     """Whether area C is the input, bit for bit."""
 
     areas: dict[Literal["A", "B", "C"], Area]
-    """The areas and their light."""
+    """The areas and their brightness."""
 
     transition: Transition
     """How the light falls off."""
