@@ -48,11 +48,11 @@ def command(
         if json:
             counts = {"photos": built.photos, "made": built.made, "missing": built.missing}
             console.data({"schema": "enhance-gallery/1", "page": str(built.page), **counts})
-        console.say(f"{told(built.photos, built.missing)}. Open {built.page}")
+        console.say(f"{contents(built.photos, built.missing)}. Open {built.page}")
         raise typer.Exit(ExitCode.OK)
 
 
-def told(photos: int, missing: int) -> str:
+def contents(photos: int, missing: int) -> str:
     """The contents of a gallery, in words."""
     count = "1 photo" if photos == 1 else f"{photos} photos"
     return count + (f", {missing} of them without an original or a result" if missing else "")

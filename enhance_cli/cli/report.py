@@ -52,7 +52,7 @@ def show(
         from enhance_cli.gallery.summary import summarise
 
         found = dict.fromkeys(report for place in reports for report in reports_of(place))
-        figures = summarise((photo.name, {**photo.line, "verdict": photo.told("verdict")}) for photo in read(found))
+        figures = summarise((photo.name, {**photo.line, "verdict": photo.value_of("verdict")}) for photo in read(found))
         if html is not None:
             page.write(html, page.summary(", ".join(map(str, reports)), figures))
             console.say(f"Open {html.absolute()}")

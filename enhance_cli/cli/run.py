@@ -58,12 +58,12 @@ def _show(summary: Summary, asked: Run, console: Console) -> None:
     if summary.report is None:
         console.say("No gallery: there is no report.")
         return
-    from enhance_cli.cli.gallery import progress, told
+    from enhance_cli.cli.gallery import contents, progress
     from enhance_cli.gallery.build import build
 
     with terminable():
         built = build(Path(summary.report), jobs=asked.options.jobs, advance=progress(console))
-    console.say(f"{told(built.photos, built.missing)}. Open {built.page}")
+    console.say(f"{contents(built.photos, built.missing)}. Open {built.page}")
 
 
 class ConsoleListener:

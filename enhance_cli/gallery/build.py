@@ -106,7 +106,7 @@ def build(
 
 
 def _figures(photos: Sequence[Photo]) -> Any:
-    return summarise((photo.name, {**photo.line, "verdict": photo.told("verdict")}) for photo in photos)
+    return summarise((photo.name, {**photo.line, "verdict": photo.value_of("verdict")}) for photo in photos)
 
 
 def _data(

@@ -35,7 +35,7 @@ class Photo:
     maps: list[tuple[str, Path]] = field(default_factory=list)
     """The illustrations that the method drew for it: names and files."""
 
-    def told(self, name: str) -> Any:
+    def value_of(self, name: str) -> Any:
         """The verdict, its reason or its certainty, from the line or else from its plan."""
         said = self.line.get(name)
         return values.mapping(self.line.get("plan")).get(name) if said is None else said
@@ -167,7 +167,7 @@ def record_of(photo: Photo, page: Path) -> dict[str, Any]:
     error, exposure = values.mapping(line.get("error")), values.mapping(line.get("exposure"))
     before, after = (values.numbers(exposure.get(when)) for when in ("before", "after"))
     ms = values.numbers(line.get("ms"))
-    certainty = values.number(photo.told("certainty"))
+    certainty = values.number(photo.value_of("certainty"))
     size = line.get("size")
     sized = isinstance(size, list) and len(size) == 2 and all(values.number(side) for side in size)
     return {
@@ -178,8 +178,8 @@ def record_of(photo: Photo, page: Path) -> dict[str, Any]:
         "error": {name: values.text(error.get(name)) for name in ("kind", "message")} if error else None,
         "method": values.text(line.get("method"), 60),
         "chosen": values.text(values.mapping(line.get("plan")).get("method"), 60),
-        "verdict": values.text(photo.told("verdict"), 60),
-        "reason": values.text(photo.told("reason")),
+        "verdict": values.text(photo.value_of("verdict"), 60),
+        "reason": values.text(photo.value_of("reason")),
         "certainty": certainty,
         "controls": [[_option(name), values.shown(value)] for name, value in _items(line.get("controls"))],
         "decided": [

@@ -115,7 +115,7 @@ class Jobs:
                 standing=tuple(_standing(record) for record in iter(records.__next__, "")),
                 frames=tuple(Path(record) for record in iter(records.__next__, "")),
             )
-            yield job if self.names is None else self.names.told(job)
+            yield job if self.names is None else self.names.completed(job)
 
 
 def _standing(record: str) -> Standing:
@@ -143,7 +143,7 @@ class Names:
         if not found or (len(found) == 1 and not _in_one_folder(found[0], source)):
             found.append(source)
 
-    def told(self, job: Job) -> Job:
+    def completed(self, job: Job) -> Job:
         """The job with the duplicates of its name filled in."""
         if job.source is None:
             return job

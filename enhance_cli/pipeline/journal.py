@@ -67,7 +67,7 @@ class Journal:
         for report in reports:
             try:
                 for line in whole_lines(report):
-                    self._learn(self._states.learned(line), report)
+                    self._learn(self._states.from_report(line), report)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -173,7 +173,7 @@ def _moved(line: Mapping[str, Any], report: Path, target: Path, states: States) 
     if written:
         paths = [path_in_report(Path(path_of_report(item["path"], report)), target) for item in written]
         line = {**line, "written": [{**item, "path": path} for item, path in zip(written, paths, strict=True)]}
-    return encode_line(states.told(line))
+    return encode_line(states.to_report(line))
 
 
 def _digest(line: bytes) -> bytes:
@@ -197,7 +197,7 @@ def _lines(
                     if line is None:
                         remarks.append(f"{report}, line {raw.number}, was cut off and is left out.")
                     else:
-                        yield report, raw.number, states.learned(line)
+                        yield report, raw.number, states.from_report(line)
         except OSError as error:
             raise UnreadableSource(f"The report {report} cannot be read: {error.strerror}.") from error
 

@@ -241,11 +241,11 @@ class ObjectStates(States):
         """See `States`: of an object, what was listed."""
         return None if self.mirror.location(path) is None else self.standing(path)
 
-    def learned(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    def from_report(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `States`."""
         return dict(self.mirror.placed_in(line))
 
-    def told(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    def to_report(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `States`."""
         return dict(self.mirror.shown_in(line))
 

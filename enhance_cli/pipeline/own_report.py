@@ -52,6 +52,6 @@ def locked(path: Path | None, asked: Run, rules: Rules, objects: Objects | None)
     if path is not None and objects is not None and objects.mirror.location(path) is not None:
         from enhance_cli.pipeline.parts import PartedReport
 
-        told = rules.states.told
-        return PartedReport(path, objects.mirror, stamp=stamp, told=told, shard=options.shard)
-    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp, told=rules.states.told)
+        convert = rules.states.to_report
+        return PartedReport(path, objects.mirror, stamp=stamp, convert=convert, shard=options.shard)
+    return open_report(path, to_stdout=options.report == STDIO, stamp=stamp, convert=rules.states.to_report)

@@ -58,7 +58,7 @@ class PartedReport(ReportFile):
         mirror: Mirror,
         *,
         stamp: Mapping[str, Any] | None = None,
-        told: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        convert: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         shard: Shard | None = None,
     ) -> None:
         """Begin with no part.
@@ -67,10 +67,10 @@ class PartedReport(ReportFile):
             path: the place of the report; its parts are below this path without its suffix.
             mirror: maps places to objects.
             stamp: fields of every line.
-            told: turns places in lines into URLs.
+            convert: turns places in lines into URLs.
             shard: of the run, for the names of the parts.
         """
-        super().__init__(None, stamp=stamp, told=told)
+        super().__init__(None, stamp=stamp, convert=convert)
         self.path = path
         folder = folder_of(path, mirror)
         self._store, self._folder = mirror.store(folder), folder
@@ -103,19 +103,19 @@ class PartedReport(ReportFile):
 
     def _add(self, line: Mapping[str, Any]) -> int:
         """Add a line to the last part; returns how many were added to all."""
-        told = self._told({**line, **self._stamp})
+        shown = self._convert({**line, **self._stamp})
         with self._adding:
             part = self._parts[-1]
             if len(part.lines) >= LINES:
                 part = _Part(part.number + 1)
                 self._parts.append(part)
-            part.lines.append(encode_line(told))
+            part.lines.append(encode_line(shown))
             part.fresh = True
-            earlier, _ = self._places.pop(str(told["output"]), (None, 0))
+            earlier, _ = self._places.pop(str(shown["output"]), (None, 0))
             if earlier is not None:  # its photo was not put in the end
                 earlier.open -= 1
-            if told["status"] == "done" and told["written"]:
-                self._places[str(told["output"])] = part, len(part.lines) - 1
+            if shown["status"] == "done" and shown["written"]:
+                self._places[str(shown["output"])] = part, len(part.lines) - 1
                 part.open += 1
             self._added += 1
             return self._added
@@ -128,12 +128,12 @@ class PartedReport(ReportFile):
 
     def finish(self, line: Mapping[str, Any]) -> None:
         """Complete a line with what is known after its photo was put."""
-        told = self._told({**line, **self._stamp})
+        shown = self._convert({**line, **self._stamp})
         with self._adding:
-            part, number = self._places.pop(str(told["output"]), (None, 0))
+            part, number = self._places.pop(str(shown["output"]), (None, 0))
             if part is None:
                 return
-            part.lines[number] = encode_line(told)
+            part.lines[number] = encode_line(shown)
             part.open -= 1
             part.stale = True
 

@@ -84,7 +84,7 @@ class ReportFile:
         stream: BinaryIO | None = None,
         *,
         stamp: Mapping[str, Any] | None = None,
-        told: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+        convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     ) -> None:
         """Open for appending and lock; an incomplete last line is removed.
 
@@ -92,7 +92,7 @@ class ReportFile:
             path: the file, created if absent.
             stream: where lines go if there is no path.
             stamp: fields of every line of this run: `settings` and `shard`.
-            told: converts a line before it is written (see `States.told`); by default it is unchanged.
+            convert: converts a line before it is written (see `States.to_report`); by default it is unchanged.
 
         Raises:
             UsageError: the existing file is not a report.
@@ -100,7 +100,7 @@ class ReportFile:
         """
         self.path = path
         self._stamp = dict(stamp or {})
-        self._told = told or dict
+        self._convert = convert or dict
         self._lock = threading.Lock()
         self._file: BinaryIO | None = stream
         if path is not None:
@@ -128,7 +128,7 @@ class ReportFile:
             self._write(self._encoded(line))
 
     def _encoded(self, line: Mapping[str, Any]) -> bytes:
-        return encode_line(self._told({**line, **self._stamp}))
+        return encode_line(self._convert({**line, **self._stamp}))
 
     def _write(self, data: bytes) -> None:
         """Write whole lines, or none of them."""
@@ -225,7 +225,9 @@ def open_report(
     *,
     to_stdout: bool = False,
     stamp: Mapping[str, Any] | None = None,
-    told: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
 ) -> ReportFile:
     """The report at a path, on stdout, or none."""
-    return ReportFile(None if to_stdout else path, sys.stdout.buffer if to_stdout else None, stamp=stamp, told=told)
+    return ReportFile(
+        None if to_stdout else path, sys.stdout.buffer if to_stdout else None, stamp=stamp, convert=convert
+    )

@@ -69,10 +69,10 @@ class States:
         """The state of a written file as in a report, completed by what the report could not contain."""
         return item
 
-    def told(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A line of this run as written to a report: the inverse of `learned`."""
+    def to_report(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A line of this run as written to a report: the inverse of `from_report`."""
         return line
 
-    def learned(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    def from_report(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """A line of a report with the paths of this run."""
         return line

@@ -98,7 +98,7 @@ DEALT = """
             return done
 
     report = PartedReport(
-        found.folder / "enhance-report.jsonl", objects.mirror, told=objects.mirror.shown_in
+        found.folder / "enhance-report.jsonl", objects.mirror, convert=objects.mirror.shown_in
     )
     tally = Tally()
     driver = Driver(Fleet(), {}, (), print)

@@ -101,7 +101,7 @@ def test_parts_are_whole_numbered_and_completed(tmp_path, bucket) -> None:
     mirror = Mirror(tmp_path, lambda location: bucket)
     place = mirror.place(Location("s3", "photos", "out/enhance-report.1-of-2.jsonl"))
     count = 2 * parts.LINES + 5
-    with PartedReport(place, mirror, told=dict) as report:
+    with PartedReport(place, mirror, convert=dict) as report:
         for number in range(count):
             report.append(line(number))
             assert sum(data.count(b"\n") for data in bucket.objects.values()) == number + 1

@@ -67,7 +67,7 @@ class Fleet(Protocol):
 
 
 @dataclass(eq=False)
-class Hand:
+class Member:
     """The driver's record of a worker."""
 
     worker: Any
@@ -136,12 +136,12 @@ class Driver:
     """Workers that died."""
 
     def __post_init__(self) -> None:
-        self._hands: dict[Any, Hand] = {}
+        self._members: dict[Any, Member] = {}
         self._barren = 0
         self._refused: EnhanceError | None = None
         self._task = b""
         self._failing = False
-        self._waiting: list[tuple[Hand, int, int, Mapping[str, Any]]] = []
+        self._waiting: list[tuple[Member, int, int, Mapping[str, Any]]] = []
         """Lines to be appended, each with its worker, token and job."""
 
         self._quiet_since = time.monotonic()
@@ -155,7 +155,7 @@ class Driver:
         """
         for place in range(len(self.fleet.slots)):
             self._hire(place)
-        while not any(hand.name != "?" for hand in self._hands.values()):
+        while not any(member.name != "?" for member in self._members.values()):
             self._handle_ready()
 
     def outcomes(self, books: Books, jobs: Iterable[Job], task: bytes) -> Generator[list[Outcome], None, None]:
@@ -170,17 +170,17 @@ class Driver:
             EnhanceError: there is no worker left.
         """
         self._books, self._task, self._batches = books, task, Batches(jobs)
-        for hand in self._hands.values():
-            if hand.name != "?":
-                self._open(hand)
+        for member in self._members.values():
+            if member.name != "?":
+                self._open(member)
         try:
-            while not (self._batches.empty and not any(hand.jobs for hand in self._hands.values())):
+            while not (self._batches.empty and not any(member.jobs for member in self._members.values())):
                 finished = self._handle_ready()
                 started = time.perf_counter()
                 if self._failing:
                     self._batches.stop()
-                for hand in list(self._hands.values()):
-                    self._deal(hand)
+                for member in list(self._members.values()):
+                    self._deal(member)
                 self.spent += time.perf_counter() - started
                 if finished:
                     yield finished
@@ -190,43 +190,43 @@ class Driver:
 
     def dismiss(self) -> None:
         """End all workers."""
-        for hand in self._hands.values():
-            self.fleet.dismiss(hand.worker)
+        for member in self._members.values():
+            self.fleet.dismiss(member.worker)
 
     # --- workers come and go --------------------------------------------------------------------------------
 
     def _hire(self, place: int) -> None:
         worker = self.fleet.hire(place)
-        self._hands[worker] = Hand(worker, place)
+        self._members[worker] = Member(worker, place)
         self.fleet.call(worker, "hello", *self.hello)
 
-    def _open(self, hand: Hand) -> None:
-        self.fleet.call(hand.worker, "open", self._task, self.fleet.slots[hand.place])
+    def _open(self, member: Member) -> None:
+        self.fleet.call(member.worker, "open", self._task, self.fleet.slots[member.place])
 
-    def _refuse(self, hand: Hand, error: EnhanceError) -> None:
+    def _refuse(self, member: Member, error: EnhanceError) -> None:
         """Do without a worker that cannot do this run."""
-        self.fleet.dismiss(hand.worker)
-        del self._hands[hand.worker]
-        if not self._hands:
+        self.fleet.dismiss(member.worker)
+        del self._members[member.worker]
+        if not self._members:
             raise error
         if str(error) != str(self._refused):
             self.trouble(str(error))
         self._refused = error
 
-    def _buried(self, hand: Hand, error: Exception) -> list[Outcome]:
+    def _buried(self, member: Member, error: Exception) -> list[Outcome]:
         """A worker died: account for what it has placed, give the rest to others, and request a new worker."""
-        self.fleet.dismiss(hand.worker)
+        self.fleet.dismiss(member.worker)
         self.died += 1
-        del self._hands[hand.worker]
-        self._waiting = [entry for entry in self._waiting if entry[0] is not hand]
-        if not hand.ready:
+        del self._members[member.worker]
+        self._waiting = [entry for entry in self._waiting if entry[0] is not member]
+        if not member.ready:
             self._barren += 1
             if self._barren > _BARREN * len(self.fleet.slots):
                 raise DeviceError(f"No worker of the cluster can be started: {_last_line(error)}")
         found: list[Outcome] = []
         unfinished = []
-        for index, job in hand.jobs.items():
-            told, lines = hand.outcomes.get(index, []), hand.lines.get(index, [])
+        for index, job in member.jobs.items():
+            told, lines = member.outcomes.get(index, []), member.lines.get(index, [])
             if lines and len(lines) >= self.endings and all(self._stands(line) for line in lines):
                 done = told + [_outcome(job, line) for line in lines[len(told) :]]
                 for outcome in done:
@@ -237,9 +237,9 @@ class Driver:
         for job in self._batches.lost(unfinished) if self._task else []:
             times = AGAIN + 2
             reason = Crashed(f"{job.source} crashed {times} workers, the last of them alone ({_last_line(error)}).")
-            found += self._books.failed(job, reason, hand.device or self.device)
+            found += self._books.failed(job, reason, member.device or self.device)
             self._failing = self._failing or self.fail_fast
-        self._hire(hand.place)
+        self._hire(member.place)
         return found
 
     def _stands(self, line: Mapping[str, Any]) -> bool:
@@ -274,64 +274,64 @@ class Driver:
         started = time.perf_counter()
         found: list[Outcome] = []
         for worker, method, result in calls:
-            hand = self._hands.get(worker)
-            if hand is None or method == "give":
+            member = self._members.get(worker)
+            if member is None or method == "give":
                 continue
             if isinstance(result, Exception):
-                found += self._buried(hand, result)
+                found += self._buried(member, result)
             elif method == "hello":
-                self._greeted(hand, pickle.loads(result))
+                self._greeted(member, pickle.loads(result))
             elif method == "open":
-                self._opened(hand, pickle.loads(result))
+                self._opened(member, pickle.loads(result))
             else:
-                hand.calling = False
-                found += self._heard(hand, pickle.loads(result))
+                member.calling = False
+                found += self._heard(member, pickle.loads(result))
         self._append()
         self.spent += time.perf_counter() - started
-        if calls or any(hand.ready for hand in self._hands.values()):
+        if calls or any(member.ready for member in self._members.values()):
             self._quiet_since = time.monotonic()
         elif time.monotonic() > self._quiet_since + _BUSY and not self._told:
             self._told = True
             self.trouble("No worker has started yet: the cluster is busy or starting up; this command keeps waiting.")
         return found
 
-    def _greeted(self, hand: Hand, answer: Mapping[str, Any]) -> None:
+    def _greeted(self, member: Member, answer: Mapping[str, Any]) -> None:
         sentence = answer.get("error") or difference(answer["place"], answer["identity"], self.ours)
         if sentence is not None:
-            self._refuse(hand, DeviceError(sentence))
+            self._refuse(member, DeviceError(sentence))
             return
-        hand.name = answer["place"]
+        member.name = answer["place"]
         if self._task:
-            self._open(hand)
+            self._open(member)
 
-    def _opened(self, hand: Hand, device: str | Exception) -> None:
+    def _opened(self, member: Member, device: str | Exception) -> None:
         if isinstance(device, EnhanceError):
-            self._refuse(hand, device)
+            self._refuse(member, device)
         elif isinstance(device, Exception):
-            self._refuse(hand, DeviceError(f"The worker on {hand.name} cannot start: {device}"))
+            self._refuse(member, DeviceError(f"The worker on {member.name} cannot start: {device}"))
         else:
-            hand.device = device
+            member.device = device
             self.device = self.device or device
             self._barren = 0
-            hand.ready = True
+            member.ready = True
 
-    def _heard(self, hand: Hand, events: Iterable[tuple[str, Any]]) -> list[Outcome]:
+    def _heard(self, member: Member, events: Iterable[tuple[str, Any]]) -> list[Outcome]:
         """Append lines, and count the outcomes of jobs that are over."""
         found: list[Outcome] = []
         for kind, value in events:
             if kind == "record":
-                self._waiting.append((hand, *value))
+                self._waiting.append((member, *value))
             elif kind == "outcome":
                 index, status, line, megapixels, error = value
-                outcome = Outcome(hand.jobs[index], status, line, megapixels, error)
-                hand.outcomes.setdefault(index, []).append(outcome)
+                outcome = Outcome(member.jobs[index], status, line, megapixels, error)
+                member.outcomes.setdefault(index, []).append(outcome)
             elif kind == "over":
                 index, seconds = value
                 # Downwards at once, because the first photo compiles kernels; upwards in steps.
-                hand.pace = min(seconds, (hand.pace + seconds) / 2)
-                hand.jobs.pop(index)
-                hand.lines.pop(index, None)
-                for outcome in hand.outcomes.pop(index, []):
+                member.pace = min(seconds, (member.pace + seconds) / 2)
+                member.jobs.pop(index)
+                member.lines.pop(index, None)
+                for outcome in member.outcomes.pop(index, []):
                     self._books.tally.count(outcome)
                     self._books.report.finish(outcome.report)
                     self._failing = self._failing or (self.fail_fast and outcome.status == "failed")
@@ -339,7 +339,7 @@ class Driver:
             elif kind == "trouble":
                 self.noted(value)
             else:
-                raise RuntimeError(f"The worker on {hand.name} met {value}")
+                raise RuntimeError(f"The worker on {member.name} met {value}")
         return found
 
     def _append(self) -> None:
@@ -348,49 +348,49 @@ class Driver:
         if not waiting:
             return
         answers = self._books.report.append_together([line for *_, line in waiting])
-        for (hand, token, index, line), answer in zip(waiting, answers, strict=True):
-            hand.answers[token] = answer
+        for (member, token, index, line), answer in zip(waiting, answers, strict=True):
+            member.answers[token] = answer
             if answer is None:
-                hand.lines.setdefault(index, []).append(line)
+                member.lines.setdefault(index, []).append(line)
             elif line["status"] == "failed":
                 self._books.tally.lost_lines += 1
 
-    def _deal(self, hand: Hand) -> None:
+    def _deal(self, member: Member) -> None:
         """Send a worker its jobs and answers, and wait for its news."""
-        if not hand.ready:
+        if not member.ready:
             return
-        slots = self.fleet.slots[hand.place]
-        ahead = 0 if self.fail_fast else 1 + min(_MOST_AHEAD, int(slots * _AHEAD / max(hand.pace, 1e-3)))
-        jobs = self._batches.take(hand.jobs.values(), slots + ahead - len(hand.jobs))
-        hand.jobs.update((job.index, job) for job in jobs)
-        if not hand.calling:
-            hand.calling = True
-            answers, hand.answers = hand.answers, {}
-            self.fleet.call(hand.worker, "exchange", pickle.dumps((answers, jobs)))
+        slots = self.fleet.slots[member.place]
+        ahead = 0 if self.fail_fast else 1 + min(_MOST_AHEAD, int(slots * _AHEAD / max(member.pace, 1e-3)))
+        jobs = self._batches.take(member.jobs.values(), slots + ahead - len(member.jobs))
+        member.jobs.update((job.index, job) for job in jobs)
+        if not member.calling:
+            member.calling = True
+            answers, member.answers = member.answers, {}
+            self.fleet.call(member.worker, "exchange", pickle.dumps((answers, jobs)))
         elif jobs:
-            self.fleet.call(hand.worker, "give", jobs)
+            self.fleet.call(member.worker, "give", jobs)
 
     def _drain(self) -> None:
         """Let workers finish what they are placing, and count it."""
         until = time.monotonic() + PATIENCE + 1.0
         waiting = set()
-        for hand in self._hands.values():
-            if hand.ready:
-                waiting.add(hand.worker)
-                self.fleet.call(hand.worker, "finish", pickle.dumps(hand.answers))
+        for member in self._members.values():
+            if member.ready:
+                waiting.add(member.worker)
+                self.fleet.call(member.worker, "finish", pickle.dumps(member.answers))
         while waiting and (left := until - time.monotonic()) > 0:
             for worker, method, result in self.fleet.ready(min(left, _LOOK)):
                 if isinstance(result, Exception) or method == "finish":
                     waiting.discard(worker)
-                hand = self._hands[worker]
+                member = self._members[worker]
                 if method in ("finish", "exchange") and not isinstance(result, Exception):
                     for kind, value in pickle.loads(result):
-                        if kind == "outcome" and value[0] in hand.jobs:
+                        if kind == "outcome" and value[0] in member.jobs:
                             index, status, line, megapixels, error = value
-                            outcome = Outcome(hand.jobs[index], status, line, megapixels, error)
-                            hand.outcomes.setdefault(index, []).append(outcome)
-        for hand in self._hands.values():
-            for outcomes in hand.outcomes.values():
+                            outcome = Outcome(member.jobs[index], status, line, megapixels, error)
+                            member.outcomes.setdefault(index, []).append(outcome)
+        for member in self._members.values():
+            for outcomes in member.outcomes.values():
                 for outcome in outcomes:
                     self._books.tally.count(outcome)
 

@@ -156,7 +156,7 @@ def test_the_line_of_a_photo_that_kills_names_the_device_of_its_worker(stage, mo
 
     stage.fleet.before_reply = kill
     opened = Driver._opened
-    monkeypatch.setattr(Driver, "_opened", lambda self, hand, device: opened(self, hand, "cuda"))
+    monkeypatch.setattr(Driver, "_opened", lambda self, member, device: opened(self, member, "cuda"))
     stage.run("a.png", "poison.png", "b.png")
     assert (stage.tally.done, stage.tally.failed) == (2, 1)
     (failed,) = [line for line in lines() if line["status"] == "failed"]
