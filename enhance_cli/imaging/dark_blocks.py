@@ -1,13 +1,13 @@
-"""Dark parts of a JPEG of which nothing but the means of its blocks is left, smoothed before they are brightened.
+"""Smooths dark parts of a JPEG in which only the means of its blocks are left, before they are brightened.
 
-A JPEG stores blocks of 8×8 samples by frequency, coarsely. In dark parts often only the mean of a block remains, and
-neighbouring means differ by a step of the quantiser: two levels or so, in luma and in both chroma. Nobody sees it
-until the light is raised tenfold; then there is a chequerboard of grey, green and purple.
+A JPEG stores the frequencies of blocks of 8×8 samples, coarsely quantised. In dark parts often only the mean of a block
+remains, and neighbouring means differ by a step of the quantiser, about two levels, in luma and chroma. This is
+invisible until the image is brightened tenfold; then a chequerboard of grey, green and purple appears.
 
-So what is flat over a block and dark is replaced by a smooth surface through the means of such blocks, at 16 bits,
-because a step of one level would show as well. Between blocks that differ by more than a quantiser's steps nothing
-is mixed: an edge stays. The surface is made once for the whole image, from the means; smoothing a window needs no
-pixels around it, and gives the same bits for any window.
+So dark blocks without detail are replaced by a smooth surface through the means of such blocks, at 16 bits, because
+steps of one level would be visible too. Blocks that differ by more than a few quantiser steps are not mixed, which
+preserves edges. The surface is computed once for the whole image, from the means; smoothing a window needs no pixels
+around it, and gives the same bits for any window.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What an image carries besides pixels, whatever the file: EXIF, XMP, IPTC, colour profile and density.
+"""Metadata of an image, whatever its format: EXIF, XMP, IPTC, colour profile and density.
 
-Their bytes are passed through, never reinterpreted, but for what would no longer be true of the output: the
-orientation and, with it, the sizes that EXIF repeats, once pixels have been turned; and thumbnails, which would
-still show the image as it was. Where the blocks sit in a file is the business of the formats' own modules.
+Their bytes are passed through unchanged, except for what would no longer be true of the output: the orientation and,
+once pixels have been rotated, the sizes that EXIF repeats; and thumbnails, which would still show the old image. The
+modules of the formats know where the blocks are in a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What transparency means to a method: pixels are weighted by their opacity, and hidden ones are ignored.
+"""Transparency in methods: pixels are weighted by their opacity, and hidden ones are ignored.
 
 Colour under full transparency is arbitrary. Before a method sees it, it is replaced by an interpolation of the visible
 pixels around it, from a pyramid of means ("push and pull": Gortler et al., "The lumigraph",

@@ -1,5 +1,5 @@
-"""Converts an image to what methods see and back: sRGB, with the hidden parts of transparent images filled and the
-flat dark blocks of JPEGs smoothed.
+"""Converts an image to the form that methods see, and back: sRGB, with the hidden parts of transparent images filled
+and the flat dark blocks of JPEGs smoothed.
 
 Both conversions are done window by window, so that an image in another colour space needs no copy while it is
 rendered. Images that need none of it have no view and cost nothing.

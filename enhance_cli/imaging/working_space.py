@@ -1,9 +1,8 @@
-"""sRGB, which every method works in, from and to the colour space of an image's profile.
+"""Conversion between the colour space of an image's profile and sRGB, in which all methods work.
 
-Samples become light by the profile's curves and light of sRGB's primaries by its matrix; what these cannot show is
-cut off, and the method sees the rest with sRGB's curve, at 16 bits whatever the depth of the image. On the way back
-the light that was cut off is added again, brightened as its pixel was. A pixel that the method left alone comes back as
-it was, bit by bit.
+The profile's curves linearise the samples, and its matrix converts them to sRGB's primaries; out-of-gamut light is
+clipped, and the method sees the rest with sRGB's curve, at 16 bits whatever the depth of the image. On the way back
+the clipped light is added again, brightened like its pixel. A pixel that the method left alone is restored bit for bit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""XMP read and edited by its structure: what it claims of a file, and the same without what is no longer true.
+"""Reads what XMP says about its file, and removes what is no longer true.
 
-The packet is parsed by expat, and edits cut bytes out at the places that it tells, so that everything else stays
-byte for byte, padding and order too. Claims here are those about other parts of a file: a container's directory of
-further images and motion video (Google), an HDR gain map (Adobe, Apple), depth (GDepth), and the orientation.
+The packet is parsed by expat, and edits cut out bytes at the offsets that it reports, so that everything else stays
+byte for byte, including padding and order. The statements of interest concern other parts of a file: a container's
+directory of further images and motion video (Google), an HDR gain map (Adobe, Apple), depth (GDepth), and the
+orientation.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class AvifFile:
 
         held = self.file.read(notes)
         if self.header.depth > 8:  # OpenCV reads more, but takes video range for full range in grey images
-            notes.append(f"its {self.header.depth} bits a sample were read as 8")
+            notes.append(f"its {self.header.depth} bits per sample were read as 8")
         icc = held.carried.icc or profiles.icc_of_cicp(self.header.cicp, notes)
         coding = JpegCoding(DEFAULT_QUALITY, self.header.subsampling)
         return held._replace(carried=held.carried._replace(icc=icc), coding=coding)

@@ -25,7 +25,7 @@ def _open(data: bytes, name: str) -> PictureFile:
             return np.array(opened).astype(np.uint16), None
         depth = _coded_depth(data)
         if depth > 8:
-            notes.append(f"its {depth} bits a sample were read as 8")
+            notes.append(f"its {depth} bits per sample were read as 8")
         return pillow.eight_bit(opened, notes)
 
     return pillow.PillowFile(opened, name, samples=samples)

@@ -37,7 +37,7 @@ class JxlFile:
         if lost:
             notes.append(FIRST_FRAME)
         if self.header["bits_per_sample"] > 8:
-            notes.append(f"its {self.header['bits_per_sample']} bits a sample were read as 8")
+            notes.append(f"its {self.header['bits_per_sample']} bits per sample were read as 8")
         pixels, alpha = _separated(samples, colours=self.header["color_channels"])
         _, exif = upright_exif(blocks.get("exif"))
         carried = Carried(blocks.get("icc"), exif, blocks.get("xmp"))

@@ -17,7 +17,7 @@ _EXIF, _XMP, _IPTC = 0x0422, 0x0424, 0x0404  # numbers of resources
 
 def _open(data: bytes, name: str) -> PictureFile:
     if int.from_bytes(data[22:24], "big") in (16, 32):
-        raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits a sample; save it as 16-bit TIFF.")
+        raise UnsupportedFormat(f"{name} is a Photoshop file of more than 8 bits per sample; save it as 16-bit TIFF.")
     from PIL.PsdImagePlugin import PsdImageFile
 
     from enhance_cli.imaging.codecs import pillow

@@ -100,7 +100,7 @@ def test_avif_of_more_than_eight_bits_says_that_they_are_eight():
     samples = ((x * 64 + y) * 1023 // (128 * 64 - 1)).astype(np.uint16)
     coded = cv2.imencode(".avif", np.dstack([samples] * 3), [cv2.IMWRITE_AVIF_DEPTH, 10])[1].tobytes()
     image = codecs.decode(coded)
-    assert (image.metadata.bit_depth, image.metadata.notes) == (8, ("its 10 bits a sample were read as 8",))
+    assert (image.metadata.bit_depth, image.metadata.notes) == (8, ("its 10 bits per sample were read as 8",))
     assert np.abs(image.pixels[..., 1] / 255 - samples / 1023).mean() < 0.01
 
 

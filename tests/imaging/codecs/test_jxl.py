@@ -78,7 +78,7 @@ def test_more_than_eight_bits_are_told():
     probed = pylibjxl.probe(data) | {"bits_per_sample": 16}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pylibjxl, "probe", lambda data: probed)
-        assert codecs.decode(data).metadata.notes == ("its 16 bits a sample were read as 8",)
+        assert codecs.decode(data).metadata.notes == ("its 16 bits per sample were read as 8",)
 
 
 def test_the_header_counts():

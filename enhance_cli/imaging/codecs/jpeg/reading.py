@@ -65,12 +65,12 @@ def decode(data: bytes, *, source: str, planes: bool, check: Check, card: CardDe
 
     Raises:
         CorruptPicture: the data is truncated or damaged.
-        UnsupportedFormat: 12 or 16 bits a sample, or a number of components that has no meaning.
+        UnsupportedFormat: 12 or 16 bits per sample, or a number of components that has no meaning.
     """
     header = read_header(data)
     name = source or "the image"
     if header.precision != 8:
-        raise UnsupportedFormat(f"{name} is a JPEG of {header.precision} bits a sample; enhance reads those of 8.")
+        raise UnsupportedFormat(f"{name} is a JPEG of {header.precision} bits per sample; enhance reads those of 8.")
     components = len(header.sampling)
     if components not in (1, 3, 4):
         raise UnsupportedFormat(f"{name} is a JPEG of {components} components; enhance reads those of 1, 3 and 4.")

@@ -83,7 +83,7 @@ def take_apart(data: bytes, name: str = "") -> PngParts:
     """
     if data[12:16] == b"CgBI":
         raise UnsupportedFormat(
-            f"{name or 'the image'} is a PNG of Apple's own kind (CgBI, made for an app); convert it with `pngcrush "
+            f"{name or 'the image'} is an Apple-specific PNG (CgBI, made for an app); convert it with `pngcrush "
             "-revert-iphone-optimizations` or open and save it on a Mac."
         )
     if data[12:16] != b"IHDR" or len(data) < 33:

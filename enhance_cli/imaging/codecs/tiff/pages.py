@@ -179,7 +179,7 @@ def refusal(page: Page) -> str | None:
     if depth == 16 and (photometric > 2 or (photometric < 2 and channels > 1)):
         return f"of 16-bit {colours}" + " with alpha" * (channels > base)
     if len(set(bits)) > 1 or depth not in (1, 2, 4, 8, 12, 16, 32, 64) or (channels > 1 and depth in (1, 2, 4, 12)):
-        return f"of {colours} with {' and '.join(str(item) for item in sorted(set(bits)))} bits a sample"
+        return f"of {colours} with {' and '.join(str(item) for item in sorted(set(bits)))} bits per sample"
     if depth == 12 and photometric > 1:
         return f"of 12-bit {colours}"
     return None
