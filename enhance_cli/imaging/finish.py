@@ -47,6 +47,11 @@ SKIN_HUES, ROSY_HUES = (0.05, 0.2), (-1.5, -0.6)
 """Hues (G - B) / (R - B) between which colours begin to be like skin's, in white light, and in the light of dusk, whose
 blue turns skin to rose."""
 
+YELLOWER, ROSY_SATURATION = (0.2, 0.45), (0.3, 0.45)
+"""Hues between which colours are less likely to be rosy skin than wood, sand or sunlit skin: those may follow the light
+wholly. Saturation 1 - B / R up to which rosy colours may be skin, and from which they are too vivid. So photos that are
+dim or flat keep their colours."""
+
 SKIN_SATURATION = (0.04, 0.14)
 """Saturation 1 - B / R between which that bound sets in: greys have no colour that a method may not give them."""
 
@@ -134,23 +139,27 @@ def bounded_skin(light: Array, source: Array, chroma: float = 1.0, follows: floa
     C(x) max(g (5 Y + 3 X) / (3 Y + 5 X), f Y / X). Here f is `follows`, and g is `SKIN_GROWTH`, and more by half of
     what the photo's factor of chroma is above 1: a veil takes colour from skin too. The quotient is the Padé
     approximant of (Y / X)^(1/4), by which a difference of encoded channels counts less in CIELAB the brighter it is.
-    How much of the bound applies, say `skin_likeness` of x, `SKIN_LIGHT` and `SKIN_SATURATION`.
+    How much of the bound applies, say `skin_likeness` of x, `SKIN_LIGHT`, and the ranges of saturation.
 
     Args:
         light: 3×h×w in 0..1, a method's result.
         source: 3×h×w in 0..1, the photo's light.
         chroma: of the photo's `Tones`.
-        follows: the share of a gain of luma that chroma may follow.
+        follows: the share of a gain of luma that chroma may follow; all of it at yellower hues (`YELLOWER`).
     """
     before, after = luma(source), luma(light)
     narrow, wide = (np.maximum(each.max(axis=0) - each.min(axis=0), LEAST) for each in (source, light))
     growth = SKIN_GROWTH * (0.5 + 0.5 * max(chroma, 1.0))
     most = growth * (5.0 * after + 3.0 * before) / np.maximum(3.0 * after + 5.0 * before, LEAST)
-    most = np.maximum(most, follows * after / np.maximum(before, LEAST))
+    hue = (source[1] - source[2]) / np.maximum(source[0] - source[2], LEAST)
+    yellow = np.clip((hue - YELLOWER[0]) / (YELLOWER[1] - YELLOWER[0]), 0.0, 1.0)
+    most = np.maximum(most, (follows + (1.0 - follows) * yellow) * after / np.maximum(before, LEAST))
     saturation = (source[0] - source[2]) / np.maximum(source[0], LEAST)
     share = skin_likeness(source, ROSY_HUES)
     for value, (low, high) in ((before, SKIN_LIGHT), (saturation, SKIN_SATURATION)):
         share = share * np.clip((value - low) / (high - low), 0.0, 1.0)
+    low, high = ROSY_SATURATION
+    share = share * np.clip((high + yellow - saturation) / (high - low), 0.0, 1.0)
     less = share * (1.0 - np.minimum(most * narrow / wide, 1.0))
     bounded: Array = light - less * (light - after)
     return bounded.astype(light.dtype)

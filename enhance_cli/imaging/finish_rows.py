@@ -11,10 +11,12 @@ from enhance_cli.imaging.finish import (
     HIGHLIGHT,
     LEAST,
     ROSY_HUES,
+    ROSY_SATURATION,
     SKIN_FOLLOWS,
     SKIN_GROWTH,
     SKIN_LIGHT,
     SKIN_SATURATION,
+    YELLOWER,
 )
 
 _ZERO = np.float32(0.0)
@@ -34,6 +36,8 @@ _COLOURED, _COLOURED_SPAN = (
     np.float32(SKIN_SATURATION[0]),
     np.float32(1.0 / (SKIN_SATURATION[1] - SKIN_SATURATION[0])),
 )
+_VIVID, _VIVID_SPAN = np.float32(ROSY_SATURATION[1]), np.float32(1.0 / (ROSY_SATURATION[1] - ROSY_SATURATION[0]))
+_YELLOWER, _YELLOWER_SPAN = np.float32(YELLOWER[0]), np.float32(1.0 / (YELLOWER[1] - YELLOWER[0]))
 _ROSY, _ROSY_SPAN = np.float32(ROSY_HUES[0]), np.float32(1.0 / (ROSY_HUES[1] - ROSY_HUES[0]))
 
 
@@ -65,10 +69,12 @@ def bound_skin(red, green, blue, source_red, source_green, source_blue, chroma, 
         saturation = (r - b) / max(r, _LEAST)
         share *= min(max((np.float32(0.9) - saturation) / np.float32(0.3), _ZERO), _ONE)
         share *= min(max((saturation - _COLOURED) * _COLOURED_SPAN, _ZERO), _ONE)
+        yellow = min(max((hue - _YELLOWER) * _YELLOWER_SPAN, _ZERO), _ONE)
+        share *= min(max((_VIVID + yellow - saturation) * _VIVID_SPAN, _ZERO), _ONE)
         narrow = max(max(r, max(g, b)) - min(r, min(g, b)), _LEAST)
         wide = max(max(red[x], max(green[x], blue[x])) - min(red[x], min(green[x], blue[x])), _LEAST)
         most = growth * (_FIVE * after + _THREE * before) / max(_THREE * after + _FIVE * before, _LEAST)
-        most = max(most, follows * after / max(before, _LEAST))
+        most = max(most, (follows + (_ONE - follows) * yellow) * after / max(before, _LEAST))
         less = share * (_ONE - min(most * narrow / wide, _ONE))
         red[x] -= less * (red[x] - after)
         green[x] -= less * (green[x] - after)

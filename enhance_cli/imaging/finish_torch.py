@@ -11,12 +11,14 @@ from enhance_cli.imaging.finish import (
     HIGHLIGHT,
     LEAST,
     ROSY_HUES,
+    ROSY_SATURATION,
     SKIN_FOLLOWS,
     SKIN_GROWTH,
     SKIN_HUES,
     SKIN_LIGHT,
     SKIN_SATURATION,
     UNCHANGED,
+    YELLOWER,
     Tones,
 )
 
@@ -71,11 +73,15 @@ def bounded_skin(light: Tensor, source: Tensor, chroma: float = 1.0, follows: fl
     narrow, wide = ((each.amax(dim=0) - each.amin(dim=0)).clamp(min=LEAST) for each in (source, light))
     growth = SKIN_GROWTH * (0.5 + 0.5 * max(chroma, 1.0))
     most = growth * (5.0 * after + 3.0 * before) / (3.0 * after + 5.0 * before).clamp(min=LEAST)
-    most = torch.maximum(most, follows * after / before.clamp(min=LEAST))
+    hue = (source[1] - source[2]) / (source[0] - source[2]).clamp(min=LEAST)
+    yellow = ((hue - YELLOWER[0]) / (YELLOWER[1] - YELLOWER[0])).clamp(0.0, 1.0)
+    most = torch.maximum(most, (follows + (1.0 - follows) * yellow) * after / before.clamp(min=LEAST))
     saturation = (source[0] - source[2]) / source[0].clamp(min=LEAST)
     share = skin_likeness(source, ROSY_HUES)
     for value, (low, high) in ((before, SKIN_LIGHT), (saturation, SKIN_SATURATION)):
         share = share * ((value - low) / (high - low)).clamp(0.0, 1.0)
+    low, high = ROSY_SATURATION
+    share = share * ((high + yellow - saturation) / (high - low)).clamp(0.0, 1.0)
     return light - share * (1.0 - (most * narrow / wide).clamp(max=1.0)) * (light - after)
 
 
