@@ -172,6 +172,9 @@ class Restoration(nn.Module):
     reach = 3
     """Receptive field to each side, in blocks of 2×2 pixels."""
 
+    slope = 0.0
+    """Of its ReLUs below 0 in training; evaluated, they have none."""
+
     def __init__(self, width: int = 10) -> None:
         super().__init__()
         self.convs = nn.ModuleList([nn.Conv2d(13 if i == 0 else width, width, 3) for i in range(self.reach)])
@@ -185,20 +188,32 @@ class Restoration(nn.Module):
             bands = _bands()[:width]
             first.weight[: len(bands)] = bands
             first.bias[: len(bands)] = 0.5
+            for later in list(self.convs)[1:]:
+                assert isinstance(later, nn.Conv2d)
+                assert later.bias is not None
+                # Means of 3×3 blocks beside the random weights: active where the first branch is.
+                later.weight[range(width), range(width)] += 0.5 / 9.0
+                nn.init.zeros_(later.bias)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """The noise map N×3×H×W of N×4×H×W with even sides: the fused image and the forward illumination, 0..1."""
+        return (self.traced(image)[0],)
+
+    def traced(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The noise map, as `forward`, and what enters the ReLU of the second and of the third branch."""
         rgb, light = image[:, :3], image[:, 3:]
         blocks = functional.pixel_unshuffle(2.0 * rgb - 1.0, 2)
         features = torch.cat([blocks, squash(functional.avg_pool2d(light, 2))], dim=1)
         features = functional.pad(features, (self.reach,) * 4, mode="replicate")
-        heads = []
+        slope = self.slope if self.training else 0.0
+        heads, inputs = [], []
         for index, (conv, head) in enumerate(zip(self.convs, self.heads, strict=True)):
-            found = torch.relu(conv(features))
+            inputs.append(conv(features))
+            found = functional.leaky_relu(inputs[-1], slope) if slope else torch.relu(inputs[-1])
             features = found + features[:, :, 1:-1, 1:-1] if index else found
             rest = self.reach - 1 - index
             heads.append(head(features[:, :, rest : features.shape[2] - rest, rest : features.shape[3] - rest]))
-        return (functional.pixel_shuffle(0.5 * torch.stack(heads).sum(dim=0), 2),)
+        return functional.pixel_shuffle(0.5 * torch.stack(heads).sum(dim=0), 2), inputs[1:]
 
 
 def _bands() -> Tensor:

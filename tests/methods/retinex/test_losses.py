@@ -69,3 +69,13 @@ def test_two_tone_is_zero_for_flat_tones_and_grows_with_a_halo() -> None:
     halo = 0.1 * torch.sign(x) * torch.exp(-x.abs() / 3.0)
     one, two = (losses.two_tone(flat + share * halo, bright).item() for share in (0.5, 1.0))
     assert 0.0 < one < two
+
+
+def test_channels_that_are_0_everywhere_are_pulled_back() -> None:
+    inputs = torch.tensor([-1.0, 0.05, 2.0]).reshape(1, 3, 1, 1).expand(2, 3, 4, 4).clone().requires_grad_()
+    value = losses.inactivity([inputs, inputs.detach()])
+    assert value.item() == pytest.approx(2.0 * (1.1 + 0.05))
+    value.backward()
+    assert inputs.grad is not None
+    assert (inputs.grad[:, :2] < 0.0).all()
+    assert not inputs.grad[:, 2].any()

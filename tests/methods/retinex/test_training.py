@@ -211,6 +211,13 @@ def test_the_crop_of_another_frame_is_brought_to_the_mended_light() -> None:
         assert not crop[3].any()
 
 
+def test_relus_leak_less_and_less_and_at_last_not_at_all() -> None:
+    first = Recipe().restoration[0]
+    slopes = [first.slope_at(iteration, 100) for iteration in (0, 30, 60, 99)]
+    assert slopes == pytest.approx([first.slope, first.slope / 2.0, 0.0, 0.0])
+    assert first.slope > 0.0
+
+
 def test_both_stages_train_and_are_written(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     trained = training.train(TrainOptions(folder, tmp_path), said.append, tiny())

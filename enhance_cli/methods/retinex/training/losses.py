@@ -5,6 +5,8 @@ Pictures are N×3×H×W in 0..1; every function gives a scalar, the mean over th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -72,6 +74,18 @@ def chroma(output: Tensor, before: Tensor, pool: int = 32) -> Tensor:
     pool = min(pool, *output.shape[2:])
     after, before = (functional.avg_pool2d(_colour(picture), pool) for picture in (output, before))
     return (after - before).abs().mean()
+
+
+def inactivity(inputs: Sequence[Tensor], margin: float = 0.1) -> Tensor:
+    """How far the mean input of each channel's ReLU is below a margin, summed over channels and layers.
+
+    A channel that is 0 on every image has no gradient and stays dead; this one brings it back.
+
+    Args:
+        inputs: what enters the ReLU of each layer, N×C×H×W.
+        margin: the mean from which a channel costs nothing.
+    """
+    return torch.stack([(margin - one.mean(dim=(0, 2, 3))).clamp(min=0.0).sum() for one in inputs]).sum()
 
 
 def two_tone(output: Tensor, bright: Tensor) -> Tensor:

@@ -78,15 +78,24 @@ class RestorationRecipe:
     noisy: float = 0.2  # good photos
     two_tones: float = 0.15  # and single ones: without them the sides of edges were coloured, and black frames greyed
 
-    similarity: float = 0.5  # texture against grain: this is where SSIM is won
+    similarity: float = 1.0  # texture against grain: this is where SSIM is won
     colour_of_target: bool = False
     """Whether colour is held to the target's; else to what it was before: hues of dark photos must not turn."""
 
     colour_pool: int = 32  # side of the means in which colour is held; blotches are smaller
-    chroma: float = 1.0  # without it dark photos turn grey, and hues by 15 degrees
+    chroma: float = 2.0  # without it dark photos turn grey, and hues by 15 degrees
     variation: float = 1e-4  # the paper's
-    flatness: float = 1.0
-    stillness: float = 3.0  # absolute error of flat tones: the other losses forgive the last levels, eyes do not
+    flatness: float = 2.0
+    stillness: float = 6.0  # absolute error of flat tones: the other losses forgive the last levels, eyes do not
+
+    # Without these two most channels of the second and third layers are 0 everywhere after 500 steps, and stay so:
+    activity: float = 0.3  # of `losses.inactivity`
+    slope: float = 0.0  # of the ReLUs below 0, at first
+    leaky: float = 0.6  # share of the steps after which that slope is 0, as it is when a photo is enhanced
+
+    def slope_at(self, iteration: int, iterations: int) -> float:
+        """The slope of the ReLUs below 0 in one step: it falls linearly to 0."""
+        return self.slope * max(0.0, 1.0 - iteration / (self.leaky * iterations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ class Recipe:
     restoration: tuple[RestorationRecipe, ...] = field(
         default_factory=lambda: (
             RestorationRecipe(
-                _slow(8000, 6e-3),
+                _slow(6500, 4e-3),
                 side=80,
                 lowlight_every=2,
                 stacks_every=10,
@@ -116,9 +125,12 @@ class Recipe:
                 noisy=0.08,
                 colour_of_target=True,
                 colour_pool=4,
-                chroma=0.5,
+                chroma=1.0,
+                flatness=1.0,
+                stillness=3.0,
+                slope=0.2,
             ),
-            RestorationRecipe(_slow(1200, 1.5e-3)),
+            RestorationRecipe(_slow(1500, 1.5e-3)),
         )
     )
     """Phases, each from the weights of the one before. The first learns what noise is, the second what is to stay."""
@@ -129,4 +141,4 @@ class Recipe:
 
 
 def _slow(iterations: int, learning_rate: float) -> loop.Schedule:
-    return loop.Schedule(iterations, learning_rate, averaging=0.99, validate_every=1000, checkpoint_every=250)
+    return loop.Schedule(iterations, learning_rate, averaging=0.99, validate_every=2000, checkpoint_every=250)

@@ -94,14 +94,20 @@ def train_restoration(
         log(f"Training restoration, phase {number} of {len(phases)}.")
         photos = worn(album, mending, options.seed, recipe)
 
-        def loss(iteration: int, recipe: RestorationRecipe = recipe, photos: Photos = photos) -> Tensor:
+        schedule = recipe.schedule.lasting(options.iterations)
+        steps = schedule.iterations
+
+        def loss(
+            iteration: int, recipe: RestorationRecipe = recipe, photos: Photos = photos, steps: int = steps
+        ) -> Tensor:
+            module.slope = recipe.slope_at(iteration, steps)
             return restoration_loss(module, photos, recipe, options.seed, iteration, options.device)
 
         loop.train(
             module,
             loss,
             lambda trained: restoration_figures(mending, trained, album),
-            recipe.schedule.lasting(options.iterations),
+            schedule,
             options.out / f"restoration-{number}",
             resume=options.resume,
             log=log,
@@ -110,7 +116,7 @@ def train_restoration(
 
 
 def restoration_loss(
-    module: nn.Module,
+    module: network.Restoration,
     pictures: Photos,
     recipe: RestorationRecipe,
     seed: int,
@@ -126,11 +132,12 @@ def restoration_loss(
     kinds.sort(key=lambda kind: kind == "two tones")
     crops = [crop_of(pictures[kind][int(random.integers(len(pictures[kind])))], random, recipe.side) for kind in kinds]
     image, light, target = (tensor([crop[part] for crop in crops]).to(device) for part in range(3))
-    noise = module(torch.cat([image, light], dim=1))[0]
+    noise, inputs = module.traced(torch.cat([image, light], dim=1))
     output = image + noise
     total = losses.root_huber(output, target) + recipe.similarity * losses.dissimilarity(output, target)
     colour = losses.chroma(output, target if recipe.colour_of_target else image, recipe.colour_pool)
     total = total + recipe.chroma * colour + recipe.variation * losses.total_variation(output)
+    total = total + recipe.activity * losses.inactivity(inputs)
     synthetic = kinds.count("two tones")
     if synthetic:
         bright = tensor([crop[3] for crop in crops[-synthetic:]]).to(device)
