@@ -24,12 +24,6 @@ def pictures() -> torch.Tensor:
     return whole * torch.tensor([0.1, 0.6, 1.0]).reshape(3, 1, 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    """The parity of an export depends on the random weights that a network starts from."""
-    torch.manual_seed(0)
-
-
 def shaken(module: torch.nn.Module, seed: int = 1) -> torch.nn.Module:
     """Weights moved from their start, so that layers that start at zero do something."""
     generator = torch.Generator().manual_seed(seed)
@@ -197,6 +191,8 @@ def test_what_training_mends_is_what_the_formulas_give(pictures: torch.Tensor) -
 
 def test_a_weights_file_rebuilds_its_network(tmp_path, pictures: torch.Tensor) -> None:
     illumination = shaken(network.Illumination(hidden=8, scales=(3, 5)))
+    # Of many tones: deviations of flat images are differences that rounding changes.
+    image = torch.rand(1, 3, formulas.PROXY, formulas.PROXY, generator=torch.Generator().manual_seed(3))
     configuration = {"part": "illumination", "hidden": 8, "scales": [3, 5]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sizes are asked for while tracing; this network has one
@@ -206,7 +202,7 @@ def test_a_weights_file_rebuilds_its_network(tmp_path, pictures: torch.Tensor) -
             "illumination",
             identity="test/illumination",
             configuration=configuration,
-            samples=[{"image": pictures[:1].numpy()}],
+            samples=[{"image": image.numpy()}],
             outputs=illumination.outputs,
             dynamic_axes={},
         )
