@@ -189,7 +189,7 @@ def table_rows(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     """
     mean = evaluation.mean
     keys = [key for key in COLUMNS if key in mean]
-    headings = ["picture", *(COLUMNS[key][0] for key in keys)]
+    headings = ["photo", *(COLUMNS[key][0] for key in keys)]
     cells = [
         [row.name, row.error] if row.error is not None else [row.name, *_cells(keys, row.figures)]
         for row in evaluation.rows

@@ -44,7 +44,7 @@ def test_evaluate_against_references(folders):
 def test_evaluate_prints_a_table(folders):
     result = run("evaluate", folders / "outputs", folders / "references")
     assert result.stdout.splitlines()[0].split() == [
-        "picture", "PSNR", "dB", "SSIM", "PSNR", "matched", "SSIM", "matched", "delta", "E", "2000",
+        "photo", "PSNR", "dB", "SSIM", "PSNR", "matched", "SSIM", "matched", "delta", "E", "2000",
         "black", "point", "contrast", "ratio", "chroma", "ratio",
     ]  # fmt: skip
     assert result.stdout.splitlines()[-1].startswith("mean of 1")

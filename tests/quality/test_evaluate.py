@@ -190,7 +190,7 @@ def test_table(folders):
     (outputs / "sub" / "b.png").write_bytes(b"nothing")
     headings, cells = table_rows(evaluate(outputs, references))
     assert headings == [
-        *("picture", "PSNR dB", "SSIM", "PSNR matched", "SSIM matched", "delta E 2000"),
+        *("photo", "PSNR dB", "SSIM", "PSNR matched", "SSIM matched", "delta E 2000"),
         *("black point", "contrast ratio", "chroma ratio"),
     ]
     assert [row[0] for row in cells] == ["a.png", "sub/b.png", "sub/c.v2.png", "mean of 2"]
@@ -199,7 +199,7 @@ def test_table(folders):
 
 
 def test_table_of_nothing(tmp_path):
-    assert table_rows(evaluate(tmp_path, None)) == (["picture"], [])
+    assert table_rows(evaluate(tmp_path, None)) == (["photo"], [])
 
 
 def test_another_decoder_can_be_used(folders):

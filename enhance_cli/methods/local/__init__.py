@@ -295,7 +295,7 @@ class LocalControls(Controls):
 
 METHOD = Method(
     name="local",
-    summary="Brightens only what a mask selects, with a smooth fall-off; the rest stays the same, bit for bit.",
+    summary="Brightens only what a mask selects, with a smooth fall-off, and leaves the rest of the photo alone.",
     paper="RANLEN: local low-light image enhancement by region-aware normalization",
     controls=LocalControls,
     enhancer="enhance_cli.methods.local.enhancer:Local",
