@@ -180,6 +180,27 @@ def test_photos_brighter_than_predicted_are_darkened_halfway(retinex):
     assert retinex.prepare(RetinexControls())[-1].path.stem == "predictor"
 
 
+def test_a_high_key_photo_keeps_its_light(retinex, rng):
+    pixels = rng.integers(212, 238, (96, 96, 3)).astype(np.uint8)
+    pixels[40:, 40:56] = rng.integers(10, 60, (56, 16, 3))
+    plan = retinex.estimate(Image(pixels), RetinexControls())
+    assert (plan.under, plan.over) == (0.0, 0.0)
+    assert mean_luma(enhanced(retinex, pixels).image.pixels) == pytest.approx(mean_luma(pixels), abs=0.02)
+
+
+def test_much_light_skin_is_darkened_less_than_as_much_of_another_colour(retinex, rng):
+    pixels = np.full((96, 96, 3), 250, np.uint8)
+    pixels[16:80, 20:76] = (226, 190, 170)
+    pixels[30:40, 30:60] = (90, 60, 50)
+    pixels = np.clip(pixels + rng.normal(0, 3, pixels.shape), 0, 255).astype(np.uint8)
+    face, other = np.zeros((96, 96), bool), np.ascontiguousarray(pixels[..., ::-1])
+    face[44:76, 24:72] = True
+    skin = enhanced(retinex, pixels).image.pixels
+    assert mean_luma(skin[face][None]) > 0.55
+    overs = [retinex.estimate(Image(one), RetinexControls()).over for one in (pixels, other)]
+    assert overs[0] < overs[1]
+
+
 @pytest.mark.parametrize("controls", [{}, {"target": "none"}, {"under": 0.9}, {"over": 0.9}])
 def test_dark_photos_and_settings_are_left_to_the_networks(retinex, controls):
     pixels = backlit() // 2 if not controls else bright()
