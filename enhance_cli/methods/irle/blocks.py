@@ -62,6 +62,7 @@ class LatestBlock:
             plan.chroma,
             plan.level,
             plan.tones.tobytes(),
+            plan.empty.tobytes(),
             plan.toned_chroma,
             plan.strength,
             plan.model,

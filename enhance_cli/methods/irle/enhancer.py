@@ -19,6 +19,7 @@ from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, pseudo_ground_truth, tone
 from enhance_cli.methods.irle.blocks import BORDER, LatestBlock, is_large, side_of, with_context
 from enhance_cli.methods.irle.denoiser import Denoisers
+from enhance_cli.methods.irle.empty import Empty, empty_grid, held
 from enhance_cli.methods.irle.maps import draw_maps
 from enhance_cli.methods.irle.noise import PATCH, deep_black, deviation, flat_patches
 from enhance_cli.methods.irle.plan import REACH, IrlePlan
@@ -137,6 +138,10 @@ class Irle:
             grown = float(np.clip((brightened - 1.0) / CLEARED, 0.0, 1.0))
             tones = part_of(clearing(*planes, wanted, shares, VEILED), grown)
             bright = finished(*planes, tones, follows=pseudo_ground_truth.SKIN_FOLLOWS).transpose(1, 2, 0)
+        empty = np.empty((0, 0, 0), np.float32)
+        if not curve.is_identity and controls.stage != "reference":
+            empty = empty_grid(image.pixels, proxy, shares)
+            bright = held(bright, proxy, empty)
         stops = opacity.quantiles(gain, (0.01, 0.5, 0.99), shares) / math.log(2.0)
         after = mean(bright, shares)
         plan = IrlePlan(
@@ -157,6 +162,7 @@ class Irle:
             level=level,
             tones=tones.gains,
             toned_chroma=tones.chroma,
+            empty=empty,
             strength=controls.denoise if controls.stage == "2" else 0.0,
             reference=smooth,
             tuned=np.empty(0, np.float32),
@@ -249,6 +255,7 @@ class Irle:
             codes,
             (plan.strength, FAINT, plan.chroma, plan.level),
             Tones(plan.tones, plan.toned_chroma),
+            Empty(plan.empty, plan.height, plan.width, block.top, block.left),
         )
 
     def _tables(self, dtype: Any, plan: IrlePlan) -> Any:

@@ -17,6 +17,7 @@ from enhance_cli.imaging.blocks import read as read
 from enhance_cli.imaging.finish import Tones
 from enhance_cli.imaging.finish_rows import finish_row
 from enhance_cli.imaging.vector_math import log2_row
+from enhance_cli.methods.irle.empty import HELD, Empty
 from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER, SKIN_FOLLOWS
 from enhance_cli.methods.irle.tone import PEDESTAL
 
@@ -30,6 +31,7 @@ _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _LN2 = np.float32(0.6931471805599453)
 _LEAST = np.float32(1e-4)
 _FOLLOWS = np.float32(SKIN_FOLLOWS)
+_HELD = np.float32(HELD)
 _TOP, _END, _MORE = (np.float32(value) for value in RICHER)
 _START, _LESS = np.float32(PALER[0]), np.float32(PALER[2])
 _PER_TOP, _PER_FALL, _PER_WAY = (
@@ -79,9 +81,12 @@ def finish(
     codes: Array,
     numbers: tuple[float, float, float, float],
     tones: Tones,
+    empty: Empty,
     out: Array,
 ) -> None:
-    """Remove noise, let colour follow the gain, apply the final factor, tones and highlights, and round half up.
+    """Remove noise, let colour follow the gain, apply the final factor, tones and highlights, hold back what is empty.
+
+    Rounds half up.
 
     Args:
         picture: 3×h×w, stage 1.
@@ -91,10 +96,11 @@ def finish(
         numbers: share of the noise to remove; ln of the gain from which this full share is removed (rising from 0
             at ln 0); the photo's factor of chroma; the final factor.
         tones: the curve of the whole image (`imaging.finish`).
+        empty: what of it is empty, and where these pixels lie in it.
         out: h×w×3 uint8 or uint16.
     """
     settings = (np.float32(value) for value in (*numbers, tones.chroma, np.iinfo(out.dtype).max))
-    _finish(picture, clean, gain, codes, tones.gains, *settings, out)
+    _finish(picture, clean, gain, codes, tones.gains, *settings, empty.grid, *empty[1:], out)
 
 
 def enlarge(small: Array, height: int, width: int, top: int, left: int, out: Array) -> None:
@@ -156,7 +162,50 @@ def _log_gain(smooth, log_factor, slope, bound, deep, pedestal, gain):  # type: 
 
 
 @kernel
-def _finish(picture, clean, gain, codes, gains, strength, full, chroma, level, toned_chroma, white, out):  # type: ignore[no-untyped-def]
+def _hold_row(result, source, empty, place, width, left):  # type: ignore[no-untyped-def]
+    """`empty.held` for a row at a place in 0..1 of the image's height."""
+    cells, bins = empty.shape[1] - 1, empty.shape[2] - 1
+    row, down = _cell(place * (empty.shape[0] - 1), empty.shape[0] - 1)
+    nodes = empty[row] + down * (empty[row + 1] - empty[row])
+    for x in range(result.shape[1]):
+        red, green, blue = source[0, x], source[1, x], source[2, x]
+        column, right = _cell((left + x + 0.5) / width * cells, cells)
+        tone, up = _cell(np.sqrt(max(red, max(green, blue))) * np.float32(bins), bins)
+        before = nodes[column, tone] + up * (nodes[column, tone + 1] - nodes[column, tone])
+        after = nodes[column + 1, tone] + up * (nodes[column + 1, tone + 1] - nodes[column + 1, tone])
+        share = before + right * (after - before)
+        if share > _ZERO:
+            for c in range(3):
+                result[c, x] += share * (min(result[c, x], _HELD * source[c, x]) - result[c, x])
+
+
+@kernel
+def _cell(at, cells):  # type: ignore[no-untyped-def]
+    """The cell that a place in 0..`cells` lies in, and how far into it."""
+    first = min(int(at), cells - 1)
+    return first, np.float32(at - first)
+
+
+@kernel
+def _finish(
+    picture,
+    clean,
+    gain,
+    codes,
+    gains,
+    strength,
+    full,
+    chroma,
+    level,
+    toned_chroma,
+    white,
+    empty,
+    height,
+    width,
+    top,
+    left,
+    out,
+):  # type: ignore[no-untyped-def]
     _, rows, columns = picture.shape
     result, source = np.empty((3, columns), np.float32), np.empty((3, columns), np.float32)
     scale = _ONE / white
@@ -181,6 +230,8 @@ def _finish(picture, clean, gain, codes, gains, strength, full, chroma, level, t
             source[1, x] = codes[y, x, 1] * scale
             source[2, x] = codes[y, x, 2] * scale
         finish_row(result[0], result[1], result[2], source[0], source[1], source[2], gains, toned_chroma, _FOLLOWS)
+        if empty.size > 0:
+            _hold_row(result, source, empty, (top + y + 0.5) / height, width, left)
         for x in range(columns):
             out[y, x, 0] = np.int32(result[0, x] * white + _HALF)
             out[y, x, 1] = np.int32(result[1, x] * white + _HALF)

@@ -15,6 +15,7 @@ from enhance_cli.imaging import finish_torch
 from enhance_cli.imaging.blocks import reflected
 from enhance_cli.imaging.blocks_torch import read as read
 from enhance_cli.imaging.finish import Tones
+from enhance_cli.methods.irle.empty import HELD, Empty
 from enhance_cli.methods.irle.pseudo_ground_truth import PALER, RICHER, SKIN_FOLLOWS
 from enhance_cli.methods.irle.tone import PEDESTAL
 
@@ -56,9 +57,10 @@ def finish(
     codes: Tensor,
     numbers: tuple[float, float, float, float],
     tones: Tones,
+    empty: Empty,
     out: Tensor,
 ) -> None:
-    """Remove noise, let colour follow the gain, apply the final factor, tones and highlights, and round, into h×w×3."""
+    """Remove noise, let colour follow the gain, finish, hold back what is empty, and round, into h×w×3."""
     strength, full, chroma, level = numbers
     top, end, more = RICHER
     start, way, less = PALER
@@ -73,8 +75,10 @@ def finish(
     result = ((grey + colour * (result - grey)) * level).clamp(0.0, 1.0)
     white = 255 if out.dtype == torch.uint8 else 65535
     source = codes.permute(2, 0, 1).to(torch.float32) / white
-    finished = finish_torch.finished(result, source, tones, follows=SKIN_FOLLOWS)
-    _store(finished.permute(1, 2, 0), out)
+    result = finish_torch.finished(result, source, tones, follows=SKIN_FOLLOWS)
+    if empty.grid.numel():
+        result = result + _share(empty, source) * (torch.minimum(result, HELD * source) - result)
+    _store(result.permute(1, 2, 0), out)
 
 
 def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Tensor) -> None:
@@ -90,6 +94,32 @@ def enlarge(small: Tensor, height: int, width: int, top: int, left: int, out: Te
 
     before = along(columns)
     _store((before + across * (along(right) - before)).clamp(0.0, 1.0), out)
+
+
+def _share(empty: Empty, source: Tensor) -> Tensor:
+    """The grid at every pixel of a block 3×h×w: h×w."""
+    grid = empty.grid
+    _, rows, columns = source.shape
+    across = (torch.arange(columns, dtype=torch.float64, device=grid.device) + (empty.left + 0.5)) / empty.width
+    downward = (torch.arange(rows, dtype=torch.float64, device=grid.device) + (empty.top + 0.5)) / empty.height
+    row, down = _cells(downward * (grid.shape[0] - 1), grid.shape[0] - 1)
+    column, right = _cells(across * (grid.shape[1] - 1), grid.shape[1] - 1)
+    tone, up = _cells(source.amax(dim=0).sqrt() * (grid.shape[2] - 1), grid.shape[2] - 1)
+    down, right = down[:, None], right[None, :]
+    nodes = grid[row] + down[..., None] * (grid[row + 1] - grid[row])
+
+    def along(at: Tensor) -> Tensor:
+        line = nodes[:, at]
+        low, high = (line.gather(2, places[..., None])[..., 0] for places in (tone, tone + 1))
+        return low + up * (high - low)
+
+    before = along(column)
+    return before + right * (along(column + 1) - before)
+
+
+def _cells(at: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    first = at.to(torch.int64).clamp(max=cells - 1)
+    return first, (at - first).to(torch.float32)
 
 
 def _store(picture: Tensor, out: Tensor) -> None:

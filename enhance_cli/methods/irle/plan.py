@@ -96,6 +96,7 @@ class IrlePlan(Plan):
         "reference": (Shaped("float32", ("rows", "columns", 3), or_empty=True),),
         "tuned": (Shaped("float32", ("weights",), or_empty=True),),
         "tones": (Shaped("float32", ("nodes",), least=2, or_empty=True),),
+        "empty": (Shaped("float32", ("down", "across", "levels"), least=2, or_empty=True),),
     }
 
     height: int
@@ -132,6 +133,9 @@ class IrlePlan(Plan):
 
     toned_chroma: float
     """How much colour follows that curve, as `imaging.finish.Tones.chroma`."""
+
+    empty: Array
+    """How empty a night scene is by place and tone (`empty.Empty.grid`), and so how far it stays dark; else empty."""
 
     strength: float
     """Share of the noise that is removed; 0 except in stage 2."""

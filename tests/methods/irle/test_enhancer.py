@@ -25,6 +25,7 @@ from enhance_cli.imaging.finish import UNCHANGED, Tones, finished, fit
 from enhance_cli.imaging.tiles import tiles
 from enhance_cli.methods.irle import HALO, METHOD, IrleControls, blocks, kernels_cpu, tone
 from enhance_cli.methods.irle import pseudo_ground_truth as reference_room
+from enhance_cli.methods.irle.empty import HELD, Empty, empty_grid, held
 from enhance_cli.methods.irle.enhancer import Irle
 from enhance_cli.methods.irle.plan import NETWORK_HALO, REACH, IrlePlan
 from enhance_cli.pipeline.recipe import Recipe
@@ -97,6 +98,7 @@ def tables(curve, dtype, balance=(1.1, 1.0, 0.8)):
 CURVE = tone.ToneCurve(0.5, 2.4, 40.0)
 DEEP = replace(CURVE, black=0.04)
 NUMBERS = (0.8, 0.7, 1.2, 1.03)
+NOWHERE = Empty(np.empty((0, 0, 0), np.float32), 1, 1, 0, 0)
 TONES = fit(np.linspace(0.2, 0.8, 99), black=0.05, contrast=0.3, chroma=1.3)
 
 
@@ -126,10 +128,14 @@ def test_the_end_of_the_way_is_the_formula(rng):
         white = np.iinfo(dtype).max
         codes = (rng.random((41, 37, 3)) ** 0.3 * white).astype(dtype)
         for tones in (UNCHANGED, TONES):
-            kernels_cpu.finish(picture, clean, gain, codes, NUMBERS, tones, out)
+            kernels_cpu.finish(picture, clean, gain, codes, NUMBERS, tones, NOWHERE, out)
             source = codes.transpose(2, 0, 1) / np.float32(white)
             expected = finished(light, source, tones, follows=reference_room.SKIN_FOLLOWS).transpose(1, 2, 0)
             assert np.abs(out - expected * white).max() <= 0.5 + 2e-5 * white
+            grid = rng.random((5, 4, 9)).astype(np.float32)
+            kernels_cpu.finish(picture, clean, gain, codes, NUMBERS, tones, Empty(grid, 41, 37, 0, 0), out)
+            expected = held(expected, codes / np.float32(white), grid)
+            assert np.abs(out - expected * white).max() <= 0.5 + 4e-5 * white
 
 
 def test_colour_follows_the_gain_and_no_hue_turns(rng):
@@ -181,11 +187,14 @@ def test_the_kernels_of_both_engines_agree(rng, dtype):
     gain = kernels_cpu.log_gain(one[1], curve)
     clean = np.clip(one[0] + rng.normal(0, 0.05, one[0].shape), 0, 1).astype(np.float32)
     outs = np.empty_like(codes), torch.zeros(codes.shape, dtype=two[0].new_tensor(0).dtype).to(torch.int32)
-    kernels_cpu.finish(one[0], clean, gain, codes, NUMBERS, TONES, outs[0])
     its_out = torch.from_numpy(np.empty_like(codes))
-    kernels_cuda.finish(*(torch.from_numpy(array) for array in (one[0], clean, gain, codes)), NUMBERS, TONES, its_out)
+    its = [torch.from_numpy(array) for array in (one[0], clean, gain, codes)]
     levels = 1 if dtype == np.uint8 else 8
-    assert np.abs(its_out.numpy().astype(int) - outs[0]).max() <= levels
+    place = (90, 130, 31, 17)
+    for grid in (NOWHERE.grid, rng.random((5, 4, 9)).astype(np.float32)):
+        kernels_cpu.finish(one[0], clean, gain, codes, NUMBERS, TONES, Empty(grid, *place), outs[0])
+        kernels_cuda.finish(*its, NUMBERS, TONES, Empty(torch.from_numpy(grid), *place), its_out)
+        assert np.abs(its_out.numpy().astype(int) - outs[0]).max() <= levels
     small = rng.random((9, 13, 3)).astype(np.float32)
     kernels_cpu.enlarge(small, 90, 120, 7, 5, outs[0])
     kernels_cuda.enlarge(torch.from_numpy(small), 90, 120, 7, 5, its_out)
@@ -533,3 +542,30 @@ def test_maps_show_illumination_and_gain(irle):
     # Where there is less light there is more gain.
     assert np.corrcoef(light.ravel(), gain.ravel())[0, 1] < -0.9
     np.testing.assert_allclose(2.0 ** (-gain / 32.0), light / 255.0, atol=0.02)
+
+
+def test_the_sky_of_a_night_stays_dark_and_windows_of_any_size_agree(rng):
+    """A noisy black sky over houses under orange lamps."""
+    light = np.full((192, 256, 3), 0.03)
+    light[96:] = 0.6, 0.4, 0.2
+    light[96:, ::9] *= 0.55
+    light[88:96, np.arange(256) % 64 < 12] = 1.0
+    pixels = np.rint((light + rng.normal(0.0, 0.012, light.shape)).clip(0.0, 1.0) * 255.0).astype(np.uint8)
+    method = Irle(SHIPPED)
+    plan = method.sketch(Image(pixels), IrleControls(stage="1", exposure=0.45))
+    assert plan.empty.size
+    plan = replace(plan, exponent=0.5, factor=1.2, veil=0.0, black=0.0, tones=UNCHANGED.gains)
+    whole = method.render(Window(pixels, 0, 0), plan)
+    lifted = method.render(Window(pixels, 0, 0), replace(plan, empty=np.empty((0, 0, 0), np.float32)))
+    assert lifted[8:60].mean() > 2.5 * pixels[8:60].mean()
+    assert whole[8:60].mean() < 1.1 * HELD * pixels[8:60].mean()
+    assert np.abs(whole[130:].astype(int) - lifted[130:]).mean() < 0.5
+    for part in tiles(*pixels.shape[:2], 100, 117, HALO):
+        window = Window(pixels[part.outer], part.outer_top, part.outer_left)
+        assert np.array_equal(method.render(window, plan)[part.inner_of_outer], whole[part.inner])
+
+
+def test_a_dark_room_is_not_held():
+    room = dark(192, 256)
+    light = np.asarray(room, np.float32) / 255.0
+    assert empty_grid(room, light, None).size == 0
