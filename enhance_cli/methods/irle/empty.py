@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from enhance_cli.imaging import bilateral_grid, night
-from enhance_cli.imaging.finish import smoothstep
+from enhance_cli.imaging import bilateral_grid, night, opacity
+from enhance_cli.imaging.finish import luma, smoothstep
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -26,6 +26,12 @@ CELLS, BINS = 12, 24
 NOISE = (0.12, 0.3)
 """Light up to which pixels may be the noise of what is empty, and from which they are not: without it, nodes at tones
 that the small copy does not have would lean on those below."""
+
+
+LIT, TRUST = (0.5, 0.65), 0.6
+"""98th percentile of luma from which the colour of lamps alone tells a night, and from which it counts by `TRUST`: a
+curve lifts dark frames of lamp-lit streets further than the other methods do, so those wrongly held fall further behind
+(0.13 dB of 370 dark frames of brackets if it counted in full, as for retinex)."""
 
 
 class Empty(NamedTuple):
@@ -55,7 +61,8 @@ def empty_grid(pixels: Array, proxy: Array, shares: Array | None) -> Array:
     size = (SIDE, SIDE)
     light = np.asarray(cv2.resize(proxy, size, interpolation=cv2.INTER_AREA), np.float32).transpose(2, 0, 1)
     seen = None if shares is None else cv2.resize(shares, size, interpolation=cv2.INTER_AREA)
-    found = night.empty(light, seen, pixels)
+    lit = opacity.quantiles(luma(light), (0.98,), seen)[0]
+    found = night.empty(light, seen, pixels, TRUST * float(smoothstep(lit, *LIT)))
     if found is None:
         return np.empty((0, 0, 0), np.float32)
     tone = np.sqrt(light.max(axis=0))
