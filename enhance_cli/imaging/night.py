@@ -192,7 +192,9 @@ def _sampled(pixels: Array, flat: Array, weights: Array | None) -> _Sampled:
     first = pixels[np.ix_(down, across)]
     grey = at(0, 0)
     cells = np.ix_(down * flat.shape[0] // height, across * flat.shape[1] // width)
-    there = flat[cells] > 0.5 * flat.max()
+    # Both ends of a difference must lie in what is flat, or the edge of a lit facade would pass for texture.
+    beyond = np.ix_((down + reach) * flat.shape[0] // height, (across + reach) * flat.shape[1] // width)
+    there = np.minimum(flat[cells], flat[beyond]) > 0.5 * flat.max()
     visible = np.ones_like(there) if weights is None or not (weights[cells] > 0.0).any() else weights[cells] > 0.0
 
     def deviation(step: int) -> float:
