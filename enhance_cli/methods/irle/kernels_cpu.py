@@ -187,7 +187,7 @@ def _cell(at, cells):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _finish(
+def _finish(  # type: ignore[no-untyped-def]
     picture,
     clean,
     gain,
@@ -205,7 +205,7 @@ def _finish(
     top,
     left,
     out,
-):  # type: ignore[no-untyped-def]
+):
     _, rows, columns = picture.shape
     result, source = np.empty((3, columns), np.float32), np.empty((3, columns), np.float32)
     scale = _ONE / white

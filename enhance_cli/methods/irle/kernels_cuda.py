@@ -111,10 +111,12 @@ def _share(empty: Empty, source: Tensor) -> Tensor:
     def along(at: Tensor) -> Tensor:
         line = nodes[:, at]
         low, high = (line.gather(2, places[..., None])[..., 0] for places in (tone, tone + 1))
-        return low + up * (high - low)
+        found: Tensor = low + up * (high - low)
+        return found
 
     before = along(column)
-    return before + right * (along(column + 1) - before)
+    share: Tensor = before + right * (along(column + 1) - before)
+    return share
 
 
 def _cells(at: Tensor, cells: int) -> tuple[Tensor, Tensor]:
