@@ -56,7 +56,11 @@ HIGHLIGHT = (0.86, 0.985)
 """Range of luma over which a darkened highlight rolls back to the input (`imaging.finish`), as other methods'.
 
 From 0.84 on, over-exposed frames lose another 0.3 dB; from 0.88 on they gain 0.2, but new contours show on 0.3 % of the
-bright area, four times as much as here."""
+bright area."""
+
+RESTORED = 0.15
+"""Distance from white over which what the restoration adds fades out: so near white no noise is seen, and steps in a
+bright sky would be."""
 
 NEARLY_WHITE = 1e-6
 """Lower bound of a divisor, smaller than one level of 16 bits: it only matters for white, where 0 stays 0."""

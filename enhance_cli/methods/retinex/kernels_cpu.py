@@ -26,7 +26,7 @@ from enhance_cli.imaging.finish_rows import bound_skin, keep_highlights, tone_ro
 from enhance_cli.imaging.luma import flat_rows
 from enhance_cli.imaging.vector_math import fma_pair as fma
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
-from enhance_cli.methods.retinex.formulas import HIGHLIGHT
+from enhance_cli.methods.retinex.formulas import HIGHLIGHT, RESTORED
 from enhance_cli.methods.retinex.kernels_light import blend, light_candidates, load, score_of, softmax
 from enhance_cli.methods.retinex.kernels_restoration import convolve, mix, pool, relu, relu_and_skip, squash
 
@@ -36,6 +36,7 @@ _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
 _HIGHLIGHT = np.float32(HIGHLIGHT[0])
+_RESTORED_SCALE = np.float32(1.0 / RESTORED)
 _HIGHLIGHT_SCALE = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
 
 _STRIP = 256
@@ -292,6 +293,12 @@ def _cascade(frames, region, illumination, tones, fusion, restore, restoration, 
 
 
 @kernel
+def _restored(light):  # type: ignore[no-untyped-def]
+    """The share of the noise map that is added to light, 0..1: none to white (`formulas.RESTORED`)."""
+    return min(max((_ONE - light) * _RESTORED_SCALE, _ZERO), _ONE)
+
+
+@kernel
 def _put_codes(row, found, reach, odd, start, end, region, y, restore, white, target):  # type: ignore[no-untyped-def]
     """A finished row of pixels of a strip, blocks `start` to `end`, clipped and rounded."""
     left, right, window_left = region.left, region.right, region.window_left
@@ -303,7 +310,8 @@ def _put_codes(row, found, reach, odd, start, end, region, y, restore, white, ta
             values, added, codes = row[i], found[i], scratch[c, side]
             if restore:
                 for x in range(end - start):
-                    light = min(max(values[x + reach] + added[x], _ZERO), _ONE)
+                    light = values[x + reach]
+                    light = min(max(light + added[x] * _restored(light), _ZERO), _ONE)
                     codes[x] = np.int32(light * white + _HALF)
             else:
                 for x in range(end - start):
@@ -331,7 +339,7 @@ def _put_planes(row, found, reach, odd, start, end, region, y, target):  # type:
                 column = 2 * (start + x) + side
                 if left <= column < right:
                     light[c, y, column - left] = row[i, x + reach]
-                    noise[c, y, column - left] = found[i, x]
+                    noise[c, y, column - left] = found[i, x] * _restored(row[i, x + reach])
 
 
 # --- the noise map, by frequency ---------------------------------------------------------------------------

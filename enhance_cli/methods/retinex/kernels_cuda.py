@@ -19,7 +19,7 @@ from enhance_cli.imaging.blocks import Region, mirrored
 from enhance_cli.imaging.finish import Tones
 from enhance_cli.imaging.finish_torch import finished
 from enhance_cli.methods.retinex.arrays import REACH, FusionWeights, RestorationWeights
-from enhance_cli.methods.retinex.formulas import HIGHLIGHT, scored_powers
+from enhance_cli.methods.retinex.formulas import HIGHLIGHT, RESTORED, scored_powers
 from enhance_cli.methods.retinex.formulas_torch import bright_channel, candidates, illuminated, squash
 
 Array = NDArray[Any]
@@ -65,7 +65,8 @@ def render_light(
     height, width = region.bottom - region.top, region.right - region.left
     inner = 2 * REACH
     light = light[:, inner + down : inner + down + height, inner + across : inner + across + width]
-    return light, noise[:, down : down + height, across : across + width]
+    noise = noise[:, down : down + height, across : across + width]
+    return light, noise * ((1.0 - light) * (1.0 / RESTORED)).clamp(0.0, 1.0)
 
 
 def high_pass(noise: Tensor, taps: Tensor, region: Region, wanted: Region) -> Tensor:

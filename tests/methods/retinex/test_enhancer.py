@@ -130,6 +130,17 @@ def test_denoise_0_is_the_fused_picture_and_1_adds_the_whole_map(retinex):
         assert np.abs(out / 65535.0 - np.moveaxis(expected, 0, 2).clip(0, 1)).max() <= 1e-5
 
 
+def test_nothing_is_added_to_white_and_little_to_what_is_nearly_white(retinex):
+    pixels = backlit()
+    pixels[:60] = 255 - np.random.default_rng(1).integers(0, 12, pixels[:60].shape) // 2
+    light, noise = noise_of(retinex, pixels)
+    near = np.clip((1.0 - light) / formulas.RESTORED, 0.0, 1.0)
+    assert (near == 0.0).any()
+    assert not noise[near <= 0.0].any()
+    strongest = np.abs(noise[near == 1.0]).max()
+    assert np.abs(noise[near < 0.2]).max() < 0.5 * strongest
+
+
 def test_the_energy_of_the_applied_noise_rises_with_denoise(retinex):
     pixels = backlit()
     whole = noise_of(retinex, pixels)[1]
