@@ -118,7 +118,7 @@ class AutoControls(Controls):
 
 METHOD = Method(
     name="auto",
-    summary="Chooses for each photo the method that suits it, or leaves it alone, and says why.",
+    summary="Chooses the method that suits each photo, or leaves the photo alone, and says why.",
     paper="none; a choice among the other methods",
     controls=AutoControls,
     enhancer="enhance_cli.methods.auto.enhancer:Auto",

@@ -47,7 +47,7 @@ def choose(
         hint: what moved `wanted` from the prediction, in words; empty if nothing did.
     """
     if min(small.shape[:2]) < 2:
-        return Decision("", reason="too small to judge")
+        return Decision("", reason="too small to analyse")
     drawing = words.not_a_photo(flatness(small))
     if drawing is not None:
         return Decision("", reason=drawing.text, quantities=drawing.quantities)
@@ -62,7 +62,7 @@ def choose(
     best, other = _first_two(scored)
     method, amount = OPTIONS[best]
     certainty = scores.certainty(scored[best] - scored[other])
-    reason = f"{look.text}; photos like it have a mean of about {wanted.luma:.2f}{hint}"
+    reason = f"{look.text}; similar photos have a mean of about {wanted.luma:.2f}{hint}"
     quantities = {**{name: seen[name] for name in look.names}, "expected mean": wanted.luma}
 
     def left_alone(instead: str, told: str = "") -> Decision:

@@ -66,13 +66,13 @@ def breach(before: Array, after: Array) -> Breach | None:
     """
     newly = change(before, after, BLACK, WHITE)[0]
     if newly > NEWLY_CLIPPED:
-        return Breach(f"it clips a further {newly:.0%} of the photo")
+        return Breach(f"it clips another {newly:.0%} of the photo")
     angle = hue_turn(before, after)
     if angle > HUE_TURN:
         return Breach(f"it turns hues by {angle:.0f} degrees")
     grain, lifted = _noise(before, after)
     if lifted > max(NOISE, LIFT * grain):
-        return Breach(f"it lifts noise in dark flat parts from {grain:.1f} to {lifted:.1f} levels")
+        return Breach(f"it amplifies noise in dark flat parts from {grain:.1f} to {lifted:.1f} levels")
     turned = _reversed(luma_of(before), luma_of(after))
     if turned > REVERSED:
         return Breach(f"it reverses the order of tones in {turned:.0%} of the photo")

@@ -34,22 +34,22 @@ class AutoReport(TypedDict):
     """`left alone`: the output is a copy of the source, byte for byte, unless options ask for something else."""
 
     method: str | None
-    """The method that was applied; null where the photo was left alone."""
+    """The method that was applied; null if the photo was left alone."""
 
     options: list[str]
     """The method's options, as on the command line; those that are not listed have their defaults."""
 
     amount: NotNegative
-    """How much of the method's change was applied, `--strength` and the guard included; 0 where it was left alone."""
+    """How much of the method's change was applied, including `--strength` and the guard; 0 if it was left alone."""
 
     reason: str
     """Why, in words."""
 
     quantities: list[Quantity]
-    """The quantities that the reason is told with."""
+    """The quantities on which the reason is based."""
 
     runner_up: str | None
-    """What would have been chosen otherwise; null where nothing else came into question."""
+    """The second-best choice; null if there was none."""
 
     certainty: Share
     """How often such a choice is better than the runner-up: 0.5 is a toss-up."""
@@ -58,10 +58,10 @@ class AutoReport(TypedDict):
     """What the guard did, in words, or that little was expected of the change; empty if all of it was applied."""
 
     shift: float
-    """`--shift`: stops at mid grey by which the photo was brightened, as all others."""
+    """`--shift`: stops at mid grey by which this photo, like all others, was brightened."""
 
     plan: dict[str, Any]
-    """The method's own plan, as its reports have it; empty where the photo was left alone."""
+    """The method's own plan, as in its reports; empty if the photo was left alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What is the matter with a photo, in words, with the quantities that say so."""
+"""Describes how a photo looks in words, with the quantities on which the description is based."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enhance_cli.methods.auto.measure import BRIGHT, DARK, Flatness, Quantities
 
 
 class Reason(NamedTuple):
-    """A sentence without its full stop, and the quantities that it is told with."""
+    """A sentence without its full stop, and the quantities on which it is based."""
 
     text: str
     quantities: dict[str, float]
@@ -31,30 +31,30 @@ def finding(seen: Quantities) -> Finding:
         return Finding("backlit", text, ("dark", "bright", "two tones"))
     if seen["p95"] < 0.4:
         text = (
-            f"very dark: half of the photo is darker than {seen['p50']:.2f}, and 95 % is darker than {seen['p95']:.2f}"
+            f"very dark: half of the photo is darker than {seen['p50']:.2f}, and 95% is darker than {seen['p95']:.2f}"
         )
         return Finding("very dark", text, ("p50", "p95", "dark"))
     if seen["mean"] < 0.3:
-        text = f"dark: the mean is {seen['mean']:.2f}, and {dark} of the photo is darker than {DARK:g}"
+        text = f"dark: its mean is {seen['mean']:.2f}, and {dark} of the photo is darker than {DARK:g}"
         return Finding("dark", text, ("mean", "dark", "p95"))
     if seen["white"] >= 0.08 and seen["mean"] > 0.5:
-        text = f"over-exposed: {seen['white']:.0%} of the photo is clipped to white, and the mean is {seen['mean']:.2f}"
+        text = f"over-exposed: {seen['white']:.0%} of the photo is clipped to white, and its mean is {seen['mean']:.2f}"
         return Finding("over-exposed", text, ("white", "mean", "p50"))
     if seen["mean"] > 0.68:
-        text = f"bright: the mean is {seen['mean']:.2f}, and {bright} of the photo is brighter than {BRIGHT:g}"
+        text = f"bright: its mean is {seen['mean']:.2f}, and {bright} of the photo is brighter than {BRIGHT:g}"
         return Finding("bright", text, ("mean", "bright", "p05"))
     if seen["p95"] - seen["p05"] < 0.5:
-        text = f"flat: nine tenths of the photo lie between {seen['p05']:.2f} and {seen['p95']:.2f}"
+        text = f"flat: 90% of the photo is between {seen['p05']:.2f} and {seen['p95']:.2f}"
         return Finding("flat", text, ("p05", "p95", "local contrast"))
     if seen["dark channel"] > 0.3:
-        text = f"hazy: even the darkest tones around most places are at {seen['dark channel']:.2f}"
+        text = f"hazy: even the darkest tones are at {seen['dark channel']:.2f} in most places"
         return Finding("hazy", text, ("dark channel", "p05", "local contrast"))
     if seen["mean"] < 0.36:
         text = (
-            f"rather dark: the mean is {seen['mean']:.2f}, and tones reach from {seen['p05']:.2f} to {seen['p95']:.2f}"
+            f"rather dark: its mean is {seen['mean']:.2f}, and tones range from {seen['p05']:.2f} to {seen['p95']:.2f}"
         )
         return Finding("rather dark", text, ("mean", "p05", "p95"))
-    text = f"the mean is {seen['mean']:.2f}, and tones reach from {seen['p05']:.2f} to {seen['p95']:.2f}"
+    text = f"its mean is {seen['mean']:.2f}, and tones range from {seen['p05']:.2f} to {seen['p95']:.2f}"
     return Finding("well exposed", text, ("mean", "p05", "p95"))
 
 
@@ -74,7 +74,7 @@ photos, none meets all four."""
 
 
 def not_a_photo(flat: Flatness) -> Reason | None:
-    """The reason for leaving alone what is a drawing, a screenshot, a scan or a mask; None for a photo."""
+    """The reason for leaving alone a drawing, a screenshot, a scan or a mask; None for a photo."""
     if (
         flat.common >= DENSE_COMMON
         and flat.colours <= DENSE_COLOURS
@@ -82,7 +82,7 @@ def not_a_photo(flat: Flatness) -> Reason | None:
         and flat.mean >= DENSE_MEAN
     ):
         told = {"flat": flat.flat, "common colours": flat.common, "colours": float(flat.colours)}
-        return Reason(f"not a photo: full of fine detail, of which four colours cover {flat.common:.0%}", told)
+        return Reason(f"not a photo: full of fine detail, and four colours cover {flat.common:.0%}", told)
     few = flat.flat >= FLAT and flat.common >= COMMON and flat.colours <= COLOURS
     page = flat.flat >= PAGE_FLAT and flat.common >= PAGE_COMMON
     if not few or 0.0 < flat.step < (PAGE_STEP if page else STEP):
