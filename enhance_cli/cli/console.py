@@ -240,10 +240,15 @@ class BarProgress:
 
 def summary_text(summary: Summary) -> str:
     """The closing line of a run."""
-    parts = [f"{summary.done} photo{'' if summary.done == 1 else 's'} enhanced"]
-    for count, what in ((summary.failed, "failed"), (summary.skipped, "skipped"), (summary.unchanged, "done already")):
-        if count:
-            parts.append(f"{count} {what}")
+    enhanced = summary.done - summary.left_alone
+    parts = [f"{enhanced} photo{'' if enhanced == 1 else 's'} enhanced"]
+    others = {
+        "left alone": summary.left_alone,
+        "failed": summary.failed,
+        "skipped": summary.skipped,
+        "done already": summary.unchanged,
+    }
+    parts += [f"{count} {what}" for what, count in others.items() if count]
     speed = ""
     if summary.done > 1 and summary.seconds > 0:
         photos, megapixels = summary.done / summary.seconds, summary.megapixels / summary.seconds

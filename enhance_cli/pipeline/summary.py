@@ -17,6 +17,9 @@ class Summary:
     """What a run did; the photos themselves are in its report."""
 
     done: int = 0
+    left_alone: int = 0
+    """How many of those done needed no change: their output is a copy (`auto`)."""
+
     failed: int = 0
     skipped: int = 0
     """Skipped because their output exists or they were enhanced in place before."""
@@ -57,6 +60,7 @@ class Summary:
             "schema": "enhance-summary/1",
             "photographs": self.photos,
             "done": self.done,
+            "left_alone": self.left_alone,
             "failed": self.failed,
             "skipped": self.skipped,
             "unchanged": self.unchanged,
@@ -74,6 +78,7 @@ class Tally:
 
     unchanged: int = 0
     done: int = 0
+    left_alone: int = 0
     failed: int = 0
     skipped: int = 0
     megapixels: float = 0.0
@@ -87,6 +92,9 @@ class Tally:
         """Add a result; called by the workers, so that everything placed is counted even if the run is stopped."""
         with self._counting:
             setattr(self, outcome.status, getattr(self, outcome.status) + 1)
+            # Read from the line, since that is what the workers of a cluster send back.
+            plan = outcome.report.get("plan") or {}
+            self.left_alone += outcome.status == "done" and plan.get("verdict") == "left alone"
             self.megapixels += outcome.megapixels
             self.unwritable = self.unwritable or isinstance(outcome.error, OutputError)
 
@@ -101,7 +109,9 @@ class Tally:
 
     def summary(self, **details: Any) -> Summary:
         """The counts as a `Summary`, with its other fields."""
-        counts = {name: getattr(self, name) for name in ("done", "failed", "skipped", "unchanged", "megapixels")}
+        counts = {
+            name: getattr(self, name) for name in ("done", "left_alone", "failed", "skipped", "unchanged", "megapixels")
+        }
         return Summary(**counts, exit_code=self.exit_code, **details)
 
 

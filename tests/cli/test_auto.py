@@ -44,6 +44,7 @@ def test_what_needs_nothing_is_copied_byte_for_byte(album, run):
     result = run("auto", "-r", "in", "out")
     assert result.exit_code == 0, result.output
     assert verdicts() == {"good.jpg": "left alone", "screen.png": "left alone", "dark.jpg": "enhanced"}
+    assert "1 photo enhanced, 2 left alone in " in result.output
     for name in ("good.jpg", "screen.png"):
         assert Path("out", name).read_bytes() == Path("in", name).read_bytes()
     assert Path("out/sub/dark.jpg").read_bytes() != Path("in/sub/dark.jpg").read_bytes()
