@@ -151,6 +151,6 @@ def test_one_file_of_a_folder_may_not_lie_in_it(brackets, fuse):
     brackets(1)
     refused = fuse("in", "in/fused.png", rule="all")
     assert refused.exit_code == 2
-    assert "would lie in the INPUT in" in refused.stderr
+    assert "would be in the INPUT in" in refused.stderr
     assert fuse("in", "fused.png", rule="all").exit_code == 0
     assert "Nothing to do" in fuse("in", "fused.png", rule="all").stderr

@@ -84,7 +84,7 @@ def test_a_key_that_no_path_can_have_is_named(s3, there, enhance) -> None:
         s3.put(key, photo())
         done = enhance("-r", "s3://photos/in", "out")
         assert done.exit_code == 2, done.output
-        assert "s3://photos/in holds a key with an empty part, a part . or .., or a control character" in done.output
+        assert "s3://photos/in contains a key with an empty part, a part . or .., or a control character" in done.output
         s3.client.delete_object(Bucket=BUCKET, Key=key)
 
 

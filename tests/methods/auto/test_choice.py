@@ -291,7 +291,7 @@ def test_the_guard_halves_what_lifts_noise():
     before, after = np.rint(dark).astype(np.uint8), np.rint(dark * 5.0).clip(0, 255).astype(np.uint8)
     amount, told = guard.held(before, after, 1.0)
     assert amount == 0.5
-    assert "lifts noise in dark flat parts from 2." in told
+    assert "amplifies noise in dark flat parts from 2." in told
     smooth = np.rint(np.broadcast_to(np.linspace(20, 40, 160)[None, :, None], dark.shape))
     assert guard.held(smooth.astype(np.uint8), (smooth * 5.0).astype(np.uint8), 1.0) == (1.0, "")
 
