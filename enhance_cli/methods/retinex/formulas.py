@@ -59,7 +59,7 @@ From 0.84 on, over-exposed frames lose another 0.3 dB; from 0.88 on they gain 0.
 bright area."""
 
 RESTORED = 0.15
-"""Distance from white over which what the restoration adds fades out: so near white no noise is seen, and steps in a
+"""Distance from white over which the output of the restoration fades out: noise is not visible there, but steps in a
 bright sky would be."""
 
 NEARLY_WHITE = 1e-6
