@@ -31,6 +31,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LEAST = np.float32(0.02)
 
 
+def falling(value: float, low: float, high: float) -> float:
+    """1 up to `low`, 0 from `high` on."""
+    return min(max((high - value) / (high - low), 0.0), 1.0)
+
+
 def luma_of(light: Array) -> Array:
     """BT.601 luma, h×w, of light 3×h×w."""
     plane: Array = np.tensordot(_LUMA, light, axes=(0, 0))

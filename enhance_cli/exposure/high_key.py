@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enhance_cli.exposure.features import luma_of
+from enhance_cli.exposure.features import falling, luma_of
 from enhance_cli.imaging import opacity
 
 if TYPE_CHECKING:
@@ -34,9 +34,4 @@ def high_key(light: Array, weights: Array | None = None) -> float:
     grey = luma_of(light)
     share = opacity.mean((grey > LIGHT).astype(grey.dtype), weights)
     (black,) = opacity.quantiles(grey, (0.02,), weights)
-    return (1.0 - _falling(share, *MOST)) * _falling(float(black), *BLACK)
-
-
-def _falling(value: float, low: float, high: float) -> float:
-    """1 up to `low`, 0 from `high` on."""
-    return min(max((high - value) / (high - low), 0.0), 1.0)
+    return (1.0 - falling(share, *MOST)) * falling(float(black), *BLACK)

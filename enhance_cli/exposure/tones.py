@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from enhance_cli.exposure import Wanted
-from enhance_cli.exposure.features import chroma_of, luma_of
+from enhance_cli.exposure.features import chroma_of, falling, luma_of
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.finish import UNCHANGED, Tones, finished, fit
 
@@ -98,10 +98,10 @@ def clearing(
     ratio = _contrast(before, weights) / max(wanted.contrast, _NOTHING)
     shade, lit = (opacity.mean(part.astype(np.float32), weights) for part in (before < _SHADE, before > _LIT))
     share = min(
-        _falling(gain, *bounds.gains),
+        falling(gain, *bounds.gains),
         (gain - _DARKENED) / (1.0 - _DARKENED),
     )
-    share = min(max(share, 0.0), 1.0) * _falling(ratio, *_FLATNESS) * _falling(min(shade, lit), *bounds.backlit)
+    share = min(max(share, 0.0), 1.0) * falling(ratio, *_FLATNESS) * falling(min(shade, lit), *bounds.backlit)
     if share == 0.0:
         return UNCHANGED
     return part_of(_bounded(light, source, wanted._replace(luma=1.0), weights, bounds.deeper, 1.0), share)
@@ -143,11 +143,6 @@ def _bounded(
 def _contrast(grey: Array, weights: Array | None) -> float:
     mean = opacity.mean(grey, weights)
     return float(np.sqrt(opacity.mean(np.square(grey - mean), weights)))
-
-
-def _falling(value: float, low: float, high: float) -> float:
-    """1 up to `low`, 0 from `high` on."""
-    return min(max((high - value) / (high - low), 0.0), 1.0)
 
 
 def _between(low: float, high: float, share: float) -> float:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from enhance_cli.imaging import opacity
+from enhance_cli.imaging.area import extremes
 from enhance_cli.imaging.finish import luma, smoothstep
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _sampled(pixels: Array, flat: Array, weights: Array | None) -> _Sampled:
         return float(kept.mean()) / (2.0 * MEAN_OF_NORMAL) / white
 
     return _Sampled(
-        peak=float(np.quantile((first.max(axis=2) if first.ndim == 3 else first)[visible], 0.999)) / white,
+        peak=float(np.quantile((extremes(first)[1] if first.ndim == 3 else first)[visible], 0.999)) / white,
         black=float(np.quantile(grey[visible], 0.01)) / white,
         noise=deviation(APART),
         coarse=deviation(4 * APART),

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from enhance_cli.imaging import bilateral_grid, night, opacity
+from enhance_cli.imaging.area import extremes
 from enhance_cli.imaging.finish import luma, smoothstep
 
 if TYPE_CHECKING:
@@ -75,5 +76,5 @@ def held(picture: Array, light: Array, grid: Array) -> Array:
     """What becomes of a result h×w×3 of light h×w×3: E min(R, HELD x) + (1 - E) R, with the grid's E of each pixel."""
     if grid.size == 0:
         return picture
-    share = bilateral_grid.slice_grid(grid[..., None], np.sqrt(light.max(axis=2)))
+    share = bilateral_grid.slice_grid(grid[..., None], np.sqrt(extremes(light)[1]))
     return np.asarray(picture + share * (np.minimum(picture, np.float32(HELD) * light) - picture), np.float32)
