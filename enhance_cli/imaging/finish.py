@@ -151,11 +151,10 @@ def bounded_skin(light: Array, source: Array, chroma: float = 1.0, follows: floa
     narrow, wide = (np.maximum(each.max(axis=0) - each.min(axis=0), LEAST) for each in (source, light))
     growth = SKIN_GROWTH * (0.5 + 0.5 * max(chroma, 1.0))
     most = growth * (5.0 * after + 3.0 * before) / np.maximum(3.0 * after + 5.0 * before, LEAST)
-    hue = (source[1] - source[2]) / np.maximum(source[0] - source[2], LEAST)
+    hue, saturation = _hue_and_saturation(source)
     yellow = np.clip((hue - YELLOWER[0]) / (YELLOWER[1] - YELLOWER[0]), 0.0, 1.0)
     most = np.maximum(most, (follows + (1.0 - follows) * yellow) * after / np.maximum(before, LEAST))
-    saturation = (source[0] - source[2]) / np.maximum(source[0], LEAST)
-    share = skin_likeness(source, ROSY_HUES)
+    share = _likeness(hue, saturation, ROSY_HUES)
     for value, (low, high) in ((before, SKIN_LIGHT), (saturation, SKIN_SATURATION)):
         share = share * np.clip((value - low) / (high - low), 0.0, 1.0)
     low, high = ROSY_SATURATION
@@ -165,18 +164,22 @@ def bounded_skin(light: Array, source: Array, chroma: float = 1.0, follows: floa
     return bounded.astype(light.dtype)
 
 
-def skin_likeness(light: Array, hues: tuple[float, float] = SKIN_HUES) -> Array:
-    """How much colours are like skin of any complexion, h×w in 0..1: between red and yellow, not saturated.
+def skin_likeness(light: Array) -> Array:
+    """How much colours are like skin of any complexion, h×w in 0..1 of 3×h×w: from red to yellow, not saturated."""
+    return _likeness(*_hue_and_saturation(light), SKIN_HUES)
 
-    Args:
-        light: 3×h×w in 0..1.
-        hues: where likeness begins, `SKIN_HUES` or `ROSY_HUES`.
-    """
+
+def _hue_and_saturation(light: Array) -> tuple[Array, Array]:
+    """(G - B) / (R - B) and 1 - B / R, h×w."""
     red, green, blue = light
-    span = np.maximum(red - blue, LEAST)
-    hue, saturation = (green - blue) / span, (red - blue) / np.maximum(red, LEAST)
+    span = red - blue
+    return (green - blue) / np.maximum(span, LEAST), span / np.maximum(red, LEAST)
+
+
+def _likeness(hue: Array, saturation: Array, hues: tuple[float, float]) -> Array:
+    """The likeness to skin that begins at `SKIN_HUES` or `ROSY_HUES`."""
     kind = np.clip((hue - hues[0]) / (hues[1] - hues[0]), 0.0, 1.0) * np.clip((0.95 - hue) / 0.2, 0.0, 1.0)
-    return kind * np.clip((0.9 - saturation) / 0.3, 0.0, 1.0)  # type: ignore[no-any-return]
+    return kind * np.clip((0.9 - saturation) / 0.3, 0.0, 1.0)
 
 
 def smoothstep(values: Any, low: float, high: float) -> Any:

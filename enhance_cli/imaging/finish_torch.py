@@ -73,11 +73,10 @@ def bounded_skin(light: Tensor, source: Tensor, chroma: float = 1.0, follows: fl
     narrow, wide = ((each.amax(dim=0) - each.amin(dim=0)).clamp(min=LEAST) for each in (source, light))
     growth = SKIN_GROWTH * (0.5 + 0.5 * max(chroma, 1.0))
     most = growth * (5.0 * after + 3.0 * before) / (3.0 * after + 5.0 * before).clamp(min=LEAST)
-    hue = (source[1] - source[2]) / (source[0] - source[2]).clamp(min=LEAST)
+    hue, saturation = _hue_and_saturation(source)
     yellow = ((hue - YELLOWER[0]) / (YELLOWER[1] - YELLOWER[0])).clamp(0.0, 1.0)
     most = torch.maximum(most, (follows + (1.0 - follows) * yellow) * after / before.clamp(min=LEAST))
-    saturation = (source[0] - source[2]) / source[0].clamp(min=LEAST)
-    share = skin_likeness(source, ROSY_HUES)
+    share = _likeness(hue, saturation, ROSY_HUES)
     for value, (low, high) in ((before, SKIN_LIGHT), (saturation, SKIN_SATURATION)):
         share = share * ((value - low) / (high - low)).clamp(0.0, 1.0)
     low, high = ROSY_SATURATION
@@ -85,11 +84,18 @@ def bounded_skin(light: Tensor, source: Tensor, chroma: float = 1.0, follows: fl
     return light - share * (1.0 - (most * narrow / wide).clamp(max=1.0)) * (light - after)
 
 
-def skin_likeness(light: Tensor, hues: tuple[float, float] = SKIN_HUES) -> Tensor:
+def skin_likeness(light: Tensor) -> Tensor:
     """See `finish.skin_likeness`: h×w in 0..1 of 3×h×w."""
+    return _likeness(*_hue_and_saturation(light), SKIN_HUES)
+
+
+def _hue_and_saturation(light: Tensor) -> tuple[Tensor, Tensor]:
     red, green, blue = light
-    span = (red - blue).clamp(min=LEAST)
-    hue, saturation = (green - blue) / span, (red - blue) / red.clamp(min=LEAST)
+    span = red - blue
+    return (green - blue) / span.clamp(min=LEAST), span / red.clamp(min=LEAST)
+
+
+def _likeness(hue: Tensor, saturation: Tensor, hues: tuple[float, float]) -> Tensor:
     kind = ((hue - hues[0]) / (hues[1] - hues[0])).clamp(0.0, 1.0) * ((0.95 - hue) / 0.2).clamp(0.0, 1.0)
     likeness: Tensor = kind * ((0.9 - saturation) / 0.3).clamp(0.0, 1.0)
     return likeness

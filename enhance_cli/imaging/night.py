@@ -184,13 +184,17 @@ def _sampled(pixels: Array, flat: Array, weights: Array | None) -> _Sampled:
     white = np.iinfo(pixels.dtype).max
     height, width = pixels.shape[:2]
     reach = min(4 * APART, height - 1, width - 1)
-    down, across = (np.arange(0, side - reach, -(-side // SAMPLES)) for side in (height, width))
+    row_step, column_step = -(-height // SAMPLES), -(-width // SAMPLES)
+    down, across = np.arange(0, height - reach, row_step), np.arange(0, width - reach, column_step)
+
+    def sampled(y: int, x: int) -> Array:
+        return pixels[y : y + height - reach : row_step, x : x + width - reach : column_step]
 
     def at(y: int, x: int) -> Array:
-        codes = pixels[np.ix_(down + y, across + x)]
-        return luma(np.moveaxis(codes, 2, 0).astype(np.float32)) if codes.ndim == 3 else codes.astype(np.float32)
+        codes = sampled(y, x)
+        return luma(codes.transpose(2, 0, 1).astype(np.float32, "C")) if codes.ndim == 3 else codes.astype(np.float32)
 
-    first = pixels[np.ix_(down, across)]
+    first = sampled(0, 0)
     grey = at(0, 0)
     cells = np.ix_(down * flat.shape[0] // height, across * flat.shape[1] // width)
     # Both ends of a difference must lie in what is flat, or the edge of a lit facade would pass for texture.
