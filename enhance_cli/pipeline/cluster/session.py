@@ -37,7 +37,9 @@ _CONNECT = 10.0
 """Seconds in which the head of a cluster must answer."""
 
 _TRIES = 3
-"""Times that a head which answers is asked; each time it has half a minute to start a process for this run."""
+"""Times that a head which answers is asked; each time it has half a minute to start a process for this run.
+
+That process may die as it is forked, before it runs: gRPC's handlers for forks are not safe beside other clients."""
 
 _THREADS = 4
 """Calls of a worker that may run at once: one that waits, and some short ones."""
@@ -107,7 +109,7 @@ def session(address: str, cores: int) -> Iterator[Any]:
 
 
 def _connect(ray: Any, address: str, details: dict[str, Any]) -> None:
-    """Connect, again where the head has begun to answer and was too busy to end it: `ray://` starts a process there."""
+    """Connect, and again where the head answered but its process for this run did not start (`ray://` only)."""
     for left in range(_TRIES - 1, -1, -1):
         try:
             with _quiet():

@@ -57,8 +57,9 @@ def nodes():
     os.environ |= {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     # Else they come after whatever else the machine does, and take 20 times as long.
     os.environ.update(RAY_worker_niceness="0")
-    # Tests run beside each other: what starts in a second on an idle machine may need more than Ray's half a minute.
-    os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "240"
+    # The head forks a process for each `ray://` client. gRPC's handlers for forks may kill it at once, and the client
+    # would wait for nothing.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = (
         "0"  # else Ray takes another address of this machine for 127.0.0.1
     )

@@ -47,7 +47,12 @@ def started(*arguments, seconds=None):
 
 def ended(process):
     """Its exit code and what it said."""
-    out, err = process.communicate(timeout=LIMIT)
+    try:
+        out, err = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:  # a process left behind would fail another test
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"{process.args} did not end in {LIMIT} s; it said: {out}{err}")
     return process.returncode, out, err
 
 

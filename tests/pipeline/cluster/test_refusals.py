@@ -93,8 +93,8 @@ def test_folders_of_killed_runs_are_removed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
-def test_a_head_that_is_busy_is_asked_again(monkeypatch, failures):
-    text = "Initialization failure from server:\nTraceback (most recent call last):\n\nRuntimeError: too slow."
+def test_a_head_whose_process_did_not_start_is_asked_again(monkeypatch, failures):
+    text = "Initialization failure from server:\nTraceback (most recent call last):\n\nRuntimeError: no process."
     asked = []
 
     def init(**details):
@@ -112,6 +112,6 @@ def test_a_head_that_is_busy_is_asked_again(monkeypatch, failures):
                 assert connected is ray
             assert asked == [address] * (failures + 1)
         else:
-            with pytest.raises(DeviceError, match=r"cannot be reached: RuntimeError: too slow"):
+            with pytest.raises(DeviceError, match=r"cannot be reached: RuntimeError: no process"):
                 session.session(address, 1).__enter__()
             assert asked == [address] * 3
