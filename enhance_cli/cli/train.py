@@ -11,6 +11,7 @@ import typer
 from enhance_cli import methods
 from enhance_cli.cli.flags import Debug
 from enhance_cli.errors import OutputError, UsageError
+from enhance_cli.training import processor
 
 HELP = "Train a method's weights from a folder of photos: enhance train METHOD DATA."
 
@@ -46,6 +47,7 @@ def command(
 
     console = Console(debug=debug)
     with reported(console):
+        processor.limit()
         trainer = SHARED.get(method) or methods.get(method).module("training.train")
         for package in ("torch", "onnx"):
             if util.find_spec(package) is None:
