@@ -68,9 +68,9 @@ def robust_white_balance(proxy: Array, weights: Array | None = None) -> Cast:
     if weights is not None:
         asked &= weights > 0
     seen = smooth[asked].astype(np.float64)
-    shares = None if weights is None else weights[asked][:, None] / weights[asked].mean(dtype=np.float64)
     if seen.shape[0] < 16 or seen.max() < 2.0 / 255.0:
         return Cast((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), False)
+    shares = None if weights is None else weights[asked][:, None] / weights[asked].mean(dtype=np.float64)
     powers, known = (seen**NORM, seen) if shares is None else (seen**NORM * shares, seen * shares)
     light = np.maximum(powers.mean(axis=0) ** (1.0 / NORM), 1e-4)
     tint = light / np.exp(np.log(light).mean())

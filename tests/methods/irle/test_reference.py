@@ -196,6 +196,12 @@ def test_black_and_white_have_no_cast(value: float) -> None:
     assert cast.balance == pytest.approx((1.0, 1.0, 1.0))
 
 
+def test_a_transparent_photo_has_no_cast() -> None:
+    """No pixel counts, so nothing is averaged, and no warning of NumPy's reaches the terminal."""
+    cast = reference.robust_white_balance(dark_blocks() / 255.0, np.zeros(dark_blocks().shape[:2], np.float32))
+    assert cast.balance == (1.0, 1.0, 1.0)
+
+
 # --- twins -------------------------------------------------------------------------------------------------
 
 
