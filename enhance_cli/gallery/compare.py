@@ -13,6 +13,7 @@ from enhance_cli.errors import EnhanceError, UsageError
 from enhance_cli.gallery.build import Built, Column, build
 from enhance_cli.gallery.choices import command_of
 from enhance_cli.gallery.photos import Photo, read
+from enhance_cli.gallery.previews import contents
 from enhance_cli.imaging.previews import preview
 from enhance_cli.pipeline.listener import Listener
 from enhance_cli.pipeline.options import RunOptions
@@ -146,6 +147,6 @@ def sheet_rows(compared: Compared) -> list[list[tuple[str, Array]]]:
 
 def _small(path: Path | None) -> Array | None:
     try:
-        return None if path is None else preview(path.read_bytes(), _HEIGHT, source=str(path)).pixels
+        return None if path is None else preview(contents(path), _HEIGHT, source=str(path)).pixels
     except (OSError, ValueError, EnhanceError):
         return None

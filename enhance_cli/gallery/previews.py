@@ -6,6 +6,7 @@ to a file of JSON lines, one for each photo, after its previews are in place: a 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -149,7 +150,7 @@ class Previews:
             missing[what] = f"No {what} file: it came from or went into a pipe, or the photo failed."
             return None
         try:
-            return preview(path.read_bytes(), LONGEST, source=str(path))
+            return preview(contents(path), LONGEST, source=str(path))
         except FileNotFoundError:
             missing[what] = f"The {what} is not there: {path}"
         except OSError as error:
@@ -240,3 +241,14 @@ def _change(before: Array | None, after: Array | None) -> float | None:
     if before.shape != after.shape:
         after = cv2.resize(after, before.shape[::-1], interpolation=cv2.INTER_AREA)
     return round(float(cv2.absdiff(before, after).mean()) / 255, 5)
+
+
+def contents(path: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, which could block forever, or a device, which may have no end.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return path.read_bytes()

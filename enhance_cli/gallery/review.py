@@ -28,6 +28,7 @@ from enhance_cli.errors import (
 from enhance_cli.gallery import values
 from enhance_cli.gallery.choices import command_of
 from enhance_cli.gallery.photos import Photo, read, reports_of
+from enhance_cli.gallery.previews import contents
 from enhance_cli.imaging import atomic
 from enhance_cli.imaging.codecs import format_of_suffix, sniff
 from enhance_cli.pipeline import restore
@@ -252,7 +253,7 @@ def _put_source(decision: Decision, photo: Photo, report: ReportFile) -> None:
     assert photo.output is not None
     assert photo.source is not None
     try:
-        data = photo.source.read_bytes()
+        data = contents(photo.source)
     except OSError as error:
         raise UnreadableSource(f"{photo.source} cannot be read: {error.strerror}.") from error
     held, named = sniff(data), format_of_suffix(photo.output)

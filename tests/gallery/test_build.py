@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def test_previews_have_a_long_side_of_1280(tmp_path: Path) -> None:
         assert (small.height, small.width) == (height, width)
         assert abs(int(small.pixels.mean()) - 90) <= 1
     assert reduced(gradient(96, 128), 1280).shape == (96, 128, 3)
+
+
+@pytest.mark.timeout(30)
+def test_a_source_that_is_a_pipe_is_not_opened(shoot) -> None:
+    """Such a photo fails in a run; its gallery would wait forever for a writer, or read a device without end."""
+    out = shoot("a.jpg")
+    source = out.parent / "in" / "a.jpg"
+    source.unlink()
+    os.mkfifo(source)
+    assert records(build(out))["a.jpg"]["missing"] == {
+        "source": f"The source {source} cannot be read: it is not a regular file."
+    }
 
 
 def test_building_again_makes_only_what_is_new(shoot, tmp_path: Path) -> None:
