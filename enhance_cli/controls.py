@@ -6,15 +6,43 @@ Importing this module costs nothing: `enhance --help` reads every method's `Cont
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, BinaryIO, ClassVar, Literal
 
 from enhance_cli.errors import UsageError
 from enhance_cli.types import SourceName, without_suffix
+
+LARGEST = 1 << 30
+"""Bytes of the largest file of options that is read: a list of about ten million photos."""
+
+
+def limited(file: BinaryIO) -> bytes:
+    """All bytes of an open list, plan, review or file of decisions.
+
+    Raises:
+        OSError: it cannot be read, or is larger than `LARGEST`: a video named by mistake, or a device without an end.
+    """
+    data = bytearray()
+    while chunk := file.read(1 << 20):
+        data += chunk
+        if len(data) > LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return bytes(data)
+
+
+def limited_file(path: str | Path) -> bytes:
+    """All bytes of a file that `limited` reads.
+
+    Raises:
+        OSError: see there.
+    """
+    with Path(path).open("rb") as file:
+        return limited(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +364,7 @@ class Listed:
         import hashlib
 
         try:
-            data = Path(value).read_bytes()
+            data = limited_file(value)
         except OSError as error:
             raise ValueError(f"{value} cannot be read: {error.strerror}.") from error
         photos: dict[str, ListedPhoto] = {}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from enhance_cli.controls import limited_file
 from enhance_cli.errors import (
     ChangedSource,
     EnhanceError,
@@ -86,7 +87,7 @@ def load(path: Path, place: Path | None = None) -> Review:
         UsageError: it cannot be read, or is not a review.
     """
     try:
-        told = json.loads(path.read_bytes())
+        told = json.loads(limited_file(path))
     except OSError as error:
         raise UsageError(f"The review {path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from enhance_cli.controls import limited, limited_file
 from enhance_cli.errors import UsageError
 from enhance_cli.imaging.codecs import format_of_suffix
 from enhance_cli.pipeline.jobs import SortedNames
@@ -103,7 +104,7 @@ def find(
 def _listed(name: str) -> Iterator[str]:
     """Paths of a list file: NUL-separated if it contains a NUL, else one path per line."""
     try:
-        data = sys.stdin.buffer.read() if name == STDIO else Path(name).read_bytes()
+        data = limited(sys.stdin.buffer) if name == STDIO else limited_file(name)
     except OSError as error:
         raise UsageError(f"The list {name} cannot be read: {error.strerror}.") from error
     try:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from enhance_cli import methods
+from enhance_cli.controls import limited_file
 from enhance_cli.errors import UnfitPlan, UsageError
 from enhance_cli.plan import Plan
 from enhance_cli.types import Image, Method
@@ -27,7 +28,7 @@ def load_plan(path: Path, method: Method) -> Plan:
         UsageError: the file cannot be read, is not a plan, or is a plan of another method.
     """
     try:
-        data = path.read_bytes()
+        data = limited_file(path)
     except OSError as error:
         raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from enhance_cli import methods
-from enhance_cli.controls import Controls
+from enhance_cli.controls import Controls, limited_file
 from enhance_cli.engines import weights
 from enhance_cli.errors import OutputError, Terminated, UsageError
 from enhance_cli.imaging import atomic
@@ -363,7 +363,7 @@ def _record_skipped(settled: Settled, recipe: Recipe, report: ReportFile, tally:
 
 def _contents(path: Path | None) -> bytes | None:
     try:
-        return None if path is None else path.read_bytes()
+        return None if path is None else limited_file(path)
     except OSError as error:
         raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from error
 
