@@ -36,7 +36,7 @@ NODES = 257
 DARK, BRIGHT = 0.02, (0.8, 1.0)
 """Luma of the photo up to which its colour is mostly noise; luma of the result between which its colour is kept."""
 
-SKIN_GROWTH, SKIN_FOLLOWS = 1.23, 0.79
+SKIN_GROWTH, SKIN_FOLLOWS = 1.19, 0.8
 """The most by which chroma of CIELAB may grow on colours like skin's; and the share of a gain of luma that it may
 follow where that is more: a face lifted out of deep shade would else be grey."""
 
