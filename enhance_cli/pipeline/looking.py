@@ -222,6 +222,9 @@ def _refuse_foreign(path: Path, *, overwrite: bool) -> None:
         UsageError: it is not.
         OutputError: it cannot be read.
     """
+    if path.is_dir():
+        inside = path / "decisions.jsonl"
+        raise UsageError(f"{path} is a folder, and --decide writes a file; give one, such as {inside}.")
     if overwrite or not os.path.lexists(path):
         return
     try:

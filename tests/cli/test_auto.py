@@ -190,6 +190,14 @@ def test_a_file_that_is_no_decisions_is_not_replaced(album, run):
     assert run("apply", "notes.txt", "out").exit_code != 0
 
 
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_a_folder_is_no_file_for_decisions(album, run, more):
+    Path("there").mkdir()
+    result = run("auto", "--decide", "there", *more, "in")
+    assert result.exit_code == 2, result.output
+    assert "there is a folder, and --decide writes a file; give one, such as there/decisions.jsonl" in result.output
+
+
 @pytest.mark.parametrize("words", [("--decide", "-", "in"), ("--decide", "d.jsonl", "-")])
 def test_decisions_are_not_for_pipes(album, run, words):
     result = run("auto", *words)
