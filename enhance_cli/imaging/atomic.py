@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -42,13 +43,15 @@ class Staged:
         The temporary name is short and hidden, so that a 255-byte target name works and folder scans skip it.
 
         Raises:
-            OutputError: the folder cannot be written, is gone, or the disk is full.
+            OutputError: the folder cannot be written, is gone, or the disk is full; or the target is a device, a pipe
+                or a socket.
         """
         self.target = target
         self._descriptor = self._folder = -1
         self._temporary: Path | None = None
         try:
             with _explained(target):
+                _refuse_special(target)
                 # Held open, so that the file can be removed even if the folder is moved meanwhile.
                 self._folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
                 self._open(target.parent)
@@ -91,6 +94,7 @@ class Staged:
             OutputError: the name is too long, is a folder's, or the folder is gone.
         """
         with _explained(self.target):
+            _refuse_special(self.target)
             self.path.replace(self.target)
         self._temporary = None
         _staged.discard(self)
@@ -139,6 +143,16 @@ class Staged:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
+
+
+def _refuse_special(target: Path) -> None:
+    """Refuse to replace what is neither a file nor a link: root may, and /dev/null would be a file from then on."""
+    try:
+        mode = target.lstat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a file")
 
 
 def write_atomically(target: Path, data: bytes) -> None:

@@ -23,6 +23,21 @@ def test_bytes_arrive(tmp_path):
     assert names(tmp_path) == ["a.jpg"]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="pipe cannot be written: it is a device, a pipe or a socket, not a file"):
+        atomic.write_atomically(pipe, b"new")
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    target = tmp_path / "a.jpg"
+    with atomic.Staged(target, b"new") as staged:
+        pipe.rename(target)  # put there meanwhile
+        with pytest.raises(OutputError, match="it is a device"):
+            staged.place()
+    assert names(tmp_path) == ["a.jpg"]
+    assert stat.S_ISFIFO(target.lstat().st_mode)
+
+
 def test_an_older_file_is_replaced(tmp_path):
     target = tmp_path / "a.jpg"
     target.write_bytes(b"old and longer")
