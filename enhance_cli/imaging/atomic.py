@@ -116,10 +116,7 @@ class Staged:
                 os.close(os.open(self.target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # what is then replaced is ours
             self.place()
             return
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-        self._temporary = None
-        _staged.discard(self)
+        self._remove()
 
     def discard(self) -> None:
         """Remove what has not been placed."""
