@@ -236,7 +236,7 @@ def stage(
 ) -> list[atomic.Staged]:
     """Write all files, complete and synced, but not yet under their names."""
     for path in contents:
-        # Not the output folder itself: if that is gone, it was removed on purpose. It is looked for last: it may go now.
+        # Not the output folder itself: if that is gone, it was removed on purpose. Looked for last, as it may go now.
         if not path.parent.exists() and (coding.root is None or coding.root.exists() or coding.is_object(path)):
             atomic.make_folder(path.parent)
     staged = [stack.enter_context(atomic.Staged(path, data)) for path, data in contents.items()]
