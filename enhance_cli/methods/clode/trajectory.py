@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from enhance_cli.exposure import TONES_KEPT
 from enhance_cli.exposure.features import luma_of
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.finish import HIGHLIGHT, UNCHANGED, Tones, finished, smoothstep
@@ -31,9 +32,9 @@ _DARKENING = 1.5
 """`--time auto` darkens photos whose mean luma is above the target by more than this many dead bands: what is merely
 bright keeps its light."""
 
-_DARKEST, _DARKEST_TONES = 0.62, 0.55
-"""It darkens to no less than these shares of the mean, and of the mean of what is not clipped (`Seen.tonal`): what is
-clipped stays white, and faces beside it must not end in the dark for that."""
+_DARKEST = 0.62
+"""It darkens to no less than this share of the mean, and `exposure.TONES_KEPT` of that of what is not clipped
+(`Seen.tonal`)."""
 
 _EMPTY = (0.006, 0.022)
 """Luma between which pixels of a photo that is lit elsewhere count less and less as empty black: 1.5 to 5.6 of 255."""
@@ -148,7 +149,7 @@ class Trajectory:
             return reached(seen) or seen.lit >= most
 
         def reached_or_dark(seen: Seen) -> bool:
-            return reached(seen) or seen.tonal <= _DARKEST_TONES * before.tonal
+            return reached(seen) or seen.tonal <= TONES_KEPT * before.tonal
 
         point, level, why = self.start, before.mean, ""
         for ahead in self._points(self._stops(HIGHEST_TIME if sign > 0 else LOWEST_TIME)):

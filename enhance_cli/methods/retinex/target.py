@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from enhance_cli.exposure import TONES_KEPT
 from enhance_cli.exposure.high_key import high_key
 from enhance_cli.exposure.tones import clearing
 from enhance_cli.imaging import opacity
@@ -48,8 +49,11 @@ much of them lose 1.1 dB against the best frame and 0.6 against the fused stack;
 _LIGHT_SKIN = ((0.55, 0.7), (0.08, 0.15), (0.45, 0.55))
 """Ranges of luma, of least and of most saturation 1 - B / R, over which colours like skin's are light skin, or not."""
 
+_TONES = 0.02
+"""Least share of a photo that is not clipped, for what is left of its tones to be kept."""
+
 _HALVINGS = 6
-"""Of the bisection for it."""
+"""Of the bisections for these."""
 
 
 class FirstStage(NamedTuple):
@@ -88,8 +92,19 @@ def powers_of(stage: FirstStage, predicted: float) -> tuple[float, float]:
     The networks were taught by over-exposed frames, and would make a white room grey.
     """
     share = 1.0 - high_key(stage.light, stage.opacities)
-    under, over = lit_skin(stage, darkened(stage, predicted)) if share > 0.0 else (1.0, 1.0)
+    if share == 0.0:
+        return 0.0, 0.0
+    under, over = lit_skin(stage, lit_tones(stage, darkened(stage, predicted)))
     return share * under, share * over
+
+
+def lit_tones(stage: FirstStage, powers: tuple[float, float]) -> tuple[float, float]:
+    """These exponents, the second so much smaller that what is not clipped keeps `exposure.TONES_KEPT` of its mean luma."""
+    grey = luma(stage.light)
+    tonal = 1.0 - smoothstep(stage.light.min(axis=0), *formulas.HIGHLIGHT)
+    if opacity.mean(tonal, stage.opacities) < _TONES:
+        return powers
+    return _lit(stage, powers, tonal, lambda found: max(found, TONES_KEPT * _mean(stage, grey, tonal)))
 
 
 def lit_skin(stage: FirstStage, powers: tuple[float, float]) -> tuple[float, float]:
@@ -99,18 +114,32 @@ def lit_skin(stage: FirstStage, powers: tuple[float, float]) -> tuple[float, flo
     share = min(max((area - _FACES[0]) / (_FACES[1] - _FACES[0]), 0.0), 1.0)
     if share == 0.0:
         return powers
+    least = min(_FACE, _mean(stage, before, skin))
+    return _lit(stage, powers, skin, lambda found: found + share * (least - found))
 
-    def mean(grey: Array) -> float:
-        return float(opacity.mean(skin * grey, stage.opacities) / area)
 
-    found = mean(luma(stage.result(powers)))
-    goal = found + share * (min(_FACE, mean(before)) - found)
+def _lit(
+    stage: FirstStage, powers: tuple[float, float], weights: Array, wanted: Callable[[float], float]
+) -> tuple[float, float]:
+    """These exponents, the second so much smaller that the weighted mean luma is what is wanted, given what it is."""
+
+    def mean(share: float) -> float:
+        return _mean(stage, luma(stage.result((powers[0], share * powers[1]))), weights)
+
+    found = mean(1.0)
+    goal = wanted(found)
+    if found >= goal:
+        return powers
     low, high = 0.0, 1.0
-    for _ in range(_HALVINGS if found < goal else 0):
+    for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        bright = mean(luma(stage.result((powers[0], middle * powers[1])))) > goal
-        low, high = (middle, high) if bright else (low, middle)
-    return powers[0], powers[1] * (low if found < goal else 1.0)
+        low, high = (middle, high) if mean(middle) > goal else (low, middle)
+    return powers[0], low * powers[1]
+
+
+def _mean(stage: FirstStage, grey: Array, weights: Array) -> float:
+    """Mean of h×w, weighted."""
+    return float(opacity.mean(weights * grey, stage.opacities) / opacity.mean(weights, stage.opacities))
 
 
 def light_skin(light: Array) -> Array:

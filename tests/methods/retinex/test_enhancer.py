@@ -16,6 +16,7 @@ from benchmarks.lib.two_tone import two_tone_flatness, two_tone_pictures
 from enhance_cli.engines import weights
 from enhance_cli.engines.cpu import CpuEngine
 from enhance_cli.errors import UsageError
+from enhance_cli.exposure import TONES_KEPT
 from enhance_cli.imaging.area import area_means
 from enhance_cli.imaging.blocks import Region
 from enhance_cli.imaging.tiles import tiles
@@ -210,6 +211,20 @@ def test_much_light_skin_is_darkened_less_than_as_much_of_another_colour(retinex
     assert mean_luma(skin[face][None]) > 0.55
     overs = [retinex.estimate(Image(one), RetinexControls()).over for one in (pixels, other)]
     assert overs[0] < overs[1]
+
+
+def test_what_is_not_clipped_does_not_end_in_the_dark_for_what_is(retinex, rng):
+    pixels = np.full((96, 96, 3), 255, np.uint8)
+    pixels[40:, 24:72] = rng.integers(170, 200, (56, 48, 1))
+    pixels[60:, 30:40] = 120
+    free = pixels.min(axis=-1) < 255
+    plan = retinex.estimate(Image(pixels), RetinexControls(denoise=0.0))
+    after = enhanced(retinex, pixels, denoise=0).image.pixels
+    kept = mean_luma(after[free][None]) / mean_luma(pixels[free][None])
+    assert plan.over < 1.0
+    assert kept == pytest.approx(TONES_KEPT, abs=0.02)
+    bare = enhanced(retinex, pixels, denoise=0, target="none").image.pixels
+    assert mean_luma(bare[free][None]) < mean_luma(after[free][None])
 
 
 @pytest.mark.parametrize("controls", [{}, {"target": "none"}, {"under": 0.9}, {"over": 0.9}])
