@@ -102,12 +102,17 @@ class Irle:
         if exposure == "auto":
             wanted = self._predictor.predict(image)
             exposure = tone.aim(wanted.luma, wanted.doubt, before)
+        empty = np.empty((0, 0, 0), np.float32)
+        if 0.0 < before < exposure and controls.stage != "reference":
+            empty = empty_grid(image.pixels, proxy, shares)
+        at_night = float(empty.max()) if empty.size else 0.0
         to_reach = partial(
             tone.reaching,
             counts,
             exposure,
             max_gain=controls.max_gain,
             black=deep_black(proxy, shares),
+            blown=tone.BLOWN + at_night * (tone.BLOWN_AT_NIGHT - tone.BLOWN),
         )
         share = controls.white_balance
         if share == "auto":
@@ -138,10 +143,7 @@ class Irle:
             grown = float(np.clip((brightened - 1.0) / CLEARED, 0.0, 1.0))
             tones = part_of(clearing(*planes, wanted, shares, VEILED), grown)
             bright = finished(*planes, tones, follows=pseudo_ground_truth.SKIN_FOLLOWS).transpose(1, 2, 0)
-        empty = np.empty((0, 0, 0), np.float32)
-        if not curve.is_identity and controls.stage != "reference":
-            empty = empty_grid(image.pixels, proxy, shares)
-            bright = held(bright, proxy, empty)
+        bright = held(bright, proxy, empty)
         stops = opacity.quantiles(gain, (0.01, 0.5, 0.99), shares) / math.log(2.0)
         after = mean(bright, shares)
         plan = IrlePlan(

@@ -565,6 +565,21 @@ def test_the_sky_of_a_night_stays_dark_and_windows_of_any_size_agree(rng):
         assert np.array_equal(method.render(window, plan)[part.inner_of_outer], whole[part.inner])
 
 
+def test_what_is_lit_in_a_night_keeps_its_tones(rng, monkeypatch):
+    """A facade under orange lamps of many tones, which the mean alone would bring to white."""
+    light = np.full((192, 256, 3), 0.02)
+    light[96:] = rng.uniform(0.2, 0.75, (96, 256, 1)) * (1.0, 0.7, 0.4)
+    light[88:96, np.arange(256) % 64 < 12] = 1.0
+    pixels = np.rint((light + rng.normal(0.0, 0.008, light.shape)).clip(0.0, 1.0) * 255.0).astype(np.uint8)
+    method, controls = Irle(SHIPPED), IrleControls(stage="1", exposure=0.6)
+    plan = method.sketch(Image(pixels), controls)
+    assert plan.empty.max() > 0.9
+    monkeypatch.setattr("enhance_cli.methods.irle.tone.BLOWN_AT_NIGHT", tone.BLOWN)
+    by_day = method.sketch(Image(pixels), controls)
+    white = [(method.render(Window(pixels, 0, 0), one)[96:] > 255 * tone.WHITE).mean() for one in (plan, by_day)]
+    assert white[0] < 0.6 * white[1]
+
+
 def test_a_dark_room_is_not_held():
     room = dark(192, 256)
     light = np.asarray(room, np.float32) / 255.0
