@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from enhance_cli.exposure import Wanted
 from enhance_cli.exposure.features import chroma_of, falling, luma_of
 from enhance_cli.imaging import opacity
-from enhance_cli.imaging.finish import UNCHANGED, Tones, finished, fit
+from enhance_cli.imaging.finish import NODES, UNCHANGED, Tones, finished, fit
 
 if TYPE_CHECKING:
     from enhance_cli.types import Array
@@ -23,8 +24,13 @@ DEEPER = 0.6, 0.4
 scenes with and without true black. A lower one is left alone. Darkening deepens black by itself, so that it aims for
 the predicted one."""
 
-MOST_CHROMA, LEAST_CHROMA = 1.45, 0.8
-"""Bounds of the factor of colour. Below 1 it takes back colour that a curve for each channel has added."""
+MOST_CHROMA, LEAST_CHROMA = 1.45, (0.8, 0.65)
+"""Bounds of the factor of colour; the least of a photo brightened little, and of one brightened much (`LIFTED`). Below 1
+it takes back colour that a curve for each channel has added, or that is noise."""
+
+LIFTED = (1.5, 3.0)
+"""Stops by which mean luma is raised up to which a photo is brightened little, and from which much. Dark pairs that need
+three stops and more had 1.7 times the chroma of their references, while that of dark frames of brackets was right."""
 
 RICHER, MORE_COLOUR = 1.2, 1.15
 """What contrast and colour are aimed for where there is a veil, by those predicted: of a veiled photo, the predictor
@@ -36,6 +42,9 @@ FLAT, FULL = 0.9, 1.05
 FREE, BOUND = 1.4, 2.4
 """Gains of mean luma up to which, and from which, a curve has all freedom, and none. What was lit and yet is flat has a
 veil; of what was dark, noise and blocks are amplified already, and little is known of its contrast."""
+
+_KEPT = 1.3
+"""Colour that `faded` aims for, by the predicted one: some goes with the noise that is removed after it."""
 
 _DARKENED = 0.97
 """Gain of mean luma below 1 from which there is no freedom: what was clipped has no contrast left to restore."""
@@ -137,7 +146,30 @@ def _bounded(
     after = finished(light, source, tones)
     chroma = opacity.mean(chroma_of(after, luma_of(after)), weights)
     factor = _between(1.0, MORE_COLOUR, veil) * wanted.chroma / max(chroma, _NOTHING)
-    return tones._replace(chroma=min(max(factor, LEAST_CHROMA), MOST_CHROMA))
+    return tones._replace(chroma=min(max(factor, least_chroma(gain)), MOST_CHROMA))
+
+
+def least_chroma(gain: float) -> float:
+    """The least factor of colour of a photo whose mean luma grows by a gain."""
+    return _between(*LEAST_CHROMA, 1.0 - falling(math.log2(max(gain, 1.0)), *LIFTED))
+
+
+def faded(light: Array, source: Array, wanted: Wanted, weights: Array | None = None) -> Tones:
+    """Less colour for a downscaled result that has more than the photo should have, as far as it was brightened much.
+
+    Args:
+        light: 3×h×w in 0..1, a method's result.
+        source: 3×h×w in 0..1, the photo.
+        wanted: what the photo should have.
+        weights: opacity, h×w; None if all pixels count alike.
+    """
+    grey = luma_of(light)
+    gain = opacity.mean(grey, weights) / max(opacity.mean(luma_of(source), weights), _NOTHING)
+    share = 1.0 - falling(math.log2(max(gain, 1.0)), *LIFTED)
+    factor = _KEPT * wanted.chroma / max(opacity.mean(chroma_of(light, grey), weights), _NOTHING)
+    if share == 0.0 or factor >= 1.0:
+        return UNCHANGED
+    return part_of(Tones(np.ones(NODES, np.float32), max(factor, least_chroma(gain))), share)
 
 
 def _contrast(grey: Array, weights: Array | None) -> float:

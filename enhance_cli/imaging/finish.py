@@ -36,6 +36,10 @@ NODES = 257
 DARK, BRIGHT = 0.02, (0.8, 1.0)
 """Luma of the photo up to which its colour is mostly noise; luma of the result between which its colour is kept."""
 
+FADED = (0.7, 0.8)
+"""Factors of colour up to which they hold for all pixels, and from which they spare skin and the photo's black: a photo
+that was so dark that its noise is colour has too much of it everywhere."""
+
 SKIN_GROWTH, SKIN_FOLLOWS = 1.19, 0.8
 """The most by which chroma of CIELAB may grow on colours like skin's; and the share of a gain of luma that it may
 follow where that is more: a face lifted out of deep shade would else be grey."""
@@ -124,7 +128,9 @@ def _toned(light: Array, source: Array, tones: Tones) -> Array:
     grey = np.clip(luma(light), 0.0, 1.0)
     gain = np.interp(grey, np.linspace(0.0, 1.0, NODES), tones.gains).astype(light.dtype)
     toned = grey * gain
-    colour = 1.0 + (tones.chroma - 1.0) * (1.0 - skin_likeness(light)) * smoothstep(luma(source), 0.0, DARK)
+    faded = float(np.clip((FADED[1] - tones.chroma) / (FADED[1] - FADED[0]), 0.0, 1.0))
+    spared = (1.0 - skin_likeness(light)) * smoothstep(luma(source), 0.0, DARK)
+    colour = 1.0 + (tones.chroma - 1.0) * (spared + faded * (1.0 - spared))
     colour = 1.0 + (colour - 1.0) * (1.0 - smoothstep(grey, *BRIGHT))
     above = np.maximum((light.max(axis=0) - grey) * gain, LEAST)
     below = np.maximum(grey - light.min(axis=0), LEAST)

@@ -8,6 +8,7 @@ from enhance_cli.engines.compiled import kernel
 from enhance_cli.imaging.finish import (
     BRIGHT,
     DARK,
+    FADED,
     HIGHLIGHT,
     LEAST,
     ROSY_HUES,
@@ -26,6 +27,7 @@ _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 _HIGHLIGHT = np.float32(HIGHLIGHT[0])
 _HIGHLIGHT_SCALE = np.float32(1.0 / (HIGHLIGHT[1] - HIGHLIGHT[0]))
 _DARK_SPAN = np.float32(1.0 / DARK)
+_FADED, _FADED_SPAN = np.float32(FADED[1]), np.float32(1.0 / (FADED[1] - FADED[0]))
 _BRIGHT = np.float32(BRIGHT[0])
 _BRIGHT_SPAN = np.float32(1.0 / (BRIGHT[1] - BRIGHT[0]))
 _HALF = np.float32(0.5)
@@ -103,6 +105,7 @@ def tone_row(red, green, blue, source_red, source_green, source_blue, gains, chr
     last = np.int32(len(gains) - 2)
     scale = np.float32(len(gains) - 1)
     more = chroma - _ONE
+    faded = min(max((_FADED - chroma) * _FADED_SPAN, _ZERO), _ONE)
     for x in range(len(red)):
         r, g, b = red[x], green[x], blue[x]
         grey = min(max(_RED * r + _GREEN * g + _BLUE * b, _ZERO), _ONE)
@@ -119,7 +122,8 @@ def tone_row(red, green, blue, source_red, source_green, source_blue, gains, chr
         dark = (_RED * source_red[x] + _GREEN * source_green[x] + _BLUE * source_blue[x]) * _DARK_SPAN
         dark = min(max(dark, _ZERO), _ONE)
         bright = min(max((grey - _BRIGHT) * _BRIGHT_SPAN, _ZERO), _ONE)
-        colour = more * (_ONE - skin) * (dark * dark * (_THREE - _TWO * dark))
+        spared = (_ONE - skin) * (dark * dark * (_THREE - _TWO * dark))
+        colour = more * (spared + faded * (_ONE - spared))
         colour = _ONE + colour * (_ONE - bright * bright * (_THREE - _TWO * bright))
         above = max((max(r, max(g, b)) - grey) * gain, _LEAST)
         below = max(grey - min(r, min(g, b)), _LEAST)

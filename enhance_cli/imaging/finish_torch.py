@@ -8,6 +8,7 @@ from torch import Tensor
 from enhance_cli.imaging.finish import (
     BRIGHT,
     DARK,
+    FADED,
     HIGHLIGHT,
     LEAST,
     ROSY_HUES,
@@ -59,7 +60,9 @@ def _toned(light: Tensor, source: Tensor, gains: Tensor, chroma: float) -> Tenso
     node = at.to(torch.int64).clamp(max=len(gains) - 2)
     gain = gains[node] + (at - node) * (gains[node + 1] - gains[node])
     toned = grey * gain
-    colour = (chroma - 1.0) * (1.0 - skin_likeness(light)) * _smoothstep(luma(source), 0.0, DARK)
+    faded = min(max((FADED[1] - chroma) / (FADED[1] - FADED[0]), 0.0), 1.0)
+    spared = (1.0 - skin_likeness(light)) * _smoothstep(luma(source), 0.0, DARK)
+    colour = (chroma - 1.0) * (spared + faded * (1.0 - spared))
     colour = 1.0 + colour * (1.0 - _smoothstep(grey, *BRIGHT))
     above = ((light.amax(dim=0) - grey) * gain).clamp(min=LEAST)
     below = (grey - light.amin(dim=0)).clamp(min=LEAST)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from enhance_cli.exposure import Wanted
-from enhance_cli.exposure.features import luma_of
-from enhance_cli.exposure.tones import clearing, part_of
+from enhance_cli.exposure.features import chroma_of, luma_of
+from enhance_cli.exposure.tones import LEAST_CHROMA, clearing, faded, part_of
 from enhance_cli.imaging.finish import UNCHANGED, finished
 
 WANTED = Wanted(luma=0.45, black=0.05, contrast=0.22, chroma=0.08, doubt=0.05)
@@ -47,6 +47,25 @@ def test_shade_that_was_lit_is_kept(rng):
     light = source.copy()
     light[:, :20] *= np.float32(1.5)
     assert clearing(light, source, WANTED._replace(contrast=0.4)) is UNCHANGED
+
+
+def test_colour_of_a_photo_brightened_by_stops_comes_down_to_the_wanted(rng):
+    """Noise of a dark photo is colour as well: it may have twice as much as its bright counterpart."""
+    light = flat(rng)
+    light[0] += np.float32(0.12)
+    wanted = WANTED._replace(chroma=0.045)
+
+    def chroma(light):
+        return chroma_of(light, luma_of(light)).mean()
+
+    tones = faded(light, light / np.float32(16.0), wanted)
+    after = finished(light, light / np.float32(16.0), tones)
+    assert chroma(light) > 1.5 * wanted.chroma
+    assert chroma(after) == pytest.approx(1.1 * wanted.chroma, rel=0.1)
+    assert luma_of(after).mean() == pytest.approx(luma_of(light).mean(), abs=0.005)
+    assert faded(light, light / np.float32(2.0), wanted) is UNCHANGED, "brightened little, it is colour"
+    assert faded(light, light / np.float32(16.0), WANTED._replace(chroma=0.5)) is UNCHANGED, "none is given"
+    assert faded(light, light / np.float32(16.0), WANTED._replace(chroma=0.0)).chroma == LEAST_CHROMA[1]
 
 
 def test_transparent_pixels_do_not_count(rng):

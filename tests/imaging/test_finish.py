@@ -31,6 +31,7 @@ TONES = {
     "unchanged": UNCHANGED,
     "deeper": fit(RNG.uniform(0.2, 0.8, 500), black=0.05, contrast=0.25, chroma=1.4),
     "flatter": fit(RNG.uniform(0.0, 1.0, 500), contrast=0.2, mean=0.4, chroma=0.7),
+    "paler": fit(RNG.uniform(0.0, 1.0, 500), contrast=0.25, mean=0.5, chroma=0.5),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from enhance_cli.exposure import TONES_KEPT
 from enhance_cli.exposure.high_key import high_key
-from enhance_cli.exposure.tones import clearing
+from enhance_cli.exposure.tones import clearing, faded
 from enhance_cli.imaging import opacity
 from enhance_cli.imaging.finish import LEAST, luma, skin_likeness, smoothstep
 from enhance_cli.methods.retinex import MOST, formulas
@@ -164,8 +164,10 @@ def darkened(stage: FirstStage, predicted: float) -> tuple[float, float]:
 
 
 def toned(stage: FirstStage, powers: tuple[float, float], wanted: Wanted) -> Tones:
-    """The curve that takes a veil from the result of these exponents."""
-    return clearing(stage.result(powers), stage.light, wanted, stage.opacities)
+    """The curve that takes a veil from the result of these exponents, or colour that is noise."""
+    result = stage.result(powers)
+    found = clearing(result, stage.light, wanted, stage.opacities)
+    return found if found.gains.size else faded(result, stage.light, wanted, stage.opacities)
 
 
 def powers_for(
