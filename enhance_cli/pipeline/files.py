@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from enhance_cli.errors import (
     ChangedSource,
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from enhance_cli.pipeline.known import Known
     from enhance_cli.pipeline.mirror import Mirror
     from enhance_cli.pipeline.recipe import Enhanced, Recipe
+
+
+LARGEST_STREAM = 4 * 2**30
+"""Bytes of a photo on stdin at most; a device or a damaged program may never end."""
+
+_HEAD = 64 * 2**10
+"""First bytes of a file, by which formats are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +134,21 @@ class Coding:
 
 
 def read(source: Path | None) -> bytes:
-    """All bytes of a regular file, or of stdin for None.
+    """All bytes of a regular file, or of stdin for None; of what is no photo only the first.
 
     Raises:
         MissingSource: there is none, or it is a folder, a pipe or a device.
-        UnreadableSource: the operating system refuses.
+        UnreadableSource: the operating system refuses, or stdin does not end within `LARGEST_STREAM`.
         ChangedSource: another program wrote to it meanwhile.
     """
     if source is None:
         try:
-            return sys.stdin.buffer.read()
+            data = _read_photo(sys.stdin.buffer, LARGEST_STREAM + 1)
         except OSError as error:
             raise UnreadableSource(f"stdin cannot be read: {error.strerror}.") from error
+        if len(data) > LARGEST_STREAM:
+            raise UnreadableSource(f"stdin holds more than {LARGEST_STREAM >> 30} GiB; give one photo, or its file.")
+        return data
     try:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -147,16 +157,26 @@ def read(source: Path | None) -> bytes:
             raise MissingSource(f"{source} is not a regular file; give a photo.")
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
-            data = file.read()
+            data = file.read(_HEAD)
+            if codecs.sniff(data):
+                file.seek(0)  # rather than joined, which would take the memory of two
+                data = file.read()
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         what = "is a dangling link" if source.is_symlink() else "does not exist"
         raise MissingSource(f"{source} {what}.") from error
     except OSError as error:
         raise UnreadableSource(f"{source} cannot be read: {error.strerror}.") from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != after.st_size:
+    whole = len(data) == after.st_size or codecs.sniff(data) is None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or not whole:
         raise ChangedSource(f"{source} changed while it was read; run again when it is complete.")
     return data
+
+
+def _read_photo(file: BinaryIO, most: int) -> bytes:
+    """What a file holds, at most so many bytes; of one that is no photo, such as a video, the first `_HEAD`."""
+    head = file.read(_HEAD)
+    return head + file.read(most - len(head)) if codecs.sniff(head) else head
 
 
 def is_jpeg(data: bytes) -> bool:

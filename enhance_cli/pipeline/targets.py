@@ -84,7 +84,8 @@ def in_place_destination(inputs: Sequence[str], endings: Sequence[str]) -> Desti
         if item.source is None:
             raise UsageError("A photo from stdin has no file to replace: leave out --in-place.")
         # A link stays a link: its target is replaced.
-        return Path(os.path.realpath(item.source)) if item.source.is_symlink() else item.source
+        linked = item.source.is_symlink() and item.source.exists()  # of a dangling link the message names the link
+        return Path(os.path.realpath(item.source)) if linked else item.source
 
     return Destination(inputs, first if first.is_dir() else first.parent, itself)
 
