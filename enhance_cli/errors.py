@@ -19,6 +19,7 @@
         ├── WouldLose                   in place, something else in the file would be lost
         ├── UnfitPlan                   the given plan was made for a different image size
         ├── FailedCheck                 the output read back differs from what was written
+        ├── OutOfMemory                 it needs more memory than the system gives
         ├── OutOfCardMemory             it needs more memory than the card has free
         ├── OutOfTime                   it took longer than `--timeout`
         └── Crashed                     the process that worked on it died
@@ -174,6 +175,12 @@ class FailedCheck(PhotographError):
     """The output was read back before it was put in place, and is not the image that was written."""
 
     kind = "check"
+
+
+class OutOfMemory(PhotographError):
+    """It needs more memory than the system gives."""
+
+    kind = "memory"
 
 
 class OutOfCardMemory(PhotographError):

@@ -25,12 +25,12 @@ scenes with and without true black. A lower one is left alone. Darkening deepens
 the predicted one."""
 
 MOST_CHROMA, LEAST_CHROMA = 1.45, (0.8, 0.65)
-"""Bounds of the factor of colour; the least of a photo brightened little, and of one brightened much (`LIFTED`). Below 1
-it takes back colour that a curve for each channel has added, or that is noise."""
+"""Bounds of the factor of colour; the least of a photo brightened little, and of one brightened much (`LIFTED`). Below
+1 it takes back colour that a curve for each channel has added, or that is noise."""
 
 LIFTED = (1.5, 3.0)
-"""Stops by which mean luma is raised up to which a photo is brightened little, and from which much. Dark pairs that need
-three stops and more had 1.7 times the chroma of their references, while that of dark frames of brackets was right."""
+"""Stops by which mean luma is raised up to which a photo is brightened little, and from which much. Dark pairs that
+need three stops and more had 1.7 times the chroma of their references; that of dark frames of brackets was right."""
 
 RICHER, MORE_COLOUR = 1.2, 1.15
 """What contrast and colour are aimed for where there is a veil, by those predicted: of a veiled photo, the predictor

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from enhance_cli import methods
 from enhance_cli.controls import Controls
 from enhance_cli.engines.weights import report as report_of_weights
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import EnhanceError, OutOfMemory
 from enhance_cli.imaging import colour
 from enhance_cli.imaging.measures import MEASURES
 from enhance_cli.imaging.tiles import Tile, tiles
@@ -448,6 +448,10 @@ class Recipe:
         **details: Any,
     ) -> dict[str, Any]:
         """The report line of one photo; `details` are fields of `report_line`."""
+        if isinstance(error, MemoryError):
+            error = OutOfMemory(
+                f"{job_source} needs more memory than the system gives; close other programs, or give fewer --jobs."
+            )
         return report_line(
             source=job_source,
             output=output,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,11 +12,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
 
 from benchmarks.reliability import killed_runs
+from enhance_cli.errors import UnreadableSource
+from enhance_cli.pipeline import files
 from tests.commands import GATE, LIMIT, alive, command, contents, descendants, lines, until
 from tests.pictures import scene
 
@@ -274,6 +278,64 @@ def test_sources_that_vanish_or_grow(photographs, enhance, monkeypatch):
     kinds = {Path(line["source"]).name: line["error"] and line["error"]["kind"] for line in lines()}
     assert kinds == {"00.jpg": None, "01.jpg": "changed", "02.jpg": "missing", "03.jpg": None}
     monkeypatch.undo()
+
+
+def test_in_place_names_a_link_that_leads_nowhere(photographs, enhance):
+    photographs(1)
+    Path("in/link.jpg").symlink_to("nowhere.jpg")
+    assert "in/link.jpg is a dangling link." in enhance("--in-place", "in/link.jpg").stderr
+
+
+def test_what_is_no_photo_is_not_read_to_its_end(photographs, enhance):
+    photographs(1)
+    with Path("in/video.jpg").open("wb") as file:
+        file.truncate(2**40)  # 1 TiB, of which the disk holds nothing
+    assert enhance("in", "out").exit_code == 1
+    kinds = {Path(line["source"]).name: line["error"] and line["error"]["kind"] for line in lines()}
+    assert kinds == {"00.jpg": None, "video.jpg": "unsupported"}
+
+
+def test_a_stream_without_an_end(photographs, enhance, monkeypatch):
+    photographs(1)
+    photo = Path("in/00.jpg").read_bytes()
+
+    def from_stdin(data):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(data)))
+        return files.read(None)
+
+    monkeypatch.setattr(files, "LARGEST_STREAM", 2**21)
+    assert from_stdin(io.BytesIO(photo)) == photo
+    assert len(from_stdin(Endless(b"no photo"))) < 2**20, "the format is refused by its first bytes"
+    with pytest.raises(UnreadableSource, match="stdin holds more than"):
+        from_stdin(Endless(photo))
+
+
+class Endless(io.RawIOBase):
+    """A stream of some bytes and then zeros for ever."""
+
+    def __init__(self, first):
+        super().__init__()
+        self._first = io.BytesIO(first)
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        return self._first.readinto(buffer) or len(buffer)
+
+
+def test_a_photo_for_which_there_is_no_memory(photographs, enhance, monkeypatch):
+    from enhance_cli.methods.clahe_adaptive.enhancer import ClaheAdaptive
+
+    def full(*arguments, **details):
+        raise MemoryError
+
+    photographs(1)
+    monkeypatch.setattr(ClaheAdaptive, "estimate", full)
+    result = enhance("in", "out")
+    assert result.exit_code == 6
+    assert "in/00.jpg needs more memory than the system gives; close other programs" in result.stderr
+    assert lines()[-1]["error"]["kind"] == "memory"
 
 
 def test_a_file_that_may_not_be_read(photographs, enhance, monkeypatch):

@@ -42,8 +42,8 @@ mean is not reachable otherwise. It limits one in ten dark training images with 
 lamp-lit streets."""
 
 BLOWN_AT_NIGHT = 0.03
-"""The same of a night scene: what is lit there shall keep its tones, as most of the rest is to stay dark. 22 of 549 dark
-frames of brackets look like one and change by it; all of them together lose 0.02 dB."""
+"""The same of a night scene: what is lit there shall keep its tones, as most of the rest is to stay dark. 22 of 549
+dark frames of brackets look like one and change by it; all of them together lose 0.02 dB."""
 
 KNEE = 0.8
 """Where the soft shoulder begins, as a share of white: lamps roll off instead of clipping."""

@@ -99,7 +99,7 @@ def powers_of(stage: FirstStage, predicted: float) -> tuple[float, float]:
 
 
 def lit_tones(stage: FirstStage, powers: tuple[float, float]) -> tuple[float, float]:
-    """These exponents, the second so much smaller that what is not clipped keeps `exposure.TONES_KEPT` of its mean luma."""
+    """These exponents, the second so much smaller that what is not clipped keeps `TONES_KEPT` of its mean luma."""
     grey = luma(stage.light)
     tonal = 1.0 - smoothstep(stage.light.min(axis=0), *formulas.HIGHLIGHT)
     if opacity.mean(tonal, stage.opacities) < _TONES:
