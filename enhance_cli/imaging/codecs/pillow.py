@@ -6,10 +6,13 @@ detected format is tried.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,12 +33,25 @@ if TYPE_CHECKING:
 
 
 def silence() -> None:
-    """Silence Pillow's warnings about metadata.
+    """Silence Pillow's warnings about metadata, and what libtiff prints about damaged files.
 
     Set anew each time, because filters come and go with `warnings.catch_warnings`; that itself is not for
     threads. Setting a filter that is already in front changes nothing.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|enhance_cli\.imaging\.codecs\.")
+    _silence_libtiff()
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Set no handler of errors in the libtiff that Pillow uses: it prints a line for each bad tag, up to hundreds.
+
+    Errors are returned to Pillow all the same. Of a Pillow that was built in another way, libtiff goes on printing.
+    """
+    with suppress(OSError, AttributeError):
+        handler = ctypes.CDLL(Pillow.core.__file__).TIFFSetErrorHandler
+        handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        handler(None)
 
 
 class PillowFile:

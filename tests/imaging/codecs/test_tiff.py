@@ -167,3 +167,12 @@ def test_tiff_in_other_colours_is_converted_with_a_note(mode):
     assert image.metadata.icc is None
     if mode != "YCbCr":
         assert "converted from" in image.metadata.notes[0]
+
+
+def test_a_damaged_file_prints_nothing(capfd):
+    """libtiff writes to descriptor 2 itself, a line for each bad tag, beside our own sentence."""
+    data = bytearray(saved(Pillow.fromarray(samples("rgb")), "TIFF", compression="tiff_lzw"))
+    data[10:200] = bytes(range(66, 256))
+    with pytest.raises(CorruptPicture):
+        codecs.decode(bytes(data))
+    assert capfd.readouterr().err == ""
