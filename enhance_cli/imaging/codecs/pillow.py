@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageCms
+from PIL import ImageCms, _imaging
 
 from enhance_cli.errors import UnsupportedFormat
 from enhance_cli.imaging import colour
@@ -49,7 +49,7 @@ def _silence_libtiff() -> None:
     Errors are returned to Pillow all the same. Of a Pillow that was built in another way, libtiff goes on printing.
     """
     with suppress(OSError, AttributeError):
-        handler = ctypes.CDLL(Pillow.core.__file__).TIFFSetErrorHandler
+        handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
         handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
         handler(None)
 
