@@ -156,6 +156,9 @@ def test_exit_codes_and_kinds_are_listed() -> None:
         if kind.__module__ == errors.__name__
     }
     assert {kind for kind in kinds if f"`{kind}`" not in page} == set()
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    listed = schema["properties"]["error"]["oneOf"][1]["properties"]["kind"]["description"]
+    assert kinds - set(re.split(r"[ ,.]+", listed)) == set()
 
 
 def files_of(page: str) -> dict[str, str]:
