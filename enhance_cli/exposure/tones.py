@@ -103,7 +103,7 @@ def clearing(
         bounds: where it sets in, and how far it goes.
     """
     before = luma_of(source)
-    gain = opacity.mean(luma_of(light), weights) / max(opacity.mean(before, weights), _NOTHING)
+    gain = _gain(luma_of(light), before, weights)
     ratio = _contrast(before, weights) / max(wanted.contrast, _NOTHING)
     shade, lit = (opacity.mean(part.astype(np.float32), weights) for part in (before < _SHADE, before > _LIT))
     share = min(
@@ -134,7 +134,7 @@ def _bounded(
 ) -> Tones:
     grey = luma_of(light)
     mean, contrast = opacity.mean(grey, weights), _contrast(grey, weights)
-    gain = mean / max(opacity.mean(luma_of(source), weights), _NOTHING)
+    gain = _gain(grey, luma_of(source), weights)
     freedom = min((BOUND - gain) / (BOUND - FREE), (gain - _DARKENED) / (1.0 - _DARKENED))
     freedom = min(max(freedom, 0.0), 1.0)
     ratio = _contrast(luma_of(source), weights) / max(wanted.contrast, _NOTHING)
@@ -144,14 +144,8 @@ def _bounded(
     bounded = min(max(_between(1.0, RICHER, veil) * wanted.contrast, least * contrast), most * contrast)
     tones = fit(grey, weights, black=black, contrast=bounded, mean=min(wanted.luma, mean), freedom=freedom)
     after = finished(light, source, tones)
-    chroma = opacity.mean(chroma_of(after, luma_of(after)), weights)
-    factor = _between(1.0, MORE_COLOUR, veil) * wanted.chroma / max(chroma, _NOTHING)
-    return tones._replace(chroma=min(max(factor, least_chroma(gain)), MOST_CHROMA))
-
-
-def least_chroma(gain: float) -> float:
-    """The least factor of colour of a photo whose mean luma grows by a gain."""
-    return _between(*LEAST_CHROMA, 1.0 - falling(math.log2(max(gain, 1.0)), *LIFTED))
+    factor = _between(1.0, MORE_COLOUR, veil) * wanted.chroma / _chroma(after, weights)
+    return tones._replace(chroma=min(max(factor, _between(*LEAST_CHROMA, _lifted(gain))), MOST_CHROMA))
 
 
 def faded(light: Array, source: Array, wanted: Wanted, weights: Array | None = None) -> Tones:
@@ -163,13 +157,26 @@ def faded(light: Array, source: Array, wanted: Wanted, weights: Array | None = N
         wanted: what the photo should have.
         weights: opacity, h×w; None if all pixels count alike.
     """
-    grey = luma_of(light)
-    gain = opacity.mean(grey, weights) / max(opacity.mean(luma_of(source), weights), _NOTHING)
-    share = 1.0 - falling(math.log2(max(gain, 1.0)), *LIFTED)
-    factor = _KEPT * wanted.chroma / max(opacity.mean(chroma_of(light, grey), weights), _NOTHING)
+    share = _lifted(_gain(luma_of(light), luma_of(source), weights))
+    factor = _KEPT * wanted.chroma / _chroma(light, weights)
     if share == 0.0 or factor >= 1.0:
         return UNCHANGED
-    return part_of(Tones(np.ones(NODES, np.float32), max(factor, least_chroma(gain))), share)
+    return part_of(Tones(np.ones(NODES, np.float32), max(factor, _between(*LEAST_CHROMA, share))), share)
+
+
+def _gain(grey: Array, before: Array, weights: Array | None) -> float:
+    """By how much the mean luma grows."""
+    return opacity.mean(grey, weights) / max(opacity.mean(before, weights), _NOTHING)
+
+
+def _lifted(gain: float) -> float:
+    """How much a photo is brightened whose mean luma grows by a gain, 0..1."""
+    return 1.0 - falling(math.log2(max(gain, 1.0)), *LIFTED)
+
+
+def _chroma(light: Array, weights: Array | None) -> float:
+    """Mean chroma, and not 0."""
+    return max(opacity.mean(chroma_of(light, luma_of(light)), weights), _NOTHING)
 
 
 def _contrast(grey: Array, weights: Array | None) -> float:

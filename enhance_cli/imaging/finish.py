@@ -188,6 +188,12 @@ def _likeness(hue: Array, saturation: Array, hues: tuple[float, float]) -> Array
     return kind * np.clip((0.9 - saturation) / 0.3, 0.0, 1.0)
 
 
+def clipped(light: Array) -> Array:
+    """How much pixels of light 3×h×w are clipped in all channels, h×w in 0..1: they stay white with every method."""
+    found: Array = smoothstep(light.min(axis=0), *HIGHLIGHT)
+    return found
+
+
 def smoothstep(values: Any, low: float, high: float) -> Any:
     """3 t² - 2 t³ with t from 0 at `low` to 1 at `high`, clipped."""
     at = np.clip((values - low) / (high - low), 0.0, 1.0)

@@ -158,7 +158,8 @@ def read(source: Path | None) -> bytes:
         with source.open("rb") as file:
             before = os.fstat(file.fileno())
             data = file.read(_HEAD)
-            if codecs.sniff(data):
+            known = codecs.sniff(data) is not None
+            if known:
                 file.seek(0)  # rather than joined, which would take the memory of two
                 data = file.read()
             after = os.fstat(file.fileno())
@@ -167,7 +168,7 @@ def read(source: Path | None) -> bytes:
         raise MissingSource(f"{source} {what}.") from error
     except OSError as error:
         raise UnreadableSource(f"{source} cannot be read: {error.strerror}.") from error
-    whole = len(data) == after.st_size or codecs.sniff(data) is None
+    whole = len(data) == after.st_size or not known
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or not whole:
         raise ChangedSource(f"{source} changed while it was read; run again when it is complete.")
     return data

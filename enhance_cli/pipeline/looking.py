@@ -21,7 +21,7 @@ from enhance_cli.pipeline.files import Coding
 from enhance_cli.pipeline.glance import UNNAMED, decision_of, taken
 from enhance_cli.pipeline.inputs import STDIO
 from enhance_cli.pipeline.names import natural
-from enhance_cli.pipeline.recipe import sentence
+from enhance_cli.pipeline.recipe import told
 from enhance_cli.pipeline.scan import scan
 from enhance_cli.pipeline.summary import Summary, Tally
 from enhance_cli.types import Job, LookingEnhancer, Outcome
@@ -75,7 +75,7 @@ def look(asked: Run, path: Path, listener: Listener, *, alone: bool = False) -> 
         return Outcome(job, "done", line), line
 
     def failed(job: Job, error: Exception) -> tuple[Outcome, dict[str, Any]]:
-        line = {"source": str(job.source), "error": {"message": sentence(error)}}
+        line = {"source": str(job.source), "error": {"message": told(error, str(job.source))["message"]}}
         return Outcome(job, "failed", line, error=error), {}
 
     listener.begins(len(found.jobs))

@@ -448,17 +448,13 @@ class Recipe:
         **details: Any,
     ) -> dict[str, Any]:
         """The report line of one photo; `details` are fields of `report_line`."""
-        if isinstance(error, MemoryError):
-            error = OutOfMemory(
-                f"{job_source} needs more memory than the system gives; close other programs, or give fewer --jobs."
-            )
         return report_line(
             source=job_source,
             output=output,
             status="failed" if error else "skipped" if skipped else "done",
             method=self.enhancer.method.name,
             controls=(enhanced.controls if enhanced else self.controls).to_json(),
-            error=None if error is None else {"kind": getattr(error, "kind", "bug"), "message": sentence(error)},
+            error=None if error is None else told(error, job_source),
             weights=self.weights,
             device=self.engine.device,
             card=self._card_of(enhanced),
@@ -536,6 +532,15 @@ def timed(ms: dict[str, float], stage: str) -> Iterator[None]:
         yield
     finally:
         ms[stage] = (time.perf_counter() - start) * 1e3
+
+
+def told(error: Exception, source: str) -> dict[str, str]:
+    """What report lines say of the error of a photo: `kind` and `message`."""
+    if isinstance(error, MemoryError):
+        error = OutOfMemory(
+            f"{source} needs more memory than the system gives; close other programs, or give fewer --jobs."
+        )
+    return {"kind": getattr(error, "kind", "bug"), "message": sentence(error)}
 
 
 def sentence(error: BaseException) -> str:

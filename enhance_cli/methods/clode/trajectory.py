@@ -12,7 +12,7 @@ import numpy as np
 from enhance_cli.exposure import TONES_KEPT
 from enhance_cli.exposure.features import luma_of
 from enhance_cli.imaging import opacity
-from enhance_cli.imaging.finish import HIGHLIGHT, UNCHANGED, Tones, finished, smoothstep
+from enhance_cli.imaging.finish import UNCHANGED, Tones, clipped, finished, smoothstep
 from enhance_cli.methods.clode import HIGHEST_TIME, LOWEST_TIME
 from enhance_cli.methods.clode.curve import coloured
 from enhance_cli.methods.clode.solvers import Point, between
@@ -94,7 +94,7 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         """Record the statistics at time 0, and find out which pixels are clipped and which stay dark."""
-        self._tonal = 1.0 - smoothstep(self.light.min(axis=0), *HIGHLIGHT)
+        self._tonal = 1.0 - clipped(self.light)
         if self.weights is not None:
             self._tonal = self._tonal * self.weights
         self.seen[0.0] = self._look(self.start.shift)
@@ -128,8 +128,8 @@ class Trajectory:
             return predicted
         if before - predicted <= _DARKENING * dead_band:
             return before
-        clipped = opacity.mean(smoothstep(self.light.min(axis=0), *HIGHLIGHT), self.weights)
-        return min(max(predicted + clipped * clipped * (1.0 - predicted), _DARKEST * before), before)
+        white = opacity.mean(clipped(self.light), self.weights)
+        return min(max(predicted + white * white * (1.0 - predicted), _DARKEST * before), before)
 
     def reach(self, target: float, dead_band: float) -> tuple[Point, tuple[str, ...]]:
         """`--time auto`: the first point whose mean luma is the target, and a note if it is not reached.

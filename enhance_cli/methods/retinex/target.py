@@ -6,7 +6,8 @@ Both exponents change together: under (1 + t) and over (1 - t), -1 <= t <= 1. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from enhance_cli.exposure import TONES_KEPT
 from enhance_cli.exposure.high_key import high_key
 from enhance_cli.exposure.tones import clearing, faded
 from enhance_cli.imaging import opacity
-from enhance_cli.imaging.finish import LEAST, luma, skin_likeness, smoothstep
+from enhance_cli.imaging.finish import LEAST, clipped, luma, skin_likeness, smoothstep
 from enhance_cli.methods.retinex import MOST, formulas
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ _HALVINGS = 6
 """Of the bisections for these."""
 
 
-class FirstStage(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FirstStage:
     """The first stage for one downscaled image."""
 
     light: Array
@@ -71,12 +73,20 @@ class FirstStage(NamedTuple):
     opacities: Array | None
     """h×w; None if all pixels count alike."""
 
+    _made: dict[tuple[float, float], Array] = field(default_factory=dict)
+    """Results by their exponents: most photos are asked for the same one several times."""
+
     def mean(self, powers: tuple[float, float]) -> float:
         """Mean luma of the result with these exponents."""
         return self.mean_luma(self.result(powers))
 
     def result(self, powers: tuple[float, float]) -> Array:
         """The result with these exponents, 3×h×w."""
+        if powers not in self._made:
+            self._made[powers] = self._render(powers)
+        return self._made[powers]
+
+    def _render(self, powers: tuple[float, float]) -> Array:
         scored = formulas.candidates(self.light, self.grids, formulas.scored_powers(powers))
         shares = formulas.weights(scored, self.fusion(scored))
         return formulas.fused(formulas.candidates(self.light, self.grids, powers), shares, self.light)
@@ -100,11 +110,11 @@ def powers_of(stage: FirstStage, predicted: float) -> tuple[float, float]:
 
 def lit_tones(stage: FirstStage, powers: tuple[float, float]) -> tuple[float, float]:
     """These exponents, the second so much smaller that what is not clipped keeps `TONES_KEPT` of its mean luma."""
-    grey = luma(stage.light)
-    tonal = 1.0 - smoothstep(stage.light.min(axis=0), *formulas.HIGHLIGHT)
+    tonal = 1.0 - clipped(stage.light)
     if opacity.mean(tonal, stage.opacities) < _TONES:
         return powers
-    return _lit(stage, powers, tonal, lambda found: max(found, TONES_KEPT * _mean(stage, grey, tonal)))
+    least = TONES_KEPT * _mean(stage, luma(stage.light), tonal)
+    return _lit(stage, powers, tonal, lambda found: least)
 
 
 def lit_skin(stage: FirstStage, powers: tuple[float, float]) -> tuple[float, float]:
